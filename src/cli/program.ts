@@ -1,0 +1,34 @@
+import { Command } from 'commander'
+import { fail } from './failure.js'
+import { streamCommand } from './stream/command.js'
+import { packageVersion } from './version.js'
+
+/** Runs the command line; gives the exit code. */
+export async function run(argv: readonly string[]): Promise<number> {
+  let code = 0
+  const program = new Command('tailrace')
+    .description("A PostgreSQL database's rows, then every change after them.")
+    .version(packageVersion(), '-V, --version')
+    .showSuggestionAfterError()
+    .addHelpText('after', EXAMPLES)
+    .exitOverride()
+  program.addCommand(
+    streamCommand((exitCode) => {
+      code = exitCode
+    }),
+  )
+  for (const command of program.commands) command.exitOverride().showSuggestionAfterError()
+  try {
+    await program.parseAsync([...argv])
+    return code
+  } catch (error) {
+    return fail(error)
+  }
+}
+
+const EXAMPLES = `
+Examples:
+  $ tailrace stream --url postgres://app@localhost/shop --tables orders,customers
+  $ tailrace stream --help
+
+Every option can also be given as an environment variable: --url as TAILRACE_URL.`

@@ -1,0 +1,72 @@
+import { Command, InvalidArgumentError } from 'commander'
+import { collect, plainOption, settingOption } from '../settingOptions.js'
+import { runStream, type StreamOptions } from './runStream.js'
+
+/** `tailrace stream`: rows and changes as lines of JSON. */
+export function streamCommand(finished: (exitCode: number) => void): Command {
+  return new Command('stream')
+    .description('Write the rows of tables, then every change after them, as lines of JSON.')
+    .addOption(settingOption('url', '-u, --url <url>').makeOptionMandatory())
+    .addOption(settingOption('tables', '-t, --tables <list>').makeOptionMandatory())
+    .addOption(settingOption('exclude', '--exclude <list>'))
+    .addOption(settingOption('columns', '--columns <table:columns>').argParser(collect))
+    .addOption(settingOption('keys', '--key <table:columns>').env('TAILRACE_KEY').argParser(collect))
+    .addOption(settingOption('snapshot', '--snapshot <mode>'))
+    .addOption(settingOption('slot', '--slot <name>'))
+    .addOption(settingOption('publication', '--publication <name>'))
+    .addOption(settingOption('managePublication'))
+    .addOption(settingOption('keyless', '--keyless <policy>'))
+    .addOption(settingOption('messages', '--messages [prefix]'))
+    .addOption(
+      plainOption('--format <format>', 'ndjson: the whole record; row: only the row, of a delete its key.')
+        .choices(['ndjson', 'row'])
+        .default('ndjson'),
+    )
+    .addOption(plainOption('-o, --output <file>', 'Append to this file instead of standard output.'))
+    .addOption(
+      plainOption(
+        '-s, --state <file>',
+        'Keep the position here, so that the run can be resumed: in --output every record stands exactly once, whatever kills it.',
+      ),
+    )
+    .addOption(settingOption('until', '--until <current|lsn>'))
+    .addOption(
+      plainOption('--idle-timeout <seconds>', 'End when no record came for so long.').argParser(positiveNumber),
+    )
+    .addOption(settingOption('replicationUrl', '--replication-url <url>'))
+    .addOption(settingOption('snapshotWorkers'))
+    .addOption(settingOption('maxBytes'))
+    .addOption(settingOption('slotTimeoutMs'))
+    .addOption(settingOption('onRedeliveryChange', '--on-redelivery-change <what>'))
+    .addOption(settingOption('bigNumbers', '--big-numbers <form>'))
+    .addOption(settingOption('bytea', '--bytea <form>'))
+    .addHelpText('after', EXAMPLES)
+    .action(async (options: StreamOptions) => finished(await runStream(options)))
+}
+
+function positiveNumber(text: string): number {
+  const value = Number(text)
+  if (!(value > 0)) throw new InvalidArgumentError('It must be a number of seconds above 0.')
+  return value
+}
+
+const EXAMPLES = `
+Every option can also be given as an environment variable: --idle-timeout as TAILRACE_IDLE_TIMEOUT.
+
+Examples:
+  Rows and changes of two tables, until Ctrl-C; nothing is left on the server:
+    $ tailrace stream --url postgres://app@localhost/shop --tables orders,customers
+
+  Everything once, to a file, then the end:
+    $ tailrace stream --url postgres://app@localhost/shop --tables '*' --snapshot only --output shop.ndjson
+
+  Resumable: killed and started again, the file has every record exactly once:
+    $ tailrace stream --url postgres://app@localhost/shop --tables orders --state shop.state --output shop.ndjson
+
+  What happened since the last run, as a cron job (the slot holds the place):
+    $ tailrace stream --url postgres://app@localhost/shop --tables orders --slot nightly --until current
+
+  Names with capitals or dots, some columns only, another key:
+    $ tailrace stream --tables '"Orders","odd.schema".items' --columns '"Orders":id,total' --key '"Orders":number'
+
+Exit codes: 0 the end, also by SIGINT or SIGTERM; 1 an error; 2 wrong usage; 141 standard output was closed.`

@@ -1,0 +1,139 @@
+import { close, fdatasync, fstat, ftruncate, open, read, writev } from 'node:fs'
+import { promisify } from 'node:util'
+import { sleep } from '../../core/abort.js'
+import { OUTPUT_CLOSED, OUTPUT_FAILED } from '../../core/errors.js'
+
+const openAsync = promisify(open)
+const closeAsync = promisify(close)
+const statAsync = promisify(fstat)
+const truncateAsync = promisify(ftruncate)
+const readAsync = promisify(read)
+const syncAsync = promisify(fdatasync)
+
+const STDOUT = 1
+/** Linux takes no more parts in one call (IOV_MAX). */
+const MAX_PARTS = 1024
+
+/**
+ * Where lines go: standard output or a file. Writes go through Node's thread pool, so that a pipe whose reader is slow
+ * blocks a thread and not the event loop, which must go on telling the server that we live.
+ */
+export class Output {
+  readonly #fd: number
+  readonly #name: string
+  readonly #file: boolean
+  /** Length of the file; for standard output what was written. */
+  bytes: number
+
+  static stdout(): Output {
+    return new Output(STDOUT, 'standard output', false, 0)
+  }
+
+  /** Opens `path` to append to it; a last line without its newline is of a run that was cut off, and goes. */
+  static async open(path: string): Promise<Output> {
+    try {
+      const fd = await openAsync(path, 'a+')
+      const stat = await statAsync(fd)
+      if (!stat.isFile()) return new Output(fd, path, false, 0)
+      const output = new Output(fd, path, true, stat.size)
+      await output.cut(await output.#endOfLastLine(stat.size))
+      return output
+    } catch (cause) {
+      throw outputFailed(path, cause)
+    }
+  }
+
+  private constructor(fd: number, name: string, file: boolean, bytes: number) {
+    this.#fd = fd
+    this.#name = name
+    this.#file = file
+    this.bytes = bytes
+  }
+
+  /** What was written can be made durable and cut back. */
+  get isFile(): boolean {
+    return this.#file
+  }
+
+  /** Writes all parts, in order. They may be changed again once it resolves. */
+  async write(parts: readonly Uint8Array[]): Promise<void> {
+    let rest = parts
+    while (rest.length > 0) {
+      const written = await this.#writeSome(rest.slice(0, MAX_PARTS))
+      this.bytes += written
+      rest = after(rest, written)
+    }
+  }
+
+  /** What was written is on the disk; for standard output there is nothing to wait for. */
+  async sync(): Promise<void> {
+    if (!this.#file) return
+    try {
+      await syncAsync(this.#fd)
+    } catch (cause) {
+      throw outputFailed(this.#name, cause)
+    }
+  }
+
+  /** Throws away what stands behind the first `bytes`. */
+  async cut(bytes: number): Promise<void> {
+    if (bytes >= this.bytes) return
+    try {
+      await truncateAsync(this.#fd, bytes)
+    } catch (cause) {
+      throw outputFailed(this.#name, cause)
+    }
+    this.bytes = bytes
+  }
+
+  async close(): Promise<void> {
+    if (this.#fd !== STDOUT) await closeAsync(this.#fd)
+  }
+
+  async #writeSome(parts: readonly Uint8Array[]): Promise<number> {
+    for (;;) {
+      try {
+        return await new Promise((resolve, reject) => {
+          writev(this.#fd, parts, (error, written) => (error === null ? resolve(written) : reject(error)))
+        })
+      } catch (cause) {
+        const { code } = cause as NodeJS.ErrnoException
+        // Somebody who shares our standard output made it non-blocking: its reader is behind.
+        if (code === 'EAGAIN') await sleep(2)
+        else if (code === 'EPIPE') throw OUTPUT_CLOSED({ name: this.#name }, { cause })
+        else throw outputFailed(this.#name, cause)
+      }
+    }
+  }
+
+  async #endOfLastLine(size: number): Promise<number> {
+    const block = Buffer.alloc(64 * 1024)
+    for (let end = size; end > 0; ) {
+      const start = Math.max(0, end - block.length)
+      const { bytesRead } = await readAsync(this.#fd, block, 0, end - start, start)
+      const newline = block.subarray(0, bytesRead).lastIndexOf(0x0a)
+      if (newline >= 0) return start + newline + 1
+      end = start
+    }
+    return 0
+  }
+}
+
+function outputFailed(name: string, cause: unknown): Error {
+  const { code, message } = cause as NodeJS.ErrnoException
+  return OUTPUT_FAILED(
+    { name, problem: code === 'ENOSPC' ? 'no space left on the device' : message, errno: code },
+    { cause },
+  )
+}
+
+/** What is left of `parts` behind the first `count` bytes. */
+function after(parts: readonly Uint8Array[], count: number): readonly Uint8Array[] {
+  let index = 0
+  while (index < parts.length && count >= parts[index]!.length) count -= parts[index++]!.length
+  return index === 0 && count === 0
+    ? parts
+    : index === parts.length
+      ? []
+      : [parts[index]!.subarray(count), ...parts.slice(index + 1)]
+}

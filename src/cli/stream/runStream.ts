@@ -1,0 +1,164 @@
+import { resolve } from 'node:path'
+import { NdjsonEncoder, type NdjsonOptions } from '../../codec/ndjson.js'
+import { sleep } from '../../core/abort.js'
+import { backoffMs } from '../../core/backoff.js'
+import { ByteWriter } from '../../core/byteWriter.js'
+import { SNAPSHOT_INTERRUPTED, STATE_MISMATCH } from '../../core/errors.js'
+import type { Position } from '../../core/record.js'
+import { parseConnectionString } from '../../postgres/connectionString.js'
+import type { SourceOptions } from '../../source/options.js'
+import { PostgresSource } from '../../source/postgresSource.js'
+import { reportEvents } from '../report.js'
+import { Signals } from '../signals.js'
+import { Checkpoint } from './checkpoint.js'
+import { Output } from './output.js'
+import { readState, type State, writeState } from './stateFile.js'
+
+/** As commander gives them: names of settings, but `--key` for `keys`. */
+export interface StreamOptions extends Omit<SourceOptions, 'keys' | 'position' | 'signal' | 'existingSlot'> {
+  readonly key?: readonly string[]
+  readonly format: NdjsonOptions['format']
+  readonly output?: string
+  readonly state?: string
+  readonly idleTimeout?: number
+}
+
+const RETRY = { firstMs: 500, maxMs: 30_000 }
+
+/** Runs `tailrace stream`; gives the exit code. */
+export async function runStream(options: StreamOptions): Promise<number> {
+  const signals = new Signals()
+  try {
+    for (let attempt = 1; ; attempt++) {
+      try {
+        await streamOnce(options, signals.signal)
+        return 0
+      } catch (error) {
+        // With a state the output is cut back to where the snapshot began, and it begins again.
+        if (options.state === undefined || !SNAPSHOT_INTERRUPTED.is(error) || signals.signal.aborted) throw error
+        process.stderr.write(`tailrace: ${error.message}; it begins again\n`)
+        await sleep(backoffMs(attempt, RETRY), signals.signal).catch(() => {})
+        if (signals.signal.aborted) return 0
+      }
+    }
+  } finally {
+    signals.release()
+  }
+}
+
+async function streamOnce(options: StreamOptions, signal: AbortSignal): Promise<void> {
+  const { state: statePath, output: path, format, idleTimeout } = options
+  const stop = new AbortController()
+  // Checked before a file is touched: a wrong option leaves nothing behind.
+  const settings = sourceOptions(options, stop.signal)
+  void new PostgresSource(settings)
+  const file = path === undefined ? null : resolve(path)
+  const state = statePath === undefined ? undefined : await readState(statePath)
+  checkState(state, statePath, file)
+  const output = file === null ? Output.stdout() : await Output.open(file)
+  try {
+    const start = await cutBack(output, state, statePath)
+    if (statePath !== undefined && state === undefined) {
+      await writeState(statePath, { version: 1, position: null, output: { file, start, bytes: start } })
+    }
+    const position = state?.position as SourceOptions['position'] | null | undefined
+    const source = new PostgresSource({ ...settings, position: position ?? undefined })
+    const reporting = reportEvents(source.events())
+    const ack = (acked: Position) => source.ack(acked)
+    const checkpoint = new Checkpoint({ output, statePath, file, start, ack }, (error) => stop.abort(error))
+    const idle = new IdleTimer(idleTimeout, () => stop.abort())
+    const encoder = new NdjsonEncoder({ format })
+    const writer = new ByteWriter(1024 * 1024)
+    let waiting = true
+    // What was written is confirmed before the source ends, since its end is the slot's last chance to move.
+    const end = () => {
+      if (waiting)
+        checkpoint
+          .now()
+          .finally(() => stop.abort())
+          .catch(() => {})
+    }
+    signal.addEventListener('abort', end, { once: true })
+    try {
+      for await (const batch of source) {
+        waiting = false
+        if (batch.length > 0) {
+          encoder.write(writer, batch.rows)
+          await output.write(writer.take())
+          writer.clear()
+          idle.restart()
+        }
+        checkpoint.wrote(batch.position)
+        if (signal.aborted) {
+          await checkpoint.now()
+          break
+        }
+        waiting = true
+      }
+      await checkpoint.now()
+    } finally {
+      signal.removeEventListener('abort', end)
+      idle.stop()
+      await source.close()
+      await reporting
+    }
+    if (stop.signal.reason instanceof Error && stop.signal.reason.name !== 'AbortError') throw stop.signal.reason
+  } finally {
+    await output.close()
+  }
+}
+
+function sourceOptions(options: StreamOptions, signal: AbortSignal): SourceOptions {
+  const { key, format, output, state, idleTimeout, ...settings } = options
+  const withState = state !== undefined
+  return {
+    ...settings,
+    signal,
+    keys: key ?? [],
+    slot: settings.slot ?? (withState && settings.snapshot !== 'only' ? defaultSlot(settings.url) : undefined),
+    // A slot without a state holds the place by itself; a run without a snapshot can begin wherever it stands.
+    existingSlot: withState && settings.snapshot !== 'never' ? 'refuse' : 'resume',
+  }
+}
+
+/** Slots belong to the whole cluster: the database's name keeps two of them apart. */
+function defaultSlot(url: string): string {
+  return `tailrace_${parseConnectionString(url)
+    .database.toLowerCase()
+    .replace(/[^a-z0-9_]/g, '_')}`.slice(0, 63)
+}
+
+function checkState(state: State | undefined, path: string | undefined, file: string | null): void {
+  if (state?.output === undefined || state.output.file === file) return
+  const name = (one: string | null) => one ?? 'standard output'
+  throw STATE_MISMATCH({ path: path!, problem: `it was made for ${name(state.output.file)}, not ${name(file)}` })
+}
+
+/** Cuts the output back to the state's position, or to where an unfinished snapshot began; gives where that is. */
+async function cutBack(output: Output, state: State | undefined, path: string | undefined): Promise<number> {
+  if (state?.output === undefined || !output.isFile) return state?.output?.start ?? output.bytes
+  const unfinished = state.position === null || 'snapshot' in state.position
+  const length = unfinished ? state.output.start : state.output.bytes
+  if (output.bytes < length) {
+    const problem = `the output has ${output.bytes} bytes, and had ${length}`
+    throw STATE_MISMATCH({ path: path!, problem })
+  }
+  await output.cut(length)
+  return state.output.start
+}
+
+class IdleTimer {
+  readonly #timer: NodeJS.Timeout | undefined
+
+  constructor(seconds: number | undefined, expired: () => void) {
+    if (seconds !== undefined) this.#timer = setTimeout(expired, seconds * 1000)
+  }
+
+  restart(): void {
+    this.#timer?.refresh()
+  }
+
+  stop(): void {
+    clearTimeout(this.#timer)
+  }
+}

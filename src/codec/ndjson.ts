@@ -1,0 +1,268 @@
+import { ByteWriter } from '../core/byteWriter.js'
+import type { Transaction } from '../core/record.js'
+import {
+  DELETE,
+  HEAD,
+  HEAD_BUFFER,
+  HEAD_NEW,
+  HEAD_OLD,
+  HEAD_OPERATION,
+  HEAD_SEQ,
+  HEAD_SUB,
+  HEAD_TABLE,
+  HEAD_TRANSACTION,
+  MESSAGE,
+  OLD_ROW,
+  type RowBatch,
+  SCHEMA,
+  SNAPSHOT,
+  TRUNCATE,
+  UPDATE,
+} from '../core/rowBatch.js'
+import type { Table } from '../core/table.js'
+import { UNCHANGED_COLUMN } from '../core/tape.js'
+import { formatLsn } from '../postgres/lsn.js'
+import { CASCADE, RESTART_IDENTITY } from '../postgres/pgoutput/handler.js'
+import { NO_FALLBACK, RowLayout } from './json/row.js'
+import { keyChanged, keyFallback, writeKeyText } from './key.js'
+import { formatTimestamp } from './timestampText.js'
+
+export interface NdjsonOptions {
+  /** `ndjson`: the envelope of design section 2; `row`: only the row (of a delete its key), nothing else. */
+  readonly format: 'ndjson' | 'row'
+}
+
+const NEWLINE = 0x0a
+const OPERATION_NAMES = ['snapshot', 'create', 'update', 'delete', 'truncate', 'schema', 'message'] as const
+
+/** What stands the same in every line of a table, as bytes. */
+interface TableLines {
+  readonly row: RowLayout
+  readonly key: RowLayout | undefined
+  /** `{"operation":"create","schema":"public","table":"orders"`, by operation. */
+  readonly heads: readonly Uint8Array[]
+  readonly idPrefix: Uint8Array
+}
+
+const KEY = Buffer.from(',"key":')
+const OLD_KEY_FIELD = Buffer.from(',"oldKey":')
+const BEFORE = Buffer.from(',"before":')
+const AFTER = Buffer.from(',"after":')
+const UNCHANGED = Buffer.from(',"unchanged":')
+
+/** Records to lines of JSON, from wire bytes to output bytes. */
+export class NdjsonEncoder {
+  readonly #bare: boolean
+  readonly #tables = new WeakMap<Table, TableLines>()
+  #transaction: Transaction | undefined
+  /** `,"lsn":"0/16B3748","seq":` and `,"xid":741,"committedAt":"…","id":"0/16B3748/` of `#transaction`. */
+  #beforeSeq: Buffer = Buffer.alloc(0)
+  #beforeId: Buffer = Buffer.alloc(0)
+
+  constructor(options: NdjsonOptions = { format: 'ndjson' }) {
+    this.#bare = options.format === 'row'
+  }
+
+  /** Writes records `from` to `to` (not included) of `batch`, a line each. */
+  write(writer: ByteWriter, batch: RowBatch, from = 0, to = batch.count): void {
+    for (let index = from; index < to; index++) this.#writeRecord(writer, batch, index * HEAD)
+  }
+
+  #writeRecord(writer: ByteWriter, batch: RowBatch, head: number): void {
+    const heads = batch.heads
+    const operation = heads[head + HEAD_OPERATION]!
+    if (operation > DELETE) {
+      if (!this.#bare) this.#writeOther(writer, batch, head, operation)
+      return
+    }
+    const lines = this.#linesOf(batch.tables[heads[head + HEAD_TABLE]!]!)
+    if (this.#bare) return this.#writeBare(writer, batch, head, lines)
+    const table = batch.tables[heads[head + HEAD_TABLE]!]!
+    const bytes = batch.buffers[heads[head + HEAD_BUFFER]!]!
+    const tape = batch.tape.values
+    const newAt = heads[head + HEAD_NEW]!
+    const old = heads[head + HEAD_OLD]!
+    const oldAt = old >> 2
+    const oldKind = old & 3
+    const before = oldKind === OLD_ROW && table.replicaIdentity === 'full'
+
+    writer.write(lines.heads[operation]!)
+    if (lines.key !== undefined) {
+      writer.write(KEY)
+      if (operation === DELETE) lines.key.write(writer, bytes, tape, oldAt, NO_FALLBACK)
+      else lines.key.write(writer, bytes, tape, newAt, keyFallback(oldAt, oldKind))
+      if (operation === UPDATE && keyChanged(table, bytes, tape, newAt, oldAt, oldKind)) {
+        writer.write(OLD_KEY_FIELD)
+        lines.key.write(writer, bytes, tape, oldAt, NO_FALLBACK)
+      }
+    }
+    if (before) {
+      writer.write(BEFORE)
+      lines.row.write(writer, bytes, tape, oldAt, NO_FALLBACK)
+    }
+    if (operation !== DELETE) {
+      writer.write(AFTER)
+      lines.row.write(writer, bytes, tape, newAt, before ? oldAt : NO_FALLBACK)
+      if (operation === UPDATE && !before) this.#writeUnchanged(writer, table, tape, newAt)
+    }
+    if (operation === SNAPSHOT) this.#writeSnapshotTail(writer, batch, lines, table, bytes, newAt)
+    else this.#writeTail(writer, batch, head)
+  }
+
+  #writeBare(writer: ByteWriter, batch: RowBatch, head: number, lines: TableLines): void {
+    const heads = batch.heads
+    const bytes = batch.buffers[heads[head + HEAD_BUFFER]!]!
+    const oldAt = heads[head + HEAD_OLD]! >> 2
+    const oldRow = (heads[head + HEAD_OLD]! & 3) === OLD_ROW
+    const table = batch.tables[heads[head + HEAD_TABLE]!]!
+    const full = oldRow && table.replicaIdentity === 'full'
+    if (heads[head + HEAD_OPERATION] === DELETE) {
+      const layout = full ? lines.row : (lines.key ?? lines.row)
+      layout.write(writer, bytes, batch.tape.values, oldAt, NO_FALLBACK)
+    } else {
+      lines.row.write(writer, bytes, batch.tape.values, heads[head + HEAD_NEW]!, full ? oldAt : NO_FALLBACK)
+    }
+    writer.reserve(1)
+    writer.bytes[writer.length++] = NEWLINE
+  }
+
+  #writeUnchanged(writer: ByteWriter, table: Table, tape: Int32Array, newAt: number): void {
+    let names: string[] | undefined
+    for (const column of table.selected) {
+      if (tape[newAt + 2 * column] !== UNCHANGED_COLUMN) continue
+      names ??= []
+      names.push(table.columns[column]!.name)
+    }
+    if (names === undefined) return
+    writer.write(UNCHANGED)
+    writer.write(Buffer.from(JSON.stringify(names)))
+  }
+
+  #writeSnapshotTail(
+    writer: ByteWriter,
+    batch: RowBatch,
+    lines: TableLines,
+    table: Table,
+    bytes: Uint8Array,
+    newAt: number,
+  ): void {
+    writer.write(ID)
+    writer.writeAscii(batch.snapshotId)
+    writer.write(lines.idPrefix)
+    writeKeyText(writer, table, bytes, batch.tape.values, newAt)
+    writer.write(END)
+  }
+
+  #writeTail(writer: ByteWriter, batch: RowBatch, head: number): void {
+    const transaction = batch.transactions[batch.heads[head + HEAD_TRANSACTION]!]!
+    if (transaction !== this.#transaction) this.#enter(transaction)
+    const seq = batch.heads[head + HEAD_SEQ]!
+    const sub = batch.heads[head + HEAD_SUB]!
+    writer.write(this.#beforeSeq)
+    writeInteger(writer, seq)
+    writer.write(this.#beforeId)
+    writeInteger(writer, seq)
+    if (sub > 0) {
+      writer.write(SLASH)
+      writeInteger(writer, sub)
+    }
+    writer.write(END)
+  }
+
+  #enter(transaction: Transaction): void {
+    const lsn = formatLsn(transaction.commitLsn)
+    const committed =
+      transaction.commitTime === undefined
+        ? ''
+        : `,"xid":${transaction.xid},"committedAt":"${formatTimestamp(transaction.commitTime)}"`
+    this.#beforeSeq = Buffer.from(`,"lsn":"${lsn}","seq":`)
+    this.#beforeId = Buffer.from(`${committed},"id":"${lsn}/`)
+    this.#transaction = transaction
+  }
+
+  #writeOther(writer: ByteWriter, batch: RowBatch, head: number, operation: number): void {
+    const heads = batch.heads
+    if (operation === MESSAGE) {
+      const { prefix, content, transactional } = batch.messages[heads[head + HEAD_NEW]!]!
+      const encoded = Buffer.from(content.buffer, content.byteOffset, content.byteLength).toString('base64')
+      const fields = JSON.stringify({ operation: 'message', prefix, content: encoded, transactional })
+      writer.write(Buffer.from(fields.slice(0, -1)))
+    } else {
+      const table = batch.tables[heads[head + HEAD_TABLE]!]!
+      writer.write(this.#linesOf(table).heads[operation]!)
+      if (operation === SCHEMA) writer.write(Buffer.from(`,"columns":${JSON.stringify(describeColumns(table))}`))
+      if (operation === TRUNCATE) {
+        const options = heads[head + HEAD_NEW]!
+        const cascade = (options & CASCADE) !== 0
+        const restartIdentity = (options & RESTART_IDENTITY) !== 0
+        writer.writeAscii(`,"cascade":${cascade},"restartIdentity":${restartIdentity}`)
+      }
+    }
+    this.#writeTail(writer, batch, head)
+  }
+
+  #linesOf(table: Table): TableLines {
+    let lines = this.#tables.get(table)
+    if (lines === undefined) {
+      lines = compile(table)
+      this.#tables.set(table, lines)
+    }
+    return lines
+  }
+}
+
+/** A whole batch as lines, with an encoder of its own: for a library's user, not for the hot path. */
+export function encodeNdjson(batch: RowBatch): Buffer {
+  const writer = new ByteWriter()
+  new NdjsonEncoder().write(writer, batch)
+  return writer.toBuffer()
+}
+
+const ID = Buffer.from(',"id":"')
+const SLASH = Buffer.from('/')
+const END = Buffer.from('"}\n')
+
+function compile(table: Table): TableLines {
+  const name = `"schema":${JSON.stringify(table.schema)},"table":${JSON.stringify(table.name)}`
+  const qualified = JSON.stringify(`/${table.schema}.${table.name}/`)
+  return {
+    row: new RowLayout(table, table.selected),
+    key: table.key.length === 0 ? undefined : new RowLayout(table, table.key),
+    heads: OPERATION_NAMES.map((operation) => Buffer.from(`{"operation":"${operation}",${name}`)),
+    idPrefix: Buffer.from(qualified.slice(1, -1)),
+  }
+}
+
+/** What a `schema` record says of the columns. */
+function describeColumns(table: Table): object[] {
+  return table.selected.map((column) => {
+    const { name, typeName, notNull, generated } = table.columns[column]!
+    const key = table.key.indexOf(column)
+    return {
+      name,
+      type: typeName,
+      nullable: !notNull,
+      ...(key >= 0 && { key: key + 1 }),
+      ...(generated && { generated }),
+    }
+  })
+}
+
+/** A whole number of at most ten digits, in decimal. */
+function writeInteger(writer: ByteWriter, value: number): void {
+  writer.reserve(11)
+  const out = writer.bytes
+  let at = writer.length
+  if (value < 0) {
+    out[at++] = 0x2d // -
+    value = -value
+  }
+  let digits = 1
+  for (let rest = value; rest >= 10; rest = (rest / 10) | 0) digits++
+  writer.length = at + digits
+  for (let p = at + digits - 1; p >= at; p--) {
+    const rest = (value / 10) | 0
+    out[p] = 0x30 + value - rest * 10
+    value = rest
+  }
+}

@@ -1,0 +1,87 @@
+/**
+ * A growing output buffer. Hot code asks for room once with {@link ByteWriter.reserve}, writes into `bytes` from
+ * `length` on, and stores the new `length`; nothing in its loops checks again.
+ *
+ * Long runs may be attached by reference instead of copied, so that a row of 100 MB is not held twice: what was
+ * written is a list of parts then, in order, which {@link ByteWriter.take} gives.
+ */
+export class ByteWriter {
+  bytes: Buffer
+  /** Bytes written into `bytes`; the next one goes to `bytes[length]`. */
+  length = 0
+  #parts: Uint8Array[] = []
+  #partBytes = 0
+  #sealed = 0
+
+  constructor(capacity = 64 * 1024) {
+    this.bytes = Buffer.allocUnsafeSlow(capacity)
+  }
+
+  /** All bytes written since the last {@link ByteWriter.clear}, attached ones included. */
+  get size(): number {
+    return this.#partBytes + this.length - this.#sealed
+  }
+
+  /** Makes room for `count` more bytes. `bytes` may be another buffer afterwards. */
+  reserve(count: number): void {
+    if (this.length + count > this.bytes.length) this.#grow(count)
+  }
+
+  /** Appends `source` by copying it. */
+  write(source: Uint8Array): void {
+    this.reserve(source.length)
+    this.bytes.set(source, this.length)
+    this.length += source.length
+  }
+
+  /** Appends ASCII text (names and values that may hold more go through `writeJsonString`). */
+  writeAscii(text: string): void {
+    this.reserve(text.length)
+    this.length += this.bytes.write(text, this.length, 'latin1')
+  }
+
+  /** Appends `source` by reference: it must not change until what was written has been taken and used. */
+  attach(source: Uint8Array): void {
+    this.#seal()
+    this.#parts.push(source)
+    this.#partBytes += source.length
+  }
+
+  /** Everything written, in order. Valid until the next write; call {@link ByteWriter.clear} once it was used. */
+  take(): readonly Uint8Array[] {
+    this.#seal()
+    return this.#parts
+  }
+
+  /** Everything written, as one buffer of its own. */
+  toBuffer(): Buffer {
+    return Buffer.concat(this.take())
+  }
+
+  /** Forgets what was written and keeps the buffer, unless a rare long value has blown it up. */
+  clear(keepAtMost = 8 * 1024 * 1024): void {
+    this.length = this.#sealed = this.#partBytes = 0
+    this.#parts = []
+    if (this.bytes.length > keepAtMost) this.bytes = Buffer.allocUnsafeSlow(64 * 1024)
+  }
+
+  #seal(): void {
+    if (this.length === this.#sealed) return
+    this.#parts.push(this.bytes.subarray(this.#sealed, this.length))
+    this.#partBytes += this.length - this.#sealed
+    this.#sealed = this.length
+  }
+
+  #grow(count: number): void {
+    // What was sealed stays in the old buffer, which its part keeps alive: only the open run moves.
+    const open = this.length - this.#sealed
+    let capacity = this.bytes.length
+    while (capacity < open + count) capacity *= 2
+    if (capacity === this.bytes.length && this.#sealed === 0) capacity *= 2
+    const grown = Buffer.allocUnsafeSlow(capacity)
+    this.bytes.copy(grown, 0, this.#sealed, this.length)
+    this.bytes = grown
+    this.length = open
+    this.#sealed = 0
+  }
+}

@@ -1,0 +1,389 @@
+import { defineError } from './tailraceError.js'
+
+// ── Settings ────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+export const SETTING_UNKNOWN = defineError('SETTING_UNKNOWN', {
+  retry: 'operator',
+  message: (e: { name: string; near: string | undefined; known: readonly string[] }) => `unknown setting "${e.name}"`,
+  hint: (e) => (e.near === undefined ? `Known are: ${e.known.join(', ')}.` : `Did you mean "${e.near}"?`),
+})
+
+export const SETTING_INVALID = defineError('SETTING_INVALID', {
+  retry: 'operator',
+  message: (e: { name: string; value: unknown; problem: string }) =>
+    `setting "${e.name}"${e.value === undefined ? '' : ` is ${JSON.stringify(e.value)}`}: ${e.problem}`,
+  hint: 'docs/settings.md says what each setting takes.',
+})
+
+// ── Connections ─────────────────────────────────────────────────────────────────────────────────────────────────────
+
+export const CONNECTION_STRING_INVALID = defineError('CONNECTION_STRING_INVALID', {
+  retry: 'operator',
+  message: (e: { problem: string }) => `cannot read the connection URL: ${e.problem}`,
+  hint: 'Write it as postgres://user:password@host:5432/database?sslmode=require, with special characters as %XX.',
+})
+
+export const CONNECTION_FAILED = defineError('CONNECTION_FAILED', {
+  retry: 'later',
+  message: (e: { to: string; problem: string }) => `cannot connect to ${e.to}: ${e.problem}`,
+  hint: 'Check host, port and that the server accepts connections from here (listen_addresses, pg_hba.conf, firewall).',
+})
+
+export const LOGIN_REFUSED = defineError('LOGIN_REFUSED', {
+  retry: 'operator',
+  message: (e: { to: string; problem: string }) => `the server refuses the login to ${e.to}: ${e.problem}`,
+  hint: 'Check user, password and database in the URL, and that pg_hba.conf has a line for this client (for the replication session too: it matches by database name).',
+})
+
+export const CONNECTION_LOST = defineError('CONNECTION_LOST', {
+  retry: 'later',
+  message: (e: { to: string; problem: string }) => `lost the connection to ${e.to}: ${e.problem}`,
+  hint: 'The run goes on from the last confirmed position when it is started again.',
+})
+
+export const SERVER_ERROR = defineError('SERVER_ERROR', {
+  retry: 'operator',
+  message: (e: { message: string; sqlstate: string; detail?: string; hint?: string; severity?: string }) =>
+    `the server says: ${e.message}${e.detail === undefined ? '' : ` (${e.detail})`} [SQLSTATE ${e.sqlstate}]`,
+  hint: (e: { hint?: string }) => e.hint ?? 'See "PostgreSQL Error Codes" in the PostgreSQL docs for the SQLSTATE.',
+})
+
+export const FRAME_INVALID = defineError('FRAME_INVALID', {
+  retry: 'later',
+  message: (e: { tag: number; length: number }) =>
+    `the server sent a message 0x${e.tag.toString(16)} of an impossible length ${e.length}`,
+  hint: 'What answers on this port may not be PostgreSQL, or a proxy between damages the stream. Connect directly.',
+})
+
+// ── The stream ──────────────────────────────────────────────────────────────────────────────────────────────────────
+
+export const MALFORMED_MESSAGE = defineError('MALFORMED_MESSAGE', {
+  retry: 'never',
+  message: (e: { message: string; problem: string; offset: number; length: number; lsn?: string }) =>
+    `cannot decode the server's ${e.message} message: ${e.problem} at byte ${e.offset} of ${e.length}` +
+    (e.lsn === undefined ? '' : ` (LSN ${e.lsn})`),
+  hint: 'Nothing was confirmed past this message. Please report it with the server version; a newer tailrace may know it.',
+})
+
+export const POSITION_INVALID = defineError('POSITION_INVALID', {
+  retry: 'operator',
+  message: (e: { problem: string }) => `the position to resume from cannot be read: ${e.problem}`,
+  hint: 'Hand back exactly what a position printed (JSON). If it was damaged, take a new snapshot into an empty target.',
+})
+
+export const KEY_TABLE_UNKNOWN = defineError('KEY_TABLE_UNKNOWN', {
+  retry: 'operator',
+  message: (e: { selection: string; tables: readonly string[] }) =>
+    `"${e.selection}" names a table that is not captured`,
+  hint: (e) => `Captured are: ${e.tables.slice(0, 20).join(', ')}${e.tables.length > 20 ? ', …' : ''}.`,
+})
+
+export const POSITION_OTHER_SERVER = defineError('POSITION_OTHER_SERVER', {
+  retry: 'operator',
+  message: (e: { expected: string; found: string }) =>
+    `the position belongs to another server: its system identifier is ${e.expected}, this one's ${e.found}`,
+  hint: 'LSNs of two servers must not be compared. Connect to the server it came from, or begin anew without the position.',
+})
+
+export const POSITION_OTHER_DATABASE = defineError('POSITION_OTHER_DATABASE', {
+  retry: 'operator',
+  message: (e: { expected: string; found: string }) =>
+    `the position belongs to database "${e.expected}", not to "${e.found}"`,
+  hint: 'Connect to that database, or use another state for this one.',
+})
+
+export const POSITION_OTHER_SLOT = defineError('POSITION_OTHER_SLOT', {
+  retry: 'operator',
+  message: (e: { expected: string; found: string }) =>
+    `the position belongs to slot "${e.expected}", not to "${e.found}"`,
+  hint: 'Give the slot it was made with, or leave the slot out: the position names it.',
+})
+
+export const POSITION_NOT_RESUMABLE = defineError('POSITION_NOT_RESUMABLE', {
+  retry: 'operator',
+  message: (_: object) => 'the position comes from a run with a temporary slot, which is gone',
+  hint: 'Set a slot name for runs that are to be resumed; begin this one anew, without the position.',
+})
+
+export const TIMELINE_BEHIND = defineError('TIMELINE_BEHIND', {
+  retry: 'operator',
+  message: (e: { expected: number; found: number }) =>
+    `the server is on timeline ${e.found}, the position on ${e.expected}: this server missed a promotion`,
+  hint: 'Connect to the present primary.',
+})
+
+export const SLOT_AHEAD = defineError('SLOT_AHEAD', {
+  retry: 'operator',
+  message: (e: { slot: string; confirmed: string; position: string }) =>
+    `replication slot "${e.slot}" has moved to ${e.confirmed}, beyond the position ${e.position}: changes between them are gone`,
+  hint: 'Somebody else read or advanced the slot, or made it anew. Begin anew with a snapshot, without the position, and give each reader a slot of its own.',
+})
+
+export const SNAPSHOT_DIFFERS = defineError('SNAPSHOT_DIFFERS', {
+  retry: 'never',
+  message: (e: { expected: string; found: string }) => `a worker reads in snapshot ${e.found} instead of ${e.expected}`,
+  hint: 'A connection pooler in transaction mode between us and the server does this. Connect to the server directly.',
+})
+
+export const SNAPSHOT_INTERRUPTED = defineError('SNAPSHOT_INTERRUPTED', {
+  retry: 'later',
+  message: (e: { problem: string }) => `the snapshot was interrupted: ${e.problem}`,
+  hint: 'Start again: the snapshot begins anew, and what was written of it is to be thrown away.',
+})
+
+export const TEMPORARY_SLOT_LOST = defineError('TEMPORARY_SLOT_LOST', {
+  retry: 'operator',
+  message: (e: { problem: string }) => `the connection that owned the temporary slot is gone: ${e.problem}`,
+  hint: 'Without slot and state a run cannot go on after a lost connection. Start again, with --slot or --state to have it resume by itself.',
+})
+
+export const WAL_LEVEL = defineError('WAL_LEVEL', {
+  retry: 'operator',
+  message: (e: { found: string }) => `the server's wal_level is "${e.found}"; changes need "logical"`,
+  hint: 'ALTER SYSTEM SET wal_level = logical; then restart the server. On Amazon RDS set rds.logical_replication = 1, on Cloud SQL cloudsql.logical_decoding = on. `--snapshot only` works without it.',
+})
+
+export const SLOT_TIMEOUT = defineError('SLOT_TIMEOUT', {
+  retry: 'later',
+  message: (e: { seconds: number; holders: readonly string[] }) =>
+    `the slot could not be made within ${e.seconds} s: the server waits for ${e.holders.join(', ') || 'running transactions'}`,
+  hint: 'End these transactions (COMMIT or ROLLBACK PREPARED for a prepared one), or wait longer with slotTimeoutMs.',
+})
+
+export const SOURCE_USED = defineError('SOURCE_USED', {
+  retry: 'never',
+  message: (_: object) => 'a PostgresSource runs once, and this one has been iterated already',
+  hint: 'Make another one, with the position to go on from.',
+})
+
+export const ACK_UNKNOWN = defineError('ACK_UNKNOWN', {
+  retry: 'never',
+  message: (e: { position: string }) => `a position was acknowledged that this run has not handed out: ${e.position}`,
+  hint: 'Acknowledge positions of batches or records that this source yielded, after they are durable.',
+})
+
+export const REDELIVERY_CHANGED = defineError('REDELIVERY_CHANGED', {
+  retry: 'operator',
+  message: (e: { lsn: string; seq: number }) =>
+    `the server resends the transaction at ${e.lsn} with other rows before index ${e.seq} than it sent first`,
+  hint: 'The publication was changed while that transaction ran. To get it whole once more, resume with onRedeliveryChange: "repeat"; nothing was skipped.',
+})
+
+// ── Values ──────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+export const VALUE_MALFORMED = defineError('VALUE_MALFORMED', {
+  retry: 'operator',
+  message: (e: { type: string; problem: string; offset: number; length: number }) =>
+    `cannot read a value of type ${e.type}: ${e.problem} at byte ${e.offset} of ${e.length}`,
+  hint: 'The type may have been altered or dropped while changes made before were still unread. If it was not, please report it with the server version and the type.',
+})
+
+export const COLUMN_UNKNOWN = defineError('COLUMN_UNKNOWN', {
+  retry: 'operator',
+  message: (e: { schema: string; table: string; column: string; near: string | undefined }) =>
+    `table ${e.schema}.${e.table} has no column "${e.column}"`,
+  hint: (e) =>
+    e.near === undefined
+      ? "Look at the record's `table.columns`."
+      : `Did you mean "${e.near}"? Names are case-sensitive.`,
+})
+
+export const MESSAGE_NOT_EXPECTED = defineError('MESSAGE_NOT_EXPECTED', {
+  retry: 'never',
+  message: (e: { message: string }) => `the server sent a ${e.message} message, which was not asked for`,
+  hint: 'The slot may have been made with two_phase. Use a slot without it: rows of a confirmed PREPARE never come again.',
+})
+
+// ── Tables, publications, slots ─────────────────────────────────────────────────────────────────────────────────────
+
+export const TABLE_PATTERN_INVALID = defineError('TABLE_PATTERN_INVALID', {
+  retry: 'operator',
+  message: (e: { text: string; position: number; problem: string }) =>
+    `cannot read the table names ${JSON.stringify(e.text)} at character ${e.position}: ${e.problem}`,
+  hint: 'Write name, schema.name, schema.* or *.*, with commas between; quote a part as in SQL where it holds dots, commas, colons, stars or quotes: sales."Odd.Name".',
+})
+
+export const TABLE_NOT_FOUND = defineError('TABLE_NOT_FOUND', {
+  retry: 'operator',
+  message: (e: { names: readonly string[]; nearest: readonly string[] }) => `no table is named ${e.names.join(', ')}`,
+  hint: (e) =>
+    e.nearest.length > 0
+      ? `Did you mean ${e.nearest.join(', ')}? A name without a schema is of schema public.`
+      : 'A name without a schema is of schema public: write schema.name, and check that the URL names the right database.',
+})
+
+export const TABLE_NOT_CAPTURABLE = defineError('TABLE_NOT_CAPTURABLE', {
+  retry: 'operator',
+  message: (e: { table: string; what: string }) => `${e.table} cannot be captured: it is ${e.what}`,
+  hint: 'The server writes only ordinary and partitioned tables that are neither temporary nor unlogged to its replication stream. Leave it out, or for a view name the tables below it.',
+})
+
+export const PARTITION_NOT_EXCLUDABLE = defineError('PARTITION_NOT_EXCLUDABLE', {
+  retry: 'operator',
+  message: (e: { partition: string; root: string }) =>
+    `partition ${e.partition} cannot be left out while its partitioned table ${e.root} is captured`,
+  hint: (e) => `Its rows arrive as rows of ${e.root}. Exclude ${e.root}, and name the partitions that are wanted.`,
+})
+
+export const NO_TABLES = defineError('NO_TABLES', {
+  retry: 'operator',
+  message: (e: { include: string }) => `no table is left of ${e.include} after the exclusions`,
+  hint: 'Name at least one table that is not excluded.',
+})
+
+export const COLUMN_NOT_FOUND = defineError('COLUMN_NOT_FOUND', {
+  retry: 'operator',
+  message: (e: { table: string; column: string; nearest: string | undefined; columns: string }) =>
+    `table ${e.table} has no column ${JSON.stringify(e.column)}`,
+  hint: (e) => (e.nearest === undefined ? `Its columns are ${e.columns}.` : `Did you mean ${e.nearest}?`),
+})
+
+export const TABLE_NOT_READABLE = defineError('TABLE_NOT_READABLE', {
+  retry: 'operator',
+  message: (e: { user: string; tables: readonly string[]; sql: string }) =>
+    `role ${e.user} may not read ${e.tables.join(', ')}`,
+  hint: (e) => `As their owner or a superuser run: ${e.sql}`,
+})
+
+export const ROW_SECURITY_ACTIVE = defineError('ROW_SECURITY_ACTIVE', {
+  retry: 'operator',
+  message: (e: { user: string; tables: readonly string[]; sql: string }) =>
+    `row level security hides rows of ${e.tables.join(', ')} from role ${e.user}`,
+  hint: (e) =>
+    `A snapshot would lack them while the stream has them all. As a superuser run: ${e.sql} (or connect as a role that has it).`,
+})
+
+export const REPLICA_IDENTITY_MISSING = defineError('REPLICA_IDENTITY_MISSING', {
+  retry: 'operator',
+  message: (e: { tables: readonly string[]; sql: string }) =>
+    `no replica identity tells the rows apart of ${e.tables.join(', ')}: UPDATE and DELETE on them would fail once they are published`,
+  hint: (e) => `Run: ${e.sql}\nor capture their inserts and truncates only, with keyless = inserts.`,
+})
+
+export const KEY_OUTSIDE_IDENTITY = defineError('KEY_OUTSIDE_IDENTITY', {
+  retry: 'operator',
+  message: (e: { table: string; key: string; identity: string; sql: string }) =>
+    `key (${e.key}) of ${e.table} is not part of its replica identity (${e.identity}): deletes and key changes would not have it`,
+  hint: (e) => `Run: ${e.sql}\nor choose a key among ${e.identity}, or capture inserts only, with keyless = inserts.`,
+})
+
+export const KEY_COLUMN_UNPUBLISHED = defineError('KEY_COLUMN_UNPUBLISHED', {
+  retry: 'operator',
+  message: (e: { table: string; column: string }) =>
+    `key column ${e.column} of ${e.table} is generated, and the server does not publish generated columns here`,
+  hint: 'Choose a key without it. (PostgreSQL 18 publishes stored generated columns with publish_generated_columns = stored.)',
+})
+
+export const GENERATED_COLUMN_IN_IDENTITY = defineError('GENERATED_COLUMN_IN_IDENTITY', {
+  retry: 'operator',
+  message: (e: { table: string; column: string; sql: string }) =>
+    `generated column ${e.column} is part of the replica identity of ${e.table} and would not be published: UPDATE and DELETE on the table would fail`,
+  hint: (e) => `Run: ${e.sql}\nor capture inserts and truncates only, with keyless = inserts.`,
+})
+
+export const PUBLICATION_UNFIT = defineError('PUBLICATION_UNFIT', {
+  retry: 'operator',
+  message: (e: { publication: string; problems: readonly string[]; sql: string; manageable: boolean }) =>
+    `publication ${e.publication} does not fit: ${e.problems.join('; ')}`,
+  hint: (e) => `Run: ${e.sql}${e.manageable ? '\nor let tailrace do so, with --manage-publication.' : ''}`,
+})
+
+export const PUBLICATION_DENIED = defineError('PUBLICATION_DENIED', {
+  retry: 'operator',
+  message: (e: { publication: string; problem: string; sql: string }) =>
+    `the server does not let us make publication ${e.publication}: ${e.problem}`,
+  hint: (e) =>
+    `It takes CREATE on the database and ownership of the tables. As the owner or a superuser run: ${e.sql}\nthen start with this publication's name.`,
+})
+
+export const SLOT_MISSING = defineError('SLOT_MISSING', {
+  retry: 'operator',
+  message: (e: { slot: string }) => `replication slot "${e.slot}" does not exist`,
+  hint: 'Somebody dropped it, or the server was replaced without it: changes since then are lost to this run. Check the name and server, or start over with a new snapshot.',
+})
+
+export const SLOT_LOST = defineError('SLOT_LOST', {
+  retry: 'operator',
+  message: (e: { slot: string; reason: string }) => `replication slot "${e.slot}" is lost (${e.reason})`,
+  hint: (e) =>
+    `The server gave up changes that the slot still needed. Raise max_slot_wal_keep_size or see to the reason, drop it with SELECT pg_drop_replication_slot('${e.slot}'), and start over with a new snapshot.`,
+})
+
+export const SLOT_PHYSICAL = defineError('SLOT_PHYSICAL', {
+  retry: 'operator',
+  message: (e: { slot: string }) => `replication slot "${e.slot}" is physical: it belongs to a standby or a backup`,
+  hint: 'Choose another slot name.',
+})
+
+export const SLOT_OTHER_PLUGIN = defineError('SLOT_OTHER_PLUGIN', {
+  retry: 'operator',
+  message: (e: { slot: string; plugin: string; expected: string }) =>
+    `replication slot "${e.slot}" is of output plugin ${e.plugin}, not ${e.expected}`,
+  hint: 'It belongs to another program. Choose another slot name.',
+})
+
+export const SLOT_OTHER_DATABASE = defineError('SLOT_OTHER_DATABASE', {
+  retry: 'operator',
+  message: (e: { slot: string; database: string; expected: string }) =>
+    `replication slot "${e.slot}" is of database "${e.database}", not "${e.expected}"`,
+  hint: 'Slot names are shared by all databases of a server. Choose another name, or connect to that database.',
+})
+
+export const SLOT_ACTIVE = defineError('SLOT_ACTIVE', {
+  retry: 'later',
+  message: (e: { slot: string; pid: number | undefined }) =>
+    `replication slot "${e.slot}" is in use${e.pid === undefined ? '' : ` by the server's process ${e.pid}`}`,
+  hint: (e) =>
+    `Another run reads it, or the server has not noticed yet that an earlier one is gone (it does after wal_sender_timeout).${e.pid === undefined ? '' : ` See who: SELECT * FROM pg_stat_replication WHERE pid = ${e.pid}.`}`,
+})
+
+export const SLOT_TWO_PHASE = defineError('SLOT_TWO_PHASE', {
+  retry: 'operator',
+  message: (e: { slot: string }) => `replication slot "${e.slot}" was made with two_phase`,
+  hint: 'It sends prepared transactions before their commit, which a restart in between would lose. Use a slot without two_phase.',
+})
+
+export const SLOT_EXISTS = defineError('SLOT_EXISTS', {
+  retry: 'operator',
+  message: (e: { slot: string }) => `replication slot "${e.slot}" exists already`,
+  hint: (e) => `Choose another name, or drop it if nobody needs it: SELECT pg_drop_replication_slot('${e.slot}').`,
+})
+
+export const SLOTS_EXHAUSTED = defineError('SLOTS_EXHAUSTED', {
+  retry: 'operator',
+  message: (e: { slot: string }) => `the server has no free replication slot for "${e.slot}"`,
+  hint: 'Drop one that nobody reads (SELECT slot_name, active FROM pg_replication_slots), or raise max_replication_slots, which takes a restart.',
+})
+
+// ── The command line ────────────────────────────────────────────────────────────────────────────────────────────────
+
+export const OUTPUT_FAILED = defineError('OUTPUT_FAILED', {
+  retry: 'operator',
+  message: (e: { name: string; problem: string; errno?: string | undefined }) =>
+    `cannot write to ${e.name}: ${e.problem}`,
+  hint: 'Make room or mend the permissions and start the same command again: with --state nothing is lost or written twice.',
+})
+
+export const OUTPUT_CLOSED = defineError('OUTPUT_CLOSED', {
+  retry: 'operator',
+  message: (e: { name: string }) => `whoever read ${e.name} has closed it`,
+  hint: 'Nothing that was not read is confirmed.',
+})
+
+export const STATE_CORRUPT = defineError('STATE_CORRUPT', {
+  retry: 'operator',
+  message: (e: { path: string; problem: string }) => `the state file ${e.path} cannot be used: ${e.problem}`,
+  hint: 'It is written in one piece, so something else damaged it. Restore it from a copy; or remove it, drop its slot, empty the output and begin anew.',
+})
+
+export const STATE_FAILED = defineError('STATE_FAILED', {
+  retry: 'operator',
+  message: (e: { path: string; problem: string }) => `cannot read or write the state file ${e.path}: ${e.problem}`,
+  hint: 'Check the folder, its permissions and the free space, then start the same command again.',
+})
+
+export const STATE_MISMATCH = defineError('STATE_MISMATCH', {
+  retry: 'operator',
+  message: (e: { path: string; problem: string }) => `the state file ${e.path} belongs to another run: ${e.problem}`,
+  hint: 'Give the options it was made with, or another state file for a new run.',
+})

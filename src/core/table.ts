@@ -1,0 +1,65 @@
+import type { ByteWriter } from './byteWriter.js'
+
+/** Writes the JSON form of the value in text form at `bytes[start..end)`. */
+export type WriteJson = (writer: ByteWriter, bytes: Uint8Array, start: number, end: number) => void
+
+/** Makes a JavaScript value of the text form at `bytes[start..end)`. */
+export type ReadValue = (bytes: Uint8Array, start: number, end: number) => unknown
+
+/** How the values of one column are read: compiled once a type, by `codec/`. */
+export interface ColumnCodec {
+  /** Which of the fast forms of `codec/json/form.ts` writes the type, so that a row's loop is a switch, not calls. */
+  readonly form: number
+  readonly writeJson: WriteJson
+  readonly readValue: ReadValue
+}
+
+export interface Column {
+  readonly name: string
+  /** OID of the column's declared type (a domain's own OID, not its base's). */
+  readonly typeOid: number
+  readonly typmod: number
+  /** As `format_type` prints it: `numeric(10,2)`, `character varying(20)`, `inventory.status[]`. */
+  readonly typeName: string
+  readonly notNull: boolean
+  readonly generated: boolean
+}
+
+export type ReplicaIdentity = 'default' | 'nothing' | 'full' | 'index'
+
+/**
+ * One shape of a relation: immutable; when the shape changes there is a new object. `columns` stand in the server's
+ * order, as both the snapshot's rows and the stream's tuples have them.
+ */
+export class Table {
+  readonly oid: number
+  readonly schema: string
+  readonly name: string
+  readonly columns: readonly Column[]
+  readonly codecs: readonly ColumnCodec[]
+  /** Indexes into `columns` of the columns that consumers see, ascending; all, unless a selection was asked for. */
+  readonly selected: readonly number[]
+  /** Indexes into `columns` of the key's columns, in key order. Empty: the table has no key. */
+  readonly key: readonly number[]
+  readonly replicaIdentity: ReplicaIdentity
+
+  constructor(shape: {
+    readonly oid: number
+    readonly schema: string
+    readonly name: string
+    readonly columns: readonly Column[]
+    readonly codecs: readonly ColumnCodec[]
+    readonly selected: readonly number[]
+    readonly key: readonly number[]
+    readonly replicaIdentity: ReplicaIdentity
+  }) {
+    this.oid = shape.oid
+    this.schema = shape.schema
+    this.name = shape.name
+    this.columns = shape.columns
+    this.codecs = shape.codecs
+    this.selected = shape.selected
+    this.key = shape.key
+    this.replicaIdentity = shape.replicaIdentity
+  }
+}

@@ -1,0 +1,79 @@
+import { deferred } from '../../core/deferred.js'
+import {
+  COMMAND_COMPLETE,
+  COPY_DATA,
+  COPY_DONE,
+  COPY_OUT_RESPONSE,
+  ERROR_RESPONSE,
+  NOTICE_RESPONSE,
+  NOTIFICATION_RESPONSE,
+  PARAMETER_STATUS,
+  queryFrame,
+  READY_FOR_QUERY,
+} from '../frames.js'
+import { readServerMessage, serverError } from '../serverError.js'
+import type { Session } from '../session.js'
+import type { Takeover } from '../takeover.js'
+
+export interface CopyHandler {
+  /** The payload of one CopyData message: one row, its newline included. The bytes may be kept and changed. */
+  row(bytes: Buffer, start: number, end: number): void
+  /** A chunk from the socket is used up. */
+  chunkEnd?(): void
+}
+
+/** `COPY … TO STDOUT` on the raw socket of an ordinary session, which takes queries again afterwards. */
+export class CopyOut {
+  readonly #takeover: Takeover
+  readonly #done = deferred()
+  #failure: unknown
+
+  /** `sql` is one COPY … TO STDOUT statement in text format. */
+  constructor(session: Session, sql: string, handler: CopyHandler) {
+    this.#done.promise.catch(() => {})
+    this.#takeover = session.takeOver({
+      onFrame: (tag, bytes, start, end) => {
+        if (tag === COPY_DATA) handler.row(bytes, start, end)
+        else this.#onOther(tag, bytes, start, end)
+      },
+      onChunkEnd: () => handler.chunkEnd?.(),
+      onFailure: (error) => this.#done.reject(this.#failure ?? error),
+    })
+    this.#takeover.write(queryFrame(sql))
+  }
+
+  /** Resolves when all rows have been handed on; rejects with the server's error or the connection's. */
+  get done(): Promise<void> {
+    return this.#done.promise
+  }
+
+  pause(): void {
+    this.#takeover.pause()
+  }
+
+  resume(): void {
+    this.#takeover.resume()
+  }
+
+  #onOther(tag: number, bytes: Buffer, start: number, end: number): void {
+    switch (tag) {
+      case ERROR_RESPONSE:
+        this.#failure ??= serverError(readServerMessage(bytes, start, end))
+        break
+      case READY_FOR_QUERY:
+        this.#takeover.release()
+        if (this.#failure === undefined) this.#done.resolve()
+        else this.#done.reject(this.#failure)
+        break
+      case COPY_OUT_RESPONSE:
+      case COPY_DONE:
+      case COMMAND_COMPLETE:
+      case NOTICE_RESPONSE:
+      case PARAMETER_STATUS:
+      case NOTIFICATION_RESPONSE:
+        break
+      default:
+        throw serverError({ sqlstate: '08P01', message: `message 0x${tag.toString(16)} in the middle of a COPY` })
+    }
+  }
+}

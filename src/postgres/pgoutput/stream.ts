@@ -1,0 +1,81 @@
+import { INVALID_LSN } from '../lsn.js'
+import type { PgoutputHandler } from './handler.js'
+import { IN_STREAM, type MessageReader, OUTSIDE } from './reader.js'
+import type { RelationCache } from './relationCache.js'
+
+const FIRST_SEGMENT = 1
+
+// Stream Start:
+//   Byte1('S')
+//   Int32 (TransactionId)  xid
+//   Int8                   1 in the first block of this xid, else 0
+export function readStreamStart(reader: MessageReader, relations: RelationCache, handler: PgoutputHandler): void {
+  reader.mustStand(OUTSIDE)
+  const xid = reader.xid()
+  const first = reader.flags(FIRST_SEGMENT, 'first segment') === FIRST_SEGMENT
+  reader.finish()
+  if (first && relations.isStreamed(xid)) reader.fail(`a second first block of transaction ${xid}`, reader.p - 1)
+  if (!first) mustBeStreamed(reader, relations, xid)
+  reader.enter(IN_STREAM, INVALID_LSN)
+  relations.enter(xid)
+  handler.streamStart(xid, first)
+}
+
+// Stream Stop:
+//   Byte1('E')
+export function readStreamStop(reader: MessageReader, relations: RelationCache, handler: PgoutputHandler): void {
+  reader.mustStand(IN_STREAM)
+  reader.finish()
+  reader.enter(OUTSIDE, INVALID_LSN)
+  relations.leave()
+  handler.streamStop()
+}
+
+// Stream Commit:
+//   Byte1('c')
+//   Int32 (TransactionId)  xid
+//   Int8(0)                flags, unused
+//   Int64 (XLogRecPtr)     LSN of the commit
+//   Int64 (XLogRecPtr)     end LSN of the transaction
+//   Int64 (TimestampTz)    commit timestamp
+export function readStreamCommit(reader: MessageReader, relations: RelationCache, handler: PgoutputHandler): void {
+  reader.mustStand(OUTSIDE)
+  const xid = reader.xid()
+  reader.flags(0, 'flags')
+  const commitLsn = reader.setLsn('LSN of the commit')
+  const endLsn = reader.lsn('end LSN')
+  const commitTime = reader.timestamp('commit timestamp')
+  reader.finish()
+  mustBeStreamed(reader, relations, xid)
+  relations.merge(xid)
+  handler.streamCommit(xid, commitLsn, endLsn, commitTime)
+}
+
+// Stream Abort:
+//   Byte1('A')
+//   Int32 (TransactionId)  xid of the transaction
+//   Int32 (TransactionId)  xid of the sub-transaction; the same if the whole transaction is rolled back
+//   Int64 (XLogRecPtr)     LSN of the abort, with streaming = parallel only
+//   Int64 (TimestampTz)    abort timestamp, with streaming = parallel only
+export function readStreamAbort(
+  reader: MessageReader,
+  relations: RelationCache,
+  parallel: boolean,
+  handler: PgoutputHandler,
+): void {
+  reader.mustStand(OUTSIDE)
+  const xid = reader.xid()
+  const subxid = reader.xid()
+  const abortLsn = parallel ? reader.lsn('LSN of the abort') : INVALID_LSN
+  const abortTime = parallel ? reader.timestamp('abort timestamp') : 0n
+  reader.finish()
+  mustBeStreamed(reader, relations, xid)
+  if (subxid === xid) relations.drop(xid)
+  else relations.dropSubtransaction(xid, subxid)
+  handler.streamAbort(xid, subxid, abortLsn, abortTime)
+}
+
+/** No block of it has come: we and the server do not mean the same stream. */
+export function mustBeStreamed(reader: MessageReader, relations: RelationCache, xid: number): void {
+  if (!relations.isStreamed(xid)) reader.fail(`no block of transaction ${xid} came before`, reader.start)
+}

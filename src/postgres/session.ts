@@ -1,0 +1,179 @@
+import pg from 'pg'
+import { CONNECTION_FAILED, LOGIN_REFUSED } from '../core/errors.js'
+import { type ConnectionOptions, describeConnection } from './connectionString.js'
+import { FrameTail } from './frames.js'
+import type { Queryable } from './queryable.js'
+import { describeCause, fromDriver } from './serverError.js'
+import { LATER_TIME_LIMITS, NO_TIME_LIMITS, SESSION_SETTINGS, startupOptions } from './sessionSettings.js'
+import { Takeover, type TakeoverHandler } from './takeover.js'
+
+export interface SessionOptions {
+  /** Speak the replication protocol (`replication=database`): simple queries and replication commands only. */
+  readonly replication?: boolean
+  /** More settings for the start-up packet. */
+  readonly settings?: Readonly<Record<string, string>>
+  readonly signal?: AbortSignal
+}
+
+/** One connection to the server: `pg` connects, authenticates and runs ordinary queries, `takeOver` the rest. */
+export class Session implements Queryable, AsyncDisposable {
+  readonly #client: pg.Client
+  readonly #tail: FrameTail
+  readonly #to: string
+  #failure: unknown
+  #ended = false
+  #onLost: ((cause: unknown) => void) | undefined
+
+  static async connect(options: ConnectionOptions, session: SessionOptions = {}): Promise<Session> {
+    const to = describeConnection(options)
+    let refused: unknown
+    for (const tls of tlsAttempts(options)) {
+      session.signal?.throwIfAborted()
+      try {
+        const connected = new Session(options, session, tls, to)
+        await connected.#connect(session.signal)
+        return connected
+      } catch (cause) {
+        refused ??= cause
+        if (!mayTryOtherwise(cause)) break
+      }
+    }
+    session.signal?.throwIfAborted()
+    if (refused instanceof pg.DatabaseError && /^(28|3D)/.test(refused.code ?? '')) {
+      throw LOGIN_REFUSED({ to, problem: `${refused.message} [SQLSTATE ${refused.code}]` }, { cause: refused })
+    }
+    if (refused instanceof pg.DatabaseError) throw fromDriver(refused, to)
+    throw CONNECTION_FAILED({ to, problem: describeCause(refused) }, { cause: refused })
+  }
+
+  private constructor(options: ConnectionOptions, session: SessionOptions, tls: boolean, to: string) {
+    this.#to = to
+    this.#client = new pg.Client({
+      host: options.host,
+      port: options.port,
+      database: options.database,
+      user: options.user,
+      password: options.password,
+      ssl: tls ? { ...options.ssl } : false,
+      application_name: options.applicationName,
+      connectionTimeoutMillis: options.connectTimeoutMs,
+      keepAlive: true,
+      enableChannelBinding: true,
+      options: startupOptions({ ...SESSION_SETTINGS, ...NO_TIME_LIMITS, ...session.settings }),
+      ...(session.replication === true && { replication: 'database' }),
+    } as pg.ClientConfig)
+    this.#tail = new FrameTail()
+    this.#followFrames(tls)
+    this.#client.on('error', (error) => this.#lost(error))
+    this.#client.on('end', () => this.#lost(this.#failure ?? new Error('the server closed the connection')))
+  }
+
+  /** The server's version as a number: 170010 for 17.10. */
+  get serverVersion(): number {
+    return this.#serverVersion
+  }
+  #serverVersion = 0
+
+  async query<Row extends object = Record<string, unknown>>(sql: string, values?: readonly unknown[]): Promise<Row[]> {
+    try {
+      const result = values === undefined ? await this.#client.query(sql) : await this.#client.query(sql, [...values])
+      // Several statements in one string give several results: the last one is what was asked for.
+      return (Array.isArray(result) ? result.at(-1).rows : result.rows) as Row[]
+    } catch (cause) {
+      throw fromDriver(this.#failure ?? cause, this.#to)
+    }
+  }
+
+  /** Calls `callback` once when the connection is gone without our closing it (at once, if it is gone already). */
+  onLost(callback: (cause: unknown) => void): void {
+    if (this.#failure !== undefined) callback(this.#failure)
+    else this.#onLost = callback
+  }
+
+  /** Takes the socket from `pg`: from now on, until `release`, every message goes to `handler`. No query may be running. */
+  takeOver(handler: TakeoverHandler): Takeover {
+    // pg's Connection is public but hardly documented; this and #followFrames are the only places that touch it.
+    const { stream } = connectionOf(this.#client)
+    return new Takeover(stream, this.#tail.bytes, this.#to, handler)
+  }
+
+  /** Closes the connection; never throws, may be called again. */
+  async close(): Promise<void> {
+    if (this.#ended) return
+    this.#ended = true
+    await this.#client.end().catch(() => {})
+  }
+
+  /** Cuts the connection at once, also while a query runs. */
+  destroy(): void {
+    this.#ended = true
+    connectionOf(this.#client).stream.destroy()
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.close()
+  }
+
+  async #connect(signal: AbortSignal | undefined): Promise<void> {
+    const abort = () => connectionOf(this.#client).stream.destroy()
+    signal?.addEventListener('abort', abort, { once: true })
+    try {
+      await this.#client.connect()
+      for (const { since, name } of LATER_TIME_LIMITS) {
+        if (this.serverVersion >= since) await this.#client.query(`SET ${name} = 0`)
+      }
+    } catch (cause) {
+      this.destroy()
+      throw cause
+    } finally {
+      signal?.removeEventListener('abort', abort)
+    }
+  }
+
+  #followFrames(tls: boolean): void {
+    const connection = connectionOf(this.#client)
+    const follow = () => connection.stream.on('data', (chunk: Buffer) => this.#tail.push(chunk))
+    if (tls) connection.once('sslconnect', follow)
+    else follow()
+    connection.on('parameterStatus', (status: { parameterName: string; parameterValue: string }) => {
+      if (status.parameterName === 'server_version') this.#serverVersion = versionNumber(status.parameterValue)
+    })
+  }
+
+  #lost(cause: unknown): void {
+    if (this.#ended) return
+    this.#failure ??= cause
+    this.#onLost?.(this.#failure)
+    this.#onLost = undefined
+  }
+}
+
+interface DriverConnection {
+  readonly stream: import('node:net').Socket
+  once(event: 'sslconnect', listener: () => void): void
+  on(event: 'parameterStatus', listener: (status: { parameterName: string; parameterValue: string }) => void): void
+}
+
+function connectionOf(client: pg.Client): DriverConnection {
+  return (client as unknown as { connection: DriverConnection }).connection
+}
+
+/** With or without TLS, in the order in which libpq tries for the sslmode. */
+function tlsAttempts({ sslMode }: ConnectionOptions): readonly boolean[] {
+  if (sslMode === 'disable') return [false]
+  if (sslMode === 'allow') return [false, true]
+  if (sslMode === 'prefer') return [true, false]
+  return [true]
+}
+
+/** A server that is not there, or a wrong password, is the same with and without TLS. */
+function mayTryOtherwise(cause: unknown): boolean {
+  if (cause instanceof pg.DatabaseError) return cause.code === '28000'
+  return !/ECONNREFUSED|ENOTFOUND|EAI_AGAIN|ENOENT|EHOSTUNREACH|ENETUNREACH|timeout/.test(describeCause(cause))
+}
+
+/** `17.10 (Debian 17.10-1)` → 170010, as `server_version_num` has it; betas and development versions too. */
+function versionNumber(text: string): number {
+  const match = /^(\d+)(?:\.(\d+))?/.exec(text)
+  return match === null ? 0 : Number(match[1]) * 10_000 + Number(match[2] ?? 0)
+}

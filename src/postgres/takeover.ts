@@ -1,0 +1,98 @@
+import type { Socket } from 'node:net'
+import { CONNECTION_LOST } from '../core/errors.js'
+import { FrameReader, type OnFrame } from './frames.js'
+import { describeCause } from './serverError.js'
+
+export interface TakeoverHandler {
+  readonly onFrame: OnFrame
+  /** After each chunk from the socket, with its length. */
+  readonly onChunkEnd?: (length: number) => void
+  /** Once, when the connection is gone or cannot be read any more. */
+  readonly onFailure: (error: unknown) => void
+}
+
+/**
+ * The raw socket of a session, taken from `pg` between two queries. `pg`'s `error` and `close` listeners stay, so that
+ * the session still learns of its end.
+ */
+export class Takeover {
+  readonly #socket: Socket
+  readonly #tail: Buffer
+  readonly #to: string
+  readonly #driverListeners: ((chunk: Buffer) => void)[]
+  readonly #reader: FrameReader
+  readonly #handler: TakeoverHandler
+  #failed = false
+
+  /** From now on every message goes to `handler`; `tail` is the beginning of one that `pg` has received already. */
+  constructor(socket: Socket, tail: Buffer, to: string, handler: TakeoverHandler) {
+    this.#socket = socket
+    this.#tail = tail
+    this.#to = to
+    this.#handler = handler
+    this.#reader = new FrameReader(handler.onFrame)
+    this.#driverListeners = socket.listeners('data') as ((chunk: Buffer) => void)[]
+    for (const listener of this.#driverListeners) socket.removeListener('data', listener)
+    socket.on('data', this.#onData)
+    socket.on('close', this.#onClose)
+    socket.on('error', this.#onError)
+    if (tail.length > 0) this.#reader.push(Buffer.from(tail))
+  }
+
+  write(bytes: Uint8Array): void {
+    if (!this.#socket.destroyed) this.#socket.write(bytes)
+  }
+
+  pause(): void {
+    this.#socket.pause()
+  }
+
+  resume(): void {
+    this.#socket.resume()
+  }
+
+  destroy(): void {
+    this.#socket.destroy()
+  }
+
+  /** Gives the socket back to `pg`. Only between two messages, with the server waiting for a query. */
+  release(): void {
+    this.#stop()
+    if (!this.#reader.atBorder || this.#tail.length > 0) {
+      this.#socket.destroy()
+      return
+    }
+    for (const listener of this.#driverListeners) this.#socket.on('data', listener)
+    this.#socket.resume()
+  }
+
+  readonly #onData = (chunk: Buffer): void => {
+    try {
+      this.#reader.push(chunk)
+      this.#handler.onChunkEnd?.(chunk.length)
+    } catch (error) {
+      this.#fail(error)
+    }
+  }
+
+  readonly #onClose = (): void => this.#fail(this.#lost('the server closed the connection'))
+  readonly #onError = (cause: Error): void => this.#fail(this.#lost(describeCause(cause), cause))
+
+  #lost(problem: string, cause?: unknown): Error {
+    return CONNECTION_LOST({ to: this.#to, problem }, { cause })
+  }
+
+  #fail(error: unknown): void {
+    if (this.#failed) return
+    this.#failed = true
+    this.#stop()
+    this.#socket.destroy()
+    this.#handler.onFailure(error)
+  }
+
+  #stop(): void {
+    this.#socket.removeListener('data', this.#onData)
+    this.#socket.removeListener('close', this.#onClose)
+    this.#socket.removeListener('error', this.#onError)
+  }
+}

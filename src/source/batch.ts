@@ -1,0 +1,83 @@
+import { encodeNdjson } from '../codec/ndjson.js'
+import type { ChangeRecord, Position } from '../core/record.js'
+import { HEAD, HEAD_FINGERPRINT, HEAD_SEQ, HEAD_SUB, HEAD_TRANSACTION, type RowBatch } from '../core/rowBatch.js'
+import { BatchRecord } from './batchRecord.js'
+import { OUTSIDE_TRANSACTION, StreamPosition } from './position.js'
+
+/**
+ * Some records in order, and the position behind the last of them. A batch may be empty: then it only carries a
+ * position, which is recorded and acknowledged like any other, so that an idle table holds no WAL.
+ */
+export class Batch<Tables extends object = Record<string, Record<string, unknown>>>
+  implements Iterable<ChangeRecord<Tables>>
+{
+  /** Where to resume after this batch: store it together with, or after, what was made of the records. */
+  readonly position: Position
+  /** @internal The records as numbers over the bytes received. */
+  readonly rows: RowBatch
+  readonly #end: StreamPosition
+  readonly #firstSnapshotRow: number
+  readonly #ack: (position: StreamPosition) => void
+
+  /** @internal */
+  constructor(rows: RowBatch, position: StreamPosition, ack: (position: StreamPosition) => void) {
+    this.rows = rows
+    this.position = this.#end = position
+    this.#ack = ack
+    this.#firstSnapshotRow = (position.place.snapshot?.rows ?? 0) - rows.count
+  }
+
+  /** Number of records. */
+  get length(): number {
+    return this.rows.count
+  }
+
+  /** Bytes received for these records: what `maxBytes` counts. */
+  get bytes(): number {
+    return this.rows.bytes
+  }
+
+  /**
+   * Everything up to the end of this batch is durable: the slot may let go of it. Resolves at once; the server is told
+   * within a second. A batch that is never acknowledged comes again after a restart.
+   */
+  async ack(): Promise<void> {
+    this.#ack(this.#end)
+  }
+
+  *[Symbol.iterator](): Iterator<ChangeRecord<Tables>> {
+    for (let index = 0; index < this.rows.count; index++) yield this.at(index)!
+  }
+
+  /** The record at `index`; undefined beyond the last. */
+  at(index: number): ChangeRecord<Tables> | undefined {
+    if (!(index >= 0 && index < this.rows.count)) return undefined
+    const record = new BatchRecord(this.rows, index, () => this.#positionAt(index))
+    return record as unknown as ChangeRecord<Tables>
+  }
+
+  /** The records as lines of JSON, in the envelope that docs/records.md describes. */
+  toNdjson(): Uint8Array {
+    return encodeNdjson(this.rows)
+  }
+
+  #positionAt(index: number): StreamPosition {
+    if (index === this.rows.count - 1) return this.#end
+    const { origin, place } = this.#end
+    const head = index * HEAD
+    if (place.snapshot !== undefined) {
+      const rows = this.#firstSnapshotRow + index + 1
+      return new StreamPosition(origin, { ...place, snapshot: { id: place.snapshot.id, rows } })
+    }
+    const { heads, transactions } = this.rows
+    const lsn = transactions[heads[head + HEAD_TRANSACTION]!]!.commitLsn
+    return new StreamPosition(origin, {
+      lsn,
+      seq: heads[head + HEAD_SEQ]!,
+      sub: heads[head + HEAD_SUB]!,
+      end: heads[head + HEAD_SEQ] === OUTSIDE_TRANSACTION ? lsn : undefined,
+      fingerprint: heads[head + HEAD_FINGERPRINT]!,
+      snapshot: undefined,
+    })
+  }
+}

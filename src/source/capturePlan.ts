@@ -1,0 +1,82 @@
+import { KEY_TABLE_UNKNOWN } from '../core/errors.js'
+import { type GeneratedColumns, isPublished } from '../postgres/catalog/identity.js'
+import { type ChosenKey, chooseKeyByPolicy } from '../postgres/catalog/keyChoice.js'
+import type { CatalogTable } from '../postgres/catalog/tables.js'
+import { type ColumnSelection, resolveColumns } from '../postgres/columnSelection.js'
+import { sqlName } from '../postgres/identifier.js'
+import type { Publication } from '../postgres/publication.js'
+import { RelationNames } from '../postgres/tablePattern.js'
+import type { CapturePlan } from './streamedTable.js'
+
+/** A table with everything the run decided about it. */
+export interface PlannedTable {
+  readonly table: CatalogTable
+  readonly key: ChosenKey
+  readonly plan: CapturePlan
+  /** Names of the columns that the stream sends, in its order. */
+  readonly columns: readonly string[]
+  /** SQL of the publication's row filter: it holds for the snapshot too. */
+  readonly rowFilter?: string | undefined
+}
+
+export interface PlanWishes {
+  readonly columns: readonly ColumnSelection[]
+  readonly keys: readonly ColumnSelection[]
+  readonly keyless: 'refuse' | 'inserts'
+  readonly generated: GeneratedColumns
+  readonly serverVersion: number
+}
+
+/** Decides keys and columns of the tables, or refuses the first that cannot be captured exactly. Pure. */
+export function planCapture(tables: readonly CatalogTable[], wishes: PlanWishes): PlannedTable[] {
+  const columns = chosenColumns(tables, wishes.columns)
+  const keys = chosenColumns(tables, wishes.keys)
+  return tables.map((table) => {
+    const { keyless, generated, serverVersion } = wishes
+    const choice = chooseKeyByPolicy(table, { key: keys.get(table), keyless, generated, serverVersion })
+    if ('refusal' in choice) throw choice.refusal
+    const selected = columns.get(table)
+    const { chosen } = choice
+    return {
+      table,
+      key: chosen,
+      plan: { key: chosen.columns, columns: selected, full: chosen.wholeOldRows },
+      columns: table.columns.filter((column) => isPublished(column, generated)).map(({ name }) => name),
+    }
+  })
+}
+
+/** Which columns each selection names, by table. A selection of a table that is not captured is a mistake. */
+function chosenColumns(
+  tables: readonly CatalogTable[],
+  selections: readonly ColumnSelection[],
+): Map<CatalogTable, string[]> {
+  const names = new RelationNames(tables)
+  const chosen = new Map<CatalogTable, string[]>()
+  for (const selection of selections) {
+    const [table] = names.match(selection.table)
+    if (table === undefined) throw KEY_TABLE_UNKNOWN({ selection: selection.text, tables: tables.map(sqlName) })
+    chosen.set(table, [...(chosen.get(table) ?? []), ...resolveColumns(selection, table)])
+  }
+  return chosen
+}
+
+/** What publications leave out of the tables: the snapshot leaves it out too. */
+export function restrictByPublications(
+  planned: readonly PlannedTable[],
+  publications: readonly Publication[],
+): PlannedTable[] {
+  return planned.map((one) => {
+    const members = publications.flatMap(({ tables }) => tables.filter(({ oid }) => oid === one.table.oid))
+    const list = members.find(({ columns }) => columns !== undefined)?.columns
+    // The server ORs the filters of several publications: one without any lets every row through.
+    const filters = members.map(({ rowFilter }) => rowFilter)
+    const everything = publications.some(({ allTables, schemas }) => allTables || schemas.includes(one.table.schema))
+    const filtered = !everything && filters.length > 0 && filters.every((filter) => filter !== undefined)
+    return {
+      ...one,
+      columns: list === undefined || everything ? one.columns : one.columns.filter((name) => list.includes(name)),
+      rowFilter: filtered ? filters.map((filter) => `(${filter})`).join(' OR ') : undefined,
+    }
+  })
+}

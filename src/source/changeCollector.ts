@@ -1,0 +1,365 @@
+import { MESSAGE_NOT_EXPECTED, REDELIVERY_CHANGED } from '../core/errors.js'
+import type { Transaction } from '../core/record.js'
+import {
+  CREATE,
+  DELETE,
+  MESSAGE,
+  NO_OLD,
+  OLD_KEY,
+  OLD_ROW,
+  RowBatch,
+  SCHEMA,
+  TRUNCATE,
+  UPDATE,
+} from '../core/rowBatch.js'
+import { formatLsn, INVALID_LSN, type Lsn } from '../postgres/lsn.js'
+import { PgoutputDecoder } from '../postgres/pgoutput/decoder.js'
+import { NO_OLD_TUPLE, OLD_TUPLE, type OldKind, type PgoutputHandler } from '../postgres/pgoutput/handler.js'
+import type { Relation } from '../postgres/pgoutput/relation.js'
+import { mixFingerprint } from './fingerprint.js'
+import { BEFORE_ROWS, type Origin, OUTSIDE_TRANSACTION, type Place, StreamPosition } from './position.js'
+import type { CapturedShape, ShapeRegistry } from './shapeRegistry.js'
+
+/** What came until now, to be handed on. */
+export interface Collected {
+  readonly batch: RowBatch
+  /** A shape a table of `batch.tables`, in the same order. */
+  readonly shapes: readonly CapturedShape[]
+  readonly position: StreamPosition
+  /** What the slot may be told once everything up to `position` is durable. */
+  readonly confirmable: Lsn
+}
+
+export interface CollectorOptions {
+  readonly origin: Origin
+  readonly shapes: ShapeRegistry
+  /** Everything at or before it was delivered. */
+  readonly resumed: StreamPosition
+  /** Which logical messages become records. */
+  readonly messages: (prefix: string) => boolean
+  readonly onRedeliveryChange: 'stop' | 'repeat'
+}
+
+/** No old tuple, as a head has it. */
+const NOTHING_OLD = (-1 << 2) | NO_OLD
+
+/** How a transaction that the server sends relates to what was delivered before. */
+const DELIVER = 0
+/** Delivered whole. */
+const SKIP_ALL = 1
+/** Delivered up to a row in its middle: count up to there, compare, go on behind it. */
+const SKIP_FIRST = 2
+
+/**
+ * Turns the messages of the stream into records in a batch: counts them, skips what was delivered before (by commit LSN
+ * and index, never by a row's LSN), and knows the position behind the last one. Synchronous; does no I/O.
+ */
+export class ChangeCollector implements PgoutputHandler {
+  readonly decoder: PgoutputDecoder
+  readonly #options: CollectorOptions
+  #batch = new RowBatch()
+  #shapes: CapturedShape[] = []
+  /** Behind the last thing that was counted or skipped. */
+  #place: Place
+  #lastEnd: Lsn
+
+  // The transaction being read.
+  #transaction: Transaction | undefined
+  #transactionIndex = -1
+  #mode = DELIVER
+  #seq = BEFORE_ROWS
+  #messages = 0
+  #fingerprint = 0
+  /** The same before the row being read: a schema record stands there. */
+  #messagesBefore = 0
+  #fingerprintBefore = 0
+  /** Where the message being read lies. */
+  #bytes: Uint8Array = Buffer.alloc(0)
+
+  // The relation of the last change, which is nearly always that of the next one too.
+  #relation: Relation | undefined
+  #shape: CapturedShape | undefined
+  #tableIndex = -1
+  /** A shape to tell of before the next row that has it. */
+  #changedShapes = new Set<CapturedShape>()
+
+  constructor(options: CollectorOptions) {
+    this.#options = options
+    this.#place = options.resumed.place
+    this.#lastEnd = options.resumed.resumeLsn
+    this.decoder = new PgoutputDecoder(this, { protocolVersion: 1, streaming: 'off' })
+    this.decoder.tape = this.#batch.tape
+  }
+
+  /** Records waiting to be taken. */
+  get count(): number {
+    return this.#batch.count
+  }
+
+  /** Bytes received of the records waiting to be taken. */
+  get bytes(): number {
+    return this.#batch.bytes
+  }
+
+  /** Behind everything that was read, taken or not. */
+  get position(): StreamPosition {
+    return new StreamPosition(this.#options.origin, this.#place)
+  }
+
+  /** Between two transactions: a keepalive's WAL end may be taken for read. */
+  get betweenTransactions(): boolean {
+    return this.#transaction === undefined
+  }
+
+  /** The connection was lost: the transaction in the middle of which that was comes again, whole. */
+  reconnected(): void {
+    this.decoder.reset()
+    this.#transaction = undefined
+    this.#relation = undefined
+  }
+
+  /** Everything the server wrote up to `walEnd` was read, and nothing of it is waiting. */
+  idle(walEnd: Lsn): void {
+    if (walEnd <= (this.#place.end ?? this.#place.lsn)) return
+    this.#lastEnd = walEnd
+    this.#place = { lsn: walEnd, seq: BEFORE_ROWS, sub: 0, end: walEnd, fingerprint: 0, snapshot: undefined }
+  }
+
+  /** One message of the plugin. */
+  collect(bytes: Buffer, start: number, end: number): void {
+    this.#bytes = bytes
+    this.decoder.decode(bytes, start, end)
+  }
+
+  /** What came until now; a new batch begins. */
+  take(): Collected {
+    const { position } = this
+    const collected = { batch: this.#batch, shapes: this.#shapes, position, confirmable: this.#lastEnd }
+    this.#batch = new RowBatch()
+    this.#shapes = []
+    this.decoder.tape = this.#batch.tape
+    this.#transactionIndex = -1
+    this.#relation = undefined
+    return collected
+  }
+
+  begin(finalLsn: Lsn, commitTime: bigint, xid: number): void {
+    this.#transaction = { xid, commitLsn: finalLsn, commitTime }
+    this.#transactionIndex = -1
+    this.#seq = BEFORE_ROWS
+    this.#messages = 0
+    this.#fingerprint = 0
+    const { lsn, end } = this.#place
+    if (end === undefined) this.#mode = finalLsn < lsn ? SKIP_ALL : finalLsn === lsn ? SKIP_FIRST : DELIVER
+    else this.#mode = finalLsn < end ? SKIP_ALL : DELIVER
+  }
+
+  commit(commitLsn: Lsn, endLsn: Lsn): void {
+    if (this.#mode === SKIP_FIRST) this.#endOfSkipped()
+    if (this.#mode === DELIVER) {
+      this.#place = {
+        lsn: commitLsn,
+        seq: this.#seq,
+        sub: 2 * this.#messages,
+        end: endLsn,
+        fingerprint: 0,
+        snapshot: undefined,
+      }
+      this.#lastEnd = endLsn
+    }
+    this.#transaction = undefined
+  }
+
+  insert(relation: Relation, newAt: number, length: number): void {
+    this.#row(CREATE, relation, newAt, -1, NO_OLD_TUPLE, newAt, length)
+  }
+
+  update(relation: Relation, oldKind: OldKind, oldAt: number, newAt: number, length: number): void {
+    this.#row(UPDATE, relation, newAt, oldAt, oldKind, oldKind === NO_OLD_TUPLE ? newAt : oldAt, length)
+  }
+
+  delete(relation: Relation, oldKind: OldKind, oldAt: number, length: number): void {
+    this.#row(DELETE, relation, -1, oldAt, oldKind, oldAt, length)
+  }
+
+  truncate(relations: readonly Relation[], options: number, length: number): void {
+    for (const relation of relations) {
+      if (!this.#count(relation.oid, TRUNCATE, length)) continue
+      const shape = this.#enter(relation)
+      if (shape === undefined) continue
+      if (this.#changedShapes.size > 0) this.#tellShape()
+      this.#batch.bytes += length
+      this.#add(TRUNCATE, this.#seq, 0, options, NOTHING_OLD, this.#fingerprint)
+    }
+  }
+
+  message(
+    transactional: boolean,
+    lsn: Lsn,
+    prefix: string,
+    bytes: Uint8Array,
+    start: number,
+    end: number,
+    length: number,
+  ): void {
+    if (!transactional) return this.#messageOutside(lsn, prefix, bytes, start, end, length)
+    this.#messages++
+    if (this.#mode !== DELIVER && this.#skips(this.#seq, 2 * this.#messages)) return
+    this.#advance(2 * this.#messages)
+    if (!this.#options.messages(prefix)) return
+    const { messages } = this.#batch
+    messages.push({ transactional, prefix, content: bytes.subarray(start, end) })
+    this.#batch.bytes += length
+    this.#tableIndex = -1
+    this.#relation = undefined
+    this.#add(MESSAGE, this.#seq, 2 * this.#messages, messages.length - 1, NOTHING_OLD, this.#fingerprint)
+  }
+
+  relation(relation: Relation): void {
+    this.#relation = undefined
+    const learned = this.#options.shapes.learn(relation)
+    if (learned?.changed) this.#changedShapes.add(learned.shape)
+  }
+
+  origin(): void {}
+  type(): void {}
+
+  // Neither is asked for: protocol 1, no two-phase slot.
+  streamStart(): never {
+    throw MESSAGE_NOT_EXPECTED({ message: 'Stream Start' })
+  }
+  streamStop(): never {
+    throw MESSAGE_NOT_EXPECTED({ message: 'Stream Stop' })
+  }
+  streamCommit(): never {
+    throw MESSAGE_NOT_EXPECTED({ message: 'Stream Commit' })
+  }
+  streamAbort(): never {
+    throw MESSAGE_NOT_EXPECTED({ message: 'Stream Abort' })
+  }
+  beginPrepare(): never {
+    throw MESSAGE_NOT_EXPECTED({ message: 'Begin Prepare' })
+  }
+  prepare(): never {
+    throw MESSAGE_NOT_EXPECTED({ message: 'Prepare' })
+  }
+  commitPrepared(): never {
+    throw MESSAGE_NOT_EXPECTED({ message: 'Commit Prepared' })
+  }
+  rollbackPrepared(): never {
+    throw MESSAGE_NOT_EXPECTED({ message: 'Rollback Prepared' })
+  }
+  streamPrepare(): never {
+    throw MESSAGE_NOT_EXPECTED({ message: 'Stream Prepare' })
+  }
+
+  #row(
+    operation: number,
+    relation: Relation,
+    newAt: number,
+    oldAt: number,
+    oldKind: OldKind,
+    tapeStart: number,
+    length: number,
+  ): void {
+    if (!this.#count(relation.oid, operation, length)) {
+      this.#batch.tape.length = tapeStart
+      return
+    }
+    if (relation !== this.#relation) this.#enter(relation)
+    if (this.#shape === undefined) {
+      this.#batch.tape.length = tapeStart
+      return
+    }
+    if (this.#changedShapes.size > 0) this.#tellShape()
+    this.#batch.bytes += length
+    const kind = oldKind === NO_OLD_TUPLE ? NO_OLD : oldKind === OLD_TUPLE ? OLD_ROW : OLD_KEY
+    this.#add(operation, this.#seq, 0, newAt, (oldAt << 2) | kind, this.#fingerprint)
+  }
+
+  /** Counts one row (or one table of a truncate) as the server sends it; false when it was delivered before. */
+  #count(relation: number, kind: number, length: number): boolean {
+    const seq = this.#seq + 1
+    const skipped = this.#mode !== DELIVER && this.#skips(seq, 0)
+    this.#seq = seq
+    this.#messagesBefore = this.#messages
+    this.#messages = 0
+    this.#fingerprintBefore = this.#fingerprint
+    this.#fingerprint = mixFingerprint(this.#fingerprint, relation, kind, length)
+    if (!skipped) this.#advance(0)
+    return !skipped
+  }
+
+  /** Whether (seq, sub) of the transaction being read was delivered before. The first that was not ends the skipping. */
+  #skips(seq: number, sub: number): boolean {
+    if (this.#mode === SKIP_ALL) return true
+    if (seq < this.#place.seq || (seq === this.#place.seq && sub <= this.#place.sub)) return true
+    this.#endOfSkipped()
+    return false
+  }
+
+  /** All that the position counted of this transaction came again: were it the same rows? */
+  #endOfSkipped(): void {
+    this.#mode = DELIVER
+    const same = this.#seq === this.#place.seq && this.#fingerprint === this.#place.fingerprint
+    if (same) return
+    const { lsn, seq } = this.#place
+    if (this.#options.onRedeliveryChange === 'stop') throw REDELIVERY_CHANGED({ lsn: formatLsn(lsn), seq: seq + 1 })
+    // Its beginning is gone past: whoever runs the stream asks for it again from here.
+    this.#place = { lsn, seq: BEFORE_ROWS, sub: 0, end: lsn, fingerprint: 0, snapshot: undefined }
+    throw new RepeatTransaction()
+  }
+
+  #advance(sub: number): void {
+    this.#place = {
+      lsn: this.#transaction?.commitLsn ?? INVALID_LSN,
+      seq: this.#seq,
+      sub,
+      end: undefined,
+      fingerprint: this.#fingerprint,
+      snapshot: undefined,
+    }
+  }
+
+  /** Makes `relation` the current one; undefined when it is not captured. */
+  #enter(relation: Relation): CapturedShape | undefined {
+    this.#relation = relation
+    this.#shape = this.#options.shapes.of(relation)
+    if (this.#shape !== undefined) {
+      this.#tableIndex = this.#shapes.indexOf(this.#shape)
+      if (this.#tableIndex < 0) this.#tableIndex = this.#shapes.push(this.#shape) - 1
+    }
+    return this.#shape
+  }
+
+  /** A schema record, if the current table has a shape that was not told yet; it stands before the row at `#seq`. */
+  #tellShape(): void {
+    if (!this.#changedShapes.delete(this.#shape!)) return
+    const sub = 2 * this.#messagesBefore + 1
+    this.#add(SCHEMA, this.#seq - 1, sub, -1, NOTHING_OLD, this.#fingerprintBefore)
+  }
+
+  #add(operation: number, seq: number, sub: number, newAt: number, old: number, fingerprint: number): void {
+    const batch = this.#batch
+    batch.use(this.#bytes)
+    if (this.#transactionIndex < 0) this.#transactionIndex = batch.transactions.push(this.#transaction!) - 1
+    batch.add(operation, this.#tableIndex, this.#transactionIndex, seq, sub, newAt, old, fingerprint)
+  }
+
+  /** Its LSN is where its record ends, and stands in order with the transactions' commits. */
+  #messageOutside(lsn: Lsn, prefix: string, bytes: Uint8Array, start: number, end: number, length: number): void {
+    if (lsn <= (this.#place.end ?? this.#place.lsn)) return
+    this.#place = { lsn, seq: OUTSIDE_TRANSACTION, sub: 0, end: lsn, fingerprint: 0, snapshot: undefined }
+    this.#lastEnd = lsn
+    if (!this.#options.messages(prefix)) return
+    const batch = this.#batch
+    batch.messages.push({ transactional: false, prefix, content: bytes.subarray(start, end) })
+    batch.bytes += length
+    batch.use(bytes)
+    const transaction = batch.transactions.push({ xid: 0, commitLsn: lsn, commitTime: undefined }) - 1
+    batch.add(MESSAGE, -1, transaction, OUTSIDE_TRANSACTION, 0, batch.messages.length - 1, NOTHING_OLD, 0)
+  }
+}
+
+/** Thrown where `onRedeliveryChange: 'repeat'` asks for the whole transaction again. */
+export class RepeatTransaction extends Error {}

@@ -1,0 +1,83 @@
+import type { TailraceError } from '../core/tailraceError.js'
+
+/** What a source tells of its work. Nothing is lost when nobody listens, and errors reject the loop: they are no event. */
+export type SourceEvent =
+  | { readonly type: 'connected'; readonly serverVersion: string; readonly database: string }
+  /** The slot cannot be made before the transactions that run now have ended: these hold it up. */
+  | { readonly type: 'waiting-for-transactions'; readonly seconds: number; readonly holders: readonly string[] }
+  | { readonly type: 'slot-created'; readonly slot: string; readonly temporary: boolean; readonly lsn: string }
+  | { readonly type: 'slot-waiting'; readonly slot: string; readonly seconds: number }
+  | { readonly type: 'publication-created'; readonly publication: string; readonly tables: number }
+  | { readonly type: 'snapshot-started'; readonly tables: number; readonly estimatedRows: number }
+  | {
+      readonly type: 'snapshot-progress'
+      readonly table: string
+      readonly rows: number
+      readonly estimatedRows: number
+    }
+  | { readonly type: 'snapshot-table-finished'; readonly table: string; readonly rows: number }
+  /** Another session waits for a lock that the snapshot's reading holds back, such as a migration. */
+  | { readonly type: 'lock-waited-for'; readonly table: string; readonly statement: string }
+  | { readonly type: 'snapshot-finished'; readonly rows: number; readonly seconds: number }
+  | { readonly type: 'streaming'; readonly slot: string; readonly lsn: string }
+  | { readonly type: 'reconnecting'; readonly attempt: number; readonly delayMs: number; readonly cause: TailraceError }
+  | { readonly type: 'table-dropped'; readonly table: string }
+  | { readonly type: 'warning'; readonly code: string; readonly message: string; readonly hint: string }
+
+/** Events for those who listen: each listener has a bounded queue of its own, the oldest are dropped for a sleeper. */
+export class EventHub {
+  readonly #listeners = new Set<EventQueue>()
+  #ended = false
+
+  emit(event: SourceEvent): void {
+    for (const listener of this.#listeners) listener.push(event)
+  }
+
+  end(): void {
+    this.#ended = true
+    for (const listener of this.#listeners) listener.end()
+  }
+
+  async *listen(): AsyncGenerator<SourceEvent, void, void> {
+    const queue = new EventQueue()
+    if (this.#ended) return
+    this.#listeners.add(queue)
+    try {
+      for (;;) {
+        const event = await queue.next()
+        if (event === undefined) return
+        yield event
+      }
+    } finally {
+      this.#listeners.delete(queue)
+    }
+  }
+}
+
+const MAX_EVENTS = 1000
+
+class EventQueue {
+  readonly #events: SourceEvent[] = []
+  #ended = false
+  #wake: (() => void) | undefined
+
+  push(event: SourceEvent): void {
+    if (this.#events.length === MAX_EVENTS) this.#events.shift()
+    this.#events.push(event)
+    this.#wake?.()
+  }
+
+  end(): void {
+    this.#ended = true
+    this.#wake?.()
+  }
+
+  async next(): Promise<SourceEvent | undefined> {
+    while (this.#events.length === 0 && !this.#ended) {
+      await new Promise<void>((resolve) => {
+        this.#wake = resolve
+      })
+    }
+    return this.#events.shift()
+  }
+}

@@ -1,0 +1,93 @@
+import type { z } from 'zod'
+import { SETTING_INVALID } from '../core/errors.js'
+import type { Position, PositionJson } from '../core/record.js'
+import { parseSettings } from '../core/setting.js'
+import { type ColumnSelection, parseColumnSelection } from '../postgres/columnSelection.js'
+import { type ConnectionOptions, parseConnectionString } from '../postgres/connectionString.js'
+import { type Lsn, parseLsn } from '../postgres/lsn.js'
+import { parseTablePatterns, type TablePattern } from '../postgres/tablePattern.js'
+import { StreamPosition } from './position.js'
+import { sourceSettings } from './settings.js'
+
+type Settings = z.input<z.ZodObject<typeof sourceSettings>>
+
+/** What a `PostgresSource` is made of: the settings of docs/settings.md, and two things that are not settings. */
+export type SourceOptions<Tables extends object = Record<string, Record<string, unknown>>> = Readonly<
+  Omit<Settings, 'tables'>
+> & {
+  /** Names, or one comma list of patterns. Those that stand here by name give the records their row types. */
+  readonly tables: (keyof Tables & string) | readonly (keyof Tables & string)[] | string | readonly string[]
+  /** Where to resume: what a batch's or record's `position` gave (as object, JSON or text). Undefined begins anew. */
+  readonly position?: Position | PositionJson | string | undefined
+  /** Ends the run: the loop ends without an error, what was not acknowledged comes again. */
+  readonly signal?: AbortSignal | undefined
+}
+
+/** The same, checked and read: everything that can be known without a network. */
+export interface ParsedOptions
+  extends z.output<z.ZodObject<Omit<typeof sourceSettings, 'until' | 'columns' | 'keys'>>> {
+  readonly connection: ConnectionOptions
+  readonly replication: ConnectionOptions
+  readonly include: readonly TablePattern[]
+  readonly excluded: readonly TablePattern[]
+  readonly columns: readonly ColumnSelection[]
+  readonly keys: readonly ColumnSelection[]
+  readonly until: 'current' | Lsn | undefined
+  readonly position: StreamPosition | undefined
+  readonly signal: AbortSignal | undefined
+  readonly wantsMessage: (prefix: string) => boolean
+}
+
+export function parseOptions(options: SourceOptions<never>): ParsedOptions {
+  const { position, signal, ...given } = options
+  // `undefined` means the default.
+  const input = Object.fromEntries(Object.entries(given).filter(([, value]) => value !== undefined))
+  const { until, columns, keys, ...settings } = parseSettings(sourceSettings, input)
+  const connection = parseConnectionString(settings.url)
+  const slot = settings.slot
+  if (slot !== undefined && !/^[a-z0-9_]{1,63}$/.test(slot)) {
+    const problem = 'slot names have lower case letters, digits and underscores, 63 at most'
+    throw SETTING_INVALID({ name: 'slot', value: slot, problem })
+  }
+  if (settings.snapshot === 'only' && slot !== undefined) {
+    throw SETTING_INVALID({ name: 'slot', value: slot, problem: 'with snapshot: "only" no slot is made' })
+  }
+  const { messages } = settings
+  return {
+    ...settings,
+    connection,
+    replication: settings.replicationUrl === undefined ? connection : parseConnectionString(settings.replicationUrl),
+    include: parseTablePatterns(settings.tables),
+    excluded: settings.exclude === undefined ? [] : parseTablePatterns(settings.exclude),
+    columns: parseSelections(columns),
+    keys: parseSelections(keys),
+    until: parseUntil(until),
+    position: position === undefined ? undefined : StreamPosition.parse(position),
+    signal,
+    wantsMessage: typeof messages === 'boolean' ? () => messages : (prefix) => prefix.startsWith(messages),
+  }
+}
+
+function parseSelections(
+  selections: readonly string[] | Readonly<Record<string, readonly string[]>>,
+): readonly ColumnSelection[] {
+  if (Array.isArray(selections)) return selections.map(parseColumnSelection)
+  return Object.entries(selections).map(([table, columns]) => {
+    // A column's name stands for itself here, whatever characters it has.
+    const quoted = (columns as readonly string[]).map((column) => `"${column.replaceAll('"', '""')}"`)
+    return parseColumnSelection(`${table}:${quoted.join(',')}`)
+  })
+}
+
+function parseUntil(until: string | undefined): ParsedOptions['until'] {
+  if (until === undefined || until === 'current') return until
+  const lsn = parseLsn(until)
+  if (lsn === undefined) {
+    throw SETTING_INVALID({
+      name: 'until',
+      value: until,
+      problem: 'it is neither "current" nor an LSN such as 0/16B3748',
+    })
+  }
+  return lsn
+}

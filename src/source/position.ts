@@ -1,0 +1,136 @@
+import { POSITION_INVALID } from '../core/errors.js'
+import type { Position, PositionJson } from '../core/record.js'
+import { formatLsn, type Lsn, parseLsn } from '../postgres/lsn.js'
+
+/** Which history a position belongs to: LSNs of two of them must never be compared. */
+export interface Origin {
+  /** The cluster's system identifier (`pg_control_system`). */
+  readonly system: string
+  readonly timeline: number
+  readonly database: string
+  /** The permanent slot; null when the run has a temporary one and cannot be resumed. */
+  readonly slot: string | null
+  /** Counts the slots made under this name: a slot made anew begins a new epoch. */
+  readonly epoch: number
+}
+
+/** `seq` of what stands before the first row of a transaction: an idle position, a leading message. */
+export const BEFORE_ROWS = -1
+/** `seq` of a logical message outside any transaction, whose LSN may be that of the next commit record. */
+export const OUTSIDE_TRANSACTION = -2
+
+export interface Place {
+  /**
+   * In a transaction its commit LSN; when idle the WAL position up to which everything was read; in an unfinished
+   * snapshot the slot's consistent point.
+   */
+  readonly lsn: Lsn
+  readonly seq: number
+  readonly sub: number
+  /** Set when everything that commits before it is included: the transaction's end, or the idle position itself. */
+  readonly end: Lsn | undefined
+  /** What the transaction counted so far; only while `end` is not known. */
+  readonly fingerprint: number
+  /** Set while the first snapshot is unfinished: such a position says only that it must begin again. */
+  readonly snapshot: { readonly id: string; readonly rows: number } | undefined
+}
+
+/** A place in one history. Immutable; see design section 2, "Position". */
+export class StreamPosition implements Position {
+  readonly origin: Origin
+  readonly place: Place
+
+  constructor(origin: Origin, place: Place) {
+    this.origin = origin
+    this.place = place
+  }
+
+  /** Where the server is asked to begin: it resends every transaction that commits at or after this LSN. */
+  get resumeLsn(): Lsn {
+    return this.place.end ?? this.place.lsn
+  }
+
+  toJSON(): PositionJson {
+    const { lsn, seq, sub, end, fingerprint, snapshot } = this.place
+    return {
+      version: 1,
+      ...this.origin,
+      lsn: formatLsn(lsn),
+      seq,
+      sub,
+      ...(end !== undefined && { end: formatLsn(end) }),
+      ...(end === undefined && snapshot === undefined && { fingerprint }),
+      ...(snapshot !== undefined && { snapshot }),
+    }
+  }
+
+  toString(): string {
+    return JSON.stringify(this)
+  }
+
+  /** Reads what `toJSON` or `toString` gave. */
+  static parse(stored: unknown): StreamPosition {
+    if (stored instanceof StreamPosition) return stored
+    const json = typeof stored === 'string' ? parseJson(stored) : stored
+    if (typeof json !== 'object' || json === null) throw POSITION_INVALID({ problem: 'it is no JSON object' })
+    const fields = json as Record<string, unknown>
+    if (fields.version !== 1) throw POSITION_INVALID({ problem: `its version is ${String(fields.version)}, not 1` })
+    const origin: Origin = {
+      system: text(fields, 'system'),
+      timeline: integer(fields, 'timeline'),
+      database: text(fields, 'database'),
+      slot: fields.slot === null ? null : text(fields, 'slot'),
+      epoch: integer(fields, 'epoch'),
+    }
+    const snapshot = fields.snapshot as Record<string, unknown> | undefined
+    return new StreamPosition(origin, {
+      lsn: lsn(fields, 'lsn'),
+      seq: integer(fields, 'seq'),
+      sub: integer(fields, 'sub'),
+      end: fields.end === undefined ? undefined : lsn(fields, 'end'),
+      fingerprint: fields.fingerprint === undefined ? 0 : integer(fields, 'fingerprint'),
+      snapshot: snapshot === undefined ? undefined : { id: text(snapshot, 'id'), rows: integer(snapshot, 'rows') },
+    })
+  }
+}
+
+/** Negative when `a` comes before `b`. Both must be of one history. */
+export function comparePlaces(a: Place, b: Place): number {
+  if (a.snapshot !== undefined || b.snapshot !== undefined) {
+    return (a.snapshot?.rows ?? Number.POSITIVE_INFINITY) - (b.snapshot?.rows ?? Number.POSITIVE_INFINITY) || 0
+  }
+  if (a.lsn !== b.lsn) return a.lsn < b.lsn ? -1 : 1
+  return a.seq - b.seq || a.sub - b.sub || compareEnds(a.end, b.end)
+}
+
+/** The same last record with its transaction whole comes after it with the end unknown. */
+function compareEnds(a: Lsn | undefined, b: Lsn | undefined): number {
+  if (a === b) return 0
+  return (a ?? 0n) < (b ?? 0n) ? -1 : 1
+}
+
+function parseJson(stored: string): unknown {
+  try {
+    return JSON.parse(stored)
+  } catch (cause) {
+    throw POSITION_INVALID({ problem: 'it is no JSON' }, { cause })
+  }
+}
+
+function text(fields: Record<string, unknown>, name: string): string {
+  const value = fields[name]
+  if (typeof value !== 'string') throw POSITION_INVALID({ problem: `its "${name}" is no string` })
+  return value
+}
+
+function integer(fields: Record<string, unknown>, name: string): number {
+  const value = fields[name]
+  if (!Number.isSafeInteger(value)) throw POSITION_INVALID({ problem: `its "${name}" is no whole number` })
+  return value as number
+}
+
+function lsn(fields: Record<string, unknown>, name: string): Lsn {
+  const value = parseLsn(text(fields, name))
+  if (value === undefined) throw POSITION_INVALID({ problem: `its "${name}" is no LSN` })
+  return value
+}

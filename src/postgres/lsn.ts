@@ -31,7 +31,6 @@ export function readLsn(bytes: Uint8Array, p: number): Lsn {
 }
 
 export function laterLsn(a: Lsn, b: Lsn): Lsn {
-  // biome-ignore lint/complexity/useMathMinMax: Math.max takes no bigint
   return a > b ? a : b
 }
 

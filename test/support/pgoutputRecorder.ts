@@ -17,16 +17,26 @@ export class PgoutputRecorder {
   }
 
   /**
-   * Decodes the message amid other bytes, as in a socket's chunk. Offsets outside the message, a second call of the
-   * handler, or none, are errors of our own.
+   * Decodes the message amid other bytes, as in a socket's chunk, with rows on the tape already. Offsets outside the
+   * message, two calls of the handler or none, and traces of a message that failed are errors of another kind.
    */
-  decode(message: Uint8Array, before = FILLING, after = FILLING): PgoutputEvent {
-    this.#bytes = new Uint8Array(Buffer.concat([before, message, after]))
-    this.#start = before.length
-    this.#end = before.length + message.length
+  decode(message: Uint8Array): PgoutputEvent {
+    this.#bytes = new Uint8Array(Buffer.concat([FILLING, message, FILLING]))
+    this.#start = FILLING.length
+    this.#end = FILLING.length + message.length
     this.#event = undefined
-    this.decoder.tape.length = 0
-    this.decoder.decode(this.#bytes, this.#start, this.#end)
+    const { tape } = this.decoder
+    tape.values.set(ON_THE_TAPE)
+    tape.length = ON_THE_TAPE.length
+    try {
+      this.decoder.decode(this.#bytes, this.#start, this.#end)
+    } catch (error) {
+      if (this.#event !== undefined) throw new Error('an event came of a message that failed', { cause: error })
+      if (tape.length !== ON_THE_TAPE.length) throw new Error('a message that failed is on the tape', { cause: error })
+      throw error
+    } finally {
+      if (ON_THE_TAPE.some((value, at) => tape.values[at] !== value)) throw new Error('the rows before were changed')
+    }
     if (this.#event === undefined) throw new Error('the handler was not called')
     return this.#event
   }
@@ -102,6 +112,8 @@ export class PgoutputRecorder {
     }
   }
 }
+
+const ON_THE_TAPE = [17, 23, NULL_COLUMN, NULL_COLUMN]
 
 /** Would be read as something sensible by a decoder that runs past its message: NULLs, zeros, terminators. */
 const FILLING = Buffer.from('nnn\0\0\0\0t\0\0\0\0N\0\0', 'latin1')

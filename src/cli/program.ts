@@ -1,4 +1,5 @@
 import { Command } from 'commander'
+import { demoCommand } from './demo/command.js'
 import { fail } from './failure.js'
 import { streamCommand } from './stream/command.js'
 import { packageVersion } from './version.js'
@@ -12,11 +13,10 @@ export async function run(argv: readonly string[]): Promise<number> {
     .showSuggestionAfterError()
     .addHelpText('after', EXAMPLES)
     .exitOverride()
-  program.addCommand(
-    streamCommand((exitCode) => {
-      code = exitCode
-    }),
-  )
+  const finished = (exitCode: number) => {
+    code = exitCode
+  }
+  program.addCommand(streamCommand(finished)).addCommand(demoCommand(finished))
   for (const command of program.commands) command.exitOverride().showSuggestionAfterError()
   try {
     await program.parseAsync([...argv])
@@ -30,5 +30,6 @@ const EXAMPLES = `
 Examples:
   $ tailrace stream --url postgres://app@localhost/shop --tables orders,customers
   $ tailrace stream --help
+  $ tailrace demo --seconds 10
 
 Every option can also be given as an environment variable: --url as TAILRACE_URL.`

@@ -3,6 +3,7 @@ import { NO_OLD } from '../core/rowBatch.js'
 import type { Table } from '../core/table.js'
 import { NULL_COLUMN, UNCHANGED_COLUMN } from '../core/tape.js'
 import { NO_FALLBACK } from './json/row.js'
+import { SHORT } from './json/short.js'
 import { writeJsonString } from './json/text.js'
 
 const QUOTE = 0x22
@@ -72,22 +73,25 @@ export function writeKeyText(
 /** Writes a value's text as a part of a JSON string. */
 function writeInside(writer: ByteWriter, bytes: Uint8Array, start: number, end: number): void {
   if (start === NULL_COLUMN) return
-  if (isPlain(bytes, start, end)) {
-    writer.write(bytes.subarray(start, end))
-    return
+  if (end - start <= SHORT) {
+    writer.reserve(end - start)
+    const out = writer.bytes
+    let at = writer.length
+    let p = start
+    for (; p < end; p++) {
+      const byte = bytes[p]!
+      if (byte < 0x20 || byte === QUOTE || byte === BACKSLASH) break
+      out[at++] = byte
+    }
+    if (p === end) {
+      writer.length = at
+      return
+    }
   }
   const quoted = new ByteWriter(64 + 2 * (end - start))
   writeJsonString(quoted, bytes, start, end)
   const text = quoted.toBuffer()
   writer.write(text.subarray(1, text.length - 1))
-}
-
-function isPlain(bytes: Uint8Array, start: number, end: number): boolean {
-  for (let p = start; p < end; p++) {
-    const byte = bytes[p]!
-    if (byte < 0x20 || byte === QUOTE || byte === BACKSLASH) return false
-  }
-  return true
 }
 
 /** A copy with a backslash before each comma and backslash; undefined when there is none. */

@@ -39,12 +39,15 @@ const OPERATION_NAMES = ['snapshot', 'create', 'update', 'delete', 'truncate', '
 interface TableLines {
   readonly row: RowLayout
   readonly key: RowLayout | undefined
-  /** `{"operation":"create","schema":"public","table":"orders"`, by operation. */
+  /** `{"operation":"create","schema":"public","table":"orders"`, by operation; of rows with a key `,"key":` behind it. */
   readonly heads: readonly Uint8Array[]
-  readonly idPrefix: Uint8Array
+  /** `/public.orders/`, inside a JSON string. */
+  readonly idPrefix: string
+  /** The snapshot that `idStart` is of, and `,"id":"0/16B3748/public.orders/`. */
+  snapshotId: string
+  idStart: Uint8Array
 }
 
-const KEY = Buffer.from(',"key":')
 const OLD_KEY_FIELD = Buffer.from(',"oldKey":')
 const BEFORE = Buffer.from(',"before":')
 const AFTER = Buffer.from(',"after":')
@@ -54,6 +57,9 @@ const UNCHANGED = Buffer.from(',"unchanged":')
 export class NdjsonEncoder {
   readonly #bare: boolean
   readonly #tables = new WeakMap<Table, TableLines>()
+  /** Of the last row, which is nearly always of the next one's table. */
+  #table: Table | undefined
+  #lines: TableLines | undefined
   #transaction: Transaction | undefined
   /** `,"lsn":"0/16B3748","seq":` and `,"xid":741,"committedAt":"…","id":"0/16B3748/` of `#transaction`. */
   #beforeSeq: Buffer = Buffer.alloc(0)
@@ -75,10 +81,12 @@ export class NdjsonEncoder {
       if (!this.#bare) this.#writeOther(writer, batch, head, operation)
       return
     }
-    const lines = this.#linesOf(batch.tables[heads[head + HEAD_TABLE]!]!)
-    if (this.#bare) return this.#writeBare(writer, batch, head, lines)
     const table = batch.tables[heads[head + HEAD_TABLE]!]!
-    const bytes = batch.buffers[heads[head + HEAD_BUFFER]!]!
+    const lines = this.#linesOf(table)
+    if (this.#bare) return this.#writeBare(writer, batch, head, lines)
+    const buffer = heads[head + HEAD_BUFFER]!
+    const bytes = batch.buffers[buffer]!
+    const view = batch.views[buffer]!
     const tape = batch.tape.values
     const newAt = heads[head + HEAD_NEW]!
     const old = heads[head + HEAD_OLD]!
@@ -88,21 +96,20 @@ export class NdjsonEncoder {
 
     writer.write(lines.heads[operation]!)
     if (lines.key !== undefined) {
-      writer.write(KEY)
-      if (operation === DELETE) lines.key.write(writer, bytes, tape, oldAt, NO_FALLBACK)
-      else lines.key.write(writer, bytes, tape, newAt, keyFallback(oldAt, oldKind))
+      if (operation === DELETE) lines.key.write(writer, bytes, view, tape, oldAt, NO_FALLBACK)
+      else lines.key.write(writer, bytes, view, tape, newAt, keyFallback(oldAt, oldKind))
       if (operation === UPDATE && keyChanged(table, bytes, tape, newAt, oldAt, oldKind)) {
         writer.write(OLD_KEY_FIELD)
-        lines.key.write(writer, bytes, tape, oldAt, NO_FALLBACK)
+        lines.key.write(writer, bytes, view, tape, oldAt, NO_FALLBACK)
       }
     }
     if (before) {
       writer.write(BEFORE)
-      lines.row.write(writer, bytes, tape, oldAt, NO_FALLBACK)
+      lines.row.write(writer, bytes, view, tape, oldAt, NO_FALLBACK)
     }
     if (operation !== DELETE) {
       writer.write(AFTER)
-      lines.row.write(writer, bytes, tape, newAt, before ? oldAt : NO_FALLBACK)
+      lines.row.write(writer, bytes, view, tape, newAt, before ? oldAt : NO_FALLBACK)
       if (operation === UPDATE && !before) this.#writeUnchanged(writer, table, tape, newAt)
     }
     if (operation === SNAPSHOT) this.#writeSnapshotTail(writer, batch, lines, table, bytes, newAt)
@@ -112,15 +119,16 @@ export class NdjsonEncoder {
   #writeBare(writer: ByteWriter, batch: RowBatch, head: number, lines: TableLines): void {
     const heads = batch.heads
     const bytes = batch.buffers[heads[head + HEAD_BUFFER]!]!
+    const view = batch.views[heads[head + HEAD_BUFFER]!]!
     const oldAt = heads[head + HEAD_OLD]! >> 2
     const oldRow = (heads[head + HEAD_OLD]! & 3) === OLD_ROW
     const table = batch.tables[heads[head + HEAD_TABLE]!]!
     const full = oldRow && table.replicaIdentity === 'full'
     if (heads[head + HEAD_OPERATION] === DELETE) {
       const layout = full ? lines.row : (lines.key ?? lines.row)
-      layout.write(writer, bytes, batch.tape.values, oldAt, NO_FALLBACK)
+      layout.write(writer, bytes, view, batch.tape.values, oldAt, NO_FALLBACK)
     } else {
-      lines.row.write(writer, bytes, batch.tape.values, heads[head + HEAD_NEW]!, full ? oldAt : NO_FALLBACK)
+      lines.row.write(writer, bytes, view, batch.tape.values, heads[head + HEAD_NEW]!, full ? oldAt : NO_FALLBACK)
     }
     writer.reserve(1)
     writer.bytes[writer.length++] = NEWLINE
@@ -146,9 +154,11 @@ export class NdjsonEncoder {
     bytes: Uint8Array,
     newAt: number,
   ): void {
-    writer.write(ID)
-    writer.writeAscii(batch.snapshotId)
-    writer.write(lines.idPrefix)
+    if (lines.snapshotId !== batch.snapshotId) {
+      lines.snapshotId = batch.snapshotId
+      lines.idStart = Buffer.from(`,"id":"${batch.snapshotId}${lines.idPrefix}`)
+    }
+    writer.write(lines.idStart)
     writeKeyText(writer, table, bytes, batch.tape.values, newAt)
     writer.write(END)
   }
@@ -202,11 +212,11 @@ export class NdjsonEncoder {
   }
 
   #linesOf(table: Table): TableLines {
-    let lines = this.#tables.get(table)
-    if (lines === undefined) {
-      lines = compile(table)
-      this.#tables.set(table, lines)
-    }
+    if (table === this.#table) return this.#lines!
+    const lines = this.#tables.get(table) ?? compile(table)
+    this.#tables.set(table, lines)
+    this.#table = table
+    this.#lines = lines
     return lines
   }
 }
@@ -218,7 +228,6 @@ export function encodeNdjson(batch: RowBatch): Buffer {
   return writer.toBuffer()
 }
 
-const ID = Buffer.from(',"id":"')
 const SLASH = Buffer.from('/')
 const END = Buffer.from('"}\n')
 
@@ -228,8 +237,13 @@ function compile(table: Table): TableLines {
   return {
     row: new RowLayout(table, table.selected),
     key: table.key.length === 0 ? undefined : new RowLayout(table, table.key),
-    heads: OPERATION_NAMES.map((operation) => Buffer.from(`{"operation":"${operation}",${name}`)),
-    idPrefix: Buffer.from(qualified.slice(1, -1)),
+    heads: OPERATION_NAMES.map((operation, index) => {
+      const key = index <= DELETE && table.key.length > 0 ? ',"key":' : ''
+      return Buffer.from(`{"operation":"${operation}",${name}${key}`)
+    }),
+    idPrefix: qualified.slice(1, -1),
+    snapshotId: '',
+    idStart: Buffer.alloc(0),
   }
 }
 

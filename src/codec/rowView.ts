@@ -1,4 +1,4 @@
-import { ByteWriter } from '../core/byteWriter.js'
+import { ByteWriter, viewOf } from '../core/byteWriter.js'
 import { COLUMN_UNKNOWN } from '../core/errors.js'
 import { nearest } from '../core/nearest.js'
 import type { RowView } from '../core/record.js'
@@ -51,7 +51,7 @@ export class TapeRow implements RowView {
       layouts.set(this.#table, layout)
     }
     const writer = new ByteWriter(1024)
-    layout.write(writer, this.#bytes, this.#tape, this.#at, this.#fallback)
+    layout.write(writer, this.#bytes, viewOf(this.#bytes), this.#tape, this.#at, this.#fallback)
     return writer.toBuffer()
   }
 

@@ -7,6 +7,8 @@
  */
 export class ByteWriter {
   bytes: Buffer
+  /** The same memory, for writing four bytes at once. */
+  view: DataView
   /** Bytes written into `bytes`; the next one goes to `bytes[length]`. */
   length = 0
   #parts: Uint8Array[] = []
@@ -15,6 +17,7 @@ export class ByteWriter {
 
   constructor(capacity = 64 * 1024) {
     this.bytes = Buffer.allocUnsafeSlow(capacity)
+    this.view = viewOf(this.bytes)
   }
 
   /** All bytes written since the last {@link ByteWriter.clear}, attached ones included. */
@@ -62,7 +65,9 @@ export class ByteWriter {
   clear(keepAtMost = 8 * 1024 * 1024): void {
     this.length = this.#sealed = this.#partBytes = 0
     this.#parts = []
-    if (this.bytes.length > keepAtMost) this.bytes = Buffer.allocUnsafeSlow(64 * 1024)
+    if (this.bytes.length <= keepAtMost) return
+    this.bytes = Buffer.allocUnsafeSlow(64 * 1024)
+    this.view = viewOf(this.bytes)
   }
 
   #seal(): void {
@@ -81,7 +86,13 @@ export class ByteWriter {
     const grown = Buffer.allocUnsafeSlow(capacity)
     this.bytes.copy(grown, 0, this.#sealed, this.length)
     this.bytes = grown
+    this.view = viewOf(grown)
     this.length = open
     this.#sealed = 0
   }
+}
+
+/** `bytes` as a DataView: V8 reads and writes four bytes of it in one instruction, aligned or not. */
+export function viewOf(bytes: Uint8Array): DataView {
+  return new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength)
 }

@@ -1,3 +1,4 @@
+import { viewOf } from './byteWriter.js'
 import type { Transaction } from './record.js'
 import type { Table } from './table.js'
 import { Tape } from './tape.js'
@@ -60,6 +61,8 @@ export class RowBatch {
   bytes = 0
   readonly tape = new Tape()
   readonly buffers: Uint8Array[] = []
+  /** A view of each of `buffers`. */
+  readonly views: DataView[] = []
   readonly tables: Table[] = []
   readonly transactions: Transaction[] = []
   readonly messages: LogicalMessage[] = []
@@ -98,6 +101,8 @@ export class RowBatch {
 
   /** The records to come lie in `buffer`. */
   use(buffer: Uint8Array): void {
-    if (this.buffers[this.buffers.length - 1] !== buffer) this.buffers.push(buffer)
+    if (this.buffers[this.buffers.length - 1] === buffer) return
+    this.buffers.push(buffer)
+    this.views.push(viewOf(buffer))
   }
 }

@@ -34,9 +34,8 @@ export class PgoutputRecorder {
       if (this.#event !== undefined) throw new Error('an event came of a message that failed', { cause: error })
       if (tape.length !== ON_THE_TAPE.length) throw new Error('a message that failed is on the tape', { cause: error })
       throw error
-    } finally {
-      if (ON_THE_TAPE.some((value, at) => tape.values[at] !== value)) throw new Error('the rows before were changed')
     }
+    if (ON_THE_TAPE.some((value, at) => tape.values[at] !== value)) throw new Error('the rows before were changed')
     if (this.#event === undefined) throw new Error('the handler was not called')
     return this.#event
   }

@@ -6,16 +6,18 @@ import { writeDocument } from './document.js'
 import * as form from './form.js'
 import { writeNumber } from './number.js'
 import { writePlain } from './plain.js'
+import { copyPlain, copyShort, NOT_PLAIN, SHORT } from './short.js'
 import { writeJsonString } from './text.js'
 import { writeTimestamp, writeTimestamptz } from './timestamp.js'
 import { writeToken } from './token.js'
 
-const COMMA = 0x2c
 const OPEN = 0x7b
 const CLOSE = 0x7d
+const QUOTE = 0x22
+const DIGIT_NINE = 0x39
 
-/** `null` is 4 bytes; a column's name in front of it is reserved with it. */
-const NULL_ROOM = 4
+/** Behind a name: a short value in quotes, `null`, or what a name's last word of four bytes overshoots by. */
+const VALUE_ROOM = SHORT + 2
 
 /** No second tuple to take unchanged columns from. */
 export const NO_FALLBACK = -1
@@ -26,59 +28,67 @@ export class RowLayout {
   readonly #offsets: Int32Array
   readonly #forms: Uint8Array
   readonly #writers: readonly WriteJson[]
-  /** `,"name":` for each column, one behind the other, and where each begins. */
-  readonly #names: Uint8Array
-  readonly #nameStarts: Int32Array
-  readonly #longestName: number
+  /** `,"name":` for each column in words of four bytes, and where each begins. */
+  readonly #words: Int32Array
+  readonly #wordStarts: Int32Array
+  readonly #nameLengths: Int32Array
+  readonly #room: number
 
   constructor(table: Table, columns: readonly number[]) {
     const names = columns.map((column) => Buffer.from(`,${JSON.stringify(table.columns[column]!.name)}:`))
+    const words = names.map(toWords)
     this.#offsets = Int32Array.from(columns, (column) => 2 * column)
     this.#forms = Uint8Array.from(columns, (column) => table.codecs[column]!.form)
     this.#writers = columns.map((column) => table.codecs[column]!.writeJson)
-    this.#names = Buffer.concat(names)
-    this.#nameStarts = new Int32Array(columns.length + 1)
-    for (let i = 0; i < columns.length; i++) this.#nameStarts[i + 1] = this.#nameStarts[i]! + names[i]!.length
-    this.#longestName = names.reduce((longest, name) => Math.max(longest, name.length), 0)
+    this.#words = Int32Array.from(words.flat())
+    this.#wordStarts = new Int32Array(columns.length + 1)
+    for (let i = 0; i < columns.length; i++) this.#wordStarts[i + 1] = this.#wordStarts[i]! + words[i]!.length
+    this.#nameLengths = Int32Array.from(names, (name) => name.length)
+    this.#room = VALUE_ROOM + names.reduce((longest, name) => Math.max(longest, name.length), 0)
   }
 
   /**
-   * Writes `{"name":value,…}` of the tuple at `tape[at]`, whose bytes lie in `bytes`. An unchanged column is taken from
-   * the tuple at `fallback`, or left out where there is none.
+   * Writes `{"name":value,…}` of the tuple at `tape[at]`, whose bytes lie in `bytes` (and `view`, the same). An
+   * unchanged column is taken from the tuple at `fallback`, or left out where there is none.
    */
-  write(writer: ByteWriter, bytes: Uint8Array, tape: Int32Array, at: number, fallback: number): void {
+  write(writer: ByteWriter, bytes: Uint8Array, view: DataView, tape: Int32Array, at: number, fallback: number): void {
     const count = this.#forms.length
-    const names = this.#names
-    const starts = this.#nameStarts
-    const room = this.#longestName + NULL_ROOM
-    let separator = OPEN
+    const words = this.#words
+    const wordStarts = this.#wordStarts
+    writer.reserve(2)
+    let empty = true
     for (let i = 0; i < count; i++) {
       let pair = at + this.#offsets[i]!
       if (tape[pair] === UNCHANGED_COLUMN) {
         if (fallback === NO_FALLBACK) continue
         pair = fallback + this.#offsets[i]!
       }
-      const start = tape[pair]!
-      writer.reserve(room)
-      const out = writer.bytes
+      writer.reserve(this.#room)
+      const out = writer.view
       let to = writer.length
-      out[to++] = separator
-      separator = COMMA
-      // Names are short: a loop beats any call.
-      for (let p = starts[i]! + 1, end = starts[i + 1]!; p < end; p++) out[to++] = names[p]!
+      for (let word = wordStarts[i]!, end = wordStarts[i + 1]!; word < end; word++, to += 4) {
+        out.setInt32(to, words[word]!)
+      }
+      to = writer.length + this.#nameLengths[i]!
+      if (empty) {
+        out.setUint8(writer.length, OPEN)
+        empty = false
+      }
+      const start = tape[pair]!
       if (start === NULL_COLUMN) {
-        out[to++] = 0x6e // null
-        out[to++] = 0x75
-        out[to++] = 0x6c
-        out[to++] = 0x6c
-        writer.length = to
+        out.setInt32(to, NULL_WORD)
+        writer.length = to + 4
         continue
       }
-      writer.length = to
-      this.#writeValue(writer, i, bytes, start, tape[pair + 1]!)
+      const end = tape[pair + 1]!
+      to = end - start <= SHORT ? writeShort(this.#forms[i]!, out, to, view, start, end) : NOT_PLAIN
+      if (to === NOT_PLAIN) {
+        writer.length += this.#nameLengths[i]!
+        this.#writeValue(writer, i, bytes, start, end)
+      } else writer.length = to
     }
     writer.reserve(2)
-    if (separator === OPEN) writer.bytes[writer.length++] = OPEN
+    if (empty) writer.bytes[writer.length++] = OPEN
     writer.bytes[writer.length++] = CLOSE
   }
 
@@ -104,4 +114,39 @@ export class RowLayout {
         return this.#writers[i]!(writer, bytes, start, end)
     }
   }
+}
+
+/** `null` */
+const NULL_WORD = 0x6e756c6c
+
+/** The commonest forms of short values, with room at hand; NOT_PLAIN for whatever needs more than copying. */
+function writeShort(kind: number, out: DataView, to: number, view: DataView, start: number, end: number): number {
+  switch (kind) {
+    case form.FORM_TOKEN:
+      return copyShort(view, start, end, out, to)
+    case form.FORM_NUMBER:
+      // NaN and the infinities begin, or end, with a letter.
+      return view.getUint8(end - 1) > DIGIT_NINE ? NOT_PLAIN : copyShort(view, start, end, out, to)
+    case form.FORM_TEXT: {
+      out.setUint8(to, QUOTE)
+      const after = copyPlain(view, start, end, out, to + 1)
+      if (after === NOT_PLAIN) return NOT_PLAIN
+      out.setUint8(after, QUOTE)
+      return after + 1
+    }
+    case form.FORM_PLAIN: {
+      out.setUint8(to, QUOTE)
+      const after = copyShort(view, start, end, out, to + 1)
+      out.setUint8(after, QUOTE)
+      return after + 1
+    }
+    default:
+      return NOT_PLAIN
+  }
+}
+
+/** `bytes` as big-endian words; what the last one has too much is written over by what follows. */
+function toWords(bytes: Buffer): number[] {
+  const padded = Buffer.concat([bytes, Buffer.alloc(4)])
+  return Array.from({ length: Math.ceil(bytes.length / 4) }, (_, word) => padded.readInt32BE(4 * word))
 }

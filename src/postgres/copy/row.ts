@@ -6,6 +6,10 @@ const NEWLINE = 0x0a
 const BACKSLASH = 0x5c
 const CAPITAL_N = 0x4e
 
+/** Bytes that are not simply part of a value. */
+const STOP = new Uint8Array(256)
+STOP[TAB] = STOP[NEWLINE] = STOP[BACKSLASH] = 1
+
 /** What a letter after a backslash stands for; any other byte stands for itself. */
 const ESCAPED = Uint8Array.from({ length: 256 }, (_, byte) => byte)
 for (const [letter, byte] of Object.entries({ b: 8, t: 9, n: 10, v: 11, f: 12, r: 13 })) {
@@ -20,54 +24,64 @@ for (const [letter, byte] of Object.entries({ b: 8, t: 9, n: 10, v: 11, f: 12, r
  * stand for is shorter. Reads the one row that `bytes[p..end)` is: the server sends one in each CopyData.
  */
 export function readCopyRow(bytes: Uint8Array, p: number, end: number, columns: number, tape: Tape): void {
-  if (end === p || bytes[end - 1] !== NEWLINE) throw malformed('a row does not end with a newline', end - p, end - p)
+  const last = end - 1
+  if (last < p || bytes[last] !== NEWLINE) throw malformed('a row does not end with a newline', end - p, p, end)
   tape.reserve(2 * columns)
   const values = tape.values
-  const from = tape.length
-  const limit = from + 2 * columns
-  const last = end - 1
-  let at = from
+  let at = tape.length
+  const limit = at + 2 * columns
   // A table without columns sends an empty line, one column's empty string too: the number asked for decides.
   if (columns === 0 && last === p) return
-  for (let cursor = p, start = p; ; cursor++) {
-    const byte = cursor === last ? TAB : bytes[cursor]!
-    if (byte === TAB) {
-      if (at === limit) throw malformed(`a row of more than ${columns} columns`, cursor - p, end - p)
-      values[at] = start
-      values[at + 1] = cursor
-      at += 2
-      if (cursor === last) break
-      start = cursor + 1
-    } else if (byte === BACKSLASH) {
-      if (at === limit) throw malformed(`a row of more than ${columns} columns`, cursor - p, end - p)
-      if (cursor + 1 === last) throw malformed('a row ends in the middle of an escape', cursor - p, end - p)
-      if (cursor === start && bytes[cursor + 1] === CAPITAL_N && (cursor + 2 === last || bytes[cursor + 2] === TAB)) {
+  for (let cursor = p; ; cursor++) {
+    if (at === limit) throw malformed(`a row of more than ${columns} columns`, cursor - p, p, end)
+    const start = cursor
+    // Ends at the newline at the latest.
+    while (STOP[bytes[cursor]!] === 0) cursor++
+    values[at] = start
+    values[at + 1] = cursor
+    if (bytes[cursor] === BACKSLASH) {
+      if (isNull(bytes, start, cursor)) {
         values[at] = values[at + 1] = NULL_COLUMN
-        at += 2
         cursor += 2
-        if (cursor === last) break
-        start = cursor + 1
       } else {
-        // From the first escape to the column's end bytes move to the left.
-        let to = cursor
-        while (cursor < last && bytes[cursor] !== TAB) {
-          if (bytes[cursor] === BACKSLASH) {
-            if (++cursor === last) throw malformed('a row ends in the middle of an escape', cursor - p, end - p)
-            bytes[to++] = ESCAPED[bytes[cursor++]!]!
-          } else bytes[to++] = bytes[cursor++]!
-        }
-        values[at] = start
-        values[at + 1] = to
-        at += 2
-        if (cursor === last) break
-        start = cursor + 1
+        const after = endOfColumn(bytes, cursor, last)
+        if (after > last) throw malformed('a row ends in the middle of an escape', last - p, p, end)
+        values[at + 1] = undoEscapes(bytes, cursor, after)
+        cursor = after
       }
     }
+    at += 2
+    if (cursor === last) break
+    if (bytes[cursor] !== TAB) throw malformed('a newline in the middle of a row', cursor - p, p, end)
   }
-  if (at !== limit) throw malformed(`a row of ${(at - from) / 2} columns, not ${columns}`, end - p, end - p)
+  if (at !== limit) throw malformed(`a row of fewer than ${columns} columns`, end - p, p, end)
   tape.length = at
 }
 
-function malformed(problem: string, offset: number, length: number): Error {
-  return MALFORMED_MESSAGE({ message: 'CopyData', problem, offset, length })
+/** `\N` and nothing else. What follows it stands within the row, whose newline is behind it. */
+function isNull(bytes: Uint8Array, start: number, cursor: number): boolean {
+  if (cursor !== start || bytes[cursor + 1] !== CAPITAL_N) return false
+  return bytes[cursor + 2] === TAB || bytes[cursor + 2] === NEWLINE
+}
+
+/** Where the column that has an escape at `cursor` ends; beyond `last` when its last escape does. */
+function endOfColumn(bytes: Uint8Array, cursor: number, last: number): number {
+  while (cursor < last && bytes[cursor] !== TAB) cursor += bytes[cursor] === BACKSLASH ? 2 : 1
+  return cursor
+}
+
+/** Undoes the escapes in `bytes[cursor..end)`, in place; gives the new end. */
+function undoEscapes(bytes: Uint8Array, cursor: number, end: number): number {
+  let to = cursor
+  while (cursor < end) {
+    if (bytes[cursor] === BACKSLASH) {
+      bytes[to++] = ESCAPED[bytes[cursor + 1]!]!
+      cursor += 2
+    } else bytes[to++] = bytes[cursor++]!
+  }
+  return to
+}
+
+function malformed(problem: string, offset: number, p: number, end: number): Error {
+  return MALFORMED_MESSAGE({ message: 'CopyData', problem, offset, length: end - p })
 }

@@ -21,11 +21,12 @@ export function statusUpdate(written: Lsn, flushed: Lsn, replyWanted: boolean): 
 }
 
 /**
- * How often to send one, in milliseconds: thrice within the server's `wal_sender_timeout`, so that two may be late,
- * and at least every ten seconds, so that the slot follows. A timeout of 0 is none.
+ * How often to send one, in milliseconds: every second, and thrice within the server's `wal_sender_timeout`, so that two
+ * may be late; a timeout of 0 is none. Not less often: from version 16 on a walsender may sleep through the flush of a
+ * commit (once in thousands on 16 and 18, for more than ten seconds if left alone), and any message of ours wakes it.
  */
 export function statusIntervalMs(walSenderTimeoutMs: number): number {
-  return walSenderTimeoutMs === 0 ? 10_000 : Math.min(10_000, Math.max(100, Math.floor(walSenderTimeoutMs / 3)))
+  return walSenderTimeoutMs === 0 ? 1000 : Math.min(1000, Math.max(100, Math.floor(walSenderTimeoutMs / 3)))
 }
 
 /**

@@ -1,0 +1,90 @@
+import { writeFileSync } from 'node:fs'
+import { missingPrograms } from './contestants.mjs'
+import { dist } from './dist.mjs'
+import { backlog, huge, oneRow } from './drain.mjs'
+import { latency } from './latency.mjs'
+import { BUSY_LOAD, describeMachine, load } from './machine.mjs'
+import { memory } from './memory.mjs'
+import { readOptions, USAGE } from './options.mjs'
+import { pgRecvlogical, versionOf } from './programs.mjs'
+import { startServer, withClient } from './server.mjs'
+import { snapshot } from './snapshot.mjs'
+import { barsTable } from './table.mjs'
+
+const BENCHES = { backlog, 'one-row': oneRow, huge, snapshot, latency, memory }
+/** About single functions, without a server: only when it is asked for. */
+const MICRO = 'micro'
+
+const LEGEND = `wall, CPU: median of the rounds, in seconds; ratio: to the peer of the same round, median and best; others: how many
+cores everybody else used meanwhile, at worst. Above 0.1 a round is not to be leaned on.`
+
+async function main() {
+  const options = readOptions(process.argv.slice(2))
+  if (options.help) return console.log(USAGE)
+  const names = options.names.length > 0 ? options.names : Object.keys(BENCHES)
+  for (const name of names) {
+    if (name !== MICRO && !(name in BENCHES)) throw new Error(`there is no bench ${name}\n\n${USAGE}`)
+  }
+  const machine = describe()
+  const benches = []
+  if (names.includes(MICRO)) {
+    const { micro } = await import('./micro.mjs')
+    benches.push(show(await micro()))
+  }
+  const withServer = names.filter((name) => name !== MICRO)
+  if (withServer.length > 0) benches.push(...(await runWithServer(withServer, machine, options)))
+  const bars = benches.flatMap((bench) => bench.bars)
+  if (bars.length > 0) console.log(`\n${LEGEND}\n\n### bars\n\n${barsTable(bars)}`)
+  if (options.json === undefined) return
+  writeFileSync(options.json, `${JSON.stringify({ machine, options, benches }, null, 2)}\n`)
+}
+
+async function runWithServer(names, machine, options) {
+  const benches = []
+  const server = await startServer(options.major)
+  try {
+    machine.server = await withClient(server, 'postgres', async (client) => {
+      const { rows } = await client.query('SHOW server_version')
+      return `PostgreSQL ${rows[0].server_version}`
+    })
+    console.log(`${machine.server}, TCP loopback; peer: ${machine.tools ?? 'none'}; rounds: ${options.rounds}`)
+    for (const name of names) {
+      process.stderr.write(`${name}\n`)
+      try {
+        benches.push(show(await BENCHES[name]({ server, options })))
+      } catch (error) {
+        // the others may still tell something
+        console.log(`\n### ${name}: failed\n\n${error.stack}`)
+        process.exitCode = 1
+      }
+    }
+  } finally {
+    await server[Symbol.asyncDispose]()
+  }
+  return benches
+}
+
+function describe() {
+  const tools = pgRecvlogical && versionOf(pgRecvlogical)
+  const machine = { description: describeMachine(), load: load(), dist, tools }
+  console.log(`${machine.description}; load ${machine.load.toFixed(2)} at the start; built package: ${dist}`)
+  if (machine.load > BUSY_LOAD) {
+    console.log(`WARNING: the machine is busy (1-minute load above ${BUSY_LOAD}): these figures prove nothing.`)
+  }
+  for (const line of missingPrograms()) console.log(`WARNING: ${line}`)
+  return machine
+}
+
+function show(bench) {
+  console.log(`\n### ${bench.name}: ${bench.title}\n\n${bench.text}`)
+  return bench
+}
+
+process.once('SIGINT', () => process.exit(130))
+process.once('SIGTERM', () => process.exit(143))
+try {
+  await main()
+} catch (error) {
+  console.error(error)
+  process.exitCode = 1
+}

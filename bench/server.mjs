@@ -1,0 +1,56 @@
+import pg from 'pg'
+import { fromDist } from './dist.mjs'
+
+/**
+ * The same for all contestants: the dataset fits into memory, no checkpoint or vacuum falls into a measurement, and
+ * whatever is read was made by a server that did not wait for the disk.
+ */
+const SETTINGS = {
+  shared_buffers: '1GB',
+  max_wal_size: '16GB',
+  checkpoint_timeout: '1h',
+  autovacuum: 'off',
+  max_connections: '50',
+}
+
+/** A server on TCP loopback, in a temporary folder that goes with it. */
+export async function startServer(major) {
+  const { EmbeddedPostgres } = await fromDist('cli/embedded/server.js')
+  const { platformName } = await fromDist('cli/embedded/binaries.js')
+  return EmbeddedPostgres.start({ binaries: [`postgres-${major}-${platformName}`], settings: SETTINGS })
+}
+
+/** Runs `use` with a connection, which is closed afterwards. */
+export async function withClient(server, database, use) {
+  const client = new pg.Client(server.url(database))
+  client.on('error', () => {}) // a query under way rejects with it
+  await client.connect()
+  try {
+    return await use(client)
+  } finally {
+    await client.end()
+  }
+}
+
+/** Everything committed is flushed, and no checkpoint is due: a reader can begin. */
+export async function settle(client) {
+  await client.query('CHECKPOINT')
+}
+
+export async function createSlot(client, slot) {
+  await client.query(`SELECT pg_create_logical_replication_slot($1, 'pgoutput')`, [slot])
+}
+
+/** A second slot that reads the same WAL from the same place. */
+export async function copySlot(client, from, to) {
+  await client.query('SELECT pg_copy_logical_replication_slot($1, $2)', [from, to])
+}
+
+export async function dropSlot(client, slot) {
+  await client.query('SELECT pg_drop_replication_slot($1)', [slot])
+}
+
+export async function currentLsn(client) {
+  const { rows } = await client.query('SELECT pg_current_wal_flush_lsn()::text AS lsn')
+  return rows[0].lsn
+}

@@ -1,0 +1,153 @@
+import type { ClientBase } from 'pg'
+import type { Random } from './random.js'
+
+/** One kind of change inside a transaction. */
+type Change = (client: ClientBase, random: Random) => Promise<unknown>
+
+/** Somewhere among the rows there are, by key; none when the table is empty. */
+const ITEM = '(SELECT id FROM items WHERE id >= $1::float8 * (SELECT last_value FROM items_id_seq) ORDER BY id LIMIT 1)'
+const DOCUMENT =
+  '(SELECT id FROM documents WHERE id >= $1::float8 * (SELECT last_value FROM documents_id_seq) ORDER BY id LIMIT 1)'
+const ORDER =
+  '(SELECT id FROM orders WHERE id >= $1::float8 * (SELECT last_value FROM orders_id_seq) ORDER BY id LIMIT 1)'
+const PLACE = '(SELECT p.ctid FROM "Odd.Schema".places p ORDER BY md5(p."City" || $1::text) LIMIT 1)'
+const READING = '(SELECT ctid FROM readings WHERE sensor = $1::int LIMIT 1)'
+
+const TEXTS = [
+  'plain',
+  'with "quotes" and \\ and /',
+  'lines\r\n\tand tabs',
+  '🌊 träfe',
+  '',
+  '\u0001\u001f\u007f',
+  "it's",
+]
+
+/** A few rows each. */
+const SMALL: Readonly<Record<string, Change>> = {
+  insertItem: (client, random) =>
+    client.query('INSERT INTO items (name, amount, attributes, tags, ratio) VALUES ($1, $2, $3, $4, $5)', [
+      random.pick(TEXTS),
+      random.chance(0.1) ? 'NaN' : `${random.integer(-9e9, 9e9)}.${random.integer(0, 1e9)}`,
+      JSON.stringify({ text: random.pick(TEXTS), list: [random.fraction(), null, {}] }),
+      [random.pick(TEXTS), null, random.pick(TEXTS)],
+      random.chance(0.1) ? '-Infinity' : random.fraction(),
+    ]),
+  updateItem: (client, random) =>
+    client.query(`UPDATE items SET version = version + 1, name = $2, changed = clock_timestamp() WHERE id = ${ITEM}`, [
+      random.fraction(),
+      random.pick(TEXTS),
+    ]),
+  deleteItem: (client, random) => client.query(`DELETE FROM items WHERE id = ${ITEM}`, [random.fraction()]),
+  moveItem: (client, random) =>
+    client.query(`UPDATE items SET version = version + 1, id = nextval('items_id_seq') WHERE id = ${ITEM}`, [
+      random.fraction(),
+    ]),
+  insertPlace: (client, random) =>
+    client.query(
+      'INSERT INTO "Odd.Schema".places VALUES ($1, $2, 0, $3) ON CONFLICT (country, "City") DO UPDATE SET version = places.version + 1, population = excluded.population',
+      [random.pick(TEXTS), `${random.pick(TEXTS)},${random.integer(1, 500)}`, random.integer(0, 2 ** 50)],
+    ),
+  movePlace: (client, random) =>
+    client.query(
+      `UPDATE "Odd.Schema".places SET version = version + 1, country = $2, "City" = "City" || $2 WHERE ctid = ${PLACE}`,
+      [random.integer(0, 1e6), random.pick(TEXTS)],
+    ),
+  deletePlace: (client, random) =>
+    client.query(`DELETE FROM "Odd.Schema".places WHERE ctid = ${PLACE}`, [random.integer(0, 1e6)]),
+  insertDocument: (client, random) =>
+    client.query(
+      `INSERT INTO documents (title, body, scan) VALUES ($1, repeat($2, $3), decode(repeat($4, $3), 'hex'))`,
+      [random.pick(TEXTS), random.pick(TEXTS), random.integer(0, 2000), random.pick(['00', 'deadbeef'])],
+    ),
+  // Its large columns are not sent.
+  retitleDocument: (client, random) =>
+    client.query(`UPDATE documents SET version = version + 1, title = $2 WHERE id = ${DOCUMENT}`, [
+      random.fraction(),
+      random.pick(TEXTS),
+    ]),
+  moveDocument: (client, random) =>
+    client.query(
+      `UPDATE documents SET version = version + 1, id = nextval('documents_id_seq') WHERE id = ${DOCUMENT}`,
+      [random.fraction()],
+    ),
+  rewriteDocument: (client, random) =>
+    client.query(
+      `UPDATE documents SET version = version + 1, body = nullif(repeat(title, $2), '') WHERE id = ${DOCUMENT}`,
+      [random.fraction(), random.integer(0, 1000)],
+    ),
+  deleteDocument: (client, random) => client.query(`DELETE FROM documents WHERE id = ${DOCUMENT}`, [random.fraction()]),
+  insertReadings: (client, random) =>
+    client.query(`INSERT INTO readings SELECT $1, $2, $3 FROM generate_series(1, 3)`, [
+      random.integer(0, 49),
+      random.integer(0, 20),
+      random.pick(TEXTS),
+    ]),
+  updateReading: (client, random) =>
+    client.query(`UPDATE readings SET value = value + 1 WHERE ctid = ${READING}`, [random.integer(0, 49)]),
+  deleteReading: (client, random) =>
+    client.query(`DELETE FROM readings WHERE ctid = ${READING}`, [random.integer(0, 49)]),
+  insertOrder: (client, random) =>
+    client.query('INSERT INTO orders (region, total) VALUES ($1, $2)', [
+      random.pick(['north', 'south', 'west']),
+      random.integer(0, 1e9),
+    ]),
+  updateOrder: (client, random) =>
+    client.query(`UPDATE orders SET version = version + 1, total = total + 0.01 WHERE id = ${ORDER}`, [
+      random.fraction(),
+    ]),
+  // To another partition, often.
+  moveOrder: (client, random) =>
+    client.query(`UPDATE orders SET version = version + 1, region = $2 WHERE id = ${ORDER}`, [
+      random.fraction(),
+      random.pick(['north', 'south', 'east', 'west']),
+    ]),
+  deleteOrder: (client, random) => client.query(`DELETE FROM orders WHERE id = ${ORDER}`, [random.fraction()]),
+}
+
+/** `rows` each, by one statement. */
+const BULK: Readonly<Record<string, (client: ClientBase, random: Random, rows: number) => Promise<unknown>>> = {
+  insertItems: (client, _, rows) =>
+    client.query(`INSERT INTO items (name, amount) SELECT 'bulk ' || i, i FROM generate_series(1, $1::int) i`, [rows]),
+  updateItems: (client, random, rows) =>
+    client.query(
+      `UPDATE items SET version = version + 1, amount = amount + 1
+        WHERE id IN (SELECT id FROM items WHERE id >= ${ITEM} ORDER BY id LIMIT $2)`,
+      [random.fraction(), rows],
+    ),
+  deleteItems: (client, random, rows) =>
+    client.query(`DELETE FROM items WHERE id IN (SELECT id FROM items WHERE id >= ${ITEM} ORDER BY id LIMIT $2)`, [
+      random.fraction() / 2,
+      rows,
+    ]),
+  moveOrders: (client, random, rows) =>
+    client.query(
+      `UPDATE orders SET version = version + 1, region = $2
+        WHERE id IN (SELECT id FROM orders WHERE id >= ${ORDER} ORDER BY id LIMIT $3)`,
+      [random.fraction(), random.pick(['north', 'south', 'east']), rows],
+    ),
+  insertReadings: (client, random, rows) =>
+    client.query(`INSERT INTO readings SELECT i % 50, $1, 'bulk' FROM generate_series(1, $2::int) i`, [
+      random.integer(0, 5),
+      rows,
+    ]),
+}
+
+export const smallChange: Change = (client, random) => SMALL[random.pick(Object.keys(SMALL))]!(client, random)
+
+export function bulkChange(client: ClientBase, random: Random, rows: number): Promise<unknown> {
+  return BULK[random.pick(Object.keys(BULK))]!(client, random, rows)
+}
+
+/** Not of `items` and `journal`, which the snapshot and the count of transactions live on. */
+export async function truncateSome(client: ClientBase, random: Random): Promise<void> {
+  // Behind a snapshot's lock it would make all others wait.
+  await client.query("SET LOCAL lock_timeout = '100ms'")
+  const tables = random.pick([
+    'readings',
+    'documents, "Odd.Schema".places',
+    'orders RESTART IDENTITY',
+    'documents CASCADE',
+  ])
+  await client.query(`TRUNCATE ${tables}`)
+}

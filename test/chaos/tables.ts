@@ -1,0 +1,65 @@
+/** A captured table of the workload. */
+export interface ChaosTable {
+  /** As in the records. */
+  readonly schema: string
+  readonly name: string
+  /** Columns of its key, quoted; none: a table without key whose equal rows cannot be told apart. */
+  readonly key: readonly string[]
+  /** Each update counts its row's `version` up by one, so that a lost one shows. */
+  readonly versioned: boolean
+}
+
+export const chaosTables: readonly ChaosTable[] = [
+  { schema: 'public', name: 'items', key: ['id'], versioned: true },
+  { schema: 'Odd.Schema', name: 'places', key: ['country', '"City"'], versioned: true },
+  { schema: 'public', name: 'documents', key: ['id'], versioned: true },
+  { schema: 'public', name: 'readings', key: [], versioned: false },
+  { schema: 'public', name: 'orders', key: ['region', 'id'], versioned: true },
+  { schema: 'public', name: 'journal', key: ['id'], versioned: false },
+]
+
+/** `--tables` for all of them. */
+export const chaosTablesOption = 'items,"Odd.Schema".places,documents,readings,orders,journal'
+
+/** The tables with their first rows: `rows` of items, fewer of the others. */
+export function chaosTablesSql(rows: number): string {
+  return `
+    CREATE TABLE items (
+      id bigserial PRIMARY KEY, version int NOT NULL DEFAULT 0, name text NOT NULL, amount numeric,
+      changed timestamptz NOT NULL DEFAULT clock_timestamp(), attributes jsonb, tags text[], ratio float8);
+    INSERT INTO items (name, amount, attributes, tags, ratio)
+      SELECT 'item ' || i, i / 7.0, jsonb_build_object('size', i, 'deep', jsonb_build_array(i, NULL, 'x"y')),
+             ARRAY['a', 'b c', NULL, i::text], i / 3.0::float8
+        FROM generate_series(1, ${rows}) i;
+
+    CREATE SCHEMA "Odd.Schema";
+    CREATE TABLE "Odd.Schema".places (
+      country text, "City" text, version int NOT NULL DEFAULT 0, population int8, PRIMARY KEY (country, "City"));
+    INSERT INTO "Odd.Schema".places SELECT 'land "' || i % 10, E'city\\n,\\\\' || i, 0, i FROM generate_series(1, ${rows / 50}) i;
+
+    CREATE TABLE documents (id serial PRIMARY KEY, version int NOT NULL DEFAULT 0, title text, body text, scan bytea);
+    ALTER TABLE documents ALTER body SET STORAGE EXTERNAL, ALTER scan SET STORAGE EXTERNAL;
+    INSERT INTO documents (title, body, scan)
+      SELECT 'document ' || i, repeat(md5(i::text) || E' "\\t\\n', 100), decode(repeat(md5(i::text), 80), 'hex')
+        FROM generate_series(1, ${rows / 100}) i;
+
+    CREATE TABLE readings (sensor int, value float8, label text);
+    ALTER TABLE readings REPLICA IDENTITY FULL;
+    INSERT INTO readings SELECT i % 50, i % 20, 'reading' FROM generate_series(1, ${rows / 5}) i;
+
+    CREATE TABLE orders (
+      region text, id bigserial, version int NOT NULL DEFAULT 0, total numeric(12, 2), PRIMARY KEY (region, id))
+      PARTITION BY LIST (region);
+    CREATE TABLE orders_north PARTITION OF orders FOR VALUES IN ('north');
+    CREATE TABLE orders_south PARTITION OF orders FOR VALUES IN ('south');
+    CREATE TABLE orders_rest PARTITION OF orders DEFAULT;
+    INSERT INTO orders (region, total)
+      SELECT (ARRAY['north', 'south', 'east'])[1 + i % 3], i FROM generate_series(1, ${rows / 5}) i;
+
+    CREATE TABLE journal (id bigserial PRIMARY KEY, writer int NOT NULL, kind text NOT NULL, announced bool NOT NULL);
+    ANALYZE`
+}
+
+export function nameOf({ schema, name }: { readonly schema: string; readonly name: string }): string {
+  return `${schema}.${name}`
+}

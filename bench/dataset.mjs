@@ -17,8 +17,8 @@ export async function makeTable(client, table) {
 
 const NOTE = `CASE i % 10
         WHEN 0 THEN NULL
-        WHEN 1 THEN 'Order no. ' || i || ' is for "the neighbours", who pay on delivery only' || chr(10)
-        ELSE 'Order no. ' || i || ' was taken by phone and goes by post this afternoon'
+        WHEN 1 THEN 'Order no. ' || i || ' is for "the neighbours", who pay on delivery' || chr(10)
+        ELSE 'Order no. ' || i || ' was taken by phone and goes by post on Monday'
       END`
 
 /** Inserts rows `from` to `to`, which may be PL/pgSQL variables. */

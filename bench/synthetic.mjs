@@ -19,8 +19,8 @@ export function rowTexts(i) {
     i % 10 === 0
       ? null
       : i % 10 === 1
-        ? `Order no. ${i} is for "the neighbours", who pay on delivery only\n`
-        : `Order no. ${i} was taken by phone and goes by post this afternoon`
+        ? `Order no. ${i} is for "the neighbours", who pay on delivery\n`
+        : `Order no. ${i} was taken by phone and goes by post on Monday`
   return [
     String(i),
     String((i * 7919) % 100_000),

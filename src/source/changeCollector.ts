@@ -82,6 +82,9 @@ export class ChangeCollector implements PgoutputHandler {
   #tableIndex = -1
   /** A shape to tell of before the next row that has it. */
   #changedShapes = new Set<CapturedShape>()
+  /** Where skipping ended in the transaction being read: a schema record there was delivered, too. */
+  #skippedSeq = BEFORE_ROWS
+  #skippedSub = 0
 
   constructor(options: CollectorOptions) {
     this.#options = options
@@ -121,6 +124,7 @@ export class ChangeCollector implements PgoutputHandler {
   /** Everything the server wrote up to `walEnd` was read, and nothing of it is waiting. */
   idle(walEnd: Lsn): void {
     if (walEnd <= (this.#place.end ?? this.#place.lsn)) return
+    this.#mustHaveCome()
     this.#lastEnd = walEnd
     this.#place = { lsn: walEnd, seq: BEFORE_ROWS, sub: 0, end: walEnd, fingerprint: 0, snapshot: undefined }
   }
@@ -149,9 +153,12 @@ export class ChangeCollector implements PgoutputHandler {
     this.#seq = BEFORE_ROWS
     this.#messages = 0
     this.#fingerprint = 0
+    this.#skippedSeq = BEFORE_ROWS
+    this.#skippedSub = 0
     const { lsn, end } = this.#place
     if (end === undefined) this.#mode = finalLsn < lsn ? SKIP_ALL : finalLsn === lsn ? SKIP_FIRST : DELIVER
     else this.#mode = finalLsn < end ? SKIP_ALL : DELIVER
+    if (this.#mode === DELIVER) this.#mustHaveCome()
   }
 
   commit(commitLsn: Lsn, endLsn: Lsn): void {
@@ -184,7 +191,10 @@ export class ChangeCollector implements PgoutputHandler {
 
   truncate(relations: readonly Relation[], options: number, length: number): void {
     for (const relation of relations) {
-      if (!this.#count(relation.oid, TRUNCATE, length)) continue
+      if (!this.#count(relation.oid, TRUNCATE, length)) {
+        this.#toldBefore(relation)
+        continue
+      }
       const shape = this.#enter(relation)
       if (shape === undefined) continue
       if (this.#changedShapes.size > 0) this.#tellShape()
@@ -264,6 +274,7 @@ export class ChangeCollector implements PgoutputHandler {
   ): void {
     if (!this.#count(relation.oid, operation, length)) {
       this.#batch.tape.length = tapeStart
+      this.#toldBefore(relation)
       return
     }
     if (relation !== this.#relation) this.#enter(relation)
@@ -301,13 +312,26 @@ export class ChangeCollector implements PgoutputHandler {
   /** All that the position counted of this transaction came again: were it the same rows? */
   #endOfSkipped(): void {
     this.#mode = DELIVER
-    const same = this.#seq === this.#place.seq && this.#fingerprint === this.#place.fingerprint
-    if (same) return
-    const { lsn, seq } = this.#place
-    if (this.#options.onRedeliveryChange === 'stop') throw REDELIVERY_CHANGED({ lsn: formatLsn(lsn), seq: seq + 1 })
+    const { lsn, seq, sub, fingerprint } = this.#place
+    if (this.#seq === seq && this.#fingerprint === fingerprint) {
+      this.#skippedSeq = seq
+      this.#skippedSub = sub
+      return
+    }
+    this.#stopOnRedeliveryChange()
     // Its beginning is gone past: whoever runs the stream asks for it again from here.
     this.#place = { lsn, seq: BEFORE_ROWS, sub: 0, end: lsn, fingerprint: 0, snapshot: undefined }
     throw new RepeatTransaction()
+  }
+
+  /** What comes now lies behind the transaction that the position stands in: one with rows is sent again, and before. */
+  #mustHaveCome(): void {
+    if (this.#place.end === undefined && this.#place.seq > BEFORE_ROWS) this.#stopOnRedeliveryChange()
+  }
+
+  #stopOnRedeliveryChange(): void {
+    const { lsn, seq } = this.#place
+    if (this.#options.onRedeliveryChange === 'stop') throw REDELIVERY_CHANGED({ lsn: formatLsn(lsn), seq: seq + 1 })
   }
 
   #advance(sub: number): void {
@@ -332,10 +356,18 @@ export class ChangeCollector implements PgoutputHandler {
     return this.#shape
   }
 
+  /** A row that was delivered before has told of its shape. */
+  #toldBefore(relation: Relation): void {
+    if (this.#changedShapes.size === 0) return
+    const shape = this.#options.shapes.of(relation)
+    if (shape !== undefined) this.#changedShapes.delete(shape)
+  }
+
   /** A schema record, if the current table has a shape that was not told yet; it stands before the row at `#seq`. */
   #tellShape(): void {
     if (!this.#changedShapes.delete(this.#shape!)) return
     const sub = 2 * this.#messagesBefore + 1
+    if (this.#seq - 1 === this.#skippedSeq && sub <= this.#skippedSub) return
     this.#add(SCHEMA, this.#seq - 1, sub, -1, NOTHING_OLD, this.#fingerprintBefore)
   }
 

@@ -1,4 +1,4 @@
-import { stat } from 'node:fs/promises'
+import { readFile, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { setTimeout as pause } from 'node:timers/promises'
 import { openSession } from '../support/openSession.js'
@@ -35,7 +35,7 @@ export interface ChaosReport {
   readonly transactions: number
 }
 
-/** How far a run had come, by what it had said. */
+/** How far a run had come, by what it had said; to the stream only when its state knows of it. */
 export type Phase = 'start' | 'snapshot' | 'snapshot end' | 'stream'
 
 /** A run that has nothing to wait for gets to its kill within this. */
@@ -53,9 +53,10 @@ export async function runChaos(options: ChaosOptions): Promise<ChaosReport> {
   // `public` is not in our sessions' search_path.
   await session.query(`SET search_path = public; ${chaosTablesSql(rows)}; SET search_path = ''`)
   const output = join(folder, 'chaos.ndjson')
+  const state = join(folder, 'chaos.state')
   const args = [
     ...['stream', '--url', url, '--tables', chaosTablesOption, '--messages', 'journal'],
-    ...['--output', output, '--state', join(folder, 'chaos.state')],
+    ...['--output', output, '--state', state],
   ]
   const [size] = await session.query<{ bytes: string }>(
     'SELECT sum(length(row_to_json(i)::text) + 100)::text AS bytes FROM public.items i',
@@ -67,9 +68,9 @@ export async function runChaos(options: ChaosOptions): Promise<ChaosReport> {
       await using run = startTailrace([...args, '--snapshot-workers', String(random.integer(1, 3))])
       await waitForMoment(run, moment, output, Number(size!.bytes))
       if (workload.failure !== undefined) throw workload.failure
-      const phase = phaseOf(run)
       run.kill('SIGKILL')
       await run.ended
+      const phase = await phaseAtEnd(run, state)
       hits.set(phase, (hits.get(phase) ?? 0) + 1)
       log(`kill ${index + 1}/${kills}: ${describe(moment)}, hit in ${phase}; output ${await bytesOf(output)} bytes`)
     }
@@ -91,11 +92,18 @@ export async function runChaos(options: ChaosOptions): Promise<ChaosReport> {
   return { hits, problems, snapshotRecords, changeRecords, transactions }
 }
 
-/** What `run` says tells how far it is. */
+/** By what it has said. */
 function phaseOf({ stderr }: TailraceProcess): Phase {
   if (stderr.includes('streaming from')) return 'stream'
   if (stderr.includes('snapshot finished')) return 'snapshot end'
   return stderr.includes('snapshot of') ? 'snapshot' : 'start'
+}
+
+async function phaseAtEnd(run: TailraceProcess, state: string): Promise<Phase> {
+  const phase = phaseOf(run)
+  if (phase !== 'stream') return phase
+  const { position } = JSON.parse(await readFile(state, 'utf8')) as { position: { snapshot?: object } | null }
+  return position === null || position.snapshot !== undefined ? 'snapshot end' : 'stream'
 }
 
 async function waitForMoment(run: TailraceProcess, moment: Moment, output: string, bytes: number): Promise<void> {

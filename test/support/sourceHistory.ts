@@ -62,9 +62,9 @@ export class History {
     }
   }
 
-  /** Ends of the transactions, in order: what may be confirmed, beside idle positions. */
-  get ends(): { readonly lsn: bigint; readonly end: bigint }[] {
-    return this.#recorded.filter(({ happening }) => happening.kind === 'transaction')
+  /** What may be confirmed, exactly: where records end, and where keepalives say that all was read. */
+  get ends(): bigint[] {
+    return [START, ...this.#recorded.map(({ end }) => end)]
   }
 
   /** What START_REPLICATION from `lsn` gives: every record that begins there or later, whole transactions. */

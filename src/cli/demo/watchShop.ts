@@ -25,13 +25,16 @@ export interface Outcome {
 
 /** How long an ordered end may take: whoever reads may have stopped to, and does not keep us. The server goes anyway. */
 const ORDERED_END_MS = 2000
+/** Node lets a longer one expire at once. */
+const LONGEST_TIMER_MS = 2 ** 31 - 1
 
 /** Lets the shop work and prints what comes of it, until the time is over, `signal` aborts, or something fails. */
 export async function watchShop(options: WatchOptions): Promise<Outcome> {
   const { url, session, rate, seconds, terminal } = options
   const started = performance.now()
   const over = new AbortController()
-  const timer = seconds === undefined ? undefined : setTimeout(() => over.abort(), seconds * 1000)
+  const timer =
+    seconds === undefined ? undefined : setTimeout(() => over.abort(), Math.min(seconds * 1000, LONGEST_TIMER_MS))
   const signal = AbortSignal.any([options.signal, over.signal])
   const source = new PostgresSource({ url, tables: '*', messages: true, signal })
   const printer = new Printer()

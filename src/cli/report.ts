@@ -1,10 +1,15 @@
 import type { SourceEvent } from '../source/events.js'
+import { tell } from './tell.js'
 
-/** Tells on stderr what a run waits for, what it lost and what it began; resolves when the source has ended. */
-export async function reportEvents(events: AsyncIterable<SourceEvent>): Promise<void> {
+/**
+ * Tells on stderr what a run waits for, what it lost and what it began; `streaming` hears when it streams. Resolves when
+ * the source has ended.
+ */
+export async function reportEvents(events: AsyncIterable<SourceEvent>, streaming: () => void): Promise<void> {
   for await (const event of events) {
+    if (event.type === 'streaming') streaming()
     const line = describe(event)
-    if (line !== undefined) process.stderr.write(`tailrace: ${line}\n`)
+    if (line !== undefined) tell(line)
   }
 }
 

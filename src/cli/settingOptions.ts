@@ -26,11 +26,17 @@ const settings = new Map(describeSettings(sourceSettings).map((one) => [one.name
  */
 export function settingOption(name: keyof typeof sourceSettings, flags?: string): Option {
   const described = settings.get(name)!
-  const option = new Option(flags ?? usualFlags(described), textOf(described)).env(variableOf(flagOf(name)))
+  const option = new Option(flags ?? usualFlags(described), textOf(described))
+  const variable = variableOf(flagOf(name))
+  // commander takes a switch for on, whatever its variable says.
+  const off = described.type === 'boolean' && OFF.includes(process.env[variable]?.toLowerCase() ?? 'unset')
+  if (!off) option.env(variable)
   if (described.choices !== undefined) option.choices(described.choices)
   if (described.type === 'number') option.argParser(wholeNumber)
   return option
 }
+
+const OFF: readonly string[] = ['', '0', 'false', 'no', 'off']
 
 function usualFlags({ name, type }: SettingDescription): string {
   return type === 'boolean' ? `--${flagOf(name)}` : `--${flagOf(name)} <${type === 'number' ? 'n' : 'value'}>`

@@ -98,9 +98,10 @@ export class FrameTail {
     const bytes = this.#tail.length === 0 ? chunk : Buffer.concat([this.#tail, chunk])
     let p = 0
     while (bytes.length - p >= HEADER) {
-      const next = p + 1 + bytes.readInt32BE(p + 1)
-      if (next > bytes.length) break
-      p = next
+      const length = bytes.readInt32BE(p + 1)
+      // An impossible length: whoever reads the socket stops there, and what is left of it has no border.
+      if (length < 4 || p + 1 + length > bytes.length) break
+      p += 1 + length
     }
     this.#tail = bytes.subarray(p)
   }

@@ -34,7 +34,8 @@ export class Session implements Queryable, AsyncDisposable {
         await connected.#connect(session.signal)
         return connected
       } catch (cause) {
-        refused ??= cause
+        // What the server itself says tells more than that it has no TLS.
+        if (!(refused instanceof pg.DatabaseError)) refused = cause instanceof pg.DatabaseError ? cause : (refused ?? cause)
         if (!mayTryOtherwise(cause)) break
       }
     }

@@ -22,7 +22,8 @@ export class Takeover {
   readonly #driverListeners: ((chunk: Buffer) => void)[]
   readonly #reader: FrameReader
   readonly #handler: TakeoverHandler
-  #failed = false
+  /** Until the socket is given back or lost: from then on it is not ours to pause. */
+  #ours = true
 
   /** From now on every message goes to `handler`; `tail` is the beginning of one that `pg` has received already. */
   constructor(socket: Socket, tail: Buffer, to: string, handler: TakeoverHandler) {
@@ -44,11 +45,11 @@ export class Takeover {
   }
 
   pause(): void {
-    this.#socket.pause()
+    if (this.#ours) this.#socket.pause()
   }
 
   resume(): void {
-    this.#socket.resume()
+    if (this.#ours) this.#socket.resume()
   }
 
   destroy(): void {
@@ -69,7 +70,7 @@ export class Takeover {
   readonly #onData = (chunk: Buffer): void => {
     try {
       this.#reader.push(chunk)
-      this.#handler.onChunkEnd?.(chunk.length)
+      if (this.#ours) this.#handler.onChunkEnd?.(chunk.length)
     } catch (error) {
       this.#fail(error)
     }
@@ -83,14 +84,14 @@ export class Takeover {
   }
 
   #fail(error: unknown): void {
-    if (this.#failed) return
-    this.#failed = true
+    if (!this.#ours) return
     this.#stop()
     this.#socket.destroy()
     this.#handler.onFailure(error)
   }
 
   #stop(): void {
+    this.#ours = false
     this.#socket.removeListener('data', this.#onData)
     this.#socket.removeListener('close', this.#onClose)
     this.#socket.removeListener('error', this.#onError)

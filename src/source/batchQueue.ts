@@ -11,6 +11,8 @@ export class BatchQueue<Item> {
   readonly #limit: number
   #items: { readonly item: Item | Promise<Item>; readonly bytes: number }[] = []
   #bytes = 0
+  /** Bytes of what the consumer took last: it holds them until it comes again. */
+  #inHand = 0
   #waiting: Deferred<Item | undefined> | undefined
   #ended = false
   #failure: { readonly error: unknown } | undefined
@@ -26,7 +28,7 @@ export class BatchQueue<Item> {
   }
 
   get full(): boolean {
-    return this.#bytes >= this.#limit
+    return this.#bytes + this.#inHand >= this.#limit
   }
 
   push(item: Item | Promise<Item>, bytes: number): void {
@@ -34,6 +36,7 @@ export class BatchQueue<Item> {
     const waiting = this.#waiting
     if (waiting !== undefined) {
       this.#waiting = undefined
+      this.#inHand = bytes
       // `resolve` follows a promise.
       waiting.resolve(item as Item)
       return
@@ -70,10 +73,11 @@ export class BatchQueue<Item> {
 
   /** The next item; undefined after the end. */
   next(): Promise<Item | undefined> {
+    const wasFull = this.full
     const first = this.#items.shift()
+    this.#bytes -= first?.bytes ?? 0
+    this.#inHand = first?.bytes ?? 0
     if (first !== undefined) {
-      const wasFull = this.full
-      this.#bytes -= first.bytes
       if (wasFull && !this.full) this.onDemand()
       return Promise.resolve(first.item)
     }

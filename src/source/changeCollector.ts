@@ -73,8 +73,9 @@ export class ChangeCollector implements PgoutputHandler {
   /** The same before the row being read: a schema record stands there. */
   #messagesBefore = 0
   #fingerprintBefore = 0
-  /** Where the message being read lies. */
+  /** Where the message being read lies, here and (the low half of its LSN) in the WAL. */
   #bytes: Uint8Array = Buffer.alloc(0)
+  #walPlace = 0
 
   // The relation of the last change, which is nearly always that of the next one too.
   #relation: Relation | undefined
@@ -129,9 +130,10 @@ export class ChangeCollector implements PgoutputHandler {
     this.#place = { lsn: walEnd, seq: BEFORE_ROWS, sub: 0, end: walEnd, fingerprint: 0, snapshot: undefined }
   }
 
-  /** One message of the plugin. */
-  collect(bytes: Buffer, start: number, end: number): void {
+  /** One message of the plugin; `walPlace` is the low half of its LSN. */
+  collect(bytes: Buffer, start: number, end: number, walPlace: number): void {
     this.#bytes = bytes
+    this.#walPlace = walPlace
     this.decoder.decode(bytes, start, end)
   }
 
@@ -296,7 +298,7 @@ export class ChangeCollector implements PgoutputHandler {
     this.#messagesBefore = this.#messages
     this.#messages = 0
     this.#fingerprintBefore = this.#fingerprint
-    this.#fingerprint = mixFingerprint(this.#fingerprint, relation, kind, length)
+    this.#fingerprint = mixFingerprint(this.#fingerprint, relation, kind, length, this.#walPlace)
     if (!skipped) this.#advance(0)
     return !skipped
   }
@@ -381,6 +383,7 @@ export class ChangeCollector implements PgoutputHandler {
   /** Its LSN is where its record ends, and stands in order with the transactions' commits. */
   #messageOutside(lsn: Lsn, prefix: string, bytes: Uint8Array, start: number, end: number, length: number): void {
     if (lsn <= (this.#place.end ?? this.#place.lsn)) return
+    this.#mustHaveCome()
     this.#place = { lsn, seq: OUTSIDE_TRANSACTION, sub: 0, end: lsn, fingerprint: 0, snapshot: undefined }
     this.#lastEnd = lsn
     if (!this.#options.messages(prefix)) return

@@ -38,16 +38,17 @@ export class EventHub {
     for (const listener of this.#listeners) listener.end()
   }
 
-  async *listen(): AsyncGenerator<SourceEvent, void, void> {
+  /** From the call on, not only from the first look. */
+  listen(): AsyncGenerator<SourceEvent, void, void> {
     const queue = new EventQueue()
-    if (this.#ended) return
-    this.#listeners.add(queue)
+    if (this.#ended) queue.end()
+    else this.#listeners.add(queue)
+    return this.#drain(queue)
+  }
+
+  async *#drain(queue: EventQueue): AsyncGenerator<SourceEvent, void, void> {
     try {
-      for (;;) {
-        const event = await queue.next()
-        if (event === undefined) return
-        yield event
-      }
+      for (let event = await queue.next(); event !== undefined; event = await queue.next()) yield event
     } finally {
       this.#listeners.delete(queue)
     }

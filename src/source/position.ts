@@ -82,14 +82,14 @@ export class StreamPosition implements Position {
       slot: fields.slot === null ? null : text(fields, 'slot'),
       epoch: integer(fields, 'epoch'),
     }
-    const snapshot = fields.snapshot as Record<string, unknown> | undefined
+    const { snapshot } = fields
     return new StreamPosition(origin, {
       lsn: lsn(fields, 'lsn'),
       seq: integer(fields, 'seq'),
       sub: integer(fields, 'sub'),
       end: fields.end === undefined ? undefined : lsn(fields, 'end'),
       fingerprint: fields.fingerprint === undefined ? 0 : integer(fields, 'fingerprint'),
-      snapshot: snapshot === undefined ? undefined : { id: text(snapshot, 'id'), rows: integer(snapshot, 'rows') },
+      snapshot: snapshot === undefined ? undefined : snapshotOf(snapshot),
     })
   }
 }
@@ -115,6 +115,13 @@ function parseJson(stored: string): unknown {
   } catch (cause) {
     throw POSITION_INVALID({ problem: 'it is no JSON' }, { cause })
   }
+}
+
+function snapshotOf(stored: unknown): NonNullable<Place['snapshot']> {
+  if (typeof stored !== 'object' || stored === null)
+    throw POSITION_INVALID({ problem: 'its "snapshot" is no JSON object' })
+  const fields = stored as Record<string, unknown>
+  return { id: text(fields, 'id'), rows: integer(fields, 'rows') }
 }
 
 function text(fields: Record<string, unknown>, name: string): string {

@@ -255,6 +255,8 @@ export class SourceRun {
       if (failed.signal.aborted) throw failed.signal.reason
       throw isTransient(cause) ? SNAPSHOT_INTERRUPTED({ problem: describeCause(cause) }, { cause }) : cause
     } finally {
+      // Whoever leaves the loop in the middle takes nothing more: workers that wait for room would wait for ever.
+      failed.abort()
       await reading
     }
     // The locks are not needed any more.

@@ -64,6 +64,7 @@ function fromPosition({ server, slotName, slot }: StartFacts, position: StreamPo
   if (server.timeline < origin.timeline) throw TIMELINE_BEHIND({ expected: origin.timeline, found: server.timeline })
   if (place.snapshot !== undefined) {
     // The slot was a temporary one until the snapshot was finished: one that is there was made in the last moment.
+    if (slot !== undefined) requireUsable({ ...slot, invalidation: undefined }, origin.slot, server.database)
     return { kind: 'fresh', slot: origin.slot, epoch: origin.epoch + 1, dropSlot: slot !== undefined }
   }
   requireUsable(slot, origin.slot, server.database)

@@ -137,7 +137,7 @@ export class StreamLoop {
         },
       },
       {
-        wal: (bytes, start, end) => collector.collect(bytes, start, end),
+        wal: (bytes, start, end, walPlace) => collector.collect(bytes, start, end, walPlace),
         keepalive: (walEnd, replyWanted) => this.#onKeepalive(walEnd, replyWanted),
         chunkEnd: () => this.#onChunkEnd(),
         confirmed: () => ledger.confirmed,

@@ -26,8 +26,7 @@ export const made = {
   update: (oid: number, row: MadeTuple, old?: { readonly kind: 'K' | 'O'; readonly row: MadeTuple }) =>
     join('U', int32(oid), ...(old === undefined ? [] : [letter(old.kind), tuple(old.row)]), letter('N'), tuple(row)),
   delete: (oid: number, kind: 'K' | 'O', row: MadeTuple) => join('D', int32(oid), letter(kind), tuple(row)),
-  truncate: (oids: readonly number[], options = 0) =>
-    join('T', int32(oids.length), byte(options), ...oids.map(int32)),
+  truncate: (oids: readonly number[], options = 0) => join('T', int32(oids.length), byte(options), ...oids.map(int32)),
   message: (transactional: boolean, lsn: bigint, prefix: string, content: string) =>
     join('M', byte(transactional ? 1 : 0), int64(lsn), text(prefix), int32(content.length), Buffer.from(content)),
 }

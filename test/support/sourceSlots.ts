@@ -26,7 +26,10 @@ export async function publicationsOf(db: TestDatabase): Promise<string[]> {
 export async function waitUntilInactive(db: TestDatabase, slot: string): Promise<void> {
   await waitFor(
     async () => {
-      const [row] = await db.query<{ active: boolean }>('SELECT active FROM pg_replication_slots WHERE slot_name = $1', [slot])
+      const [row] = await db.query<{ active: boolean }>(
+        'SELECT active FROM pg_replication_slots WHERE slot_name = $1',
+        [slot],
+      )
       return row !== undefined && !row.active
     },
     { what: `slot ${slot} to be released` },

@@ -101,6 +101,11 @@ export class TailraceProcess implements AsyncDisposable {
     return parseLines(text.slice(0, text.lastIndexOf('\n') + 1))
   }
 
+  /** From now on nobody reads it. */
+  closeStderr(): void {
+    this.#child.stderr!.destroy()
+  }
+
   kill(signal: NodeJS.Signals): void {
     this.#child.kill(signal)
   }

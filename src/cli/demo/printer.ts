@@ -15,15 +15,8 @@ export class Printer {
   readonly #shapes = new Map<number, Table>()
   #transaction: Transaction | undefined
 
-  /** The lines of one batch. */
-  lines(records: readonly ChangeRecord[]): readonly (readonly Piece[])[] {
-    return records.flatMap((record, index) => {
-      const line = this.#line(record, records[index + 1])
-      return line === undefined ? [] : [line]
-    })
-  }
-
-  #line(record: ChangeRecord, next: ChangeRecord | undefined): readonly Piece[] | undefined {
+  /** The record's line; undefined when it is only counted. */
+  line(record: ChangeRecord): readonly Piece[] | undefined {
     const { table } = record
     const shape = table && this.#shapes.get(table.oid)
     if (table !== undefined) this.#shapes.set(table.oid, table)
@@ -34,24 +27,14 @@ export class Printer {
       return shown < SHOWN_ROWS ? [{ text: NO_TRANSACTION }, ...recordLine(record, shape)] : undefined
     }
     this.changeRecords++
-    return [...this.#border(record.transaction, transactionOf(next)), ...recordLine(record, shape)]
+    return [this.#border(record.transaction), ...recordLine(record, shape)]
   }
 
-  /** Draws a bracket around the records of one transaction. */
-  #border(transaction: Transaction, next: Transaction | undefined): readonly Piece[] {
-    const first = !same(this.#transaction, transaction)
-    const last = !same(next, transaction)
+  /** A transaction begins with its xid. Where it ends shows at the next one: a batch may end in its middle. */
+  #border(transaction: Transaction): Piece {
+    const begins = this.#transaction?.commitLsn !== transaction.commitLsn
     this.#transaction = transaction
-    const xid = first && transaction.xid > 0 ? String(transaction.xid) : ''
-    const bracket = first ? (last ? '─' : '┌') : last ? '└' : '│'
-    return [{ text: `${xid.padStart(6)} ${bracket} `, style: 'dim' }]
+    const xid = begins && transaction.xid > 0 ? String(transaction.xid) : ''
+    return { text: `${xid.padStart(6)} ${begins ? '┬' : '│'} `, style: 'dim' }
   }
-}
-
-function transactionOf(record: ChangeRecord | undefined): Transaction | undefined {
-  return record === undefined || record.operation === 'snapshot' ? undefined : record.transaction
-}
-
-function same(one: Transaction | undefined, other: Transaction): boolean {
-  return one?.commitLsn === other.commitLsn
 }

@@ -59,7 +59,8 @@ export async function watchShop(options: WatchOptions): Promise<Outcome> {
 
 async function printRecords(source: PostgresSource, printer: Printer, terminal: Terminal): Promise<void> {
   for await (const batch of source) {
-    await terminal.print(printer.lines([...batch]))
+    const lines = Array.from(batch, (record) => printer.line(record)).filter((line) => line !== undefined)
+    await terminal.print(lines)
     await batch.ack()
   }
 }

@@ -30,9 +30,7 @@ export function streamCommand(finished: (exitCode: number) => void): Command {
       ),
     )
     .addOption(settingOption('until', '--until <current|lsn>'))
-    .addOption(
-      plainOption('--idle-timeout <seconds>', 'End when no record came for so long.').argParser(positiveNumber),
-    )
+    .addOption(plainOption('--idle-timeout <seconds>', 'End when no record came for so long.').argParser(seconds))
     .addOption(settingOption('replicationUrl', '--replication-url <url>'))
     .addOption(settingOption('snapshotWorkers'))
     .addOption(settingOption('maxBytes'))
@@ -44,10 +42,13 @@ export function streamCommand(finished: (exitCode: number) => void): Command {
     .action(async (options: StreamOptions) => finished(await runStream(options)))
 }
 
-function positiveNumber(text: string): number {
+/** Node's timers take no more than 2^31 milliseconds. */
+const MAX_SECONDS = 2_000_000
+
+function seconds(text: string): number {
   const value = Number(text)
-  if (!(value > 0)) throw new InvalidArgumentError('It must be a number of seconds above 0.')
-  return value
+  if (value > 0 && value <= MAX_SECONDS) return value
+  throw new InvalidArgumentError(`It must be a number of seconds above 0, and ${MAX_SECONDS} at most.`)
 }
 
 const EXAMPLES = `

@@ -2,6 +2,7 @@ import { close, fdatasync, fstat, ftruncate, open, read, writev } from 'node:fs'
 import { promisify } from 'node:util'
 import { sleep } from '../../core/abort.js'
 import { OUTPUT_CLOSED, OUTPUT_FAILED } from '../../core/errors.js'
+import { stdoutMayBlock, writeToStdout } from './pipe.js'
 
 const openAsync = promisify(open)
 const closeAsync = promisify(close)
@@ -15,29 +16,29 @@ const STDOUT = 1
 const MAX_PARTS = 1024
 
 /**
- * Where lines go: standard output or a file. Writes go through Node's thread pool, so that a pipe whose reader is slow
- * blocks a thread and not the event loop, which must go on telling the server that we live.
+ * Where lines go: standard output or a file. No write blocks the event loop, which must go on telling the server that we
+ * live: a pipe's go through a stream that does not block, a file's through Node's thread pool.
  */
 export class Output {
   readonly #fd: number
   readonly #name: string
   readonly #file: boolean
+  readonly #pipe: boolean
   /** Length of the file; for standard output what was written. */
   bytes: number
+  /** What stands behind `bytes` is still to be cut off. */
+  #cutPending = false
 
   static stdout(): Output {
     return new Output(STDOUT, 'standard output', false, 0)
   }
 
-  /** Opens `path` to append to it; a last line without its newline is of a run that was cut off, and goes. */
+  /** Opens `path` to append to it. */
   static async open(path: string): Promise<Output> {
     try {
       const fd = await openAsync(path, 'a+')
       const stat = await statAsync(fd)
-      if (!stat.isFile()) return new Output(fd, path, false, 0)
-      const output = new Output(fd, path, true, stat.size)
-      await output.cut(await output.#endOfLastLine(stat.size))
-      return output
+      return stat.isFile() ? new Output(fd, path, true, stat.size) : new Output(fd, path, false, 0)
     } catch (cause) {
       throw outputFailed(path, cause)
     }
@@ -47,6 +48,7 @@ export class Output {
     this.#fd = fd
     this.#name = name
     this.#file = file
+    this.#pipe = fd === STDOUT && stdoutMayBlock()
     this.bytes = bytes
   }
 
@@ -55,8 +57,29 @@ export class Output {
     return this.#file
   }
 
+  /** Where its last whole line ends: a torn one behind it is of a run that was cut off. */
+  async endOfLastLine(): Promise<number> {
+    if (!this.#file) return this.bytes
+    try {
+      return await this.#endOfLastLine()
+    } catch (cause) {
+      throw outputFailed(this.#name, cause)
+    }
+  }
+
+  /**
+   * What stands behind the first `bytes` goes, but not before the first write or `sync`: until a run has its slot,
+   * another one may be writing here.
+   */
+  cutAt(bytes: number): void {
+    if (bytes >= this.bytes) return
+    this.#cutPending = true
+    this.bytes = bytes
+  }
+
   /** Writes all parts, in order. They may be changed again once it resolves. */
   async write(parts: readonly Uint8Array[]): Promise<void> {
+    await this.#cut()
     let rest = parts
     while (rest.length > 0) {
       const written = await this.#writeSome(rest.slice(0, MAX_PARTS))
@@ -68,6 +91,7 @@ export class Output {
   /** What was written is on the disk; for standard output there is nothing to wait for. */
   async sync(): Promise<void> {
     if (!this.#file) return
+    await this.#cut()
     try {
       await syncAsync(this.#fd)
     } catch (cause) {
@@ -75,24 +99,27 @@ export class Output {
     }
   }
 
-  /** Throws away what stands behind the first `bytes`. */
-  async cut(bytes: number): Promise<void> {
-    if (bytes >= this.bytes) return
+  async close(): Promise<void> {
+    if (this.#fd !== STDOUT) await closeAsync(this.#fd)
+  }
+
+  async #cut(): Promise<void> {
+    if (!this.#cutPending) return
+    this.#cutPending = false
     try {
-      await truncateAsync(this.#fd, bytes)
+      await truncateAsync(this.#fd, this.bytes)
     } catch (cause) {
       throw outputFailed(this.#name, cause)
     }
-    this.bytes = bytes
-  }
-
-  async close(): Promise<void> {
-    if (this.#fd !== STDOUT) await closeAsync(this.#fd)
   }
 
   async #writeSome(parts: readonly Uint8Array[]): Promise<number> {
     for (;;) {
       try {
+        if (this.#pipe) {
+          await writeToStdout(parts)
+          return parts.reduce((sum, part) => sum + part.length, 0)
+        }
         return await new Promise((resolve, reject) => {
           writev(this.#fd, parts, (error, written) => (error === null ? resolve(written) : reject(error)))
         })
@@ -106,9 +133,9 @@ export class Output {
     }
   }
 
-  async #endOfLastLine(size: number): Promise<number> {
+  async #endOfLastLine(): Promise<number> {
     const block = Buffer.alloc(64 * 1024)
-    for (let end = size; end > 0; ) {
+    for (let end = this.bytes; end > 0; ) {
       const start = Math.max(0, end - block.length)
       const { bytesRead } = await readAsync(this.#fd, block, 0, end - start, start)
       const newline = block.subarray(0, bytesRead).lastIndexOf(0x0a)

@@ -4,12 +4,13 @@ import { sleep } from '../../core/abort.js'
 import { backoffMs } from '../../core/backoff.js'
 import { ByteWriter } from '../../core/byteWriter.js'
 import { SNAPSHOT_INTERRUPTED, STATE_MISMATCH } from '../../core/errors.js'
-import type { Position } from '../../core/record.js'
+import type { Position, PositionJson } from '../../core/record.js'
 import { parseConnectionString } from '../../postgres/connectionString.js'
 import type { SourceOptions } from '../../source/options.js'
 import { PostgresSource } from '../../source/postgresSource.js'
 import { reportEvents } from '../report.js'
 import { Signals } from '../signals.js'
+import { tell } from '../tell.js'
 import { Checkpoint } from './checkpoint.js'
 import { Output } from './output.js'
 import { readState, type State, writeState } from './stateFile.js'
@@ -36,7 +37,7 @@ export async function runStream(options: StreamOptions): Promise<number> {
       } catch (error) {
         // With a state the output is cut back to where the snapshot began, and it begins again.
         if (options.state === undefined || !SNAPSHOT_INTERRUPTED.is(error) || signals.signal.aborted) throw error
-        process.stderr.write(`tailrace: ${error.message}; it begins again\n`)
+        tell(`${error.message}; it begins again`)
         await sleep(backoffMs(attempt, RETRY), signals.signal).catch(() => {})
         if (signals.signal.aborted) return 0
       }
@@ -57,16 +58,14 @@ async function streamOnce(options: StreamOptions, signal: AbortSignal): Promise<
   checkState(state, statePath, file)
   const output = file === null ? Output.stdout() : await Output.open(file)
   try {
-    const start = await cutBack(output, state, statePath)
+    const start = state?.output?.start ?? (await output.endOfLastLine())
+    output.cutAt(keptLength(output, state, statePath) ?? start)
     if (statePath !== undefined && state === undefined) {
       await writeState(statePath, { version: 1, position: null, output: { file, start, bytes: start } })
     }
-    const position = state?.position as SourceOptions['position'] | null | undefined
-    const source = new PostgresSource({ ...settings, position: position ?? undefined })
-    const reporting = reportEvents(source.events())
+    const source = new PostgresSource({ ...settings, position: (state?.position as PositionJson) ?? undefined })
     const ack = (acked: Position) => source.ack(acked)
     const checkpoint = new Checkpoint({ output, statePath, file, start, ack }, (error) => stop.abort(error))
-    const idle = new IdleTimer(idleTimeout, () => stop.abort())
     const encoder = new NdjsonEncoder({ format })
     const writer = new ByteWriter(1024 * 1024)
     let waiting = true
@@ -78,7 +77,10 @@ async function streamOnce(options: StreamOptions, signal: AbortSignal): Promise<
           .finally(() => stop.abort())
           .catch(() => {})
     }
+    const idle = new IdleTimer(idleTimeout, end)
+    const reporting = reportEvents(source.events(), () => idle.start())
     signal.addEventListener('abort', end, { once: true })
+    if (signal.aborted) end()
     try {
       for await (const batch of source) {
         waiting = false
@@ -96,6 +98,8 @@ async function streamOnce(options: StreamOptions, signal: AbortSignal): Promise<
         waiting = true
       }
       await checkpoint.now()
+      // Also when nothing came: what a run wrote that was cut off does not stay.
+      if (!stop.signal.aborted) await output.sync()
     } finally {
       signal.removeEventListener('abort', end)
       idle.stop()
@@ -134,28 +138,41 @@ function checkState(state: State | undefined, path: string | undefined, file: st
   throw STATE_MISMATCH({ path: path!, problem: `it was made for ${name(state.output.file)}, not ${name(file)}` })
 }
 
-/** Cuts the output back to the state's position, or to where an unfinished snapshot began; gives where that is. */
-async function cutBack(output: Output, state: State | undefined, path: string | undefined): Promise<number> {
-  if (state?.output === undefined || !output.isFile) return state?.output?.start ?? output.bytes
+/**
+ * How much of the output stands: up to the state's position, or to where an unfinished snapshot began; undefined without
+ * a state that says so.
+ */
+function keptLength(output: Output, state: State | undefined, path: string | undefined): number | undefined {
+  if (state?.output === undefined || !output.isFile) return undefined
   const unfinished = state.position === null || 'snapshot' in state.position
   const length = unfinished ? state.output.start : state.output.bytes
   if (output.bytes < length) {
     const problem = `the output has ${output.bytes} bytes, and had ${length}`
     throw STATE_MISMATCH({ path: path!, problem })
   }
-  await output.cut(length)
-  return state.output.start
+  return length
 }
 
+/** Calls `expired` when no record came for so long; until it is started, connecting and a snapshot take their time. */
 class IdleTimer {
-  readonly #timer: NodeJS.Timeout | undefined
+  readonly #milliseconds: number | undefined
+  readonly #expired: () => void
+  #started = false
+  #timer: NodeJS.Timeout | undefined
 
   constructor(seconds: number | undefined, expired: () => void) {
-    if (seconds !== undefined) this.#timer = setTimeout(expired, seconds * 1000)
+    this.#milliseconds = seconds === undefined ? undefined : seconds * 1000
+    this.#expired = expired
+  }
+
+  start(): void {
+    this.#started = true
+    this.restart()
   }
 
   restart(): void {
-    this.#timer?.refresh()
+    this.stop()
+    if (this.#started && this.#milliseconds !== undefined) this.#timer = setTimeout(this.#expired, this.#milliseconds)
   }
 
   stop(): void {

@@ -1,6 +1,7 @@
 import { open, readFile, rename } from 'node:fs/promises'
 import { dirname, resolve } from 'node:path'
 import { STATE_CORRUPT, STATE_FAILED } from '../../core/errors.js'
+import { StreamPosition } from '../../source/position.js'
 
 /** What `--state` keeps: where to resume, and how long the output was there. */
 export interface State {
@@ -63,15 +64,25 @@ export async function writeState(path: string, state: State): Promise<void> {
 }
 
 function checked(path: string, json: unknown): State {
-  const corrupt = (problem: string) => STATE_CORRUPT({ path, problem })
-  if (typeof json !== 'object' || json === null) throw corrupt('it is no JSON object')
-  const { version, position, output } = json as Record<string, unknown>
+  const corrupt = (problem: string, cause?: unknown) => STATE_CORRUPT({ path, problem }, { cause })
+  if (!isObject(json)) throw corrupt('it is no JSON object')
+  const { version, position, output } = json
   if (version !== 1) throw corrupt(`its version is ${String(version)}, not 1`)
-  if (typeof position !== 'object') throw corrupt('it has no position')
+  if (position !== null) {
+    try {
+      StreamPosition.parse(position)
+    } catch (cause) {
+      throw corrupt((cause as Error).message, cause)
+    }
+  }
   if (output !== undefined) {
-    const { file, start, bytes } = output as Record<string, unknown>
+    const { file, start, bytes } = isObject(output) ? output : {}
     const lengths = Number.isSafeInteger(start) && Number.isSafeInteger(bytes)
     if (!lengths || (file !== null && typeof file !== 'string')) throw corrupt('its output is damaged')
   }
-  return json as State
+  return json as unknown as State
+}
+
+function isObject(json: unknown): json is Record<string, unknown> {
+  return typeof json === 'object' && json !== null
 }

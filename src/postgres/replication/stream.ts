@@ -19,8 +19,11 @@ import { quoteName, quoteText } from './quote.js'
 import { silenceLimitMs, statusIntervalMs, statusUpdate } from './status.js'
 
 export interface ReplicationHandler {
-  /** The payload of one XLogData message: one message of the output plugin. The bytes may be kept. */
-  wal(bytes: Buffer, start: number, end: number): void
+  /**
+   * The payload of one XLogData message: one message of the output plugin. The bytes may be kept. `walPlace` is the low
+   * half of the LSN that the change has in the WAL, the same on every delivery.
+   */
+  wal(bytes: Buffer, start: number, end: number, walPlace: number): void
   /** The server's WAL end. Everything committed before it has been sent. */
   keepalive(walEnd: Lsn, replyWanted: boolean): void
   /** A chunk from the socket is used up: a good moment to hand on what came. */
@@ -135,7 +138,9 @@ export class ReplicationStream {
     if (tag === COPY_DATA) {
       if (this.#stopping) return
       if (bytes[start] === XLOG_DATA && end - start > XLOG_DATA_HEADER) {
-        this.#handler.wal(bytes, start + XLOG_DATA_HEADER, end)
+        const low = start + 5
+        const walPlace = (bytes[low]! << 24) | (bytes[low + 1]! << 16) | (bytes[low + 2]! << 8) | bytes[low + 3]!
+        this.#handler.wal(bytes, start + XLOG_DATA_HEADER, end, walPlace)
       } else if (bytes[start] === KEEPALIVE && end - start >= KEEPALIVE_LENGTH) {
         this.#onKeepalive(readLsn(bytes, start + 1), bytes[start + 17] === 1)
       } else {

@@ -16,7 +16,12 @@ describeEachMajor('a source', (postgres) => {
       INSERT INTO items
       SELECT id, 0, 'first', CASE WHEN id % 5 = 0 THEN repeat('z', 2500) END FROM generate_series(1, 3000) id;
       INSERT INTO log SELECT -1, n FROM generate_series(1, 3000) n`)
-    const options = { url: db.url, tables: ['items', 'log', 'marker'], slot: `core_${db.name}`, keyless: 'inserts' } as const
+    const options = {
+      url: db.url,
+      tables: ['items', 'log', 'marker'],
+      slot: `core_${db.name}`,
+      keyless: 'inserts',
+    } as const
     let records: SourceRecord[]
     {
       await using writers = new Writers(db, 4)
@@ -50,12 +55,17 @@ describeEachMajor('a source', (postgres) => {
 
   describe('confirms', () => {
     test('exactly the end of the last commit that is acknowledged, and resumes right behind it', async () => {
-      await using db = await testDatabase(postgres.server, 'CREATE TABLE t (id int PRIMARY KEY); CREATE TABLE other (id int)')
+      await using db = await testDatabase(
+        postgres.server,
+        'CREATE TABLE t (id int PRIMARY KEY); CREATE TABLE other (id int)',
+      )
       db.expectSlots = true
       const options = { url: db.url, tables: 't', slot: `own_${db.name}` }
       const witness = `witness_${db.name}`
       {
-        await using reader = readSource(options, { ack: ({ length, position }) => length === 0 && isOfSnapshot({ position }) })
+        await using reader = readSource(options, {
+          ack: ({ length, position }) => length === 0 && isOfSnapshot({ position }),
+        })
         await reader.told('streaming')
         await db.query("SELECT pg_create_logical_replication_slot($1, 'pgoutput')", [witness])
         for (let id = 1; id <= 6; id++) await db.query(`BEGIN; INSERT INTO t VALUES (${id}), (${-id}); COMMIT`)

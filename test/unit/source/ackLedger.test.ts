@@ -5,8 +5,8 @@ import { comparePlaces, StreamPosition } from '../../../src/source/position.js'
 import {
   collect,
   collectorFrom,
-  happenings,
   History,
+  happenings,
   idleAt,
   ORIGIN,
   place,
@@ -57,7 +57,7 @@ test('whatever is acknowledged: nothing is confirmed that is not, nothing but en
       expect(ledger.confirmed).toBe(batches.at(-1)!.confirmable)
       expect(ledger.settled).toBe(true)
     }),
-    { numRuns: 300 },
+    { numRuns: 150 },
   )
 })
 

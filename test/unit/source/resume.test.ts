@@ -5,8 +5,8 @@ import {
   collect,
   collectAll,
   collectorFrom,
-  happenings,
   History,
+  happenings,
   idleAt,
   START,
   takeBatch,
@@ -42,7 +42,7 @@ test('ids are unique and positions strictly increase', async () => {
       const { records } = await wholeRun(new History(drawn))
       requireOrder(records)
     }),
-    { numRuns: 300 },
+    { numRuns: 100 },
   )
 })
 
@@ -59,7 +59,7 @@ test('a run from any record on gives the records behind it, and no other', async
         requireOrder([record, ...resumed.records])
       }
     }),
-    { numRuns: 200 },
+    { numRuns: 60 },
   )
 })
 
@@ -81,7 +81,7 @@ test('a run from any batch on gives the records behind it, also when all that ma
         }
       }
     }),
-    { numRuns: 150 },
+    { numRuns: 50 },
   )
 })
 
@@ -107,6 +107,6 @@ test('a connection that is lost at any message changes nothing', async () => {
         expect(rest.confirmable).toBe(uncut.confirmable)
       }
     }),
-    { numRuns: 100 },
+    { numRuns: 40 },
   )
 })

@@ -1,13 +1,13 @@
 import { describe, expect, test } from 'vitest'
 import { cut, wantsColour } from '../../../../src/cli/demo/terminal.js'
 
-const terminal = { isTTY: true, hasColors: () => true }
-const pipe = { isTTY: false, hasColors: () => false }
+const terminal = { isTTY: true, hasColors: (): boolean => true }
+const pipe = { isTTY: false, hasColors: (): boolean => false }
 
 test.each([
   ['in a terminal', terminal, {}, true],
   ['not in a pipe', pipe, {}, false],
-  ['not in a terminal without colours', { ...terminal, hasColors: () => false }, {}, false],
+  ['not in a terminal without colours', { ...terminal, hasColors: (): boolean => false }, {}, false],
   ['not with NO_COLOR', terminal, { NO_COLOR: '1' }, false],
   ['with an empty NO_COLOR, which means nothing', terminal, { NO_COLOR: '' }, true],
   ['in a pipe with FORCE_COLOR', pipe, { FORCE_COLOR: '1' }, true],

@@ -42,7 +42,7 @@ export class ContestantProcess {
       detached: true, // a group of its own, so that a signal reaches it past GNU time
     })
     running.add(this)
-    this.#child.stderr.setEncoding('utf8').on('data', (text) => {if(process.env.SHOW)process.stderr.write(text);
+    this.#child.stderr.setEncoding('utf8').on('data', (text) => {
       this.#stderr = (this.#stderr + text).slice(-STDERR_CHARACTERS)
     })
     if (!exact) this.#poll()

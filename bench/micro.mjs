@@ -127,7 +127,7 @@ async function measureCollector() {
         bytes.writeBigInt64BE(lsn, ends[i] + 2)
         bytes.writeBigInt64BE(lsn + 48n, ends[i] + 10)
       }
-      collector.collect(bytes, ends[i], ends[i + 1])
+      collector.collect(bytes, ends[i], ends[i + 1], i)
     }
     lsn += 1000n
     if (collector.take().batch.count !== ROWS) throw new Error('rows are missing')
@@ -193,7 +193,7 @@ function measureStringify(shaped) {
 async function streamed() {
   const collector = await makeCollector()
   const { bytes, ends } = joined([beginMessage(1000n), ...texts.map(insertMessage), commitMessage(1000n)])
-  for (let i = 0; i < ends.length - 1; i++) collector.collect(bytes, ends[i], ends[i + 1])
+  for (let i = 0; i < ends.length - 1; i++) collector.collect(bytes, ends[i], ends[i + 1], i)
   const { batch } = collector.take()
   batch.tables.push(shape)
   return batch
@@ -202,7 +202,7 @@ async function streamed() {
 function snapshotRows() {
   const { bytes, ends } = joined(texts.map(copyRow))
   const collector = new RowCollector(shape, COLUMNS.length, '0/16B3748')
-  for (let i = 0; i < ROWS; i++) collector.collect(bytes, ends[i], ends[i + 1])
+  for (let i = 0; i < ROWS; i++) collector.collect(bytes, ends[i], ends[i + 1], i)
   return collector.take()
 }
 
@@ -213,7 +213,7 @@ async function makeCollector() {
   const resumed = new StreamPosition(origin, place)
   const collector = new ChangeCollector({ origin, shapes, resumed, messages: () => false, onRedeliveryChange: 'stop' })
   for (const message of [beginMessage(100n), relationMessage(), commitMessage(100n)]) {
-    collector.collect(message, 0, message.length)
+    collector.collect(message, 0, message.length, 0)
   }
   return collector
 }

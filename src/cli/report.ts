@@ -17,6 +17,8 @@ function describe(event: SourceEvent): string | undefined {
   switch (event.type) {
     case 'waiting-for-transactions':
       return `waiting for running transactions since ${event.seconds} s: ${event.holders.join(', ')}`
+    case 'waiting-for-lock':
+      return `waiting for a lock on the tables since ${event.seconds} s: ${event.holders.join(', ')}`
     case 'slot-waiting':
       return `slot ${event.slot} is still in use, waiting for ${event.seconds} s`
     case 'snapshot-started':
@@ -26,7 +28,7 @@ function describe(event: SourceEvent): string | undefined {
     case 'snapshot-finished':
       return `snapshot finished: ${event.rows} rows in ${event.seconds.toFixed(1)} s`
     case 'lock-waited-for':
-      return `the snapshot's lock on ${event.table} is waited for by: ${event.statement}`
+      return `the snapshot keeps pid ${event.pid} (${event.application ?? 'no name'}) from its ${event.mode} on ${event.table}`
     case 'streaming':
       return `streaming from ${event.lsn} (slot ${event.slot})`
     case 'reconnecting':

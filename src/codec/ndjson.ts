@@ -169,7 +169,8 @@ export class NdjsonEncoder {
     const seq = batch.heads[head + HEAD_SEQ]!
     const sub = batch.heads[head + HEAD_SUB]!
     writer.write(this.#beforeSeq)
-    writeInteger(writer, seq)
+    // A message outside any transaction has no index in one.
+    if (transaction.commitTime !== undefined) writeInteger(writer, seq)
     writer.write(this.#beforeId)
     writeInteger(writer, seq)
     if (sub > 0) {
@@ -181,11 +182,9 @@ export class NdjsonEncoder {
 
   #enter(transaction: Transaction): void {
     const lsn = formatLsn(transaction.commitLsn)
-    const committed =
-      transaction.commitTime === undefined
-        ? ''
-        : `,"xid":${transaction.xid},"committedAt":"${formatTimestamp(transaction.commitTime)}"`
-    this.#beforeSeq = Buffer.from(`,"lsn":"${lsn}","seq":`)
+    const { commitTime, xid } = transaction
+    const committed = commitTime === undefined ? '' : `,"xid":${xid},"committedAt":"${formatTimestamp(commitTime)}"`
+    this.#beforeSeq = Buffer.from(commitTime === undefined ? `,"lsn":"${lsn}"` : `,"lsn":"${lsn}","seq":`)
     this.#beforeId = Buffer.from(`${committed},"id":"${lsn}/`)
     this.#transaction = transaction
   }

@@ -162,6 +162,13 @@ export const ACK_UNKNOWN = defineError('ACK_UNKNOWN', {
   hint: 'Acknowledge positions of batches or records that this source yielded, after they are durable.',
 })
 
+export const ACK_FOREIGN = defineError('ACK_FOREIGN', {
+  retry: 'never',
+  message: (e: { field: string; expected: string; found: string }) =>
+    `a position of another run's history was acknowledged: its ${e.field} is ${e.found}, not ${e.expected}`,
+  hint: 'LSNs of two histories must not be compared. Acknowledge each position to the source that it came from; nothing was confirmed.',
+})
+
 export const REDELIVERY_CHANGED = defineError('REDELIVERY_CHANGED', {
   retry: 'operator',
   message: (e: { lsn: string; seq: number }) =>
@@ -294,6 +301,13 @@ export const PUBLICATION_DENIED = defineError('PUBLICATION_DENIED', {
     `the server does not let us make publication ${e.publication}: ${e.problem}`,
   hint: (e) =>
     `It takes CREATE on the database and ownership of the tables. As the owner or a superuser run: ${e.sql}\nthen start with this publication's name.`,
+})
+
+export const PUBLICATION_MISSING = defineError('PUBLICATION_MISSING', {
+  retry: 'operator',
+  message: (e: { publication: string; lsn: string }) =>
+    `publication "${e.publication}" is gone: changes since ${e.lsn} that were written without it are lost`,
+  hint: 'Somebody dropped it. Begin anew with a snapshot, without the position (and drop the slot); or give the publication that the slot was read with.',
 })
 
 export const SLOT_MISSING = defineError('SLOT_MISSING', {

@@ -93,14 +93,17 @@ export class FrameReader {
 /** Follows frame borders while somebody else reads the socket, and keeps the incomplete message at the end. */
 export class FrameTail {
   #tail: Buffer = Buffer.alloc(0)
+  /** Until an impossible length: whoever reads the socket fails there, and what comes after it has no border. */
+  #following = true
 
   push(chunk: Buffer): void {
+    if (!this.#following) return
     const bytes = this.#tail.length === 0 ? chunk : Buffer.concat([this.#tail, chunk])
     let p = 0
     while (bytes.length - p >= HEADER) {
       const length = bytes.readInt32BE(p + 1)
-      // An impossible length: whoever reads the socket stops there, and what is left of it has no border.
-      if (length < 4 || p + 1 + length > bytes.length) break
+      this.#following = length >= 4 && length <= MAX_LENGTH
+      if (!this.#following || p + 1 + length > bytes.length) break
       p += 1 + length
     }
     this.#tail = bytes.subarray(p)

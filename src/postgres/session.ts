@@ -15,14 +15,22 @@ export interface SessionOptions {
   readonly signal?: AbortSignal
 }
 
+/** A server that is there ends a session in no time; one that is not must not hold the end of a run up. */
+const CLOSE_MS = 2000
+
 /** One connection to the server: `pg` connects, authenticates and runs ordinary queries, `takeOver` the rest. */
 export class Session implements Queryable, AsyncDisposable {
   readonly #client: pg.Client
   readonly #tail: FrameTail
   readonly #to: string
+  /** The last query asked, and how many are unanswered: pg must not get one while another runs. */
+  #last: Promise<unknown> = Promise.resolve()
+  #unanswered = 0
+  #takeover: Takeover | undefined
   #failure: unknown
   #ended = false
-  #onLost: ((cause: unknown) => void) | undefined
+  #closing: Promise<void> | undefined
+  #onLost: ((cause: unknown) => void)[] = []
 
   static async connect(options: ConnectionOptions, session: SessionOptions = {}): Promise<Session> {
     const to = describeConnection(options)
@@ -67,6 +75,7 @@ export class Session implements Queryable, AsyncDisposable {
     this.#followFrames(tls)
     this.#client.on('error', (error) => this.#lost(error))
     this.#client.on('end', () => this.#lost(this.#failure ?? new Error('the server closed the connection')))
+    this.#gone = new Promise((resolve) => this.#client.once('end', resolve))
   }
 
   /** The server's version as a number: 170010 for 17.10. */
@@ -75,7 +84,40 @@ export class Session implements Queryable, AsyncDisposable {
   }
   #serverVersion = 0
 
+  /** Of the server's process, as it said when it let us in. */
+  get processId(): number {
+    return (this.#client as unknown as { readonly processID: number }).processID
+  }
+
+  /** Of the server's process: for pg_terminate_backend by another session. */
+  get backendPid(): number {
+    return (this.#client as unknown as { readonly processID: number | null }).processID ?? 0
+  }
+
+  /** A query or what took the socket over is not finished. */
+  get busy(): boolean {
+    return this.#unanswered > 0 || this.#takeover?.active === true
+  }
+
+  /** Resolves when the connection is gone, whoever closed it. */
+  get gone(): Promise<void> {
+    return this.#gone
+  }
+  readonly #gone: Promise<void>
+
+  /** Several asked at once are run one after another. */
   async query<Row extends object = Record<string, unknown>>(sql: string, values?: readonly unknown[]): Promise<Row[]> {
+    const asked = this.#last.then(() => this.#query<Row>(sql, values))
+    this.#last = asked.catch(() => {})
+    this.#unanswered++
+    try {
+      return await asked
+    } finally {
+      this.#unanswered--
+    }
+  }
+
+  async #query<Row extends object>(sql: string, values: readonly unknown[] | undefined): Promise<Row[]> {
     try {
       const result = values === undefined ? await this.#client.query(sql) : await this.#client.query(sql, [...values])
       // Several statements in one string give several results: the last one is what was asked for.
@@ -88,21 +130,23 @@ export class Session implements Queryable, AsyncDisposable {
   /** Calls `callback` once when the connection is gone without our closing it (at once, if it is gone already). */
   onLost(callback: (cause: unknown) => void): void {
     if (this.#failure !== undefined) callback(this.#failure)
-    else this.#onLost = callback
+    else this.#onLost.push(callback)
   }
 
   /** Takes the socket from `pg`: from now on, until `release`, every message goes to `handler`. No query may be running. */
   takeOver(handler: TakeoverHandler): Takeover {
     // pg's Connection is public but hardly documented; this and #followFrames are the only places that touch it.
     const { stream } = connectionOf(this.#client)
-    return new Takeover(stream, this.#tail.bytes, this.#to, handler)
+    this.#takeover = new Takeover(stream, this.#tail.bytes, this.#to, handler)
+    return this.#takeover
   }
 
-  /** Closes the connection; never throws, may be called again. */
+  /** Closes the connection, cuts it if the server does not answer in time; never throws, may be called again. */
   async close(): Promise<void> {
-    if (this.#ended) return
+    if (this.#closing === undefined && this.#ended) return
     this.#ended = true
-    await this.#client.end().catch(() => {})
+    this.#closing ??= this.#end()
+    await this.#closing
   }
 
   /** Cuts the connection at once, also while a query runs. */
@@ -113,6 +157,12 @@ export class Session implements Queryable, AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.close()
+  }
+
+  async #end(): Promise<void> {
+    const cut = setTimeout(() => this.destroy(), CLOSE_MS)
+    await this.#client.end().catch(() => {})
+    clearTimeout(cut)
   }
 
   async #connect(signal: AbortSignal | undefined): Promise<void> {
@@ -144,8 +194,7 @@ export class Session implements Queryable, AsyncDisposable {
   #lost(cause: unknown): void {
     if (this.#ended) return
     this.#failure ??= cause
-    this.#onLost?.(this.#failure)
-    this.#onLost = undefined
+    for (const callback of this.#onLost.splice(0)) callback(this.#failure)
   }
 }
 

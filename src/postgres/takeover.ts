@@ -40,6 +40,11 @@ export class Takeover {
     if (tail.length > 0) this.#reader.push(Buffer.from(tail))
   }
 
+  /** Neither given back nor lost. */
+  get active(): boolean {
+    return this.#ours
+  }
+
   write(bytes: Uint8Array): void {
     if (!this.#socket.destroyed) this.#socket.write(bytes)
   }

@@ -1,6 +1,6 @@
-import { ACK_UNKNOWN } from '../core/errors.js'
+import { ACK_FOREIGN, ACK_UNKNOWN } from '../core/errors.js'
 import type { Lsn } from '../postgres/lsn.js'
-import { comparePlaces, type StreamPosition } from './position.js'
+import { comparePlaces, type Origin, type StreamPosition } from './position.js'
 
 /** Where a batch handed out ends, and what may be confirmed to the slot once everything up to there is durable. */
 interface Boundary {
@@ -16,14 +16,17 @@ const MAX_BOUNDARIES = 4096
  * the consumer said is durable. No socket, no timer.
  */
 export class AckLedger {
+  readonly #origin: Origin | undefined
+  /** In order of their places, each once. */
   #boundaries: Boundary[] = []
   #confirmed: Lsn
-  #acked: StreamPosition | undefined
   #offered: StreamPosition | undefined
+  #furthest: StreamPosition | undefined
 
-  /** `start`: what the slot has confirmed already. */
-  constructor(start: Lsn) {
+  /** `start`: what the slot has confirmed already. `origin`: of the run; positions of another are refused. */
+  constructor(start: Lsn, origin?: Origin) {
     this.#confirmed = start
+    this.#origin = origin
   }
 
   get confirmed(): Lsn {
@@ -35,14 +38,14 @@ export class AckLedger {
     return this.#boundaries.length === 0
   }
 
-  /** Behind everything handed out. */
+  /** Behind what was handed out last. */
   get offered(): StreamPosition | undefined {
     return this.#offered
   }
 
   /** The position the run resumes from: all before it is durable already. */
   resumed(position: StreamPosition): void {
-    this.#acked = this.#offered = position
+    this.#offered = this.#furthest = position
   }
 
   /**
@@ -51,6 +54,9 @@ export class AckLedger {
    */
   offer(position: StreamPosition, confirmable: Lsn): void {
     this.#offered = position
+    if (this.#furthest === undefined || after(position, this.#furthest)) this.#furthest = position
+    // A transaction handed out once more (`onRedeliveryChange: 'repeat'`) takes the place of what there was of it.
+    while (this.#boundaries.length > 0 && !after(position, this.#boundaries.at(-1)!.position)) this.#boundaries.pop()
     if (this.#boundaries.length === MAX_BOUNDARIES) {
       this.#boundaries = this.#boundaries.filter((_, index) => index % 2 === 1)
     }
@@ -59,17 +65,25 @@ export class AckLedger {
 
   /** Everything up to `position`, the end of a batch or one record's, is durable. */
   ack(position: StreamPosition): void {
-    if (this.#offered === undefined || comparePlaces(position.place, this.#offered.place) > 0) {
+    this.#requireOurs(position.origin)
+    if (this.#furthest === undefined || after(position, this.#furthest)) {
       throw ACK_UNKNOWN({ position: position.toString() })
     }
-    if (this.#acked !== undefined && comparePlaces(position.place, this.#acked.place) <= 0) return
-    this.#acked = position
     let covered = 0
-    while (covered < this.#boundaries.length && !after(this.#boundaries[covered]!.position, position)) covered++
+    while (covered < this.#boundaries.length && covers(position, this.#boundaries[covered]!.position)) covered++
     if (covered > 0) this.#confirm(this.#boundaries[covered - 1]!.confirmable)
     this.#boundaries.splice(0, covered)
     const { end, snapshot } = position.place
     if (end !== undefined && snapshot === undefined) this.#confirm(end)
+  }
+
+  /** Of all that tells histories apart but the timeline, which a failover changes in the middle of a run. */
+  #requireOurs(origin: Origin): void {
+    if (this.#origin === undefined) return
+    for (const field of ['system', 'database', 'slot', 'epoch'] as const) {
+      if (origin[field] === this.#origin[field]) continue
+      throw ACK_FOREIGN({ field, expected: String(this.#origin[field]), found: String(origin[field]) })
+    }
   }
 
   /** The only place. Never back: a resent transaction ends below what was confirmed before. */
@@ -80,4 +94,13 @@ export class AckLedger {
 
 function after(a: StreamPosition, b: StreamPosition): boolean {
   return comparePlaces(a.place, b.place) > 0
+}
+
+/** Whether whoever has stored everything up to `position` has all that was handed out up to `boundary`. */
+function covers({ place }: StreamPosition, boundary: StreamPosition): boolean {
+  if (comparePlaces(boundary.place, place) > 0) return false
+  const { lsn, end } = boundary.place
+  // The same transaction may have had more rows when it was handed out first, and those are not what it has now.
+  const wholeTransaction = end !== undefined && end !== lsn
+  return !wholeTransaction || place.lsn !== lsn || place.end !== undefined
 }

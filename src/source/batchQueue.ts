@@ -15,6 +15,7 @@ export class BatchQueue<Item> {
   #inHand = 0
   #waiting: Deferred<Item | undefined> | undefined
   #ended = false
+  #abandoned = false
   #failure: { readonly error: unknown } | undefined
   /** Called when the consumer begins to wait, and when there is room again. */
   onDemand: () => void = () => {}
@@ -32,6 +33,7 @@ export class BatchQueue<Item> {
   }
 
   push(item: Item | Promise<Item>, bytes: number): void {
+    if (this.#abandoned) return
     if (item instanceof Promise) item.catch(() => {}) // whoever takes it sees the rejection
     const waiting = this.#waiting
     if (waiting !== undefined) {
@@ -54,6 +56,7 @@ export class BatchQueue<Item> {
 
   /** Nobody wants what is held, nor anything more. */
   abandon(): void {
+    this.#abandoned = true
     this.#items = []
     this.#bytes = 0
     this.end()

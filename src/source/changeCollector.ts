@@ -1,4 +1,4 @@
-import { MESSAGE_NOT_EXPECTED, REDELIVERY_CHANGED } from '../core/errors.js'
+import { REDELIVERY_CHANGED } from '../core/errors.js'
 import type { Transaction } from '../core/record.js'
 import {
   CREATE,
@@ -16,6 +16,7 @@ import { formatLsn, INVALID_LSN, type Lsn } from '../postgres/lsn.js'
 import { PgoutputDecoder } from '../postgres/pgoutput/decoder.js'
 import { NO_OLD_TUPLE, OLD_TUPLE, type OldKind, type PgoutputHandler } from '../postgres/pgoutput/handler.js'
 import type { Relation } from '../postgres/pgoutput/relation.js'
+import { CommittedHandler } from './committedHandler.js'
 import { mixFingerprint } from './fingerprint.js'
 import { BEFORE_ROWS, type Origin, OUTSIDE_TRANSACTION, type Place, StreamPosition } from './position.js'
 import type { CapturedShape, ShapeRegistry } from './shapeRegistry.js'
@@ -54,13 +55,16 @@ const SKIP_FIRST = 2
  * Turns the messages of the stream into records in a batch: counts them, skips what was delivered before (by commit LSN
  * and index, never by a row's LSN), and knows the position behind the last one. Synchronous; does no I/O.
  */
-export class ChangeCollector implements PgoutputHandler {
+export class ChangeCollector extends CommittedHandler implements PgoutputHandler {
   readonly decoder: PgoutputDecoder
   readonly #options: CollectorOptions
   #batch = new RowBatch()
   #shapes: CapturedShape[] = []
-  /** Behind the last thing that was counted or skipped. */
+  /** Behind the last thing that was counted or skipped, but see `#moved`. */
   #place: Place
+  /** Rows were counted since: the place is where the transaction being read stands. Made only when it is asked for. */
+  #moved = false
+  #sub = 0
   #lastEnd: Lsn
 
   // The transaction being read.
@@ -81,13 +85,14 @@ export class ChangeCollector implements PgoutputHandler {
   #relation: Relation | undefined
   #shape: CapturedShape | undefined
   #tableIndex = -1
-  /** A shape to tell of before the next row that has it. */
-  #changedShapes = new Set<CapturedShape>()
+  /** Relations, by OID, whose shape changed: to be told before the next row of each. */
+  readonly #changedShapes = new Set<number>()
   /** Where skipping ended in the transaction being read: a schema record there was delivered, too. */
   #skippedSeq = BEFORE_ROWS
   #skippedSub = 0
 
   constructor(options: CollectorOptions) {
+    super()
     this.#options = options
     this.#place = options.resumed.place
     this.#lastEnd = options.resumed.resumeLsn
@@ -107,6 +112,7 @@ export class ChangeCollector implements PgoutputHandler {
 
   /** Behind everything that was read, taken or not. */
   get position(): StreamPosition {
+    this.#settlePlace()
     return new StreamPosition(this.#options.origin, this.#place)
   }
 
@@ -117,6 +123,7 @@ export class ChangeCollector implements PgoutputHandler {
 
   /** The connection was lost: the transaction in the middle of which that was comes again, whole. */
   reconnected(): void {
+    this.#settlePlace()
     this.decoder.reset()
     this.#transaction = undefined
     this.#relation = undefined
@@ -166,6 +173,7 @@ export class ChangeCollector implements PgoutputHandler {
   commit(commitLsn: Lsn, endLsn: Lsn): void {
     if (this.#mode === SKIP_FIRST) this.#endOfSkipped()
     if (this.#mode === DELIVER) {
+      this.#moved = false
       this.#place = {
         lsn: commitLsn,
         seq: this.#seq,
@@ -194,12 +202,12 @@ export class ChangeCollector implements PgoutputHandler {
   truncate(relations: readonly Relation[], options: number, length: number): void {
     for (const relation of relations) {
       if (!this.#count(relation.oid, TRUNCATE, length)) {
-        this.#toldBefore(relation)
+        this.#changedShapes.delete(relation.oid)
         continue
       }
       const shape = this.#enter(relation)
       if (shape === undefined) continue
-      if (this.#changedShapes.size > 0) this.#tellShape()
+      if (this.#changedShapes.size > 0) this.#tellShape(relation)
       this.#batch.bytes += length
       this.#add(TRUNCATE, this.#seq, 0, options, NOTHING_OLD, this.#fingerprint)
     }
@@ -230,39 +238,7 @@ export class ChangeCollector implements PgoutputHandler {
   relation(relation: Relation): void {
     this.#relation = undefined
     const learned = this.#options.shapes.learn(relation)
-    if (learned?.changed) this.#changedShapes.add(learned.shape)
-  }
-
-  origin(): void {}
-  type(): void {}
-
-  // Neither is asked for: protocol 1, no two-phase slot.
-  streamStart(): never {
-    throw MESSAGE_NOT_EXPECTED({ message: 'Stream Start' })
-  }
-  streamStop(): never {
-    throw MESSAGE_NOT_EXPECTED({ message: 'Stream Stop' })
-  }
-  streamCommit(): never {
-    throw MESSAGE_NOT_EXPECTED({ message: 'Stream Commit' })
-  }
-  streamAbort(): never {
-    throw MESSAGE_NOT_EXPECTED({ message: 'Stream Abort' })
-  }
-  beginPrepare(): never {
-    throw MESSAGE_NOT_EXPECTED({ message: 'Begin Prepare' })
-  }
-  prepare(): never {
-    throw MESSAGE_NOT_EXPECTED({ message: 'Prepare' })
-  }
-  commitPrepared(): never {
-    throw MESSAGE_NOT_EXPECTED({ message: 'Commit Prepared' })
-  }
-  rollbackPrepared(): never {
-    throw MESSAGE_NOT_EXPECTED({ message: 'Rollback Prepared' })
-  }
-  streamPrepare(): never {
-    throw MESSAGE_NOT_EXPECTED({ message: 'Stream Prepare' })
+    if (learned?.changed) this.#changedShapes.add(relation.oid)
   }
 
   #row(
@@ -276,7 +252,7 @@ export class ChangeCollector implements PgoutputHandler {
   ): void {
     if (!this.#count(relation.oid, operation, length)) {
       this.#batch.tape.length = tapeStart
-      this.#toldBefore(relation)
+      this.#changedShapes.delete(relation.oid)
       return
     }
     if (relation !== this.#relation) this.#enter(relation)
@@ -284,7 +260,7 @@ export class ChangeCollector implements PgoutputHandler {
       this.#batch.tape.length = tapeStart
       return
     }
-    if (this.#changedShapes.size > 0) this.#tellShape()
+    if (this.#changedShapes.size > 0) this.#tellShape(relation)
     this.#batch.bytes += length
     const kind = oldKind === NO_OLD_TUPLE ? NO_OLD : oldKind === OLD_TUPLE ? OLD_ROW : OLD_KEY
     this.#add(operation, this.#seq, 0, newAt, (oldAt << 2) | kind, this.#fingerprint)
@@ -337,10 +313,17 @@ export class ChangeCollector implements PgoutputHandler {
   }
 
   #advance(sub: number): void {
+    this.#moved = true
+    this.#sub = sub
+  }
+
+  #settlePlace(): void {
+    if (!this.#moved) return
+    this.#moved = false
     this.#place = {
       lsn: this.#transaction?.commitLsn ?? INVALID_LSN,
       seq: this.#seq,
-      sub,
+      sub: this.#sub,
       end: undefined,
       fingerprint: this.#fingerprint,
       snapshot: undefined,
@@ -358,16 +341,9 @@ export class ChangeCollector implements PgoutputHandler {
     return this.#shape
   }
 
-  /** A row that was delivered before has told of its shape. */
-  #toldBefore(relation: Relation): void {
-    if (this.#changedShapes.size === 0) return
-    const shape = this.#options.shapes.of(relation)
-    if (shape !== undefined) this.#changedShapes.delete(shape)
-  }
-
-  /** A schema record, if the current table has a shape that was not told yet; it stands before the row at `#seq`. */
-  #tellShape(): void {
-    if (!this.#changedShapes.delete(this.#shape!)) return
+  /** A schema record, if the relation has a shape that was not told yet; it stands before the row at `#seq`. */
+  #tellShape({ oid }: Relation): void {
+    if (!this.#changedShapes.delete(oid)) return
     const sub = 2 * this.#messagesBefore + 1
     if (this.#seq - 1 === this.#skippedSeq && sub <= this.#skippedSub) return
     this.#add(SCHEMA, this.#seq - 1, sub, -1, NOTHING_OLD, this.#fingerprintBefore)

@@ -19,8 +19,8 @@ export class Connections {
     this.#ordinary = ordinary
     this.#replication = replication
     this.#signal = signal
-    // Its last work is the clean-up after an abort, so it does not end with the signal.
-    this.control = new ControlSession(() => Session.connect(ordinary, { settings: READING }))
+    // Its last work is the clean-up after an abort, so it can be asked after the signal, too.
+    this.control = new ControlSession(() => Session.connect(ordinary, { settings: READING }), signal)
   }
 
   /** For SQL and COPY. */
@@ -35,6 +35,21 @@ export class Connections {
     return this.#track(
       Session.connect(this.#replication, { settings: KEEPALIVE, replication: true, signal: this.#signal }),
     )
+  }
+
+  /**
+   * Waits for what may take the server without a limit, for a lock or for others' transactions: an abort ends it there,
+   * too.
+   */
+  async interruptible<T>(session: Session, waiting: Promise<T>): Promise<T> {
+    const cut = () => this.control.abandon(session)
+    this.#signal.addEventListener('abort', cut, { once: true })
+    if (this.#signal.aborted) cut()
+    try {
+      return await waiting
+    } finally {
+      this.#signal.removeEventListener('abort', cut)
+    }
   }
 
   async close(): Promise<void> {

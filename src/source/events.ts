@@ -5,6 +5,8 @@ export type SourceEvent =
   | { readonly type: 'connected'; readonly serverVersion: string; readonly database: string }
   /** The slot cannot be made before the transactions that run now have ended: these hold it up. */
   | { readonly type: 'waiting-for-transactions'; readonly seconds: number; readonly holders: readonly string[] }
+  /** Somebody (a migration) has a lock that keeps the snapshot from reading a table, or waits for one. */
+  | { readonly type: 'waiting-for-lock'; readonly seconds: number; readonly holders: readonly string[] }
   | { readonly type: 'slot-created'; readonly slot: string; readonly temporary: boolean; readonly lsn: string }
   | { readonly type: 'slot-waiting'; readonly slot: string; readonly seconds: number }
   | { readonly type: 'publication-created'; readonly publication: string; readonly tables: number }
@@ -16,8 +18,15 @@ export type SourceEvent =
       readonly estimatedRows: number
     }
   | { readonly type: 'snapshot-table-finished'; readonly table: string; readonly rows: number }
-  /** Another session waits for a lock that the snapshot's reading holds back, such as a migration. */
-  | { readonly type: 'lock-waited-for'; readonly table: string; readonly statement: string }
+  /** Another session, such as a migration, waits for a lock on a table until the snapshot has read it. */
+  | {
+      readonly type: 'lock-waited-for'
+      readonly table: string
+      readonly pid: number
+      readonly application: string | undefined
+      /** As pg_locks names it. */
+      readonly mode: string
+    }
   | { readonly type: 'snapshot-finished'; readonly rows: number; readonly seconds: number }
   | { readonly type: 'streaming'; readonly slot: string; readonly lsn: string }
   | { readonly type: 'reconnecting'; readonly attempt: number; readonly delayMs: number; readonly cause: TailraceError }

@@ -73,6 +73,9 @@ export class PostgresSource<Tables extends object = Record<string, Record<string
   async close(): Promise<void> {
     this.#abort.abort()
     await this.#batches?.return()
+    this.#events.end()
+    // Of a run that never began, too.
+    this.#events.end()
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

@@ -13,6 +13,11 @@ export function temporaryName(pid: number): string {
   return `${TEMPORARY_PREFIX}_${pid}_${randomBytes(4).toString('hex')}`
 }
 
+/** Such a name: of a publication that goes with its run. */
+export function isTemporaryName(name: string): boolean {
+  return name.startsWith(`${TEMPORARY_PREFIX}_`)
+}
+
 /** Tables whose updates and deletes would fail with a publication of updates have one of inserts beside the other. */
 function publicationNames(name: string, planned: readonly PlannedTable[]): string[] {
   const inserts = planned.filter(({ key }) => key.insertsOnly)
@@ -24,13 +29,18 @@ export interface PublicationWishes {
   readonly serverVersion: number
   /** May alter one that was there before. */
   readonly manage: boolean
+  /** Called as soon as one is made: also when making the next one fails. */
+  readonly onCreated: (name: string) => void
+  /** Called before a missing one is made; throws where that would be wrong. */
+  readonly onMissing: (name: string) => void
   readonly emit: (event: SourceEvent) => void
 }
 
 export interface PreparedPublications {
   readonly names: readonly string[]
-  /** Of those: which were made or altered just now. */
-  readonly changed: readonly string[]
+  /** Of those: which were made, and which altered, just now. */
+  readonly created: readonly string[]
+  readonly altered: readonly string[]
   readonly publications: readonly Publication[]
 }
 
@@ -40,7 +50,8 @@ export async function preparePublications(
   planned: readonly PlannedTable[],
   wishes: PublicationWishes,
 ): Promise<PreparedPublications> {
-  const changed: string[] = []
+  const created: string[] = []
+  const altered: string[] = []
   const publications: Publication[] = []
   const names = publicationNames(wishes.name, planned)
   for (const name of names) {
@@ -48,9 +59,11 @@ export async function preparePublications(
     const tables = planned.filter(({ key }) => key.insertsOnly === (operations === 'inserts')).map(({ table }) => table)
     let publication = await inspectPublication(queryable, name)
     if (publication === undefined) {
+      wishes.onMissing(name)
       await createPublication(queryable, { name, tables, operations, serverVersion: wishes.serverVersion })
+      created.push(name)
+      wishes.onCreated(name)
       wishes.emit({ type: 'publication-created', publication: name, tables: tables.length })
-      changed.push(name)
     } else {
       // Row filters and column lists are somebody's choice: they hold for the snapshot too.
       const findings = checkPublication(publication, { tables, operations }).filter(
@@ -60,13 +73,13 @@ export async function preparePublications(
       if (error !== undefined) {
         if (!wishes.manage || findings.some(({ alters }) => alters !== 'publication')) throw error
         for (const sql of new Set(findings.map((finding) => finding.sql))) await queryable.query(sql)
-        changed.push(name)
+        altered.push(name)
       }
     }
     publication = (await inspectPublication(queryable, name))!
     publications.push(publication)
   }
-  return { names, changed, publications }
+  return { names, created, altered, publications }
 }
 
 export async function dropPublications(queryable: Queryable, names: readonly string[]): Promise<void> {

@@ -4,51 +4,112 @@ import type { Queryable } from '../postgres/queryable.js'
 import { type CreatedSlot, createSlot, type NewSlot } from '../postgres/replication/createSlot.js'
 import { describeTransaction, slotCreationHolders } from '../postgres/runningTransactions.js'
 import type { Session } from '../postgres/session.js'
+import { dropSlot } from '../postgres/slot.js'
 import type { SourceEvent } from './events.js'
+import { blockedBy, describeParty } from './snapshot/locks.js'
 
 export interface SlotWait {
   /** 0: as long as it takes. */
   readonly timeoutMs: number
   readonly emit: (event: SourceEvent) => void
   readonly signal: AbortSignal
+  /** The server's process of the session that makes the slot. */
+  readonly walsenderPid: number
+  /** Processes that hold locks of ours meanwhile: the readers of a snapshot. */
+  readonly readerPids: readonly number[]
 }
 
-const FIRST_LOOK_MS = 1000
-const NEXT_LOOK_MS = 10_000
+/**
+ * Somebody waits for a lock of our readers while the slot waits for running transactions, perhaps for that very one: the
+ * server sees no cycle, and nobody would ever end. The creation was given up; the locks are now to be given back, and
+ * all begins again.
+ */
+export class SlotCreationBlockedByUs extends Error {
+  override readonly name = 'SlotCreationBlockedByUs'
+  /** Who waits for us. */
+  readonly waiting: readonly string[]
 
-/** Makes a slot; the server waits for running transactions meanwhile, without a limit: who they are is told. */
+  constructor(waiting: readonly string[]) {
+    super(`the slot waits for transactions while ${waiting.join(', ')} waits for our locks`)
+    this.waiting = waiting
+  }
+}
+
+const LOOK_MS = 1000
+const NEXT_REPORT_MS = 10_000
+/** How long the end of the walsender is waited for; it is a matter of milliseconds. */
+const TERMINATION_MS = 5000
+
+/**
+ * Makes a slot; the server waits for running transactions meanwhile, without a limit: who they are is told. After an
+ * abort, SLOT_TIMEOUT or SlotCreationBlockedByUs there is neither a slot nor a walsender that waits for one.
+ */
 export async function createSlotWatched(
   session: Session,
   control: Queryable,
   slot: NewSlot,
-  { timeoutMs, emit, signal }: SlotWait,
+  wait: SlotWait,
 ): Promise<CreatedSlot> {
   const done = new AbortController()
-  const since = performance.now()
-  const watch = async () => {
-    for (let pauseMs = FIRST_LOOK_MS; ; pauseMs = NEXT_LOOK_MS) {
-      const left = timeoutMs === 0 ? pauseMs : Math.min(pauseMs, Math.max(0, timeoutMs - (performance.now() - since)))
-      await sleep(left, AbortSignal.any([done.signal, signal]))
-      const holders = (await slotCreationHolders(control)).map(describeTransaction)
-      const seconds = Math.round((performance.now() - since) / 1000)
-      if (done.signal.aborted) return
-      if (timeoutMs > 0 && performance.now() - since >= timeoutMs) throw SLOT_TIMEOUT({ seconds, holders })
-      emit({ type: 'waiting-for-transactions', seconds, holders })
-    }
-  }
-  const watching = watch().catch((error) => {
-    if (!done.signal.aborted) {
-      session.destroy()
-      throw error
-    }
-  })
   const creating = createSlot(session, slot)
-  try {
-    const winner = await Promise.race([creating, watching])
-    return winner ?? (await creating)
-  } finally {
+  let creates = true
+  const settled = () => {
+    creates = false
     done.abort()
-    creating.catch(() => {})
-    await watching.catch(() => {})
   }
+  creating.then(settled, settled)
+  try {
+    return await Promise.race([creating, watch(control, wait, done.signal)])
+  } catch (error) {
+    if (!creates) return await creating
+    done.abort()
+    await giveUp(session, control, slot, wait.walsenderPid, creating)
+    wait.signal.throwIfAborted()
+    throw error
+  }
+}
+
+/** Rejects when the creation is to be given up, and with whatever when it is `done`. */
+async function watch(control: Queryable, wait: SlotWait, done: AbortSignal): Promise<never> {
+  const { timeoutMs, emit, signal, readerPids } = wait
+  const since = performance.now()
+  const ending = AbortSignal.any([done, signal])
+  for (let reportAt = 0; ; ) {
+    const left = timeoutMs === 0 ? LOOK_MS : timeoutMs - (performance.now() - since)
+    await sleep(Math.max(0, Math.min(LOOK_MS, left)), ending)
+    const blocked = readerPids.length === 0 ? [] : await blockedBy(control, readerPids)
+    if (blocked.length > 0) throw new SlotCreationBlockedByUs(blocked.map(describeParty))
+    const waitedMs = performance.now() - since
+    const timedOut = timeoutMs > 0 && waitedMs >= timeoutMs
+    if (!timedOut && waitedMs < reportAt) continue
+    reportAt = waitedMs + NEXT_REPORT_MS
+    const holders = (await slotCreationHolders(control)).map(describeTransaction)
+    ending.throwIfAborted()
+    const seconds = Math.round(waitedMs / 1000)
+    if (timedOut) throw SLOT_TIMEOUT({ seconds, holders })
+    emit({ type: 'waiting-for-transactions', seconds, holders })
+  }
+}
+
+/** A walsender that waits for a transaction does not look at its socket: only a signal ends the wait. */
+async function giveUp(
+  session: Session,
+  control: Queryable,
+  slot: NewSlot,
+  walsenderPid: number,
+  creating: Promise<CreatedSlot>,
+): Promise<void> {
+  const ended = await terminate(control, walsenderPid).catch(() => false)
+  if (!ended) session.destroy()
+  const created = await creating.catch(() => undefined)
+  session.destroy()
+  // It was made in the last moment.
+  if (created !== undefined && !slot.temporary) await dropSlot(control, slot.name)
+}
+
+/** Whether the process has ended. */
+async function terminate(control: Queryable, pid: number): Promise<boolean> {
+  const sql = 'SELECT pg_catalog.pg_terminate_backend($1, $2) AS ended'
+  const [row] = await control.query<{ ended: boolean }>(sql, [pid, TERMINATION_MS])
+  return row!.ended
 }

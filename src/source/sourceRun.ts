@@ -1,94 +1,79 @@
+import { PUBLICATION_MISSING, SLOT_ACTIVE, SLOT_MISSING, SNAPSHOT_INTERRUPTED } from '../core/errors.js'
 import { sleep } from '../core/abort.js'
-import { SLOT_MISSING, SNAPSHOT_INTERRUPTED, TEMPORARY_SLOT_LOST } from '../core/errors.js'
 import { RowBatch } from '../core/rowBatch.js'
-import { sqlName } from '../postgres/identifier.js'
-import { formatLsn, type Lsn } from '../postgres/lsn.js'
+import { formatLsn } from '../postgres/lsn.js'
 import { describeTransaction, waitForRunningTransactions } from '../postgres/runningTransactions.js'
-import { describeCause, isTransient } from '../postgres/serverError.js'
-import type { Session } from '../postgres/session.js'
+import { describeCause } from '../postgres/serverError.js'
 import { copySlot, dropSlot, inspectSlot } from '../postgres/slot.js'
-import { AckLedger } from './ackLedger.js'
-import { Batch } from './batch.js'
+import { Acknowledgements } from './acknowledgements.js'
+import type { Batch } from './batch.js'
 import { BatchQueue } from './batchQueue.js'
-import { type PlannedTable, restrictByPublications } from './capturePlan.js'
-import { ChangeCollector } from './changeCollector.js'
+import { restrictByPublications } from './capturePlan.js'
 import { Connections } from './connections.js'
-import { DropWatch } from './dropWatch.js'
 import type { SourceEvent } from './events.js'
+import { openSlot } from './freshSlot.js'
 import type { ParsedOptions } from './options.js'
-import { BEFORE_ROWS, type Origin, StreamPosition } from './position.js'
-import { compileTables, type Prepared, planAgain, prepare, warnings } from './preparation.js'
-import { dropAbandonedPublications, dropPublications, preparePublications, temporaryName } from './publications.js'
-import { createSlotWatched } from './slotCreation.js'
-import { lockTables, readSnapshot } from './snapshot/snapshotPhase.js'
+import { BEFORE_ROWS, StreamPosition } from './position.js'
+import { type Prepared, planAgain, prepare, warnings } from './preparation.js'
+import {
+  dropAbandonedPublications,
+  dropPublications,
+  isTemporaryName,
+  type PreparedPublications,
+  preparePublications,
+  temporaryName,
+} from './publications.js'
+import type { RunContext } from './runContext.js'
+import { SnapshotReaders } from './snapshot/snapshotPhase.js'
+import { snapshotBatches } from './snapshotBatches.js'
 import { decideStart, originOf, type Start } from './start.js'
-import { shapesOf } from './streamedShapes.js'
-import { StreamLoop } from './streamLoop.js'
-import { toBatch } from './toBatch.js'
+import { streamBatches } from './streamBatches.js'
 import { currentLsn } from './untilLsn.js'
 
 const DEFAULT_PUBLICATION = 'tailrace'
 /** Batches of this size keep the costs of a batch small beside those of its rows. */
 const BATCH_BYTES = 256 * 1024
-/** How long the last acknowledgement of a snapshot is waited for before an empty batch asks for it again. */
-const ASK_FOR_ACK_MS = 1000
-
-/** How long the end of a run waits for the acknowledgement of its last batch. */
-const LAST_ACK_MS = 5000
-
-interface StreamStart {
-  readonly slot: string
-  readonly publications: readonly string[]
-  /** The session that owns a temporary slot. */
-  readonly owner: Session | undefined
-  /** The slot was made just now: the tables' shapes are those of its beginning. */
-  readonly fresh: boolean
-}
+/** How long a slot that was used a moment ago may count as active. */
+const SLOT_ACTIVE_GRACE_MS = 10_000
+const SLOT_POLL_MS = 500
 
 /** One run of a source, from connecting to the end: yields batches, is told what is durable. */
 export class SourceRun {
-  readonly #options: ParsedOptions
-  readonly #emit: (event: SourceEvent) => void
-  readonly #signal: AbortSignal
-  readonly #connections: Connections
-  readonly #queue: BatchQueue<Batch>
-  readonly #batchBytes: number
-  #ledger = new AckLedger(0n)
-  #acked: (() => void) | undefined
-  #loop: StreamLoop | undefined
+  readonly #context: RunContext
   /** Publications to drop at the end. */
-  #temporaryPublications: readonly string[] = []
+  readonly #temporaryPublications: string[] = []
 
   constructor(options: ParsedOptions, emit: (event: SourceEvent) => void, signal: AbortSignal) {
-    this.#options = options
-    this.#emit = emit
-    this.#signal = signal
-    this.#connections = new Connections(options.connection, options.replication, signal)
-    this.#queue = new BatchQueue(options.maxBytes)
-    this.#batchBytes = Math.min(BATCH_BYTES, options.maxBytes)
+    this.#context = {
+      options,
+      emit,
+      signal,
+      connections: new Connections(options.connection, options.replication, signal),
+      queue: new BatchQueue(options.maxBytes),
+      acknowledgements: new Acknowledgements(),
+      batchBytes: Math.min(BATCH_BYTES, options.maxBytes),
+    }
   }
 
   /** Everything up to `position` is durable. */
   ack(position: StreamPosition): void {
-    this.#ledger.ack(position)
-    this.#loop?.confirmSoon()
-    this.#acked?.()
+    this.#context.acknowledgements.ack(position)
   }
 
   async *batches(): AsyncGenerator<Batch, void, void> {
+    const { options, signal } = this.#context
     try {
-      if (this.#options.snapshot === 'only') yield* this.#snapshotOnly()
+      if (options.snapshot === 'only') yield* this.#snapshotOnly()
       else yield* this.#run()
     } catch (error) {
-      if (!this.#signal.aborted) throw error
+      if (!signal.aborted) throw error
     } finally {
       await this.#close()
     }
   }
 
   async *#run(): AsyncGenerator<Batch, void, void> {
-    const { control } = this.#connections
-    const options = this.#options
+    const { options, connections } = this.#context
     const slotName = options.slot ?? options.position?.origin.slot ?? undefined
     const publication = options.publication ?? (slotName === undefined ? undefined : DEFAULT_PUBLICATION)
     const prepared = await this.#prepare(publication)
@@ -96,7 +81,7 @@ export class SourceRun {
       server: prepared.facts,
       position: options.position,
       slotName,
-      slot: slotName === undefined ? undefined : await inspectSlot(control, slotName),
+      slot: slotName === undefined ? undefined : await inspectSlot(connections.control, slotName),
       existingSlot: options.existingSlot,
     })
     if (start.kind === 'fresh') yield* this.#fresh(prepared, start, publication)
@@ -104,21 +89,25 @@ export class SourceRun {
   }
 
   async #prepare(publication: string | undefined): Promise<Prepared> {
-    const prepared = await prepare(this.#connections.control, this.#options, publication)
+    const { options, connections, emit } = this.#context
+    const prepared = await prepare(connections.control, options, publication)
     const { versionText, database } = prepared.facts
-    this.#emit({ type: 'connected', serverVersion: versionText, database })
-    if (this.#options.snapshot !== 'only') for (const warning of warnings(prepared.planned)) this.#emit(warning)
+    emit({ type: 'connected', serverVersion: versionText, database })
+    if (options.snapshot !== 'only') for (const warning of warnings(prepared.planned)) emit(warning)
     return prepared
   }
 
-  /** Only the rows: in a snapshot that the locking session exports itself, without slot and publication. */
+  /** Only the rows: in a snapshot that a reader exports itself, without slot and publication. */
   async *#snapshotOnly(): AsyncGenerator<Batch, void, void> {
+    const { options, connections, emit, signal } = this.#context
     const prepared = await this.#prepare(undefined)
-    const holder = await lockTables(this.#connections, prepared.planned)
-    const planned = await planAgain(this.#connections.control, this.#options, prepared)
-    const [row] = await holder.query<{ name: string }>('SELECT pg_catalog.pg_export_snapshot() AS name')
+    const workers = options.snapshotWorkers
+    const readers = await SnapshotReaders.open({ connections, planned: prepared.planned, workers, emit, signal })
+    const planned = await planAgain(connections.control, options, prepared)
+    const snapshotName = await readers.exportSnapshot()
     const origin = originOf(prepared.facts, undefined, 1)
-    yield* this.#snapshot(prepared, planned, origin, prepared.facts.insertLsn, row!.name, [holder])
+    const lsn = prepared.facts.insertLsn
+    yield* snapshotBatches(this.#context, { prepared, planned, origin, lsn, snapshotName, readers, owner: undefined })
   }
 
   async *#fresh(
@@ -126,232 +115,135 @@ export class SourceRun {
     start: Extract<Start, { kind: 'fresh' }>,
     publication: string | undefined,
   ): AsyncGenerator<Batch, void, void> {
-    const { control } = this.#connections
-    const { slot: slotName, epoch } = start
-    const options = this.#options
-    if (start.dropSlot) await dropSlot(control, slotName!)
-    const owner = await this.#connections.replication()
-    const [row] = await owner.query<{ pid: string }>('SELECT pg_catalog.pg_backend_pid() AS pid')
-    const temporary = temporaryName(Number(row!.pid))
+    const { options, connections, acknowledgements, emit } = this.#context
+    const { control } = connections
+    const slotName = start.slot
+    if (start.dropSlot) await this.#dropSlot(slotName!)
+    const first = await connections.replication()
+    const temporary = temporaryName(first.processId)
     if (slotName === undefined) await dropAbandonedPublications(control)
-    const publications = await preparePublications(control, prepared.planned, {
-      name: publication ?? temporary,
-      serverVersion: prepared.facts.version,
-      manage: options.managePublication,
-      emit: this.#emit,
-    })
-    if (slotName === undefined) this.#temporaryPublications = publications.changed
-
+    const publications = await this.#preparePublications(prepared, publication ?? temporary)
+    const { names } = publications
     const wantsSnapshot = options.snapshot === 'initial'
     // A slot with a snapshot is a temporary one until the snapshot is finished: a crash leaves nothing that would make
     // the next start skip it (design section 3, rule 7).
-    const slot = { name: slotName ?? temporary, temporary: slotName === undefined, exportSnapshot: wantsSnapshot }
-    const first = wantsSnapshot ? { ...slot, name: temporary, temporary: true } : slot
-    const holder = wantsSnapshot ? await lockTables(this.#connections, prepared.planned) : undefined
+    const slot =
+      slotName === undefined || wantsSnapshot
+        ? { name: temporary, temporary: true, exportSnapshot: wantsSnapshot }
+        : { name: slotName, temporary: false, exportSnapshot: false }
+    const { owner, readers, created } = await openSlot(this.#context, prepared.planned, first, slot)
     const planned = restrictByPublications(await planAgain(control, options, prepared), publications.publications)
-    const wait = { timeoutMs: options.slotTimeoutMs, emit: this.#emit, signal: this.#signal }
-    const { consistentPoint, snapshotName } = await createSlotWatched(owner, control, first, wait)
-    const lsn = formatLsn(consistentPoint)
-    this.#emit({ type: 'slot-created', slot: first.name, temporary: first.temporary, lsn })
-    const origin = originOf(prepared.facts, slotName, epoch)
-    if (holder !== undefined) {
-      yield* this.#snapshot(prepared, planned, origin, consistentPoint, snapshotName!, [holder, owner])
-    }
-    const place = { lsn: consistentPoint, seq: BEFORE_ROWS, sub: 0, end: consistentPoint, fingerprint: 0 }
-    const resumed = new StreamPosition(origin, { ...place, snapshot: undefined })
-    if (holder === undefined) this.#ledger = new AckLedger(consistentPoint)
-    const { names } = publications
+    const origin = originOf(prepared.facts, slotName, start.epoch)
+    const lsn = created.consistentPoint
+    if (readers !== undefined) {
+      const snapshotName = created.snapshotName!
+      yield* snapshotBatches(this.#context, { prepared, planned, origin, lsn, snapshotName, readers, owner })
+    } else acknowledgements.begin(lsn, origin)
+    const place = { lsn, seq: BEFORE_ROWS, sub: 0, end: lsn, fingerprint: 0, snapshot: undefined }
+    const resumed = new StreamPosition(origin, place)
+    const stream = { prepared, planned, resumed, publications: names, fresh: true }
     if (slotName === undefined) {
-      yield* this.#stream(prepared, planned, resumed, { slot: temporary, publications: names, owner, fresh: true })
+      yield* streamBatches(this.#context, { ...stream, slot: temporary, owner })
       return
     }
-    if (wantsSnapshot) yield* this.#makePermanent(temporary, slotName, lsn)
+    if (readers !== undefined) {
+      yield* this.#makePermanent(temporary, slotName)
+      emit({ type: 'slot-created', slot: slotName, temporary: false, lsn: formatLsn(lsn) })
+    }
     // With it the temporary slot goes, too.
     await owner.close()
     // Says that the snapshot is finished: recorded before anything that follows.
-    this.#ledger.offer(resumed, consistentPoint)
-    yield this.#batchOf(new RowBatch(), resumed)
-    const streaming = { slot: slotName, publications: names, owner: undefined, fresh: true }
-    yield* this.#stream(prepared, planned, resumed, streaming)
+    acknowledgements.ledger.offer(resumed, lsn)
+    yield acknowledgements.batch(new RowBatch(), resumed)
+    yield* streamBatches(this.#context, { ...stream, slot: slotName, owner: undefined })
   }
 
   /** The snapshot is finished when its last record is durable: only then there is a slot that outlives a crash. */
-  async *#makePermanent(temporary: string, slot: string, lsn: string): AsyncGenerator<Batch, void, void> {
-    yield* this.#settle()
+  async *#makePermanent(temporary: string, slot: string): AsyncGenerator<Batch, void, void> {
+    const { acknowledgements, connections, signal } = this.#context
+    yield* acknowledgements.settle(signal)
     try {
-      await copySlot(this.#connections.control, temporary, slot)
+      await copySlot(connections.control, temporary, slot)
     } catch (cause) {
       throw SLOT_MISSING.is(cause) ? SNAPSHOT_INTERRUPTED({ problem: 'its slot is gone' }, { cause }) : cause
     }
-    this.#emit({ type: 'slot-created', slot, temporary: false, lsn })
   }
 
   async *#resume(prepared: Prepared, position: StreamPosition, publication: string): AsyncGenerator<Batch, void, void> {
-    const { control } = this.#connections
-    const publications = await preparePublications(control, prepared.planned, {
-      name: publication,
-      serverVersion: prepared.facts.version,
-      manage: this.#options.managePublication,
-      emit: this.#emit,
-    })
-    if (publications.changed.length > 0) {
+    const { connections, acknowledgements, emit, signal } = this.#context
+    const { control } = connections
+    const publications = await this.#preparePublications(prepared, publication)
+    let resumed = position
+    if (publications.created.length > 0 || publications.altered.length > 0) {
       await waitForRunningTransactions(control, {
-        signal: this.#signal,
+        signal,
         onWaiting: (holders) =>
-          this.#emit({ type: 'waiting-for-transactions', seconds: 0, holders: holders.map(describeTransaction) }),
+          emit({ type: 'waiting-for-transactions', seconds: 0, holders: holders.map(describeTransaction) }),
       })
+      emit({
+        type: 'warning',
+        code: 'TABLES_WITHOUT_SNAPSHOT',
+        message: `tables that were not in publication ${publication} before are captured from now on, without their rows`,
+        hint: 'For all rows begin anew with a snapshot, in another slot.',
+      })
+    }
+    if (publications.created.length > 0) {
+      // The server judges each change by the publications that there were at that change: older ones cannot be read.
+      const lsn = await currentLsn(control, signal)
+      resumed = new StreamPosition(position.origin, { ...position.place, lsn, seq: BEFORE_ROWS, sub: 0, end: lsn })
     }
     const slot = await inspectSlot(control, position.origin.slot!)
-    this.#ledger = new AckLedger(slot?.confirmedFlushLsn ?? 0n)
-    this.#ledger.resumed(position)
+    acknowledgements.begin(slot?.confirmedFlushLsn ?? 0n, position.origin)
+    acknowledgements.ledger.resumed(resumed)
     const planned = restrictByPublications(prepared.planned, publications.publications)
     const { names } = publications
-    const streaming = { slot: position.origin.slot!, publications: names, owner: undefined, fresh: false }
-    yield* this.#stream(prepared, planned, position, streaming)
+    const stream = { prepared, planned, resumed, publications: names, slot: position.origin.slot! }
+    yield* streamBatches(this.#context, { ...stream, owner: undefined, fresh: false })
   }
 
-  async *#snapshot(
-    prepared: Prepared,
-    planned: readonly PlannedTable[],
-    origin: Origin,
-    lsn: Lsn,
-    snapshotName: string,
-    holders: readonly Session[],
-  ): AsyncGenerator<Batch, void, void> {
-    const started = performance.now()
-    this.#ledger = new AckLedger(lsn)
-    const failed = new AbortController()
-    for (const holder of holders) {
-      holder.onLost((cause) => failed.abort(SNAPSHOT_INTERRUPTED({ problem: describeCause(cause) }, { cause })))
-    }
-    const tables = await compileTables(planned, prepared.compiler, this.#emit)
-    const id = formatLsn(lsn)
-    let rows = 0
-    const reading = readSnapshot({
-      connections: this.#connections,
-      planned,
-      tables,
-      snapshotName,
-      snapshotId: id,
-      workers: this.#options.snapshotWorkers,
-      batchBytes: this.#batchBytes,
-      queue: this.#queue,
-      deliver: (batch) => {
-        rows += batch.count
-        const place = { lsn, seq: BEFORE_ROWS, sub: 0, end: undefined, fingerprint: 0, snapshot: { id, rows } }
-        const position = new StreamPosition(origin, place)
-        this.#ledger.offer(position, lsn)
-        this.#queue.push(this.#batchOf(batch, position), batch.bytes)
+  async #preparePublications(prepared: Prepared, name: string): Promise<PreparedPublications> {
+    const { options, connections, emit } = this.#context
+    const { position } = options
+    return preparePublications(connections.control, prepared.planned, {
+      name,
+      serverVersion: prepared.facts.version,
+      manage: options.managePublication,
+      // What changed since the position was judged by publications that are gone.
+      onMissing: (missing) => {
+        if (position === undefined || position.place.snapshot !== undefined) return
+        throw PUBLICATION_MISSING({ publication: missing, lsn: formatLsn(position.resumeLsn) })
       },
-      emit: this.#emit,
-      signal: AbortSignal.any([this.#signal, failed.signal]),
-    }).then(
-      () => this.#queue.end(),
-      (error) => this.#queue.fail(error),
-    )
-    try {
-      for (let batch = await this.#queue.next(); batch !== undefined; batch = await this.#queue.next()) yield batch
-    } catch (cause) {
-      if (failed.signal.aborted) throw failed.signal.reason
-      throw isTransient(cause) ? SNAPSHOT_INTERRUPTED({ problem: describeCause(cause) }, { cause }) : cause
-    } finally {
-      // Whoever leaves the loop in the middle takes nothing more: workers that wait for room would wait for ever.
-      failed.abort()
-      await reading
-    }
-    // The locks are not needed any more.
-    await holders[0]!.close()
-    const seconds = (performance.now() - started) / 1000
-    this.#emit({ type: 'snapshot-finished', rows, seconds })
-    this.#queue.reopen()
-  }
-
-  /**
-   * Waits until everything handed out is durable, but no longer than `limitMs`. Whoever acks only now and then is asked
-   * by empty batches.
-   */
-  async *#settle(limitMs = Number.POSITIVE_INFINITY): AsyncGenerator<Batch, void, void> {
-    const last = this.#ledger.offered
-    const until = performance.now() + limitMs
-    while (!this.#ledger.settled && performance.now() < until && !this.#signal.aborted) {
-      const acked = new Promise<void>((resolve) => {
-        this.#acked = resolve
-      })
-      await Promise.race([acked, sleep(ASK_FOR_ACK_MS, this.#signal)])
-      if (!this.#ledger.settled && last !== undefined) yield this.#batchOf(new RowBatch(), last)
-    }
-  }
-
-  async *#stream(
-    prepared: Prepared,
-    planned: readonly PlannedTable[],
-    resumed: StreamPosition,
-    { slot, publications, owner, fresh }: StreamStart,
-  ): AsyncGenerator<Batch, void, void> {
-    const { control } = this.#connections
-    const { until, onRedeliveryChange, messages, wantsMessage } = this.#options
-    const shapes = await shapesOf(control, prepared, planned, fresh)
-    const collector = new ChangeCollector({
-      origin: resumed.origin,
-      shapes,
-      resumed,
-      messages: wantsMessage,
-      onRedeliveryChange,
-    })
-    this.#loop = new StreamLoop({
-      slot,
-      publications,
-      messages: messages !== false,
-      owner,
-      connect: () => this.#connections.replication(),
-      collector,
-      ledger: this.#ledger,
-      queue: this.#queue,
-      toBatch: (collected) => toBatch(collected, (position) => this.ack(position)),
-      walSenderTimeoutMs: prepared.facts.walSenderTimeoutMs,
-      batchBytes: this.#batchBytes,
-      until: until === 'current' ? await currentLsn(control, this.#signal) : until,
-      emit: this.#emit,
-      signal: this.#signal,
-    })
-    const names = new Map(planned.map(({ table }) => [table.oid, sqlName(table)]))
-    const watch = new DropWatch(control, names, this.#emit)
-    const running = this.#loop.run().then(
-      () => this.#queue.end(),
-      (cause) => {
-        const lost = owner !== undefined && isTransient(cause)
-        this.#queue.fail(lost ? TEMPORARY_SLOT_LOST({ problem: describeCause(cause) }, { cause }) : cause)
+      onCreated: (created) => {
+        if (isTemporaryName(created)) this.#temporaryPublications.push(created)
       },
-    )
-    const aborted = () => this.#queue.abandon()
-    this.#signal.addEventListener('abort', aborted, { once: true })
-    try {
-      for (let batch = await this.#queue.next(); batch !== undefined; batch = await this.#queue.next()) yield batch
-      // At the end of `until`: the slot moves with the last acknowledgement, which comes after the last batch.
-      if (owner === undefined) yield* this.#settle(LAST_ACK_MS)
-    } finally {
-      this.#signal.removeEventListener('abort', aborted)
-      watch.stop()
-      await this.#loop.stop()
-      await running
-    }
+      emit,
+    })
   }
 
-  #batchOf(rows: RowBatch, position: StreamPosition): Batch {
-    return new Batch(rows, position, (acked) => this.ack(acked))
+  /** Drops the slot of an unfinished snapshot; it counts as active until the server notices that its reader is gone. */
+  async #dropSlot(name: string): Promise<void> {
+    const { connections, signal } = this.#context
+    const deadline = performance.now() + SLOT_ACTIVE_GRACE_MS
+    for (;;) {
+      try {
+        await dropSlot(connections.control, name)
+        return
+      } catch (error) {
+        if (!SLOT_ACTIVE.is(error) || performance.now() > deadline) throw error
+        await sleep(SLOT_POLL_MS, signal)
+      }
+    }
   }
 
   async #close(): Promise<void> {
-    if (this.#temporaryPublications.length > 0) {
-      await dropPublications(this.#connections.control, this.#temporaryPublications).catch((cause) => {
-        this.#emit({
-          type: 'warning',
-          code: 'PUBLICATION_LEFT',
-          message: `could not drop the publication ${this.#temporaryPublications.join(', ')}: ${describeCause(cause)}`,
-          hint: 'The next run without a slot drops it.',
-        })
+    const { connections, emit } = this.#context
+    const names = this.#temporaryPublications
+    if (names.length > 0) {
+      await dropPublications(connections.control, names).catch((cause) => {
+        const message = `could not drop the publication ${names.join(', ')}: ${describeCause(cause)}`
+        emit({ type: 'warning', code: 'PUBLICATION_LEFT', message, hint: 'The next run without a slot drops it.' })
       })
     }
-    await this.#connections.close()
+    await connections.close()
   }
 }

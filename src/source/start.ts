@@ -63,7 +63,9 @@ function fromPosition({ server, slotName, slot }: StartFacts, position: StreamPo
   }
   if (server.timeline < origin.timeline) throw TIMELINE_BEHIND({ expected: origin.timeline, found: server.timeline })
   if (place.snapshot !== undefined) {
-    // The slot was a temporary one until the snapshot was finished: one that is there was made in the last moment.
+    // The slot was a temporary one until the snapshot was finished. A permanent one that stands where that stood was
+    // made in the last moment of this run; any other is somebody else's.
+    if (slot !== undefined && slot.confirmedFlushLsn !== place.lsn) throw SLOT_EXISTS({ slot: origin.slot })
     if (slot !== undefined) requireUsable({ ...slot, invalidation: undefined }, origin.slot, server.database)
     return { kind: 'fresh', slot: origin.slot, epoch: origin.epoch + 1, dropSlot: slot !== undefined }
   }

@@ -1,10 +1,15 @@
 import { sleep } from '../core/abort.js'
 import { backoffMs } from '../core/backoff.js'
+import { POSITION_OTHER_SERVER, SLOT_AHEAD, TIMELINE_BEHIND } from '../core/errors.js'
 import type { TailraceError } from '../core/tailraceError.js'
+import { identifySystem } from '../postgres/catalog/server.js'
 import { formatLsn, type Lsn, laterLsn } from '../postgres/lsn.js'
+import type { Queryable } from '../postgres/queryable.js'
 import { ReplicationStream } from '../postgres/replication/stream.js'
+import { walSenderTimeoutMs } from '../postgres/replication/walSenderTimeout.js'
 import { isTransient, sqlstateOf } from '../postgres/serverError.js'
 import type { Session } from '../postgres/session.js'
+import { inspectSlot, slotCommandError } from '../postgres/slot.js'
 import type { AckLedger } from './ackLedger.js'
 import type { Batch } from './batch.js'
 import type { BatchQueue } from './batchQueue.js'
@@ -20,38 +25,49 @@ export interface StreamLoopOptions {
   /** The session that owns a temporary slot: it streams itself, and there is nothing to come back to without it. */
   readonly owner: Session | undefined
   readonly connect: () => Promise<Session>
+  /** For questions about the slot. */
+  readonly control: Queryable
   readonly collector: ChangeCollector
   readonly ledger: AckLedger
   readonly queue: BatchQueue<Batch>
   readonly toBatch: (collected: Collected) => Batch | Promise<Batch>
-  readonly walSenderTimeoutMs: number
   /** Records are handed on in batches of about this size when the consumer is behind. */
   readonly batchBytes: number
   /** End when everything that committed before this LSN was handed on. */
   readonly until: Lsn | undefined
   readonly emit: (event: SourceEvent) => void
-  readonly signal: AbortSignal
 }
 
 /** An advance without records is handed on this often: each is a write for a consumer that stores positions. */
 const IDLE_ADVANCE_MS = 1000
 /** How often to ask for the server's WAL end while `until` is not reached. */
 const ASK_MS = 100
+/** Acknowledgements are told to the server at most this late; each status update costs it a write of the slot. */
+const CONFIRM_MS = 500
 const BACKOFF = { firstMs: 200, maxMs: 10_000 }
 /** Our own slot counts as active until the server notices the cut connection. */
 const SLOT_ACTIVE = '55006'
 const SLOT_ACTIVE_GRACE_MS = 10_000
+const DEFAULT_TIMEOUT_MS = 60_000
 
 /** Reads the stream into the queue, over as many connections as it takes. */
 export class StreamLoop {
   readonly #options: StreamLoopOptions
+  readonly #stopping = new AbortController()
   #stream: ReplicationStream | undefined
   #session: Session | undefined
+  #walSenderTimeoutMs = DEFAULT_TIMEOUT_MS
+  /** What the stream brings is what follows our position: until that is known nothing is handed on. */
+  #trusted = false
+  /** Where the first connection began of which that is not known: what came since proves nothing. */
+  #unproved: Lsn | undefined
   /** The last position handed on. */
   #offered: StreamPosition
   #lastOffer = performance.now()
   #connecting: Promise<void> = Promise.resolve()
   #asking: NodeJS.Timeout | undefined
+  #confirming: NodeJS.Timeout | undefined
+  /** `until` is reached: nothing more is read. */
   #finished = false
 
   constructor(options: StreamLoopOptions) {
@@ -60,76 +76,75 @@ export class StreamLoop {
     options.queue.onDemand = () => this.#onDemand()
   }
 
-  /** Runs until `until` is reached, the signal aborts, or an error that waiting does not mend (it rejects then). */
+  /** Runs until it is stopped, or an error that waiting does not mend (it rejects then). */
   async run(): Promise<void> {
-    const { signal, emit } = this.#options
+    const { slot, emit, owner, collector } = this.#options
+    const { signal } = this.#stopping
     let attempt = 0
-    let refusedSince = 0
-    try {
-      for (;;) {
-        try {
-          this.#connecting = this.#connect()
-          await this.#connecting
-          attempt = 0
-          refusedSince = 0
-          await this.#stream!.ended
-          return
-        } catch (error) {
-          if (this.#finished || signal.aborted) return
-          this.#disconnect()
-          this.#options.collector.reconnected()
-          if (error instanceof RepeatTransaction) continue
-          if (sqlstateOf(error) === SLOT_ACTIVE) {
-            refusedSince ||= performance.now()
-            const limit = this.#options.walSenderTimeoutMs + SLOT_ACTIVE_GRACE_MS
-            if (performance.now() - refusedSince > limit) throw error
-            const seconds = Math.round((performance.now() - refusedSince) / 1000)
-            emit({ type: 'slot-waiting', slot: this.#options.slot, seconds })
-          } else if (!isTransient(error) || this.#options.owner !== undefined) throw error
-          attempt++
-          const delayMs = backoffMs(attempt, BACKOFF)
+    let refusedSince: number | undefined
+    while (!signal.aborted) {
+      try {
+        this.#connecting = this.#connect()
+        await this.#connecting
+        attempt = 0
+        refusedSince = undefined
+        await this.#stream?.ended
+        return
+      } catch (error) {
+        if (this.#finished || signal.aborted) return
+        this.#disconnect()
+        collector.reconnected()
+        if (error instanceof RepeatTransaction) continue
+        attempt++
+        const delayMs = backoffMs(attempt, BACKOFF)
+        if (sqlstateOf(error) === SLOT_ACTIVE) {
+          refusedSince ??= performance.now()
+          const waited = performance.now() - refusedSince
+          if (waited > this.#walSenderTimeoutMs + SLOT_ACTIVE_GRACE_MS) throw slotCommandError(error, slot)
+          emit({ type: 'slot-waiting', slot, seconds: Math.round(waited / 1000) })
+        } else if (isTransient(error) && owner === undefined) {
           emit({ type: 'reconnecting', attempt, delayMs, cause: error as TailraceError })
-          await sleep(delayMs, signal)
-        }
+        } else throw slotCommandError(error, slot)
+        await sleep(delayMs, signal).catch(() => {})
       }
-    } catch (error) {
-      if (!signal.aborted) throw error
-    } finally {
-      await this.stop()
     }
   }
 
   /** Tells the server soon what may be confirmed now. */
   confirmSoon(): void {
+    if (this.#stopping.signal.aborted) return
     this.#confirming ??= setTimeout(() => {
       this.#confirming = undefined
       this.#stream?.sendStatus()
     }, CONFIRM_MS)
   }
-  #confirming: NodeJS.Timeout | undefined
 
-  /** Ends the stream cleanly, with a last confirmation. */
+  /** Ends the stream cleanly, with a last confirmation. May be called again. */
   async stop(): Promise<void> {
-    this.#finished = true
+    this.#stopping.abort()
     clearInterval(this.#asking)
     clearTimeout(this.#confirming)
     // The end may be reached by what comes along with the answer to START_REPLICATION.
     await this.#connecting.catch(() => {})
     await this.#stream?.stop()
     if (this.#session !== this.#options.owner) await this.#session?.close()
-    this.#session = undefined
   }
 
   async #connect(): Promise<void> {
     const { owner, connect, slot, publications, messages, collector, ledger, emit } = this.#options
-    this.#session = owner ?? (await connect())
+    const session = owner ?? (await connect())
+    this.#session = session
+    if (this.#stopping.signal.aborted) return
+    if (owner === undefined) await this.#checkServer(session)
+    this.#walSenderTimeoutMs = await walSenderTimeoutMs(session)
     const startLsn = laterLsn(collector.position.resumeLsn, ledger.confirmed)
+    this.#trusted = owner !== undefined
     this.#stream = await ReplicationStream.start(
-      this.#session,
+      session,
       {
         slot,
         startLsn,
-        walSenderTimeoutMs: this.#options.walSenderTimeoutMs,
+        walSenderTimeoutMs: this.#walSenderTimeoutMs,
         pluginOptions: {
           proto_version: '1',
           publication_names: publications.map((name) => `"${name.replaceAll('"', '""')}"`).join(','),
@@ -137,20 +152,52 @@ export class StreamLoop {
         },
       },
       {
-        wal: (bytes, start, end, walPlace) => collector.collect(bytes, start, end, walPlace),
+        wal: (bytes, start, end, walPlace) => {
+          if (!this.#finished) collector.collect(bytes, start, end, walPlace)
+        },
         keepalive: (walEnd, replyWanted) => this.#onKeepalive(walEnd, replyWanted),
         chunkEnd: () => this.#onChunkEnd(),
+        tick: () => this.#offerAdvanceInTime(),
         confirmed: () => ledger.confirmed,
       },
     )
-    emit({ type: 'streaming', slot, lsn: formatLsn(startLsn) })
-    if (this.#options.until !== undefined && this.#asking === undefined && !this.#finished) {
-      this.#asking = setInterval(() => this.#stream?.sendStatus(true), ASK_MS)
-      this.#stream.sendStatus(true)
+    if (!this.#trusted) {
+      this.#unproved ??= startLsn
+      await this.#checkSlot(this.#unproved)
+      this.#unproved = undefined
+      this.#trusted = true
     }
+    emit({ type: 'streaming', slot, lsn: formatLsn(startLsn) })
+    this.#onChunkEnd()
+    if (this.#options.until === undefined || this.#finished) return
+    this.#asking ??= setInterval(() => this.#stream?.sendStatus(true), ASK_MS)
+    this.#stream.sendStatus(true)
+  }
+
+  /** LSNs of another server, or of a history that this one has left, mean nothing here. */
+  async #checkServer(session: Session): Promise<void> {
+    const { system, timeline } = this.#options.collector.position.origin
+    const found = await identifySystem(session)
+    if (found.systemIdentifier !== system) {
+      throw POSITION_OTHER_SERVER({ expected: system, found: found.systemIdentifier })
+    }
+    if (found.timeline < timeline) throw TIMELINE_BEHIND({ expected: timeline, found: found.timeline })
+  }
+
+  /**
+   * The server moves a start before the slot's confirmed LSN forward without a word: then changes were read by somebody
+   * else, or the slot was made anew. Asked once the slot is ours, so that nobody can move it after the answer.
+   */
+  async #checkSlot(startLsn: Lsn): Promise<void> {
+    const { control, slot } = this.#options
+    const confirmed = (await inspectSlot(control, slot))?.confirmedFlushLsn
+    // What we confirmed since is not ahead of us.
+    if (confirmed === undefined || confirmed <= laterLsn(startLsn, this.#options.ledger.confirmed)) return
+    throw SLOT_AHEAD({ slot, confirmed: formatLsn(confirmed), position: formatLsn(startLsn) })
   }
 
   #disconnect(): void {
+    void this.#stream?.stop()
     this.#stream = undefined
     if (this.#session !== this.#options.owner) this.#session?.destroy()
     this.#session = undefined
@@ -158,24 +205,26 @@ export class StreamLoop {
 
   #onKeepalive(walEnd: Lsn, replyWanted: boolean): void {
     const { collector } = this.#options
-    if (!collector.betweenTransactions) return
+    if (this.#finished || !collector.betweenTransactions) return
     collector.idle(walEnd)
     // A server that wants a reply may be shutting down: it waits until all it sent is confirmed.
-    if (replyWanted || performance.now() - this.#lastOffer >= IDLE_ADVANCE_MS) this.#offerAdvance()
+    if (replyWanted) this.#offerAdvance()
+    else this.#offerAdvanceInTime()
   }
 
   #onChunkEnd(): void {
     const { collector, queue, batchBytes } = this.#options
-    if (collector.count > 0) {
-      if (queue.hungry || collector.bytes >= batchBytes) this.#handOn()
-      if (queue.full) this.#stream?.pause()
-    } else if (performance.now() - this.#lastOffer >= IDLE_ADVANCE_MS) this.#offerAdvance()
+    if (this.#finished || !this.#trusted) return
+    if (collector.count === 0) this.#offerAdvanceInTime()
+    else if (queue.hungry || collector.bytes >= batchBytes) this.#handOn()
+    if (queue.full) this.#stream?.pause()
     if (this.#reached()) this.#finish()
   }
 
   /** The consumer waits, or has made room. */
   #onDemand(): void {
-    if (this.#options.collector.count > 0) this.#handOn()
+    if (this.#finished || !this.#trusted) return
+    if (this.#options.collector.count > 0 && this.#options.queue.hungry) this.#handOn()
     if (!this.#options.queue.full) this.#stream?.resume()
   }
 
@@ -188,11 +237,19 @@ export class StreamLoop {
     queue.push(toBatch(collected), collected.batch.bytes)
   }
 
+  #offerAdvanceInTime(): void {
+    if (performance.now() - this.#lastOffer >= IDLE_ADVANCE_MS) this.#offerAdvance()
+  }
+
   /** An empty batch, if there is an advance to record, and the consumer has nothing else to do. */
   #offerAdvance(): void {
     const { collector, queue } = this.#options
-    const ahead = comparePlaces(collector.position.place, this.#offered.place) > 0
-    if (ahead && queue.hungry && collector.betweenTransactions) this.#handOn()
+    if (this.#finished || !this.#trusted || !queue.hungry) return
+    if (this.#isAhead() && collector.betweenTransactions) this.#handOn()
+  }
+
+  #isAhead(): boolean {
+    return comparePlaces(this.#options.collector.position.place, this.#offered.place) > 0
   }
 
   #reached(): boolean {
@@ -201,14 +258,11 @@ export class StreamLoop {
   }
 
   #finish(): void {
-    if (this.#finished) return
+    if (this.#options.collector.count > 0 || this.#isAhead()) this.#handOn()
     this.#finished = true
     clearInterval(this.#asking)
-    const { collector, queue } = this.#options
-    if (collector.count > 0 || comparePlaces(collector.position.place, this.#offered.place) > 0) this.#handOn()
-    queue.end()
+    // Status updates go on: the last acknowledgement is still to come.
+    this.#stream?.pause()
+    this.#options.queue.end()
   }
 }
-
-/** Acknowledgements are told to the server at most this late; each status update costs it a write of the slot. */
-const CONFIRM_MS = 500

@@ -35,8 +35,8 @@ export interface ChaosReport {
   readonly transactions: number
 }
 
-/** How far a run had come, by what it had said; to the stream only when its state knows of it. */
-export type Phase = 'start' | 'snapshot' | 'snapshot end' | 'stream'
+/** How far a run had come: to the stream only when its state knows of it. */
+export type Phase = Moment['in']
 
 /** A run that has nothing to wait for gets to its kill within this. */
 const MOMENT_TIMEOUT_MS = 120_000
@@ -125,7 +125,14 @@ async function momentReached(
       return () => true
     case 'snapshot': {
       const wanted = bytes * moment.share
-      return async () => phaseOf(run) === 'stream' || (phaseOf(run) !== 'start' && (await bytesOf(output)) >= wanted)
+      const before = await bytesOf(output)
+      // What an interrupted snapshot wrote is there until this one begins.
+      let begun = before === 0
+      return async () => {
+        const now = await bytesOf(output)
+        begun ||= now < before
+        return (begun && now >= wanted && phaseOf(run) !== 'start') || phaseOf(run) === 'stream'
+      }
     }
     case 'snapshot end':
       return () => phaseOf(run) === 'snapshot end' || phaseOf(run) === 'stream'

@@ -24,7 +24,12 @@ const { values } = parseArgs({
 })
 
 if (values.help) process.stdout.write(HELP)
-else process.exitCode = await main()
+else {
+  process.exitCode = await main().catch((error: Error) => {
+    process.stdout.write(`FAILED ${error.message}\n`)
+    return 1
+  })
+}
 
 async function main(): Promise<number> {
   const log = (line: string) => process.stdout.write(`${line}\n`)

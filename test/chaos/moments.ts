@@ -18,9 +18,10 @@ export type Moment =
 export function drawMoments(random: Random, kills: number): Moment[] {
   return Array.from({ length: kills }, (_, index): Moment => {
     if (index % 5 === 3) return { in: 'start', afterMs: random.integer(0, 600) }
+    const soon = index % 5 === 4
     const share = index / kills
     if (share < 0.3) return { in: 'snapshot', share: random.fraction() * 0.9 }
     if (share < 0.5) return { in: 'snapshot end', afterMs: random.integer(0, 400) }
-    return { in: 'stream', afterMs: random.chance(0.2) ? random.integer(0, 20) : random.integer(0, 1500) }
+    return { in: 'stream', afterMs: random.integer(0, soon ? 20 : 1500) }
   })
 }

@@ -45,7 +45,15 @@ export interface OutputRecord {
 export async function tailrace(args: readonly string[], options: TailraceOptions = {}): Promise<TailraceResult> {
   await using running = startTailrace(args, options)
   const ended = await running.ended
-  return { ...ended, stdout: running.collected, stderr: running.stderr, records: parseLines(running.collected) }
+  const { collected: stdout, stderr } = running
+  return {
+    ...ended,
+    stdout,
+    stderr,
+    get records() {
+      return parseLines(stdout)
+    },
+  }
 }
 
 /** Starts the command: `await using running = startTailrace([…])`; what still runs at the end of the scope is killed. */

@@ -1,8 +1,17 @@
-/** A reader that receives this much within the window has the server at full speed. */
-const RUSH_BYTES = Number(process.env.RUSH ?? 32) * 1024
+/** Received within {@link RUSH_MS}, this much means that the server sends as fast as it can. */
+const RUSH_BYTES = 16 * 1024
 const RUSH_MS = 4
-const NAP_MS = Number(process.env.NAP ?? 1)
+const NAP_MS = 1
 
+/**
+ * Reads lazily under load. While the receive window is open the walsender pays a `send()` and a TCP segment of its own
+ * for every row, which costs it more than decoding the row; while nobody reads, rows travel together. So when data
+ * rushes in, the socket rests for a millisecond after each look. A reader that is faster than the server never sees a
+ * full read, so it is the rate that decides; a stream of single commits stays far below it, and its latency untouched.
+ *
+ * PostgreSQL 15 on loopback, 1 M rows in 1,000-row transactions, ratio to pg_recvlogical on two loaded cores: eager 1.1;
+ * naps of 1 ms from 16 kB on 0.46 to 0.53, from 64 kB on 0.7; naps of 2 ms 0.8, since the window shuts in them.
+ */
 export class Napping {
   readonly #pause: () => void
   readonly #resume: () => void
@@ -16,6 +25,7 @@ export class Napping {
     this.#resume = resume
   }
 
+  /** `length` bytes were read. */
   chunkEnd(length: number): void {
     this.#bytes += length
     if (this.#bytes < RUSH_BYTES || this.#timer !== undefined) return
@@ -30,6 +40,7 @@ export class Napping {
       if (!this.#held) this.#resume()
     }, NAP_MS)
   }
+
   /** Back-pressure: nothing is read until `release`, whatever a nap would do. */
   hold(): void {
     if (this.#held) return

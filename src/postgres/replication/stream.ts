@@ -28,6 +28,8 @@ export interface ReplicationHandler {
   keepalive(walEnd: Lsn, replyWanted: boolean): void
   /** A chunk from the socket is used up: a good moment to hand on what came. */
   chunkEnd(): void
+  /** At every status update by timer. */
+  tick(): void
   /** What may be confirmed to the slot now. Asked at every status update, never remembered. */
   confirmed(): Lsn
 }
@@ -177,7 +179,10 @@ export class ReplicationStream {
       const seconds = Math.round(silence / 1000)
       this.#finish(CONNECTION_LOST({ to: 'the walsender', problem: `nothing received for ${seconds} s` }))
       this.#takeover.destroy()
-    } else this.sendStatus(silence > this.#silenceMs / 2)
+      return
+    }
+    this.sendStatus(silence > this.#silenceMs / 2)
+    if (!this.#stopping) this.#handler.tick()
   }
 
   #finish(error: unknown): void {

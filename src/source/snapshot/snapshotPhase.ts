@@ -1,48 +1,66 @@
 import type { RowBatch } from '../../core/rowBatch.js'
 import type { Table } from '../../core/table.js'
 import { measureTables } from '../../postgres/catalog/tables.js'
-import type { Session } from '../../postgres/session.js'
-import type { Batch } from '../batch.js'
+import type { Queryable } from '../../postgres/queryable.js'
 import type { BatchQueue } from '../batchQueue.js'
 import type { PlannedTable } from '../capturePlan.js'
-import type { Connections } from '../connections.js'
 import type { SourceEvent } from '../events.js'
 import { LockWatch } from './lockWatch.js'
-import { lockSql } from './query.js'
+import type { SnapshotReaders } from './snapshotReaders.js'
 import { SnapshotRun } from './snapshotRun.js'
 import { planUnits, relationsOf } from './units.js'
 
+export { SnapshotReaders } from './snapshotReaders.js'
+
 export interface SnapshotPhase {
-  readonly connections: Connections
+  readonly readers: SnapshotReaders
   readonly planned: readonly PlannedTable[]
   readonly tables: ReadonlyMap<number, Table>
   readonly snapshotName: string
   readonly snapshotId: string
-  readonly workers: number
   readonly batchBytes: number
-  readonly queue: BatchQueue<Batch>
+  /** Where `deliver` puts the rows: while it is full nothing is read. */
+  readonly queue: Pick<BatchQueue<unknown>, 'full' | 'onDemand'>
   readonly deliver: (rows: RowBatch) => void
   readonly emit: (event: SourceEvent) => void
   readonly signal: AbortSignal
+  /** For looks at who waits for the readers. */
+  readonly control: Queryable
 }
 
 /**
- * Locks all tables against rewrites, in a session that holds on until they are read, before the snapshot is made: what
- * is planned afterwards (columns, ranges) stays true.
+ * Reads every table in the exported snapshot; resolves when the last row is in the queue. The first failure of any
+ * reader ends all and is what it rejects with; either way all readers are closed before.
  */
-export async function lockTables(connections: Connections, planned: readonly PlannedTable[]): Promise<Session> {
-  const session = await connections.ordinary()
-  await session.query('BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY')
-  await session.query(lockSql(planned.map(({ table }) => table)))
-  return session
+export async function readSnapshot(phase: SnapshotPhase): Promise<void> {
+  const { readers } = phase
+  const failure = new AbortController()
+  const ending = AbortSignal.any([phase.signal, failure.signal])
+  const cut = () => readers.abandon()
+  ending.addEventListener('abort', cut, { once: true })
+  try {
+    ending.throwIfAborted()
+    await readAll(phase, failure)
+  } catch (error) {
+    failure.abort(error)
+    throw ending.reason
+  } finally {
+    ending.removeEventListener('abort', cut)
+    await readers.close()
+  }
 }
 
-/** Reads every table in the exported snapshot; resolves with the number of rows when the last is in the queue. */
-export async function readSnapshot(phase: SnapshotPhase): Promise<number> {
-  const { connections, planned, tables, workers, queue, emit, signal } = phase
+async function readAll(phase: SnapshotPhase, failure: AbortController): Promise<void> {
+  const { readers, planned, tables, emit } = phase
   const catalogTables = planned.map(({ table }) => table)
-  const relations = catalogTables.flatMap((table) => relationsOf(table).map(({ oid }) => oid))
-  const bytes = await measureTables(connections.control, relations)
+  const relations = catalogTables.flatMap(relationsOf)
+  await readers.enter(phase.snapshotName, relations)
+  const [first] = readers.sessions
+  // The size is asked under the reader's lock: another session would have to wait for one of its own.
+  const bytes = await measureTables(
+    first!,
+    relations.map(({ oid }) => oid),
+  )
   const estimates = new Map(catalogTables.map((table) => [table.oid, table.estimatedRows ?? 0]))
   emit({
     type: 'snapshot-started',
@@ -55,24 +73,21 @@ export async function readSnapshot(phase: SnapshotPhase): Promise<number> {
     const query = { columns: one.columns, read, withPlace: table.key.length === 0, rowFilter: one.rowFilter }
     return [one.table.oid, { table, query }] as const
   })
-  const watch = new LockWatch(connections.control, relations.concat([...estimates.keys()]), emit)
+  const run = new SnapshotRun({
+    readers,
+    snapshotId: phase.snapshotId,
+    units: planUnits(catalogTables, (oid) => bytes.get(oid) ?? 0, readers.sessions.length),
+    tables: new Map(queries),
+    estimatedRows: (oid) => estimates.get(oid) ?? 0,
+    queue: phase.queue,
+    deliver: phase.deliver,
+    batchBytes: phase.batchBytes,
+    emit,
+    failure,
+  })
+  const watch = new LockWatch(phase.control, readers.pids, emit)
   try {
-    const run = new SnapshotRun({
-      snapshotName: phase.snapshotName,
-      snapshotId: phase.snapshotId,
-      units: planUnits(catalogTables, (oid) => bytes.get(oid) ?? 0, workers),
-      tables: new Map(queries),
-      estimatedRows: (oid) => estimates.get(oid) ?? 0,
-      workers,
-      connect: () => connections.ordinary(),
-      queue,
-      deliver: phase.deliver,
-      batchBytes: phase.batchBytes,
-      emit,
-      signal,
-    })
     await run.run()
-    return run.rows
   } finally {
     watch.stop()
   }

@@ -1,11 +1,14 @@
 import type { CatalogTable } from '../../postgres/catalog/tables.js'
 import type { QualifiedName } from '../../postgres/identifier.js'
 
+/** A relation that has rows of its own: an ordinary table, or a leaf partition. */
+export type Relation = QualifiedName & { readonly oid: number }
+
 /** A part of a table that one worker reads with one COPY. */
 export interface SnapshotUnit {
   readonly table: CatalogTable
   /** The relation to read: the table, or one of its leaf partitions. */
-  readonly relation: QualifiedName & { readonly oid: number }
+  readonly relation: Relation
   /** First page, and the page behind the last; the last range is open, for rows on pages added meanwhile. */
   readonly fromPage: number
   readonly toPage: number | undefined
@@ -36,7 +39,7 @@ export function planUnits(
 }
 
 /** Where the rows of a table lie: itself, or its leaves. */
-export function relationsOf(table: CatalogTable): readonly (QualifiedName & { readonly oid: number })[] {
+export function relationsOf(table: CatalogTable): readonly Relation[] {
   return table.kind === 'partitioned' ? table.partitions : [table]
 }
 

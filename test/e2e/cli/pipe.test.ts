@@ -16,7 +16,7 @@ afterAll(() => server[Symbol.asyncDispose]())
 
 const TABLE = 'CREATE TABLE t (id int PRIMARY KEY, v text)'
 /** More than a pipe and our own buffers hold. */
-const ROWS = 100_000
+const ROWS = 60_000
 const FILL = `INSERT INTO t SELECT i, repeat('x', 100) FROM generate_series(1, ${ROWS}) i`
 
 async function walsender(db: TestDatabase): Promise<unknown> {

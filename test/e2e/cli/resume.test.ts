@@ -98,6 +98,20 @@ describe('--state with --output', () => {
     expect(records).toHaveLength(60_001)
   })
 
+  test('a run over empty tables that is killed when it has just made its slot begins again', async () => {
+    await using db = await testDatabase(server, 'CREATE TABLE t (id int PRIMARY KEY)')
+    await using folder = await temporaryFolder()
+    const { args, output } = resumable(db, folder)
+    await using killed = startTailrace(args.slice(0, -2))
+    const made = () => db.query('SELECT FROM pg_replication_slots WHERE database = $1 AND NOT temporary', [db.name])
+    await killed.waitFor(async () => (await made()).length > 0, 'the slot is there', { intervalMs: 1 })
+    killed.kill('SIGKILL')
+    await killed.ended
+    await db.query('INSERT INTO t VALUES (1)')
+    await run(args)
+    expect((await recordsIn(output)).map(({ key }) => key!.id)).toEqual([1])
+  })
+
   test('without --output an interrupted run sends again what was not recorded, in whole lines', async () => {
     await using db = await testDatabase(server, TABLE)
     await using folder = await temporaryFolder()

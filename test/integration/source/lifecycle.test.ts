@@ -117,7 +117,7 @@ describe('close()', () => {
     expect(await source[Symbol.asyncIterator]().next()).toEqual({ done: true, value: undefined })
   })
 
-  test.concurrent('while the run waits for the slot ends the waiting', async () => {
+  test.concurrent('ends a run that waits for running transactions, on the server too', async () => {
     await using db = await testDatabase(server, MANY)
     const open = await db.connect()
     await open.query('BEGIN; UPDATE t SET id = -1 WHERE id = 1')
@@ -126,7 +126,23 @@ describe('close()', () => {
     expect(holders.join()).toContain('tailrace test, idle in transaction')
     await reader.close()
     await nothingIsLeft(db)
-    await open.query('ROLLBACK')
+  })
+
+  test.concurrent.each([
+    ['a table', 'LOCK TABLE t', 'LOCK TABLE ONLY'],
+    ['the publication', 'LOCK TABLE t IN SHARE UPDATE EXCLUSIVE MODE', 'CREATE PUBLICATION'],
+  ])('ends a run that waits for a lock on %s, on the server too', async (_, lock, waiting) => {
+    await using db = await testDatabase(server, MANY)
+    const open = await db.connect()
+    await open.query(`BEGIN; ${lock}`)
+    const reader = readSource({ url: db.url, tables: 't' })
+    const waits = `SELECT FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock' AND query LIKE '${waiting}%'`
+    await reader.until(async () => (await db.query(waits)).length > 0, { what: 'the wait' })
+    await reader.close()
+    // While the lock is still held: what was begun does not come about later.
+    await nothingIsLeft(db)
+    await open.query('COMMIT')
+    await nothingIsLeft(db)
   })
 })
 

@@ -114,6 +114,28 @@ describe('the rules', () => {
     expect(ledger.confirmed).toBe(0x1000n)
   })
 
+  test.each([
+    [{ system: 'another' }, 'system is another, not '],
+    [{ database: 'other' }, 'database is other, not '],
+    [{ slot: 'other' }, 'slot is other, not '],
+    [{ slot: null }, 'slot is null, not '],
+    [{ epoch: 9 }, 'epoch is 9, not '],
+  ])('a position of another history (%o) is refused, whatever its LSN', (differs, message) => {
+    const ledger = new AckLedger(0x1000n, ORIGIN)
+    ledger.offer(at({ lsn: 0x1100n, seq: 4, end: 0x1130n }), 0x1130n)
+    const foreign = new StreamPosition({ ...ORIGIN, ...differs }, place({ lsn: 0x1100n, seq: 4, end: 0x1130n }))
+    const refused = expect.objectContaining({ code: 'ACK_FOREIGN', message: expect.stringContaining(message) })
+    expect(() => ledger.ack(foreign)).toThrow(refused)
+    expect(ledger.confirmed).toBe(0x1000n)
+  })
+
+  test('a position from before a failover is of the same history', () => {
+    const ledger = new AckLedger(0x1000n, { ...ORIGIN, timeline: ORIGIN.timeline + 1 })
+    ledger.offer(idleAt(0x1200n), 0x1200n)
+    ledger.ack(idleAt(0x1200n))
+    expect(ledger.confirmed).toBe(0x1200n)
+  })
+
   test('the position that a run resumes from is acknowledged already', () => {
     const ledger = new AckLedger(0x1000n)
     ledger.resumed(at({ lsn: 0x1100n, seq: 2 }))
@@ -131,6 +153,49 @@ describe('the rules', () => {
     expect(ledger.confirmed).toBeGreaterThan(end(14_000))
     ledger.ack(at({ lsn: end(20_000) - 8n, seq: 0, end: end(20_000) }))
     expect(ledger.confirmed).toBe(end(20_000))
+    expect(ledger.settled).toBe(true)
+  })
+})
+
+describe('a transaction handed out once more, since its rows are others now', () => {
+  const TRANSACTION = { lsn: 0x1200n }
+  const END = 0x1230n
+
+  function repeated(rows: number): AckLedger {
+    const ledger = new AckLedger(0x1000n)
+    ledger.offer(at({ lsn: 0x1100n, seq: 0, end: 0x1130n }), 0x1130n)
+    ledger.offer(at({ ...TRANSACTION, seq: 10 }), 0x1130n) // then the connection is lost
+    ledger.offer(at({ ...TRANSACTION, seq: rows - 1, end: END }), END)
+    return ledger
+  }
+
+  test.each([1, 5, 11, 12])(
+    'with %d rows: an acknowledgement of the first delivery confirms what is before it',
+    (rows) => {
+      const ledger = repeated(rows)
+      ledger.ack(at({ ...TRANSACTION, seq: 3 }))
+      ledger.ack(at({ ...TRANSACTION, seq: 10 }))
+      expect(ledger.confirmed).toBe(0x1130n)
+      expect(ledger.settled).toBe(false)
+    },
+  )
+
+  test.each([1, 5, 11, 12])('with %d rows: one of the second confirms it', (rows) => {
+    const ledger = repeated(rows)
+    expect(ledger.offered).toEqual(at({ ...TRANSACTION, seq: rows - 1, end: END }))
+    ledger.ack(ledger.offered!)
+    expect(ledger.confirmed).toBe(END)
+    expect(ledger.settled).toBe(true)
+  })
+
+  test('also when the run resumed in the middle of it', () => {
+    const ledger = new AckLedger(0x1130n)
+    ledger.resumed(at({ ...TRANSACTION, seq: 10 }))
+    ledger.offer(at({ ...TRANSACTION, seq: 4, end: END }), END)
+    ledger.ack(at({ ...TRANSACTION, seq: 10 }))
+    expect(ledger.confirmed).toBe(0x1130n)
+    ledger.ack(at({ ...TRANSACTION, seq: 4, end: END }))
+    expect(ledger.confirmed).toBe(END)
     expect(ledger.settled).toBe(true)
   })
 })

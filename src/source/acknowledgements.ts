@@ -1,0 +1,65 @@
+import { sleep } from '../core/abort.js'
+import { type Deferred, deferred } from '../core/deferred.js'
+import { RowBatch } from '../core/rowBatch.js'
+import type { Lsn } from '../postgres/lsn.js'
+import { AckLedger } from './ackLedger.js'
+import { Batch } from './batch.js'
+import type { Origin, StreamPosition } from './position.js'
+
+/** How long the last acknowledgement is waited for before an empty batch asks for it again. */
+const ASK_MS = 1000
+
+/** What the consumer says is durable, and whoever waits for that. */
+export class Acknowledgements {
+  #ledger = new AckLedger(0n)
+  #next: Deferred<void> | undefined
+  /** Called after each acknowledgement. */
+  onAck: () => void = () => {}
+
+  get ledger(): AckLedger {
+    return this.#ledger
+  }
+
+  /** A slot of which everything before `start` is confirmed. */
+  begin(start: Lsn, origin: Origin): void {
+    this.#ledger = new AckLedger(start, origin)
+  }
+
+  ack(position: StreamPosition): void {
+    this.#ledger.ack(position)
+    this.onAck()
+    this.#next?.resolve()
+    this.#next = undefined
+  }
+
+  /** A batch of `rows` up to `position`, which acknowledges here. */
+  batch(rows: RowBatch, position: StreamPosition): Batch {
+    return new Batch(rows, position, (acked) => this.ack(acked))
+  }
+
+  /**
+   * Waits until everything handed out is durable, but no longer than `limitMs`. Whoever acks only now and then is asked
+   * by empty batches. Rejects when `signal` is aborted.
+   */
+  async *settle(signal: AbortSignal, limitMs = Number.POSITIVE_INFINITY): AsyncGenerator<Batch, void, void> {
+    const deadline = performance.now() + limitMs
+    while (!this.#ledger.settled && performance.now() < deadline) {
+      const done = new AbortController()
+      const asking = sleep(Math.min(ASK_MS, limitMs), AbortSignal.any([signal, done.signal])).then(() => true)
+      asking.catch(() => {})
+      try {
+        let ask = false
+        while (!ask && !this.#ledger.settled) ask = await Promise.race([asking, this.#acked().then(() => false)])
+      } finally {
+        done.abort()
+      }
+      const last = this.#ledger.offered
+      if (!this.#ledger.settled && last !== undefined) yield this.batch(new RowBatch(), last)
+    }
+  }
+
+  #acked(): Promise<void> {
+    this.#next ??= deferred()
+    return this.#next.promise
+  }
+}

@@ -1,0 +1,75 @@
+import { SNAPSHOT_INTERRUPTED } from '../core/errors.js'
+import { RowBatch } from '../core/rowBatch.js'
+import { formatLsn, type Lsn } from '../postgres/lsn.js'
+import { describeCause, isTransient } from '../postgres/serverError.js'
+import type { Session } from '../postgres/session.js'
+import type { Batch } from './batch.js'
+import type { PlannedTable } from './capturePlan.js'
+import { BEFORE_ROWS, type Origin, StreamPosition } from './position.js'
+import { compileTables, type Prepared } from './preparation.js'
+import type { RunContext } from './runContext.js'
+import { readSnapshot, type SnapshotReaders } from './snapshot/snapshotPhase.js'
+
+export interface SnapshotStart {
+  readonly prepared: Prepared
+  readonly planned: readonly PlannedTable[]
+  readonly origin: Origin
+  /** The slot's consistent point. */
+  readonly lsn: Lsn
+  readonly snapshotName: string
+  readonly readers: SnapshotReaders
+  /** Without it there is nothing to go on with: the session that owns the temporary slot. */
+  readonly owner: Session | undefined
+}
+
+/** All rows, as batches. The first is empty: stored, its position tells that a snapshot was begun and not finished. */
+export async function* snapshotBatches(context: RunContext, start: SnapshotStart): AsyncGenerator<Batch, void, void> {
+  const { queue, acknowledgements, emit, signal } = context
+  const { prepared, planned, origin, lsn, readers, owner } = start
+  const id = formatLsn(lsn)
+  const at = (rows: number) =>
+    new StreamPosition(origin, { lsn, seq: BEFORE_ROWS, sub: 0, end: undefined, fingerprint: 0, snapshot: { id, rows } })
+  acknowledgements.begin(lsn, origin)
+  acknowledgements.ledger.offer(at(0), lsn)
+  yield acknowledgements.batch(new RowBatch(), at(0))
+
+  const began = performance.now()
+  const ended = new AbortController()
+  const lost = (cause: unknown) => ended.abort(SNAPSHOT_INTERRUPTED({ problem: describeCause(cause) }, { cause }))
+  owner?.onLost(lost)
+  let rows = 0
+  const reading = readSnapshot({
+    readers,
+    planned,
+    tables: await compileTables(planned, prepared.compiler, emit),
+    snapshotName: start.snapshotName,
+    snapshotId: id,
+    batchBytes: context.batchBytes,
+    queue,
+    deliver: (batch) => {
+      rows += batch.count
+      const position = at(rows)
+      acknowledgements.ledger.offer(position, lsn)
+      queue.push(acknowledgements.batch(batch, position), batch.bytes)
+    },
+    emit,
+    signal: AbortSignal.any([signal, ended.signal]),
+    control: context.connections.control,
+  }).then(
+    () => queue.end(),
+    (error) => queue.fail(error),
+  )
+  try {
+    for (let batch = await queue.next(); batch !== undefined; batch = await queue.next()) yield batch
+  } catch (cause) {
+    if (ended.signal.aborted) throw ended.signal.reason
+    throw isTransient(cause) ? SNAPSHOT_INTERRUPTED({ problem: describeCause(cause) }, { cause }) : cause
+  } finally {
+    // Also when the consumer left in the middle: the readers wait for room that nobody makes any more.
+    ended.abort(new Error('the snapshot is over'))
+    await reading
+    await readers.close()
+  }
+  emit({ type: 'snapshot-finished', rows, seconds: (performance.now() - began) / 1000 })
+  queue.reopen()
+}

@@ -1,0 +1,85 @@
+import { TEMPORARY_SLOT_LOST } from '../core/errors.js'
+import { sqlName } from '../postgres/identifier.js'
+import { describeCause, isTransient } from '../postgres/serverError.js'
+import type { Session } from '../postgres/session.js'
+import type { Batch } from './batch.js'
+import type { PlannedTable } from './capturePlan.js'
+import { ChangeCollector } from './changeCollector.js'
+import { DropWatch } from './dropWatch.js'
+import type { StreamPosition } from './position.js'
+import type { Prepared } from './preparation.js'
+import type { RunContext } from './runContext.js'
+import { shapesOf } from './streamedShapes.js'
+import { StreamLoop } from './streamLoop.js'
+import { toBatch } from './toBatch.js'
+import { currentLsn } from './untilLsn.js'
+
+export interface StreamStart {
+  readonly prepared: Prepared
+  readonly planned: readonly PlannedTable[]
+  readonly resumed: StreamPosition
+  readonly slot: string
+  readonly publications: readonly string[]
+  /** The session that owns a temporary slot. */
+  readonly owner: Session | undefined
+  /** The slot was made just now: the tables' shapes are those of its beginning. */
+  readonly fresh: boolean
+}
+
+/** How long the end of a run waits for the acknowledgement of its last batch. */
+const LAST_ACK_MS = 5000
+
+/** Every change from the position on, as batches. */
+export async function* streamBatches(context: RunContext, start: StreamStart): AsyncGenerator<Batch, void, void> {
+  const { options, connections, queue, acknowledgements, emit, signal } = context
+  const { prepared, planned, resumed, owner } = start
+  const { control } = connections
+  const shapes = await shapesOf(control, prepared, planned, start.fresh)
+  const collector = new ChangeCollector({
+    origin: resumed.origin,
+    shapes,
+    resumed,
+    messages: options.wantsMessage,
+    onRedeliveryChange: options.onRedeliveryChange,
+  })
+  const loop = new StreamLoop({
+    slot: start.slot,
+    publications: start.publications,
+    messages: options.messages !== false,
+    owner,
+    connect: () => connections.replication(),
+    control,
+    collector,
+    ledger: acknowledgements.ledger,
+    queue,
+    toBatch: (collected) => toBatch(collected, (position) => acknowledgements.ack(position)),
+    batchBytes: context.batchBytes,
+    until: options.until === 'current' ? await currentLsn(control, signal) : options.until,
+    emit,
+  })
+  acknowledgements.onAck = () => loop.confirmSoon()
+  const watch = new DropWatch(control, new Map(planned.map(({ table }) => [table.oid, sqlName(table)])), emit)
+  const end = () => {
+    queue.abandon()
+    void loop.stop()
+  }
+  signal.addEventListener('abort', end, { once: true })
+  if (signal.aborted) end()
+  const running = loop.run().then(
+    () => queue.end(),
+    (cause) => {
+      const lost = owner !== undefined && isTransient(cause)
+      queue.fail(lost ? TEMPORARY_SLOT_LOST({ problem: describeCause(cause) }, { cause }) : cause)
+    },
+  )
+  try {
+    for (let batch = await queue.next(); batch !== undefined; batch = await queue.next()) yield batch
+    // At the end of `until`: the slot moves with the last acknowledgement, which comes after the last batch.
+    if (owner === undefined && !signal.aborted) yield* acknowledgements.settle(signal, LAST_ACK_MS)
+  } finally {
+    signal.removeEventListener('abort', end)
+    watch.stop()
+    await loop.stop()
+    await running
+  }
+}

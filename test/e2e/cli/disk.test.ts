@@ -1,0 +1,125 @@
+import { execFile } from 'node:child_process'
+import { existsSync } from 'node:fs'
+import { mkdir, rm, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { promisify } from 'node:util'
+import { afterAll, beforeAll, expect, test } from 'vitest'
+import type { EmbeddedPostgres } from '../../../src/cli/embedded/server.js'
+import { testDatabase } from '../../support/database.js'
+import { startServer } from '../../support/servers.js'
+import { tailrace } from '../../support/tailrace.js'
+import { temporaryFolder } from '../../support/temporaryFolder.js'
+import { recordsIn, streamArgs } from './streaming.js'
+
+const run = promisify(execFile)
+
+let server: EmbeddedPostgres
+beforeAll(async () => {
+  server = await startServer()
+})
+afterAll(() => server[Symbol.asyncDispose]())
+
+const ROWS = 20_000
+const TABLE = 'CREATE TABLE t (id int PRIMARY KEY, v text)'
+const FILL = `INSERT INTO t SELECT i, repeat('x', 100) FROM generate_series(1, ${ROWS}) i`
+const IDS = Array.from({ length: ROWS }, (_, index) => index + 1)
+
+/** Takes root, and a kernel that lets root do so. */
+const mayMount =
+  process.platform === 'linux' &&
+  (await tinyDisk('1m').then(
+    (disk) => disk.release().then(() => true),
+    () => false,
+  ))
+
+interface TinyDisk {
+  readonly path: string
+  grow(size: string): Promise<void>
+  release(): Promise<void>
+}
+
+async function tinyDisk(size: string): Promise<TinyDisk> {
+  const folder = await temporaryFolder()
+  const path = join(folder.path, 'disk')
+  await mkdir(path)
+  await run('mount', ['-t', 'tmpfs', '-o', `size=${size}`, 'tmpfs', path])
+  return {
+    path,
+    grow: async (larger) => void (await run('mount', ['-o', `remount,size=${larger}`, path])),
+    release: async () => {
+      await run('umount', [path])
+      await folder[Symbol.asyncDispose]()
+    },
+  }
+}
+
+test.skipIf(!mayMount)('a full disk stops the run, and with room again nothing is lost or written twice', async () => {
+  await using db = await testDatabase(server, TABLE)
+  await using folder = await temporaryFolder()
+  db.expectSlots = true
+  const disk = await tinyDisk('1m')
+  try {
+    const output = join(disk.path, 'out.ndjson')
+    const args = streamArgs(db, 't', '--output', output, '--state', join(folder.path, 'state'), '--until', 'current')
+    expect((await tailrace(args)).code).toBe(0)
+    await db.query(FILL)
+    for (let attempt = 1; attempt <= 2; attempt++) {
+      const full = await tailrace(args)
+      expect([full.code, full.stdout], full.stderr).toEqual([1, ''])
+      expect(full.stderr).toMatch(
+        /\ntailrace: OUTPUT_FAILED: cannot write to \S+out\.ndjson: no space left on the device\. [^\n]+\n$/,
+      )
+    }
+    await disk.grow('64m')
+    const again = await tailrace(args)
+    expect(again.code, again.stderr).toBe(0)
+    expect((await recordsIn(output)).map(({ key }) => key!.id)).toEqual(IDS)
+  } finally {
+    await disk.release()
+  }
+})
+
+test.skipIf(!mayMount)('a disk too full for the state stops the run before it confirms anything', async () => {
+  await using db = await testDatabase(server, `${TABLE}; ${FILL}`)
+  await using folder = await temporaryFolder()
+  db.expectSlots = true
+  const disk = await tinyDisk('16k')
+  try {
+    const output = join(folder.path, 'out.ndjson')
+    const args = streamArgs(db, 't', '--output', output, '--state', join(disk.path, 'state'), '--until', 'current')
+    expect((await tailrace(args)).code).toBe(0)
+    await writeFile(join(disk.path, 'filler'), Buffer.alloc(16 * 1024)).catch(() => {})
+    await db.query('UPDATE t SET v = NULL WHERE id <= 10')
+    const full = await tailrace(args)
+    expect([full.code, full.stdout], full.stderr).toEqual([1, ''])
+    expect(full.stderr).toMatch(/\ntailrace: STATE_FAILED: .*ENOSPC[^\n]+\n$/)
+    await rm(join(disk.path, 'filler'))
+    const again = await tailrace(args)
+    expect(again.code, again.stderr).toBe(0)
+    const records = await recordsIn(output)
+    expect(new Set(records.map(({ id }) => id)).size).toBe(ROWS + 10)
+    expect(records).toHaveLength(ROWS + 10)
+  } finally {
+    await disk.release()
+  }
+})
+
+test.skipIf(!existsSync('/dev/full'))('a device that takes nothing is a failed output', async () => {
+  await using db = await testDatabase(server, `${TABLE}; INSERT INTO t VALUES (1)`)
+  const { code, stderr } = await tailrace(streamArgs(db, 't', '--output', '/dev/full'))
+  expect(code).toBe(1)
+  expect(stderr).toMatch(
+    /\ntailrace: OUTPUT_FAILED: cannot write to \/dev\/full: no space left on the device\. [^\n]+\n$/,
+  )
+  expect(await db.query('SELECT pubname FROM pg_publication')).toEqual([])
+})
+
+test('a folder for an output, and one that is not there, are failed outputs', async () => {
+  await using db = await testDatabase(server, TABLE)
+  await using folder = await temporaryFolder()
+  for (const output of [folder.path, join(folder.path, 'no', 'out')]) {
+    const { code, stderr } = await tailrace(streamArgs(db, 't', '--output', output))
+    expect(code).toBe(1)
+    expect(stderr).toMatch(/^tailrace: OUTPUT_FAILED: cannot write to [^\n]+\n$/)
+  }
+})

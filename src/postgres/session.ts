@@ -43,7 +43,8 @@ export class Session implements Queryable, AsyncDisposable {
         return connected
       } catch (cause) {
         // What the server itself says tells more than that it has no TLS.
-        if (!(refused instanceof pg.DatabaseError)) refused = cause instanceof pg.DatabaseError ? cause : (refused ?? cause)
+        if (!(refused instanceof pg.DatabaseError))
+          refused = cause instanceof pg.DatabaseError ? cause : (refused ?? cause)
         if (!mayTryOtherwise(cause)) break
       }
     }
@@ -84,14 +85,9 @@ export class Session implements Queryable, AsyncDisposable {
   }
   #serverVersion = 0
 
-  /** Of the server's process, as it said when it let us in. */
+  /** Of the server's process, as it said when it let us in: for pg_terminate_backend by another session. */
   get processId(): number {
     return (this.#client as unknown as { readonly processID: number }).processID
-  }
-
-  /** Of the server's process: for pg_terminate_backend by another session. */
-  get backendPid(): number {
-    return (this.#client as unknown as { readonly processID: number | null }).processID ?? 0
   }
 
   /** A query or what took the socket over is not finished. */
@@ -183,9 +179,20 @@ export class Session implements Queryable, AsyncDisposable {
 
   #followFrames(tls: boolean): void {
     const connection = connectionOf(this.#client)
-    const follow = () => connection.stream.on('data', (chunk: Buffer) => this.#tail.push(chunk))
-    if (tls) connection.once('sslconnect', follow)
-    else follow()
+    connection.once(tls ? 'sslconnect' : 'connect', () => {
+      const { stream } = connection
+      const parsers = stream.listeners('data')
+      stream.removeAllListeners('data')
+      stream.on('data', (chunk: Buffer) => {
+        this.#tail.push(chunk)
+        try {
+          for (const parse of parsers) parse.call(stream, chunk)
+        } catch (cause) {
+          // pg throws into the socket's event, which would end the process.
+          stream.destroy(new Error('what answers does not speak the PostgreSQL protocol', { cause }))
+        }
+      })
+    })
     connection.on('parameterStatus', (status: { parameterName: string; parameterValue: string }) => {
       if (status.parameterName === 'server_version') this.#serverVersion = versionNumber(status.parameterValue)
     })
@@ -200,7 +207,7 @@ export class Session implements Queryable, AsyncDisposable {
 
 interface DriverConnection {
   readonly stream: import('node:net').Socket
-  once(event: 'sslconnect', listener: () => void): void
+  once(event: 'connect' | 'sslconnect', listener: () => void): void
   on(event: 'parameterStatus', listener: (status: { parameterName: string; parameterValue: string }) => void): void
 }
 

@@ -1,5 +1,6 @@
 import type { ConnectionOptions } from '../postgres/connectionString.js'
-import { Session } from '../postgres/session.js'
+import type { Queryable } from '../postgres/queryable.js'
+import { Session, type SessionOptions } from '../postgres/session.js'
 import { ControlSession } from './controlSession.js'
 
 /** So that a cut network frees a temporary slot, and with it WAL, before TCP's own two hours are over. */
@@ -7,59 +8,84 @@ const KEEPALIVE = { tcp_keepalives_idle: '30', tcp_keepalives_interval: '10', tc
 /** A read that row level security would cut fails instead. */
 const READING = { row_security: 'off' }
 
-/** Every connection of one run, so that none outlives it. */
+/** How long after an abort a stream may take for its clean end, and a slot's creation to be given up. */
+const LAST_WORDS_MS = 5000
+
+/**
+ * Every connection of one run, so that none outlives it. An abort of the run cuts them, whatever they wait for; of the
+ * replication sessions only those that do nothing, since whoever streams or makes a slot ends that cleanly by himself.
+ */
 export class Connections {
   readonly control: ControlSession
   readonly #ordinary: ConnectionOptions
   readonly #replication: ConnectionOptions
   readonly #signal: AbortSignal
-  readonly #open = new Set<Session>()
+  /** Of those that are open: whether it is a replication session. */
+  readonly #sessions = new Map<Session, boolean>()
+  #lastWords: NodeJS.Timeout | undefined
+  #closed = false
 
   constructor(ordinary: ConnectionOptions, replication: ConnectionOptions, signal: AbortSignal) {
     this.#ordinary = ordinary
     this.#replication = replication
     this.#signal = signal
-    // Its last work is the clean-up after an abort, so it can be asked after the signal, too.
-    this.control = new ControlSession(() => Session.connect(ordinary, { settings: READING }), signal)
+    const connect = (limit: AbortSignal) => Session.connect(ordinary, { settings: READING, signal: limit })
+    this.control = new ControlSession(connect, signal)
+    signal.addEventListener('abort', this.#onAbort, { once: true })
+  }
+
+  /** How many sessions are open, the control session left out. */
+  get open(): number {
+    return this.#sessions.size
   }
 
   /** For SQL and COPY. */
   ordinary(): Promise<Session> {
-    return this.#track(
-      Session.connect(this.#ordinary, { settings: { ...READING, ...KEEPALIVE }, signal: this.#signal }),
-    )
+    return this.#connect(this.#ordinary, { settings: { ...READING, ...KEEPALIVE } })
   }
 
   /** For replication commands. */
   replication(): Promise<Session> {
-    return this.#track(
-      Session.connect(this.#replication, { settings: KEEPALIVE, replication: true, signal: this.#signal }),
-    )
+    return this.#connect(this.#replication, { settings: KEEPALIVE, replication: true })
   }
 
-  /**
-   * Waits for what may take the server without a limit, for a lock or for others' transactions: an abort ends it there,
-   * too.
-   */
-  async interruptible<T>(session: Session, waiting: Promise<T>): Promise<T> {
-    const cut = () => this.control.abandon(session)
-    this.#signal.addEventListener('abort', cut, { once: true })
-    if (this.#signal.aborted) cut()
-    try {
-      return await waiting
-    } finally {
-      this.#signal.removeEventListener('abort', cut)
-    }
+  /** Waits for what may take the server without a limit, for a lock: an abort ends it, as whatever a session here does. */
+  interruptible<T>(_session: Session, waiting: Promise<T>): Promise<T> {
+    return waiting
+  }
+
+  /** Runs the clean-up of the run, which begins to end with it: on a fresh connection, for a few seconds at most. */
+  async cleanup<T>(work: (queryable: Queryable) => Promise<T>): Promise<T> {
+    await this.control.end()
+    return work(this.control)
   }
 
   async close(): Promise<void> {
-    for (const session of this.#open) session.destroy()
+    this.#closed = true
+    this.#signal.removeEventListener('abort', this.#onAbort)
+    clearTimeout(this.#lastWords)
+    for (const session of this.#sessions.keys()) session.destroy()
     await this.control.close()
   }
 
-  async #track(connecting: Promise<Session>): Promise<Session> {
-    const session = await connecting
-    this.#open.add(session)
+  async #connect(to: ConnectionOptions, options: SessionOptions): Promise<Session> {
+    const session = await Session.connect(to, { ...options, signal: this.#signal })
+    if (this.#closed || this.#signal.aborted) {
+      session.destroy()
+      this.#signal.throwIfAborted()
+      throw new Error('the run is over: nothing more is connected')
+    }
+    this.#sessions.set(session, options.replication === true)
+    void session.gone.then(() => this.#sessions.delete(session))
     return session
+  }
+
+  readonly #onAbort = (): void => {
+    for (const [session, replication] of this.#sessions) {
+      if (!replication || !session.busy) this.control.abandon(session)
+    }
+    this.#lastWords = setTimeout(() => {
+      for (const session of this.#sessions.keys()) this.control.abandon(session)
+    }, LAST_WORDS_MS)
   }
 }

@@ -1,70 +1,86 @@
 import type { Queryable } from '../postgres/queryable.js'
-import { isTransient } from '../postgres/serverError.js'
 import type { Session } from '../postgres/session.js'
+import { type Connect, RetryingSession } from './retryingSession.js'
+
+/** How long all that is asked at a run's end may take: a network that is gone must not keep `close()`. */
+const ENDING_MS = 5000
+
+const TERMINATE = `
+  SELECT pg_catalog.pg_terminate_backend(a.pid)
+    FROM pg_catalog.pg_stat_activity AS a
+   WHERE a.pid = $1 AND a.application_name = pg_catalog.current_setting('application_name')`
 
 /**
- * The session for questions to the catalog, over the whole run: opened anew when it was lost, since the server may be
- * restarted while the stream goes on by itself. Only for queries that may be repeated.
+ * For questions to the catalog over the whole run, through lost connections and restarts of the server: only for
+ * statements that may be repeated. An abort cuts what runs at that moment, on the server too; what is asked after it is
+ * the run's clean-up, on a connection of its own that has little time.
  */
 export class ControlSession implements Queryable {
-  readonly #connect: () => Promise<Session>
-  readonly #signal: AbortSignal
-  #session: Promise<Session> | undefined
-  readonly #abandoned: Promise<unknown>[] = []
+  readonly #connect: Connect
+  readonly #aborted: AbortSignal
+  readonly #over = new AbortController()
+  readonly #running: RetryingSession
+  #ending: RetryingSession | undefined
+  readonly #terminating = new Set<Promise<unknown>>()
   #closed = false
 
-  /** An abort cuts the query that runs at that moment, which may wait for a lock; later ones are asked all the same. */
-  constructor(connect: () => Promise<Session>, signal: AbortSignal) {
+  constructor(connect: Connect, signal: AbortSignal) {
     this.#connect = connect
-    this.#signal = signal
+    this.#aborted = signal
+    this.#running = new RetryingSession(connect, AbortSignal.any([signal, this.#over.signal]))
+    signal.addEventListener('abort', this.#onAbort, { once: true })
   }
 
   async query<Row extends object = Record<string, unknown>>(sql: string, values?: readonly unknown[]): Promise<Row[]> {
-    const fresh = this.#session === undefined
-    const aborted = this.#signal.aborted
-    try {
-      return await this.#ask(sql, values)
-    } catch (error) {
-      if (!isTransient(error)) throw error
-      this.#session = undefined
-      if (fresh || this.#closed || aborted !== this.#signal.aborted) throw error
-      return this.#ask(sql, values)
-    }
+    if (this.#closed) throw new Error('the run is over: nothing more can be asked of the server')
+    const session = this.#running.signal.aborted ? this.#clean() : this.#running
+    return session.query<Row>(sql, values)
   }
 
-  /** Cuts a session in the middle of a command. Its process would notice only when a wait is over, and act then. */
+  /**
+   * Cuts a session whatever it does, and ends its process: one that waits for a lock would not notice before it has
+   * got it, and act then.
+   */
   abandon(session: Session): void {
+    const { busy, processId } = session
     session.destroy()
-    const ended = this.query('SELECT pg_catalog.pg_terminate_backend($1)', [session.processId])
-    this.#abandoned.push(ended.catch(() => {}))
+    if (!busy || this.#closed) return
+    const terminating = this.#clean().query(TERMINATE, [processId])
+    const settled = () => this.#terminating.delete(terminating)
+    this.#terminating.add(terminating)
+    terminating.then(settled, settled)
   }
 
+  /** What is asked from now on is the clean-up. */
+  async end(): Promise<void> {
+    this.#over.abort(new Error('the run is over'))
+    await (await this.#running.take())?.close()
+  }
+
+  /** Nothing can be asked any more, and no connection is left. */
   async close(): Promise<void> {
-    await Promise.all(this.#abandoned)
+    this.#aborted.removeEventListener('abort', this.#onAbort)
+    await Promise.allSettled(this.#terminating)
     this.#closed = true
-    const session = await this.#session?.catch(() => undefined)
-    await session?.close()
+    await this.end()
+    await (await this.#ending?.take())?.close()
   }
 
-  async #ask<Row extends object>(sql: string, values: readonly unknown[] | undefined): Promise<Row[]> {
-    const session = await this.#open()
-    const cut = () => {
-      this.#session = undefined
-      this.abandon(session)
-    }
-    this.#signal.addEventListener('abort', cut, { once: true })
-    try {
-      return await session.query<Row>(sql, values)
-    } finally {
-      this.#signal.removeEventListener('abort', cut)
-    }
-  }
-
-  #open(): Promise<Session> {
-    this.#session ??= this.#connect()
-    this.#session.catch(() => {
-      this.#session = undefined
+  readonly #onAbort = (): void => {
+    void this.#running.take().then((session) => {
+      if (session !== undefined) this.abandon(session)
     })
-    return this.#session
+  }
+
+  #clean(): RetryingSession {
+    const over = this.#running.signal.aborted
+    // Once it is over there is no more time than this, whatever is asked.
+    if (this.#ending === undefined || (this.#ending.signal.aborted && !over)) {
+      const limit = AbortSignal.timeout(ENDING_MS)
+      const ending = new RetryingSession(this.#connect, limit)
+      limit.addEventListener('abort', () => void ending.take().then((session) => session?.destroy()), { once: true })
+      this.#ending = ending
+    }
+    return this.#ending
   }
 }

@@ -28,7 +28,14 @@ export async function* snapshotBatches(context: RunContext, start: SnapshotStart
   const { prepared, planned, origin, lsn, readers, owner } = start
   const id = formatLsn(lsn)
   const at = (rows: number) =>
-    new StreamPosition(origin, { lsn, seq: BEFORE_ROWS, sub: 0, end: undefined, fingerprint: 0, snapshot: { id, rows } })
+    new StreamPosition(origin, {
+      lsn,
+      seq: BEFORE_ROWS,
+      sub: 0,
+      end: undefined,
+      fingerprint: 0,
+      snapshot: { id, rows },
+    })
   acknowledgements.begin(lsn, origin)
   acknowledgements.ledger.offer(at(0), lsn)
   yield acknowledgements.batch(new RowBatch(), at(0))

@@ -1,5 +1,5 @@
-import { PUBLICATION_MISSING, SLOT_ACTIVE, SLOT_MISSING, SNAPSHOT_INTERRUPTED } from '../core/errors.js'
 import { sleep } from '../core/abort.js'
+import { PUBLICATION_MISSING, SLOT_ACTIVE, SLOT_MISSING, SNAPSHOT_INTERRUPTED } from '../core/errors.js'
 import { RowBatch } from '../core/rowBatch.js'
 import { formatLsn } from '../postgres/lsn.js'
 import { describeTransaction, waitForRunningTransactions } from '../postgres/runningTransactions.js'

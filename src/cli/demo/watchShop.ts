@@ -80,7 +80,9 @@ async function printEvent(event: SourceEvent, terminal: Terminal): Promise<void>
     case 'waiting-for-transactions':
       return terminal.note(`waiting for running transactions since ${event.seconds} s: ${event.holders.join(', ')}`)
     case 'lock-waited-for':
-      return terminal.note(`the snapshot's lock on ${event.table} is waited for by: ${event.application ?? 'a session'} (pid ${event.pid})`)
+      return terminal.note(
+        `the snapshot's lock on ${event.table} is waited for by: ${event.application ?? 'a session'} (pid ${event.pid})`,
+      )
     case 'table-dropped':
       return terminal.note(`table ${event.table} was dropped; the others go on`)
     case 'warning':

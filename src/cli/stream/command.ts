@@ -22,7 +22,12 @@ export function streamCommand(finished: (exitCode: number) => void): Command {
         .choices(['ndjson', 'row'])
         .default('ndjson'),
     )
-    .addOption(plainOption('-o, --output <file>', 'Append to this file instead of standard output.'))
+    .addOption(
+      plainOption(
+        '-o, --output <file>',
+        'Append to this file instead of standard output. A last line without its newline, of a run that was cut off, goes.',
+      ),
+    )
     .addOption(
       plainOption(
         '-s, --state <file>',

@@ -1,4 +1,5 @@
-import { close, fdatasync, fstat, ftruncate, open, read, writev } from 'node:fs'
+import { close, fdatasync, fstat, fsync, ftruncate, open, read, writev } from 'node:fs'
+import { dirname, resolve } from 'node:path'
 import { promisify } from 'node:util'
 import { sleep } from '../../core/abort.js'
 import { OUTPUT_CLOSED, OUTPUT_FAILED } from '../../core/errors.js'
@@ -38,7 +39,12 @@ export class Output {
     try {
       const fd = await openAsync(path, 'a+')
       const stat = await statAsync(fd)
-      return stat.isFile() ? new Output(fd, path, true, stat.size) : new Output(fd, path, false, 0)
+      if (!stat.isFile()) return new Output(fd, path, false, 0)
+      // A file made just now is durable only when its folder is.
+      const folder = await openAsync(dirname(resolve(path)), 'r')
+      await promisify(fsync)(folder)
+      await closeAsync(folder)
+      return new Output(fd, path, true, stat.size)
     } catch (cause) {
       throw outputFailed(path, cause)
     }

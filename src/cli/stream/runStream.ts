@@ -6,6 +6,7 @@ import { ByteWriter } from '../../core/byteWriter.js'
 import { SNAPSHOT_INTERRUPTED, STATE_MISMATCH } from '../../core/errors.js'
 import type { Position, PositionJson } from '../../core/record.js'
 import { parseConnectionString } from '../../postgres/connectionString.js'
+import { isTransient } from '../../postgres/serverError.js'
 import type { SourceOptions } from '../../source/options.js'
 import { PostgresSource } from '../../source/postgresSource.js'
 import { reportEvents } from '../report.js'
@@ -14,6 +15,7 @@ import { tell } from '../tell.js'
 import { Checkpoint } from './checkpoint.js'
 import { Output } from './output.js'
 import { readState, type State, writeState } from './stateFile.js'
+import { StateLock } from './stateLock.js'
 
 /** As commander gives them: names of settings, but `--key` for `keys`. */
 export interface StreamOptions extends Omit<SourceOptions, 'keys' | 'position' | 'signal' | 'existingSlot'> {
@@ -30,14 +32,17 @@ const RETRY = { firstMs: 500, maxMs: 30_000 }
 export async function runStream(options: StreamOptions): Promise<number> {
   const signals = new Signals()
   try {
+    await using lock = options.state === undefined ? undefined : await StateLock.take(options.state)
+    void lock
     for (let attempt = 1; ; attempt++) {
       try {
         await streamOnce(options, signals.signal)
         return 0
       } catch (error) {
         // With a state the output is cut back to where the snapshot began, and it begins again.
-        if (options.state === undefined || !SNAPSHOT_INTERRUPTED.is(error) || signals.signal.aborted) throw error
-        tell(`${error.message}; it begins again`)
+        const again = SNAPSHOT_INTERRUPTED.is(error) || (attempt > 1 && isTransient(error))
+        if (options.state === undefined || !again || signals.signal.aborted) throw error
+        tell(`${(error as Error).message}; the snapshot begins again`)
         await sleep(backoffMs(attempt, RETRY), signals.signal).catch(() => {})
         if (signals.signal.aborted) return 0
       }
@@ -55,7 +60,7 @@ async function streamOnce(options: StreamOptions, signal: AbortSignal): Promise<
   void new PostgresSource(settings)
   const file = path === undefined ? null : resolve(path)
   const state = statePath === undefined ? undefined : await readState(statePath)
-  checkState(state, statePath, file)
+  checkState(state, options, file)
   const output = file === null ? Output.stdout() : await Output.open(file)
   try {
     const start = state?.output?.start ?? (await output.endOfLastLine())
@@ -132,10 +137,15 @@ function defaultSlot(url: string): string {
     .replace(/[^a-z0-9_]/g, '_')}`.slice(0, 63)
 }
 
-function checkState(state: State | undefined, path: string | undefined, file: string | null): void {
+function checkState(state: State | undefined, options: StreamOptions, file: string | null): void {
+  const path = options.state!
+  const slot = (state?.position as { slot?: string | null } | null | undefined)?.slot
+  if (options.snapshot === 'only' && typeof slot === 'string') {
+    throw STATE_MISMATCH({ path, problem: `it holds the place of slot ${slot}, and --snapshot only has none` })
+  }
   if (state?.output === undefined || state.output.file === file) return
   const name = (one: string | null) => one ?? 'standard output'
-  throw STATE_MISMATCH({ path: path!, problem: `it was made for ${name(state.output.file)}, not ${name(file)}` })
+  throw STATE_MISMATCH({ path, problem: `it was made for ${name(state.output.file)}, not ${name(file)}` })
 }
 
 /**

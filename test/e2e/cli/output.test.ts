@@ -70,7 +70,7 @@ test('the fields of every kind of record stand in the order that is documented',
     [...table, 'key', 'after', ...tail],
     [...table, 'columns', ...tail],
     [...table, 'key', 'after', ...tail],
-    ['operation', 'prefix', 'content', 'transactional', 'lsn', 'seq', 'id'],
+    ['operation', 'prefix', 'content', 'transactional', 'lsn', 'id'],
   ])
 })
 

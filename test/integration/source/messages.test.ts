@@ -3,7 +3,7 @@ import type { EmbeddedPostgres } from '../../../src/cli/embedded/server.js'
 import { testDatabase } from '../../support/database.js'
 import { startServer } from '../../support/servers.js'
 import { capture } from '../../support/sourceCapture.js'
-import { readSource, type SourceReader } from '../../support/sourceReader.js'
+import { readSource, type SourceReader, type SourceRecord } from '../../support/sourceReader.js'
 
 let server: EmbeddedPostgres
 beforeAll(async () => {
@@ -80,7 +80,7 @@ test.concurrent('from the position of any row or message the rest comes, once', 
     ${emit(true, 'a', '10')}; COMMIT; ${emit(false, 'a', '11')}`)
   await db.query('INSERT INTO t VALUES (12)')
   await db.query(emit(false, 'a', 'end'))
-  const isEnd = ({ content }: { content?: unknown }) => content === Buffer.from('end').toString('base64')
+  const isEnd = ({ content }: SourceRecord) => content === Buffer.from('end').toString('base64')
   await reader.seen(isEnd, 'the last message')
   await reader.close()
   const whole = told(reader)

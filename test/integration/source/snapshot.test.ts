@@ -24,10 +24,9 @@ const MANY = `
 function halfway(db: TestDatabase, options: object = {}) {
   let go = () => {}
   const gate = new Promise<void>((resolve) => (go = resolve))
-  const reader = readSource(
-    { url: db.url, tables: 't', slot: `s_${db.name}`, maxBytes: 65536, ...options } as never,
-    { onBatch: (batch) => (batch.at(0)?.operation === 'snapshot' ? gate : undefined) },
-  )
+  const reader = readSource({ url: db.url, tables: 't', slot: `s_${db.name}`, maxBytes: 65536, ...options } as never, {
+    onBatch: (batch) => (batch.at(0)?.operation === 'snapshot' ? gate : undefined),
+  })
   const stands = () => reader.until(() => reader.batches.length === 1, { what: 'the first batch' })
   return { reader, go, stands }
 }
@@ -93,7 +92,9 @@ describe('an interrupted snapshot', () => {
     const slots = await slotsOf(db)
     expect(slots).toHaveLength(1)
     expect(slots).not.toContain(`s_${db.name}`)
-    const ended = await db.query(`SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE ${backends} AND (${which})`)
+    const ended = await db.query(
+      `SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE ${backends} AND (${which})`,
+    )
     expect(ended.length).toBeGreaterThan(0)
     go()
     expect(await failureOf(reader)).toMatchObject({ code: 'SNAPSHOT_INTERRUPTED', retry: 'later' })
@@ -172,9 +173,13 @@ test.concurrent('is finished only when its last row is acknowledged: until then 
 })
 
 test.concurrent('many tables in several workers, each row once, also where one table is most of it', async () => {
-  const tables = Array.from({ length: 12 }, (_, n) => `CREATE TABLE t${n} (id int PRIMARY KEY); INSERT INTO t${n} SELECT generate_series(1, ${n * 100})`)
+  const tables = Array.from(
+    { length: 12 },
+    (_, n) => `CREATE TABLE t${n} (id int PRIMARY KEY); INSERT INTO t${n} SELECT generate_series(1, ${n * 100})`,
+  )
   // Two ranges of pages: rows of one page each.
-  const wide = "CREATE TABLE wide (id int PRIMARY KEY, fill text); ALTER TABLE wide ALTER fill SET STORAGE PLAIN; INSERT INTO wide SELECT id, repeat('x', 4100) FROM generate_series(1, 9000) id"
+  const wide =
+    "CREATE TABLE wide (id int PRIMARY KEY, fill text); ALTER TABLE wide ALTER fill SET STORAGE PLAIN; INSERT INTO wide SELECT id, repeat('x', 4100) FROM generate_series(1, 9000) id"
   await using db = await testDatabase(server, [...tables, wide].join(';'))
   await using reader = readSource({ url: db.url, tables: '*', snapshotWorkers: 4, columns: ['wide:id'] })
   await reader.told('snapshot-finished')
@@ -182,5 +187,8 @@ test.concurrent('many tables in several workers, each row once, also where one t
   expect(new Set(reader.snapshotOf('wide').map(({ key }) => key!.id)).size).toBe(9000)
   requireOrder(reader.records)
   const finished = reader.events.filter((event) => event.type === 'snapshot-table-finished')
-  expect(finished.map(({ rows }) => rows).sort((a, b) => a - b)).toEqual([...Array.from({ length: 12 }, (_, n) => n * 100), 9000])
+  expect(finished.map(({ rows }) => rows).sort((a, b) => a - b)).toEqual([
+    ...Array.from({ length: 12 }, (_, n) => n * 100),
+    9000,
+  ])
 })

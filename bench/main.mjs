@@ -80,8 +80,14 @@ function show(bench) {
   return bench
 }
 
-process.once('SIGINT', () => process.exit(130))
-process.once('SIGTERM', () => process.exit(143))
+process.once('SIGINT', () => stopped('SIGINT', 130))
+process.once('SIGTERM', () => stopped('SIGTERM', 143))
+/** The contestant under way is ended by its own exit handler, the server by its keeper. */
+function stopped(signal, exitCode) {
+  console.error(`stopped by ${signal}`)
+  process.exit(exitCode)
+}
+
 try {
   await main()
 } catch (error) {

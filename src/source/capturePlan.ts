@@ -1,9 +1,9 @@
-import { KEY_TABLE_UNKNOWN } from '../core/errors.js'
+import { KEY_COLUMN_UNPUBLISHED, KEY_TABLE_UNKNOWN } from '../core/errors.js'
 import { type GeneratedColumns, isPublished } from '../postgres/catalog/identity.js'
 import { type ChosenKey, chooseKeyByPolicy } from '../postgres/catalog/keyChoice.js'
 import type { CatalogTable } from '../postgres/catalog/tables.js'
 import { type ColumnSelection, resolveColumns } from '../postgres/columnSelection.js'
-import { sqlName } from '../postgres/identifier.js'
+import { quoteIdentifier, sqlName } from '../postgres/identifier.js'
 import type { Publication } from '../postgres/publication.js'
 import { RelationNames } from '../postgres/tablePattern.js'
 import type { CapturePlan } from './streamedTable.js'
@@ -40,10 +40,21 @@ export function planCapture(tables: readonly CatalogTable[], wishes: PlanWishes)
     return {
       table,
       key: chosen,
-      plan: { key: chosen.columns, columns: selected, full: chosen.wholeOldRows },
+      plan: {
+        key: chosen.columns,
+        columns: selected,
+        full: chosen.wholeOldRows,
+        insertsOnly: chosen.insertsOnly,
+        keyOfPartitions: table.kind === 'partitioned' && !identifies(table, chosen.columns),
+      },
       columns: table.columns.filter((column) => isPublished(column, generated)).map(({ name }) => name),
     }
   })
+}
+
+/** Whether the table's own replica identity carries the key, whatever its partitions have. */
+function identifies({ replicaIdentity, identityColumns }: CatalogTable, key: readonly string[]): boolean {
+  return replicaIdentity === 'full' || key.every((name) => identityColumns?.includes(name))
 }
 
 /** Which columns each selection names, by table. A selection of a table that is not captured is a mistake. */
@@ -61,21 +72,29 @@ function chosenColumns(
   return chosen
 }
 
-/** What publications leave out of the tables: the snapshot leaves it out too. */
+/**
+ * What publications leave out of the tables: the snapshot leaves it out too. A key that would be left out is refused:
+ * nothing would tell the rows apart.
+ */
 export function restrictByPublications(
   planned: readonly PlannedTable[],
   publications: readonly Publication[],
 ): PlannedTable[] {
   return planned.map((one) => {
     const members = publications.flatMap(({ tables }) => tables.filter(({ oid }) => oid === one.table.oid))
-    const list = members.find(({ columns }) => columns !== undefined)?.columns
+    const everything = publications.some(({ allTables, schemas }) => allTables || schemas.includes(one.table.schema))
+    const list = everything ? undefined : members.find(({ columns }) => columns !== undefined)?.columns
+    const unpublished = list && one.plan.key.find((name) => !list.includes(name))
+    if (unpublished !== undefined) {
+      const column = quoteIdentifier(unpublished)
+      throw KEY_COLUMN_UNPUBLISHED({ table: sqlName(one.table), column, reason: 'column list' })
+    }
     // The server ORs the filters of several publications: one without any lets every row through.
     const filters = members.map(({ rowFilter }) => rowFilter)
-    const everything = publications.some(({ allTables, schemas }) => allTables || schemas.includes(one.table.schema))
     const filtered = !everything && filters.length > 0 && filters.every((filter) => filter !== undefined)
     return {
       ...one,
-      columns: list === undefined || everything ? one.columns : one.columns.filter((name) => list.includes(name)),
+      columns: list === undefined ? one.columns : one.columns.filter((name) => list.includes(name)),
       rowFilter: filtered ? filters.map((filter) => `(${filter})`).join(' OR ') : undefined,
     }
   })

@@ -116,6 +116,11 @@ export class ChangeCollector extends CommittedHandler implements PgoutputHandler
     return new StreamPosition(this.#options.origin, this.#place)
   }
 
+  /** The server was read up to here. */
+  get readTo(): Lsn {
+    return this.#place.end ?? this.#place.lsn
+  }
+
   /** Between two transactions: a keepalive's WAL end may be taken for read. */
   get betweenTransactions(): boolean {
     return this.#transaction === undefined
@@ -131,7 +136,7 @@ export class ChangeCollector extends CommittedHandler implements PgoutputHandler
 
   /** Everything the server wrote up to `walEnd` was read, and nothing of it is waiting. */
   idle(walEnd: Lsn): void {
-    if (walEnd <= (this.#place.end ?? this.#place.lsn)) return
+    if (walEnd <= this.readTo) return
     this.#mustHaveCome()
     this.#lastEnd = walEnd
     this.#place = { lsn: walEnd, seq: BEFORE_ROWS, sub: 0, end: walEnd, fingerprint: 0, snapshot: undefined }
@@ -358,7 +363,7 @@ export class ChangeCollector extends CommittedHandler implements PgoutputHandler
 
   /** Its LSN is where its record ends, and stands in order with the transactions' commits. */
   #messageOutside(lsn: Lsn, prefix: string, bytes: Uint8Array, start: number, end: number, length: number): void {
-    if (lsn <= (this.#place.end ?? this.#place.lsn)) return
+    if (lsn <= this.readTo) return
     this.#mustHaveCome()
     this.#place = { lsn, seq: OUTSIDE_TRANSACTION, sub: 0, end: lsn, fingerprint: 0, snapshot: undefined }
     this.#lastEnd = lsn

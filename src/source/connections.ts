@@ -49,14 +49,9 @@ export class Connections {
     return this.#connect(this.#replication, { settings: KEEPALIVE, replication: true })
   }
 
-  /** Waits for what may take the server without a limit, for a lock: an abort ends it, as whatever a session here does. */
-  interruptible<T>(_session: Session, waiting: Promise<T>): Promise<T> {
-    return waiting
-  }
-
   /** Runs the clean-up of the run, which begins to end with it: on a fresh connection, for a few seconds at most. */
   async cleanup<T>(work: (queryable: Queryable) => Promise<T>): Promise<T> {
-    await this.control.end()
+    this.control.end()
     return work(this.control)
   }
 

@@ -21,6 +21,7 @@ export class ControlSession implements Queryable {
   readonly #over = new AbortController()
   readonly #running: RetryingSession
   #ending: RetryingSession | undefined
+  #closing: Promise<void> | undefined
   readonly #terminating = new Set<Promise<unknown>>()
   #closed = false
 
@@ -52,9 +53,9 @@ export class ControlSession implements Queryable {
   }
 
   /** What is asked from now on is the clean-up. */
-  async end(): Promise<void> {
+  end(): void {
     this.#over.abort(new Error('the run is over'))
-    await (await this.#running.take())?.close()
+    this.#closing ??= this.#running.take().then((session) => session?.close())
   }
 
   /** Nothing can be asked any more, and no connection is left. */
@@ -62,8 +63,9 @@ export class ControlSession implements Queryable {
     this.#aborted.removeEventListener('abort', this.#onAbort)
     await Promise.allSettled(this.#terminating)
     this.#closed = true
-    await this.end()
-    await (await this.#ending?.take())?.close()
+    this.end()
+    const last = await this.#ending?.take()
+    await Promise.all([this.#closing, last?.close()])
   }
 
   readonly #onAbort = (): void => {

@@ -25,6 +25,13 @@ export interface ShapeRegistryOptions {
   readonly captures: (relation: Relation) => boolean
   /** Compiles a shape not met before: asks the catalog what the Relation message does not tell. */
   readonly compile: (relation: Relation) => Promise<Table>
+  /** Whether types of the relation's columns may be altered without a word: then it is compiled at every message. */
+  readonly mayAlter?: ((relation: Relation) => boolean) | undefined
+}
+
+interface Shape {
+  readonly signature: string
+  readonly shape: CapturedShape
 }
 
 /**
@@ -33,8 +40,10 @@ export interface ShapeRegistryOptions {
  */
 export class ShapeRegistry {
   readonly #options: ShapeRegistryOptions
-  /** The last shape of each table, by qualified name and by OID. */
-  readonly #latest = new Map<string | number, { readonly signature: string; readonly shape: CapturedShape }>()
+  /** The last shape that was told of each table, by qualified name and by OID. */
+  readonly #told = new Map<string | number, Shape>()
+  /** The shapes that the catalog had at the start, by OID. */
+  readonly #known = new Map<number, Shape>()
   readonly #current = new Map<Relation, CapturedShape | undefined>()
   readonly #relations = new Map<number, Relation>()
 
@@ -42,15 +51,20 @@ export class ShapeRegistry {
     this.#options = options
   }
 
-  /** The shape in which the snapshot read a table: a Relation message that says the same is no change. */
-  known(table: Table, { replicaIdentity, identityColumns }: KnownIdentity): void {
-    const shape = { table, ready: Promise.resolve(table) }
+  /**
+   * The shape in which the catalog has a table: a Relation message that says the same need not be compiled. `told`: the
+   * run has told it, in a snapshot perhaps, so that a message which says otherwise is a change.
+   */
+  known(table: Table, { replicaIdentity, identityColumns }: KnownIdentity, { told }: { readonly told: boolean }): void {
     const columns = table.columns.map((column) => ({
       ...column,
       partOfKey: replicaIdentity === 'full' || (identityColumns?.includes(column.name) ?? false),
     }))
     const { oid, schema, name } = table
-    this.#remember(table, signatureOf({ oid, schema, name, replicaIdentity, columns }), shape)
+    const signature = signatureOf({ oid, schema, name, replicaIdentity, columns })
+    const known = { signature, shape: { table, ready: Promise.resolve(table) } }
+    this.#known.set(oid, known)
+    if (told) this.#tell(table, known)
   }
 
   /** A Relation message: the table's shape from here on; undefined when it is not captured. */
@@ -67,37 +81,57 @@ export class ShapeRegistry {
     return this.#current.get(relation)
   }
 
+  /** Compiles the tables anew that have columns of these types: for what is read from now on. */
+  recompile(typeOids: ReadonlySet<number>): void {
+    for (const [relation, shape] of this.#current) {
+      if (shape === undefined || !relation.columns.some(({ typeOid }) => typeOids.has(typeOid))) continue
+      const compiled = { signature: signatureOf(relation), shape: this.#compile(relation) }
+      this.#current.set(relation, compiled.shape)
+      this.#tell(relation, compiled)
+    }
+  }
+
   #shapeOf(relation: Relation): LearnedShape {
     const signature = signatureOf(relation)
-    const latest = this.#latest.get(relation.oid) ?? this.#latest.get(`${relation.schema}.${relation.name}`)
-    if (latest?.signature === signature) return { shape: latest.shape, changed: false }
+    const before = this.#told.get(relation.oid) ?? this.#told.get(qualifiedName(relation))
+    const changed = before !== undefined && before.signature !== signature
+    const lasting = this.#options.mayAlter?.(relation) !== true
+    const met = [before, this.#known.get(relation.oid)].find((one) => lasting && one?.signature === signature)
+    const shape = met?.shape ?? this.#compile(relation)
+    this.#tell(relation, { signature, shape })
+    return { shape, changed }
+  }
+
+  #compile(relation: Relation): CapturedShape {
     const ready = this.#options.compile(relation)
-    ready.catch(() => {}) // whoever waits for the batch sees it
     const shape: CapturedShape = { table: undefined, ready }
     ready.then(
       (table) => {
         shape.table = table
       },
-      () => {},
+      () => {}, // whoever waits for the batch sees it
     )
-    this.#remember(relation, signature, shape)
-    return { shape, changed: latest !== undefined }
+    return shape
   }
 
-  #remember(
-    { oid, schema, name }: { readonly oid: number; readonly schema: string; readonly name: string },
-    signature: string,
-    shape: CapturedShape,
-  ): void {
-    this.#latest.set(oid, { signature, shape })
-    this.#latest.set(`${schema}.${name}`, { signature, shape })
+  #tell(relation: Named, shape: Shape): void {
+    this.#told.set(relation.oid, shape)
+    this.#told.set(qualifiedName(relation), shape)
   }
 }
 
-interface Shaped {
+interface Named {
   readonly oid: number
   readonly schema: string
   readonly name: string
+}
+
+/** No name holds a NUL. */
+export function qualifiedName({ schema, name }: Omit<Named, 'oid'>): string {
+  return `${schema}\0${name}`
+}
+
+interface Shaped extends Named {
   readonly replicaIdentity: string
   readonly columns: readonly {
     readonly name: string

@@ -12,6 +12,7 @@ import type { RunContext } from './runContext.js'
 import { shapesOf } from './streamedShapes.js'
 import { StreamLoop } from './streamLoop.js'
 import { toBatch } from './toBatch.js'
+import { TypeWatch } from './typeWatch.js'
 import { currentLsn } from './untilLsn.js'
 
 export interface StreamStart {
@@ -59,6 +60,7 @@ export async function* streamBatches(context: RunContext, start: StreamStart): A
   })
   acknowledgements.onAck = () => loop.confirmSoon()
   const watch = new DropWatch(control, new Map(planned.map(({ table }) => [table.oid, sqlName(table)])), emit)
+  const types = new TypeWatch(prepared.compiler, shapes, emit)
   const end = () => {
     queue.abandon()
     void loop.stop()
@@ -79,6 +81,7 @@ export async function* streamBatches(context: RunContext, start: StreamStart): A
   } finally {
     signal.removeEventListener('abort', end)
     watch.stop()
+    types.stop()
     await loop.stop()
     await running
   }

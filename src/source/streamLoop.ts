@@ -1,6 +1,6 @@
 import { sleep } from '../core/abort.js'
 import { backoffMs } from '../core/backoff.js'
-import { POSITION_OTHER_SERVER, SLOT_AHEAD, TIMELINE_BEHIND } from '../core/errors.js'
+import { POSITION_OTHER_SERVER, SLOT_AHEAD, SLOT_MISSING, TIMELINE_BEHIND } from '../core/errors.js'
 import type { TailraceError } from '../core/tailraceError.js'
 import { identifySystem } from '../postgres/catalog/server.js'
 import { formatLsn, type Lsn, laterLsn } from '../postgres/lsn.js'
@@ -104,7 +104,7 @@ export class StreamLoop {
           emit({ type: 'slot-waiting', slot, seconds: Math.round(waited / 1000) })
         } else if (isTransient(error) && owner === undefined) {
           emit({ type: 'reconnecting', attempt, delayMs, cause: error as TailraceError })
-        } else throw slotCommandError(error, slot)
+        } else throw await this.#explain(error)
         await sleep(delayMs, signal).catch(() => {})
       }
     }
@@ -131,7 +131,7 @@ export class StreamLoop {
   }
 
   async #connect(): Promise<void> {
-    const { owner, connect, slot, publications, messages, collector, ledger, emit } = this.#options
+    const { owner, connect, slot, publications, messages, collector, ledger, until, emit } = this.#options
     const session = owner ?? (await connect())
     this.#session = session
     if (this.#stopping.signal.aborted) return
@@ -153,7 +153,10 @@ export class StreamLoop {
       },
       {
         wal: (bytes, start, end, walPlace) => {
-          if (!this.#finished) collector.collect(bytes, start, end, walPlace)
+          if (this.#finished) return
+          collector.collect(bytes, start, end, walPlace)
+          // Not only at a chunk's end: that of a backlog hardly ever lies between two transactions.
+          if (until !== undefined && this.#trusted && this.#reached()) this.#finish()
         },
         keepalive: (walEnd, replyWanted) => this.#onKeepalive(walEnd, replyWanted),
         chunkEnd: () => this.#onChunkEnd(),
@@ -169,7 +172,7 @@ export class StreamLoop {
     }
     emit({ type: 'streaming', slot, lsn: formatLsn(startLsn) })
     this.#onChunkEnd()
-    if (this.#options.until === undefined || this.#finished) return
+    if (until === undefined || this.#finished) return
     this.#asking ??= setInterval(() => this.#stream?.sendStatus(true), ASK_MS)
     this.#stream.sendStatus(true)
   }
@@ -194,6 +197,18 @@ export class StreamLoop {
     // What we confirmed since is not ahead of us.
     if (confirmed === undefined || confirmed <= laterLsn(startLsn, this.#options.ledger.confirmed)) return
     throw SLOT_AHEAD({ slot, confirmed: formatLsn(confirmed), position: formatLsn(startLsn) })
+  }
+
+  /** Of a missing slot the server says the same (42704) as of a missing publication. */
+  async #explain(error: unknown): Promise<unknown> {
+    const { control, slot } = this.#options
+    const explained = slotCommandError(error, slot)
+    if (!SLOT_MISSING.is(explained)) return explained
+    const gone = await inspectSlot(control, slot).then(
+      (found) => found === undefined,
+      () => false,
+    )
+    return gone ? explained : error
   }
 
   #disconnect(): void {
@@ -254,7 +269,7 @@ export class StreamLoop {
 
   #reached(): boolean {
     const { until, collector } = this.#options
-    return until !== undefined && collector.betweenTransactions && collector.position.resumeLsn >= until
+    return until !== undefined && collector.betweenTransactions && collector.readTo >= until
   }
 
   #finish(): void {

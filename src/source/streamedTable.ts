@@ -1,6 +1,8 @@
 import { type CodecOptions, codecFor } from '../codec/codecFor.js'
 import { type Column, Table } from '../core/table.js'
-import type { TypeCatalog } from '../postgres/catalog/types.js'
+import { chooseKey as presentKey } from '../postgres/catalog/keyChoice.js'
+import { describeTables } from '../postgres/catalog/tables.js'
+import { compositesIn, type TypeCatalog } from '../postgres/catalog/types.js'
 import type { Relation } from '../postgres/pgoutput/relation.js'
 import type { Queryable } from '../postgres/queryable.js'
 
@@ -12,11 +14,16 @@ export interface CapturePlan {
   readonly columns: readonly string[] | undefined
   /** REPLICA IDENTITY FULL, of the table and of each partition: only then is an old row whole. */
   readonly full: boolean
+  /** No old row ever comes that the key would have to be in. */
+  readonly insertsOnly: boolean
+  /** Not the table's own replica identity but that of each partition carries the key. */
+  readonly keyOfPartitions: boolean
 }
 
 export interface CompilerOptions {
   readonly types: TypeCatalog
-  readonly codecs: CodecOptions
+  /** One object for the whole run. What is to be done about a mismatch is for the stream's type watch to set. */
+  readonly codecs: CodecOptions & { onShapeMismatch?: CodecOptions['onShapeMismatch'] }
 }
 
 /** The table that a Relation message describes, with what only the catalog knows: as it is now. */
@@ -26,7 +33,7 @@ export async function compileRelation(
   queryable: Queryable,
   { types, codecs }: CompilerOptions,
 ): Promise<Table> {
-  await types.load(relation.columns.map((column) => column.typeOid))
+  await loadTypes(types, relation)
   const facts = await readColumnFacts(queryable, relation)
   return new Table({
     oid: relation.oid,
@@ -37,9 +44,16 @@ export async function compileRelation(
     ),
     codecs: relation.columns.map((column) => codecFor(types.get(column.typeOid)!, codecs)),
     selected: selectColumns(relation, plan),
-    key: chooseKey(relation, plan),
+    key: await chooseKey(relation, plan, queryable),
     replicaIdentity: relation.replicaIdentity === 'full' && !plan.full ? 'default' : relation.replicaIdentity,
   })
+}
+
+/** A composite may have been altered since it was read: no message tells of that. */
+async function loadTypes(types: TypeCatalog, { columns }: Relation): Promise<void> {
+  const oids = columns.map((column) => column.typeOid)
+  const read = await types.load(oids)
+  await types.reload(oids.filter((oid) => !read.has(oid) && compositesIn(types.get(oid)!).length > 0))
 }
 
 interface ColumnFacts {
@@ -78,12 +92,23 @@ function selectColumns({ columns }: Relation, plan: CapturePlan): number[] {
 
 /**
  * The key chosen at the start, as long as the relation has it and sends it with every delete; else, since the table was
- * altered (a key column renamed, another primary key), what its replica identity has now.
+ * altered (a key column renamed, another primary key), the one that the catalog has now, or what its replica identity
+ * has.
  */
-function chooseKey({ columns, replicaIdentity }: Relation, plan: CapturePlan): number[] {
-  const chosen = plan.key.map((name) => columns.findIndex((column) => column.name === name))
-  const carried = chosen.every((index) => index >= 0 && (replicaIdentity === 'full' || columns[index]!.partOfKey))
-  if (carried) return chosen
+async function chooseKey(relation: Relation, plan: CapturePlan, queryable: Queryable): Promise<number[]> {
+  const { columns, replicaIdentity } = relation
+  const indexesOf = (key: readonly string[]) => key.map((name) => columns.findIndex((column) => column.name === name))
+  const carried = (index: number) => replicaIdentity === 'full' || columns[index]!.partOfKey
+  const planned = indexesOf(plan.key)
+  if (planned.every((index) => index >= 0 && (plan.insertsOnly || plan.keyOfPartitions || carried(index)))) {
+    return planned
+  }
+  const [table] = await describeTables(queryable, [relation.oid])
+  const choice = table && presentKey(table, { insertsOnly: plan.insertsOnly })
+  if (choice !== undefined && 'chosen' in choice) {
+    const present = indexesOf(choice.chosen.columns)
+    if (present.every((index) => index >= 0 && (plan.insertsOnly || carried(index)))) return present
+  }
   // FULL flags every column, and a row is no key.
   if (replicaIdentity === 'full') return []
   return columns.flatMap((column, index) => (column.partOfKey ? [index] : []))

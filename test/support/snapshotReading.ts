@@ -24,7 +24,7 @@ export class SnapshotReading implements AsyncDisposable {
   readonly connections: Connections
   readonly events: SourceEvent[] = []
   readonly emit = (event: SourceEvent) => void this.events.push(event)
-  readonly queue = new BatchQueue<RowBatch>(65536)
+  queue = new BatchQueue<RowBatch>(65536)
   /** Rows taken from the queue, by table. */
   readonly rows: Record<string, number> = {}
   planned: readonly PlannedTable[] = []
@@ -46,7 +46,7 @@ export class SnapshotReading implements AsyncDisposable {
   }
 
   /** Fills the queue; `take` empties it. */
-  async read(readers: SnapshotReaders, snapshotName: string, batchBytes = 16384): Promise<void> {
+  async read(readers: SnapshotReaders, snapshotName: string): Promise<void> {
     const { connections, planned, queue, emit } = this
     const types = new TypeCatalog(connections.control)
     await types.load(planned.flatMap(({ table }) => table.columns.map(({ typeOid }) => typeOid)))
@@ -57,7 +57,7 @@ export class SnapshotReading implements AsyncDisposable {
       tables: new Map(planned.map((one) => [one.table.oid, compileCatalogTable(one, compiler)])),
       snapshotName,
       snapshotId: '0/0',
-      batchBytes,
+      batchBytes: 1,
       queue,
       deliver: (rows) => queue.push(rows, rows.bytes),
       emit,

@@ -53,7 +53,8 @@ export function chooseKey(table: KeyFacts, wishes: KeyWishes = {}): KeyChoice {
   if (unknown !== undefined) return { refusal: columnNotFound(unknown, table, names) }
   const unpublished = key?.find((name) => !published(table, name, generated))
   if (unpublished !== undefined) {
-    return { refusal: KEY_COLUMN_UNPUBLISHED({ table: sqlName(table), column: quoteIdentifier(unpublished) }) }
+    const column = quoteIdentifier(unpublished)
+    return { refusal: KEY_COLUMN_UNPUBLISHED({ table: sqlName(table), column, reason: 'generated' }) }
   }
   if (insertsOnly) {
     const best = key ? userKey(key) : firstOf(candidates(table, generated))

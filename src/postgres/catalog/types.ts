@@ -1,5 +1,5 @@
 import type { Queryable } from '../queryable.js'
-import { TYPES_SQL, type TypeRow } from './typesSql.js'
+import { COMPOSITES_SQL, type DefinitionRow, TYPES_SQL, type TypeRow } from './typesSql.js'
 
 interface NamedType {
   readonly oid: number
@@ -54,12 +54,21 @@ export function nameOf(type: PgType): string {
 
 /** The user types in `type` and its parts that the server would make JSON of by a cast, and we give as strings. */
 export function jsonCastsIn(type: PgType): ScalarType[] {
+  return [...partsOf(type)].filter((part): part is ScalarType => part.kind === 'scalar' && part.jsonCast !== null)
+}
+
+/** The composites in `type`, itself perhaps one: a shape that may be altered without a word in the stream. */
+export function compositesIn(type: PgType): CompositeType[] {
+  return [...partsOf(type)].filter((part) => part.kind === 'composite')
+}
+
+function partsOf(type: PgType): Set<PgType> {
   const seen = new Set([type])
   for (const part of seen) {
     if (part.kind === 'array') seen.add(part.element)
     else if (part.kind === 'composite') for (const field of part.fields) seen.add(field.type)
   }
-  return [...seen].filter((part): part is ScalarType => part.kind === 'scalar' && part.jsonCast !== null)
+  return seen
 }
 
 const VARIETY: Readonly<Record<string, ScalarType['variety']>> = {
@@ -82,15 +91,21 @@ export class TypeCatalog {
   readonly #types = new Map<number, PgType>()
   readonly #unknown = new Map<number, ScalarType>()
   readonly #unreported = new Set<number>()
+  /** Of each composite the fields, as {@link COMPOSITES_SQL} gives them, that {@link refresh} has told of. */
+  readonly #definitions = new Map<number, string>()
 
   constructor(queryable: Queryable) {
     this.#queryable = queryable
   }
 
-  /** Reads what is not known yet, with all parts. An OID that the catalog does not have becomes an opaque scalar. */
-  async load(oids: readonly number[]): Promise<void> {
+  /**
+   * Reads what is not known yet, with all parts, and gives the OIDs that it read. An OID that the catalog does not have
+   * becomes an opaque scalar.
+   */
+  async load(oids: readonly number[]): Promise<ReadonlySet<number>> {
     const missing = new Set(oids.filter((oid) => !this.#types.has(oid)))
     if (missing.size > 0) await this.#read([...missing], this.#types)
+    return missing
   }
 
   /**
@@ -99,6 +114,25 @@ export class TypeCatalog {
    */
   async reload(oids: readonly number[]): Promise<void> {
     if (oids.length > 0) await this.#read([...new Set(oids)], new Map())
+  }
+
+  /**
+   * Reads the composites anew that were altered since the last time, with all types that are made of them; gives the
+   * OIDs of all these. One query while nothing was altered, none while there are no composites.
+   */
+  async refresh(): Promise<ReadonlySet<number>> {
+    if (this.#definitions.size === 0) return new Set()
+    const rows = await this.#queryable.query<DefinitionRow>(COMPOSITES_SQL, [[...this.#definitions.keys()]])
+    const altered = new Map<number, string>()
+    for (const { oid, fields } of rows) {
+      if (this.#definitions.get(Number(oid)) !== fields) altered.set(Number(oid), fields)
+    }
+    if (altered.size === 0) return new Set()
+    const touched = (type: PgType) => compositesIn(type).some(({ oid }) => altered.has(oid))
+    const stale = [...this.#types].filter(([, type]) => touched(type)).map(([oid]) => oid)
+    await this.reload(stale)
+    for (const [oid, fields] of altered) this.#definitions.set(oid, fields)
+    return new Set(stale)
   }
 
   /** The type, a domain's base in its place; undefined when it was never loaded. */
@@ -117,7 +151,11 @@ export class TypeCatalog {
     const rows = await this.#queryable.query<TypeRow>(TYPES_SQL, [oids])
     const byOid = new Map(rows.map((row) => [Number(row.oid), row]))
     const built = buildTypes(byOid, known)
-    for (const [oid, type] of built) this.#types.set(oid, type)
+    for (const [oid, type] of built) {
+      this.#types.set(oid, type)
+      const fields = byOid.get(oid)?.fields ?? null
+      if (fields !== null && !this.#definitions.has(oid)) this.#definitions.set(oid, fields)
+    }
     for (const oid of oids) {
       if (this.#types.has(oid) || this.#unknown.has(oid)) continue // what was dropped since keeps its shape
       this.#unknown.set(oid, opaque(oid))

@@ -17,6 +17,28 @@ export interface TypeRow {
   readonly is_hstore: boolean
 }
 
+/** JSON: `[["name","type OID"], …]` of the composite `t`. */
+const FIELDS = `
+    select coalesce(
+      pg_catalog.json_agg(
+        pg_catalog.json_build_array(a.attname::pg_catalog.text, a.atttypid::pg_catalog.text) order by a.attnum),
+      '[]')::pg_catalog.text
+    from pg_catalog.pg_attribute a
+    where a.attrelid = t.typrelid and a.attnum > 0 and not a.attisdropped
+  `
+
+/** One row of {@link COMPOSITES_SQL}. */
+export interface DefinitionRow {
+  readonly oid: string
+  readonly fields: string
+}
+
+/** The fields of the composites $1 (an oid[]) as they are now. */
+export const COMPOSITES_SQL = `
+select t.oid::pg_catalog.text as oid, (${FIELDS}) as fields
+from pg_catalog.pg_type t
+where t.oid = any ($1::pg_catalog.oid[]) and t.typtype = 'c'`
+
 /**
  * The types $1 (an oid[]) and every type that their text forms are made of, in one round trip: a domain's base, an
  * array's element, a composite's fields, through all levels. Types that are gone have no row.
@@ -51,14 +73,7 @@ select
   t.typbasetype::pg_catalog.text as base,
   e.oid::pg_catalog.text as element,
   e.typdelim::pg_catalog.text as delimiter,
-  case when t.typtype = 'c' then (
-    select coalesce(
-      pg_catalog.json_agg(
-        pg_catalog.json_build_array(a.attname::pg_catalog.text, a.atttypid::pg_catalog.text) order by a.attnum),
-      '[]')::pg_catalog.text
-    from pg_catalog.pg_attribute a
-    where a.attrelid = t.typrelid and a.attnum > 0 and not a.attisdropped
-  ) end as fields,
+  case when t.typtype = 'c' then (${FIELDS}) end as fields,
   case when t.oid >= 16384 then c.castfunc::pg_catalog.regproc::pg_catalog.text end as json_cast,
   coalesce(
     t.typname = 'hstore' and f.prosrc = 'hstore_to_json' and f.pronamespace = t.typnamespace and f.probin is not null,

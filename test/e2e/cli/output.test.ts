@@ -15,7 +15,7 @@ const ORDERS = `
   CREATE TABLE orders (id int PRIMARY KEY, customer text NOT NULL, total numeric, note text);
   INSERT INTO orders VALUES (1, 'Ada', 10.50, NULL), (2, 'Bob', 'NaN', E'two\\nlines')`
 
-test('standard output gets the rows, then every change after them, a line each', async () => {
+test.concurrent('standard output gets the rows, then every change after them, a line each', async () => {
   await using db = await testDatabase(server, ORDERS)
   const { code, stdout, records } = await linesOf(streamArgs(db, 'orders'), 5, () =>
     db.query(`INSERT INTO orders VALUES (3, 'Cyd', 1, '');
@@ -34,7 +34,7 @@ test('standard output gets the rows, then every change after them, a line each',
   expect(records[2]!.committedAt).toMatch(/^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z$/)
 })
 
-test('the fields of every kind of record stand in the order that is documented', async () => {
+test.concurrent('the fields of every kind of record stand in the order that is documented', async () => {
   await using db = await testDatabase(
     server,
     `CREATE TABLE t (id int PRIMARY KEY, v text);
@@ -74,7 +74,7 @@ test('the fields of every kind of record stand in the order that is documented',
   ])
 })
 
-test('newlines inside json documents and texts do not break a line', async () => {
+test.concurrent('newlines inside json documents and texts do not break a line', async () => {
   await using db = await testDatabase(
     server,
     `CREATE TABLE t (id int PRIMARY KEY, j json, a json[], v text);
@@ -92,7 +92,7 @@ test('newlines inside json documents and texts do not break a line', async () =>
   ])
 })
 
-test('--format row prints only the row, of a delete its key', async () => {
+test.concurrent('--format row prints only the row, of a delete its key', async () => {
   await using db = await testDatabase(server, ORDERS)
   const args = streamArgs(db, 'orders', '--format', 'row', '--columns', 'orders:id,total')
   const { stdout } = await linesOf(args, 5, () =>
@@ -104,7 +104,7 @@ test('--format row prints only the row, of a delete its key', async () => {
   )
 })
 
-test('--columns leaves the other columns out of rows, --key takes another key', async () => {
+test.concurrent('--columns leaves the other columns out of rows, --key takes another key', async () => {
   await using db = await testDatabase(
     server,
     `CREATE TABLE "Orders" (id int PRIMARY KEY, number text NOT NULL UNIQUE, "Total" int, secret text);
@@ -114,7 +114,7 @@ test('--columns leaves the other columns out of rows, --key takes another key', 
      INSERT INTO other VALUES (1, 'v')`,
   )
   const args = streamArgs(db, '"Orders",other', '--columns', '"Orders":number,"Total"', '--columns', 'other:id')
-  const { stdout, records } = await linesOf([...args, '--key', '"Orders":number'], 4, () =>
+  const { stdout, records } = await linesOf([...args, '--key', '"Orders":number', '--snapshot-workers', '1'], 4, () =>
     db.query(`UPDATE "Orders" SET secret = 'other', number = 'B'; DELETE FROM "Orders"`),
   )
   expect(stdout).not.toMatch(/hidden|secret/)
@@ -134,7 +134,7 @@ test('--columns leaves the other columns out of rows, --key takes another key', 
   ])
 })
 
-test('--tables takes patterns, and --exclude takes some out again', async () => {
+test.concurrent('--tables takes patterns, and --exclude takes some out again', async () => {
   await using db = await testDatabase(
     server,
     `CREATE SCHEMA sales;
@@ -151,7 +151,7 @@ test('--tables takes patterns, and --exclude takes some out again', async () => 
   expect(await tables('*.*', '--exclude', 'sales.inv_*')).toEqual(['public.a', 'sales.other'])
 })
 
-test('--messages gives logical messages, all or those of a prefix', async () => {
+test.concurrent('--messages gives logical messages, all or those of a prefix', async () => {
   await using db = await testDatabase(server, 'CREATE TABLE t (id int PRIMARY KEY)')
   const emit = () =>
     db.query(`SELECT pg_logical_emit_message(true, 'outbox.a', 'one'), pg_logical_emit_message(true, 'other', 'two');
@@ -169,7 +169,7 @@ test('--messages gives logical messages, all or those of a prefix', async () => 
   expect(await contents([], 1)).toEqual(['create'])
 })
 
-test('--keyless inserts captures a table without replica identity, and leaves its UPDATE to the application', async () => {
+test.concurrent('--keyless inserts captures a table without replica identity, and leaves its UPDATE to the application', async () => {
   await using db = await testDatabase(server, 'CREATE TABLE log (v text); CREATE TABLE t (id int PRIMARY KEY)')
   const { records } = await linesOf(streamArgs(db, 'log,t', '--keyless', 'inserts'), 4, () =>
     db.query(`INSERT INTO log VALUES ('a'); INSERT INTO t VALUES (1); UPDATE log SET v = 'b'; DELETE FROM log;
@@ -183,7 +183,7 @@ test('--keyless inserts captures a table without replica identity, and leaves it
   ])
 })
 
-test('--big-numbers string and --bytea base64 change the form of values', async () => {
+test.concurrent('--big-numbers string and --bytea base64 change the form of values', async () => {
   await using db = await testDatabase(
     server,
     `CREATE TABLE t (id int8 PRIMARY KEY, n numeric, i int, b bytea);
@@ -196,7 +196,7 @@ test('--big-numbers string and --bytea base64 change the form of values', async 
   )
 })
 
-test('every option can come as a variable, and the command line wins', async () => {
+test.concurrent('every option can come as a variable, and the command line wins', async () => {
   await using db = await testDatabase(
     server,
     `${ORDERS}; CREATE TABLE other (id int PRIMARY KEY); INSERT INTO other VALUES (1)`,

@@ -44,7 +44,7 @@ async function refused(args: readonly string[]): Promise<string> {
   return stderr
 }
 
-describe('--state with --output', () => {
+describe.concurrent('--state with --output', () => {
   test('goes on where the last run ended: rows once, then only what is new', async () => {
     await using db = await testDatabase(server, TABLE)
     await using folder = await temporaryFolder()
@@ -129,7 +129,7 @@ describe('--state with --output', () => {
   })
 })
 
-test('without --state a torn last line of --output is cut off, and new lines follow', async () => {
+test.concurrent('without --state a torn last line of --output is cut off, and new lines follow', async () => {
   await using db = await testDatabase(server, TABLE)
   await using folder = await temporaryFolder()
   const output = join(folder.path, 'out.ndjson')

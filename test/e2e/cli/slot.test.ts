@@ -1,4 +1,4 @@
-import { appendFile, readFile } from 'node:fs/promises'
+import { appendFile, readdir, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import type { EmbeddedPostgres } from '../../../src/cli/embedded/server.js'
@@ -68,7 +68,27 @@ test.concurrent('a publication that was there before is altered with --manage-pu
   expect(await published()).toEqual(['t', 'u'])
 })
 
-test.concurrent('a second run with the same files touches nothing while the first one has the slot', async () => {
+test.concurrent('a slot in use is waited for, as long as it may be our own of a lost connection', async () => {
+  await using db = await testDatabase(server, TABLE)
+  db.expectSlots = true
+  const args = streamArgs(db, 't', '--slot', db.name)
+  await using first = startTailrace(args)
+  await first.says('streaming from')
+  await using second = startTailrace(args)
+  await using third = startTailrace(args)
+  await second.says('is still in use, waiting')
+  second.kill('SIGINT')
+  expect(await second.ended).toMatchObject({ code: 0 })
+  expect(await third.ended).toMatchObject({ code: 1 })
+  expect([second.collected, third.collected]).toEqual(['', ''])
+  expect(third.stderr).toMatch(/\ntailrace: SLOT_ACTIVE: .*\n$/)
+  await db.query('INSERT INTO t VALUES (2)')
+  await first.waitFor(() => first.records.length === 2, 'the first one goes on')
+  first.kill('SIGTERM')
+  expect(await first.ended).toMatchObject({ code: 0 })
+})
+
+test.concurrent('a second run with the same files touches nothing, and ends at once', async () => {
   await using db = await testDatabase(server, TABLE)
   await using folder = await temporaryFolder()
   db.expectSlots = true
@@ -76,27 +96,24 @@ test.concurrent('a second run with the same files touches nothing while the firs
   const state = join(folder.path, 'state')
   const args = streamArgs(db, 't', '--output', output, '--state', state)
   await using first = startTailrace(args)
-  await first.waitFor(
-    async () => (await readFile(state, 'utf8').catch(() => '')).includes('"end"'),
-    'the state has a place',
-  )
+  const hasPlace = async () => (await readFile(state, 'utf8').catch(() => '')).includes('"end"')
+  await first.waitFor(hasPlace, 'the state has a place')
   // As if the first one were in the middle of writing it.
   await appendFile(output, '{"operation":"cre')
   const before = await readFile(output, 'utf8')
-  await using second = startTailrace(args)
-  await using third = startTailrace(args)
-  await second.says('is still in use, waiting')
-  second.kill('SIGINT')
-  expect(await second.ended).toMatchObject({ code: 0 })
-  // wal_sender_timeout + 10 s, since it may be our own of a connection that was cut.
-  expect(await third.ended).toMatchObject({ code: 1 })
-  expect(third.stderr).toMatch(/\ntailrace: SLOT_ACTIVE: .*\n$/)
+  const second = await tailrace(args)
+  expect({ code: second.code, stdout: second.stdout }).toEqual({ code: 1, stdout: '' })
+  expect(second.stderr).toMatch(/^tailrace: STATE_LOCKED: .*\n$/)
+  // Nor with another state, while the first one has the slot.
+  const other = await tailrace(args.map((arg) => (arg === state ? `${state}2` : arg)))
+  expect(other.stderr).toMatch(/^tailrace: SLOT_EXISTS: .*\n$/)
   expect(await readFile(output, 'utf8')).toBe(before)
-  first.kill('SIGTERM')
-  expect(await first.ended).toMatchObject({ code: 0 })
+  first.kill('SIGKILL')
+  await first.ended
   const next = await tailrace([...args, ...UNTIL_CURRENT])
   expect(next.code, next.stderr).toBe(0)
   expect(summary(await recordsIn(output))).toEqual(['snapshot 1'])
+  expect((await readdir(folder.path)).sort()).toEqual(['out', 'state', 'state2'])
 })
 
 test.concurrent('a slot that is not for us is left alone, and told apart', async () => {

@@ -1,10 +1,12 @@
 import { createServer } from 'node:net'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import type { EmbeddedPostgres } from '../../../src/cli/embedded/server.js'
+import { CopyOut } from '../../../src/postgres/copy/copyOut.js'
 import { testDatabase } from '../../support/database.js'
 import { openSession } from '../../support/openSession.js'
 import { startServer } from '../../support/servers.js'
 import { TcpProxy } from '../../support/tcpProxy.js'
+import { serverTls } from '../../support/tls.js'
 
 let server: EmbeddedPostgres
 beforeAll(async () => {
@@ -62,6 +64,25 @@ test('close() waits for the server, and not for one that does not answer', async
   expect(performance.now() - since).toBeGreaterThan(1000)
   expect(performance.now() - since).toBeLessThan(6000)
   await session.gone
+})
+
+test('TLS: queries, a socket taken over and given back, and what is too long for one packet', async () => {
+  await using secure = await startServer({ tls: serverTls })
+  await using db = await testDatabase(secure)
+  for (const sslmode of ['require', 'prefer']) {
+    await using session = await openSession(`${db.url}?sslmode=${sslmode}`)
+    const sql = 'SELECT ssl FROM pg_catalog.pg_stat_ssl WHERE pid = pg_catalog.pg_backend_pid()'
+    expect(await session.query(sql)).toEqual([{ ssl: true }])
+    const rows: number[] = []
+    const copy = new CopyOut(session, 'COPY (SELECT generate_series(1, 100000)) TO STDOUT', {
+      row: (bytes, start, end) => rows.push(Number(bytes.toString('latin1', start, end))),
+      chunkEnd: () => {},
+    })
+    await copy.done
+    expect([rows.length, rows.at(-1)]).toEqual([100_000, 100_000])
+    const [{ text }] = (await session.query("SELECT repeat('x', 1000000) AS text")) as [{ text: string }]
+    expect(text).toBe('x'.repeat(1_000_000))
+  }
 })
 
 // In two parts they come to a reader that has the header only.

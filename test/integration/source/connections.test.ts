@@ -1,199 +1,208 @@
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest'
+import { writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import type { EmbeddedPostgres } from '../../../src/cli/embedded/server.js'
-import { parseConnectionString } from '../../../src/postgres/connectionString.js'
-import { Connections } from '../../../src/source/connections.js'
 import { type TestDatabase, testDatabase } from '../../support/database.js'
-import { startServer } from '../../support/servers.js'
-import { TcpProxy } from '../../support/tcpProxy.js'
-import { waitFor } from '../../support/waitFor.js'
+import { urlAs } from '../../support/openSession.js'
+import { DEFAULT_MAJOR, startServer } from '../../support/servers.js'
+import { capture } from '../../support/sourceCapture.js'
+import { readSource } from '../../support/sourceReader.js'
+import { slotsOf } from '../../support/sourceSlots.js'
+import { temporaryFolder } from '../../support/temporaryFolder.js'
+import { serverTls, testCa } from '../../support/tls.js'
 
 let server: EmbeddedPostgres
 beforeAll(async () => {
-  server = await startServer()
+  server = await startServer({ tls: serverTls, unixSocket: true })
 })
 afterAll(() => server?.[Symbol.asyncDispose]())
 
-let db: TestDatabase
-let abort: AbortController
-let connections: Connections
-beforeEach(async () => {
-  db = await testDatabase(server, 'CREATE TABLE t (id int)')
-  abort = new AbortController()
-  connections = connectionsTo(db.url)
-})
-// Fails if a connection is left.
-afterEach(async () => {
-  await connections.close()
-  await db[Symbol.asyncDispose]()
-})
+const TABLE =
+  "CREATE TABLE t (id int PRIMARY KEY, note text); INSERT INTO t SELECT id, repeat('x', 200) FROM generate_series(1, 5000) id"
 
-function connectionsTo(url: string): Connections {
-  const options = parseConnectionString(url)
-  return new Connections(options, options, abort.signal)
+/** Rows, then more changes than go into one chunk, then a new shape, for which the catalog is asked. */
+async function worksOver(db: TestDatabase, url: string, more: object = {}): Promise<unknown[]> {
+  const transports: unknown[] = []
+  const reader = await capture(db, { tables: 't', url, ...more }, async () => {
+    const backends = `SELECT s.ssl, a.client_addr IS NULL AS socket, a.usename AS name
+      FROM pg_stat_activity a JOIN pg_stat_ssl s USING (pid)
+     WHERE a.datname = current_database() AND a.application_name LIKE 'tailrace%' AND a.application_name <> 'tailrace test'`
+    transports.push(...(await db.query(backends)))
+    await db.query(
+      "INSERT INTO t SELECT id, repeat('y', 200) FROM generate_series(5001, 10000) id; ALTER TABLE t ADD n int",
+    )
+    await db.query('INSERT INTO t VALUES (0, NULL, 7)')
+  })
+  const ids = reader.records
+    .filter(({ table, operation }) => table === 't' && operation !== 'schema')
+    .map(({ key }) => key!.id)
+  expect(new Set(ids).size).toBe(10_001)
+  expect(ids).toHaveLength(10_001)
+  return transports
 }
 
-/** Queries of ours that the server is busy with. */
-async function waiting(): Promise<string[]> {
-  const rows = await db.query<{ query: string }>(
-    `SELECT query FROM pg_stat_activity
-      WHERE application_name = 'tailrace' AND datname = current_database() AND wait_event_type = 'Lock'`,
+test.concurrent('over TLS, the whole stream of it', async () => {
+  await using db = await testDatabase(server, TABLE)
+  await using folder = await temporaryFolder()
+  const ca = join(folder.path, 'ca.crt')
+  await writeFile(ca, testCa)
+  const url = `${db.url.replace('127.0.0.1', 'localhost')}?sslmode=verify-full&sslrootcert=${ca}`
+  const transports = await worksOver(db, url)
+  expect(transports.length).toBeGreaterThanOrEqual(2)
+  expect(transports).toMatchObject(transports.map(() => ({ ssl: true })))
+})
+
+test.concurrent('sslmode=prefer takes TLS where it is to be had, disable does not', async () => {
+  for (const [mode, ssl] of [
+    ['prefer', true],
+    ['disable', false],
+  ] as const) {
+    await using db = await testDatabase(server, TABLE)
+    const transports = await worksOver(db, `${db.url}?sslmode=${mode}`)
+    expect(transports).toMatchObject(transports.map(() => ({ ssl })))
+  }
+})
+
+test.concurrent('over a Unix socket', async () => {
+  await using db = await testDatabase(server, TABLE)
+  const url = `postgres://postgres@/${db.name}?host=${encodeURIComponent(server.socketFolder)}&port=${server.port}`
+  const transports = await worksOver(db, url)
+  expect(transports.length).toBeGreaterThanOrEqual(2)
+  expect(transports).toMatchObject(transports.map(() => ({ socket: true })))
+})
+
+test.concurrent('with a URL of its own for replication', async () => {
+  await using db = await testDatabase(server, TABLE)
+  const replicationUrl = `postgres://postgres@/${db.name}?host=${encodeURIComponent(server.socketFolder)}&port=${server.port}&application_name=tailrace_replication`
+  const reader = readSource({ url: db.url, replicationUrl, tables: 't' })
+  await reader.told('streaming')
+  const backends = await db.query(
+    `SELECT application_name AS name, client_addr IS NULL AS socket FROM pg_stat_activity
+      WHERE datname = current_database() AND backend_type = 'walsender'`,
   )
-  return rows.map(({ query }) => query)
-}
-
-async function connected(): Promise<number> {
-  const sql = `SELECT FROM pg_stat_activity WHERE application_name = 'tailrace' AND datname = current_database()`
-  return (await db.query(sql)).length
-}
-
-async function cutAll(): Promise<void> {
-  await db.query("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'tailrace'")
-}
-
-describe('the control session', () => {
-  test('is opened anew once, however many queries find it cut, and none is left at the end', async () => {
-    await connections.control.query('SELECT 1')
-    await cutAll()
-    const answers = await Promise.all([1, 2, 3].map((n) => connections.control.query('SELECT $1::int4 AS n', [n])))
-    expect(answers.flat()).toEqual([{ n: 1 }, { n: 2 }, { n: 3 }])
-    expect(await connected()).toBe(1)
-    await connections.close()
-    await waitFor(async () => (await connected()) === 0, { what: 'the connection to be gone' })
-  })
-
-  test('queries that are cut while they run are asked again', async () => {
-    const holder = await db.connect()
-    await holder.query('BEGIN; LOCK TABLE t')
-    const asked = [1, 2].map((n) => connections.control.query(`SELECT ${n} AS n FROM (SELECT count(*) FROM public.t) c`))
-    await waitFor(async () => (await waiting()).length > 0, { what: 'a query that waits' })
-    await cutAll()
-    await waitFor(async () => (await waiting()).length > 0, { what: 'the query to wait again' })
-    await holder.query('COMMIT')
-    expect((await Promise.all(asked)).flat()).toEqual([{ n: 1 }, { n: 2 }])
-  })
-
-  test('an error of the statement is told at once, and the session goes on', async () => {
-    await connections.control.query('SELECT 1')
-    await expect(connections.control.query('SELECT 1 / 0')).rejects.toMatchObject({ details: { sqlstate: '22012' } })
-    await connections.control.query('SELECT 1')
-    expect(await connected()).toBe(1)
-  })
-
-  test('is refused after close()', async () => {
-    await connections.control.query('SELECT 1')
-    await connections.close()
-    await expect(connections.control.query('SELECT 1')).rejects.toThrow('the run is over')
-    await expect(connections.ordinary()).rejects.toThrow('the run is over')
-  })
-
-  test('a query outlasts a restart of the server', async () => {
-    await using restarted = await startServer()
-    await using other = await testDatabase(restarted)
-    const over = new AbortController()
-    const options = parseConnectionString(other.url)
-    const lasting = new Connections(options, options, over.signal)
-    await lasting.control.query('SELECT 1')
-    await restarted.stop('fast')
-    const asked = lasting.control.query('SELECT 2 AS n')
-    const waited = lasting.control.query('SELECT 3 AS n')
-    await restarted.restart()
-    expect((await Promise.all([asked, waited])).flat()).toEqual([{ n: 2 }, { n: 3 }])
-    await restarted.stop('fast')
-    const aborted = lasting.control.query('SELECT 4 AS n')
-    over.abort(new Error('stop it'))
-    await expect(aborted).rejects.toThrow('stop it')
-    await restarted.restart()
-    await lasting.close()
-  })
-
-  test('a server that never was there is told of at once', async () => {
-    const nowhere = connectionsTo('postgres://nobody@127.0.0.1:1/nothing')
-    const since = performance.now()
-    await expect(nowhere.control.query('SELECT 1')).rejects.toMatchObject({ code: 'CONNECTION_FAILED' })
-    expect(performance.now() - since).toBeLessThan(5000)
-    await nowhere.close()
-  })
+  expect(backends).toEqual([{ name: 'tailrace_replication', socket: true }])
+  await reader.close()
 })
 
-describe('an abort', () => {
-  test('cuts what waits for a lock, on the server too while the lock is held', async () => {
-    const holder = await db.connect()
-    await holder.query('BEGIN; LOCK TABLE t')
-    const session = await connections.ordinary()
-    const asked = [
-      connections.control.query('CREATE PUBLICATION too_late FOR TABLE public.t'),
-      session.query('LOCK TABLE public.t IN ACCESS SHARE MODE'),
-    ]
-    const settled = Promise.allSettled(asked)
-    await waitFor(async () => (await waiting()).length === 2, { what: 'both to wait' })
-    abort.abort(new Error('stop it'))
-    const [control, ordinary] = await settled
-    expect(control).toMatchObject({ status: 'rejected', reason: { message: 'stop it' } })
-    expect(ordinary).toMatchObject({ status: 'rejected', reason: { code: 'CONNECTION_LOST' } })
-    await connections.close()
-    await waitFor(async () => (await connected()) === 0, { what: 'their processes to be gone', timeoutMs: 3000 })
-    await holder.query('COMMIT')
-    expect(await db.query('SELECT FROM pg_publication')).toEqual([])
+test.concurrent('whatever odd settings and limits the role has', async () => {
+  await using db = await testDatabase(
+    server,
+    `CREATE TABLE t (id int PRIMARY KEY, b bytea, at timestamptz, d date, i interval, f float8, n numeric, money money, a text[], j jsonb);
+     INSERT INTO t VALUES (1, '\\x00ff', '2026-01-02 03:04:05.678+00', '2026-01-02', '1 year 2 days', 0.1, 1.50, 12.34, '{a,NULL}', '{"a": "\\\\"}')`,
+  )
+  const role = `odd_${db.name}`
+  await db.query(`CREATE ROLE ${role} LOGIN SUPERUSER`)
+  const settings = {
+    statement_timeout: '300ms',
+    lock_timeout: '300ms',
+    idle_in_transaction_session_timeout: '300ms',
+    idle_session_timeout: '300ms',
+    ...(DEFAULT_MAJOR >= 17 && { transaction_timeout: '300ms' }),
+    bytea_output: 'escape',
+    DateStyle: 'German, DMY',
+    IntervalStyle: 'postgres_verbose',
+    TimeZone: 'Asia/Kolkata',
+    extra_float_digits: '-10',
+    search_path: 'nowhere',
+    quote_all_identifiers: 'on',
+    standard_conforming_strings: 'off',
+    array_nulls: 'off',
+    client_encoding: 'LATIN1',
+    default_transaction_isolation: 'serializable',
+    row_security: 'on',
+    xmlbinary: 'hex',
+  }
+  for (const [name, value] of Object.entries(settings)) await db.query(`ALTER ROLE ${role} SET ${name} = '${value}'`)
+  const open = await db.connect()
+  await open.query('BEGIN; SELECT txid_current()')
+  const reading = capture(db, { tables: 't', url: urlAs(db.url, role) }, () =>
+    db.query('INSERT INTO t SELECT 2, b, at, d, i, f, n, money, a, j FROM t'),
+  )
+  // Longer than any of the limits the slot waits for this transaction, with locks and snapshot in idle sessions.
+  await sleep(1000)
+  await open.query('COMMIT')
+  const reader = await reading
+  const [first, second] = reader.records
+  expect(first!.after).toEqual({
+    id: 1,
+    b: '\\x00ff',
+    at: '2026-01-02T03:04:05.678+00:00',
+    d: '2026-01-02',
+    i: 'P1Y2D',
+    f: 0.1,
+    n: 1.5,
+    money: expect.stringContaining('12.34'),
+    a: ['a', null],
+    j: { a: '\\' },
   })
-
-  test('leaves a replication session to whoever streams in it, and ends an idle one', async () => {
-    const idle = await connections.replication()
-    const streaming = await connections.replication()
-    const frames: number[] = []
-    const taken = streaming.takeOver({ onFrame: (tag) => frames.push(tag), onFailure: () => frames.push(-1) })
-    abort.abort()
-    await idle.gone
-    expect(frames).toEqual([])
-    taken.release()
-    await streaming.query('SELECT 1')
-    await connections.close()
-    await streaming.gone
-  })
-
-  test('leaves the clean-up, which has a connection of its own', async () => {
-    await connections.control.query('CREATE PUBLICATION p FOR TABLE public.t')
-    abort.abort()
-    await connections.cleanup((queryable) => queryable.query('DROP PUBLICATION p'))
-    expect(await db.query('SELECT FROM pg_publication')).toEqual([])
-    await expect(connections.ordinary()).rejects.toThrow()
-  })
-
-  test('ends in a few seconds when the network is gone', async () => {
-    await using proxy = await TcpProxy.to(server.port)
-    const distant = connectionsTo(proxy.url(db.url))
-    await distant.control.query('SELECT 1')
-    await distant.ordinary()
-    const waits = distant.control.query('SELECT pg_sleep(600)')
-    const rejected = expect(waits).rejects.toThrow('stop it')
-    proxy.swallow()
-    const since = performance.now()
-    abort.abort(new Error('stop it'))
-    await rejected
-    await expect(distant.cleanup((queryable) => queryable.query('SELECT 1'))).rejects.toThrow()
-    await distant.close()
-    expect(performance.now() - since).toBeLessThan(8000)
-  })
+  expect(second!.after).toEqual({ ...first!.after, id: 2 })
+  await db.query(`DROP ROLE ${role}`)
 })
 
-test('the clean-up of a run that was not aborted is limited too', async () => {
-  await using proxy = await TcpProxy.to(server.port)
-  const distant = connectionsTo(proxy.url(db.url))
-  await distant.control.query('SELECT 1')
-  proxy.swallow()
-  const since = performance.now()
-  await expect(distant.cleanup((queryable) => queryable.query('SELECT 1'))).rejects.toThrow()
-  await distant.close()
-  expect(performance.now() - since).toBeLessThan(9000)
-})
+describe('a role that may not', () => {
+  async function asRole(db: TestDatabase, grants: string): Promise<string> {
+    const role = `poor_${db.name}`
+    await db.query(`CREATE ROLE ${role} LOGIN REPLICATION; ${grants.replaceAll('ROLE', role)}`)
+    return urlAs(db.url, role)
+  }
 
-test('a session that was lost or closed is forgotten', async () => {
-  const lost = await connections.ordinary()
-  const closed = await connections.replication()
-  const open = await connections.ordinary()
-  expect(connections.open).toBe(3)
-  await db.query('SELECT pg_terminate_backend($1)', [lost.processId])
-  await closed.close()
-  await Promise.all([lost.gone, closed.gone])
-  expect(connections.open).toBe(1)
-  await open.query('SELECT 1')
+  async function refusal(db: TestDatabase, url: string, options: object = {}): Promise<unknown> {
+    const reader = readSource({ url, tables: 't', ...options })
+    const failure = await reader.ended.then(
+      () => undefined,
+      (error) => error,
+    )
+    expect(await slotsOf(db)).toEqual([])
+    await db.query(`DROP OWNED BY poor_${db.name}; DROP ROLE poor_${db.name}`)
+    return failure
+  }
+
+  test.concurrent('read the table is told the SQL', async ({ expect }) => {
+    await using db = await testDatabase(server, TABLE)
+    const url = await asRole(db, '')
+    expect(await refusal(db, url)).toMatchObject({
+      code: 'TABLE_NOT_READABLE',
+      hint: expect.stringContaining(`GRANT SELECT ON public.t TO poor_${db.name};`),
+    })
+  })
+
+  test.concurrent('see all rows is refused: a snapshot would lack them without a word', async ({ expect }) => {
+    await using db = await testDatabase(
+      server,
+      `${TABLE}; ALTER TABLE t ENABLE ROW LEVEL SECURITY; CREATE POLICY even ON t USING (id % 2 = 0); CREATE PUBLICATION tailrace FOR TABLE t`,
+    )
+    const url = await asRole(db, 'GRANT SELECT ON t TO ROLE')
+    expect(await refusal(db, url)).toMatchObject({
+      code: 'ROW_SECURITY_ACTIVE',
+      hint: expect.stringContaining(`ALTER ROLE poor_${db.name} BYPASSRLS;`),
+    })
+  })
+
+  test.concurrent('make a publication is told the SQL', async ({ expect }) => {
+    await using db = await testDatabase(server, TABLE)
+    const url = await asRole(db, 'GRANT SELECT ON t TO ROLE')
+    expect(await refusal(db, url)).toMatchObject({
+      code: 'PUBLICATION_DENIED',
+      hint: expect.stringContaining('CREATE PUBLICATION'),
+    })
+  })
+
+  test.concurrent('replicate is told by the server', async ({ expect }) => {
+    await using db = await testDatabase(server, TABLE)
+    const url = await asRole(db, 'GRANT SELECT ON t TO ROLE; ALTER USER ROLE NOREPLICATION')
+    expect(await refusal(db, url)).toMatchObject({ message: expect.stringMatching(/replication/i) })
+  })
+
+  test.concurrent('create anything reads with a publication that somebody made for it', async ({ expect }) => {
+    await using db = await testDatabase(server, `${TABLE}; CREATE PUBLICATION made FOR TABLE t`)
+    const url = await asRole(db, 'GRANT SELECT ON t TO ROLE')
+    const reader = readSource({ url, tables: 't', publication: 'made' })
+    await reader.told('streaming')
+    await db.query('DELETE FROM t WHERE id = 1')
+    await reader.seen(({ operation }) => operation === 'delete', 'the delete')
+    await reader.close()
+    expect(reader.snapshotOf('t')).toHaveLength(5000)
+    await db.query(`DROP OWNED BY poor_${db.name}; DROP ROLE poor_${db.name}`)
+  })
 })

@@ -16,7 +16,12 @@ describeEachMajor('a source', (postgres) => {
       INSERT INTO items
       SELECT id, 0, 'first', CASE WHEN id % 5 = 0 THEN repeat('z', 2500) END FROM generate_series(1, 2000) id;
       INSERT INTO log SELECT -1, n FROM generate_series(1, 2000) n`)
-    const options = { url: db.url, tables: ['items', 'log', 'marker'], slot: `core_${db.name}`, keyless: 'inserts' } as const
+    const options = {
+      url: db.url,
+      tables: ['items', 'log', 'marker'],
+      slot: `core_${db.name}`,
+      keyless: 'inserts',
+    } as const
     let records: SourceRecord[]
     {
       await using writers = new Writers(db, 4)

@@ -97,7 +97,9 @@ test.concurrent('the key column renamed, and another primary key', async () => {
 
 test.concurrent('the table renamed: it goes on under its new name', async () => {
   await using db = await testDatabase(server, TABLE)
-  const reader = await capture(db, { tables: 't' }, () => db.query('ALTER TABLE t RENAME TO renamed; UPDATE renamed SET n = 5'))
+  const reader = await capture(db, { tables: 't' }, () =>
+    db.query('ALTER TABLE t RENAME TO renamed; UPDATE renamed SET n = 5'),
+  )
   expect(reader.changesOf('renamed').map(({ operation, after }) => [operation, after?.n])).toEqual([
     ['schema', undefined],
     ['update', 5],

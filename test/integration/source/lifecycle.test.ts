@@ -56,7 +56,8 @@ async function nothingIsLeft(db: TestDatabase): Promise<void> {
     const connections = await db.query(
       "SELECT query FROM pg_stat_activity WHERE application_name = 'tailrace' AND datname = current_database()",
     )
-    return [...connections, ...(await slotsOf(db)), ...(await publicationsOf(db))]
+    const publications = (await publicationsOf(db)).filter((name) => name !== 'there')
+    return [...connections, ...(await slotsOf(db)), ...publications]
   }
   await waitFor(async () => (await left()).length === 0, { what: 'everything to be gone', timeoutMs: 3000 })
 }
@@ -68,7 +69,7 @@ describe.each(['snapshot', 'stream'] as const)('in the middle of the %s nothing 
     await nothingIsLeft(db)
   })
 
-  test.concurrent('by an error in the loop, which comes through', async () => {
+  test.concurrent('by an error in the loop, which comes through', async ({ expect }) => {
     await using db = await testDatabase(server, MANY)
     const failing = endIn(db, phase, () => Promise.reject(new Error('the disk is full')))
     await expect(failing).rejects.toThrow('the disk is full')
@@ -129,13 +130,15 @@ describe('close()', () => {
   })
 
   test.concurrent.each([
-    ['a table', 'LOCK TABLE t', 'LOCK TABLE ONLY'],
-    ['the publication', 'LOCK TABLE t IN SHARE UPDATE EXCLUSIVE MODE', 'CREATE PUBLICATION'],
-  ])('ends a run that waits for a lock on %s, on the server too', async (_, lock, waiting) => {
+    ['the table', 'there', 'ACCESS EXCLUSIVE', 'LOCK TABLE'],
+    ['the publication', undefined, 'SHARE UPDATE EXCLUSIVE', 'CREATE PUBLICATION'],
+  ])('ends a run that waits for a lock on %s, on the server too', async (_, publication, mode, waiting) => {
     await using db = await testDatabase(server, MANY)
+    if (publication !== undefined)
+      await db.query(`CREATE PUBLICATION ${publication} FOR TABLE t WITH (publish_via_partition_root)`)
     const open = await db.connect()
-    await open.query(`BEGIN; ${lock}`)
-    const reader = readSource({ url: db.url, tables: 't' })
+    await open.query(`BEGIN; LOCK TABLE t IN ${mode} MODE`)
+    const reader = readSource({ url: db.url, tables: 't', publication })
     const waits = `SELECT FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock' AND query LIKE '${waiting}%'`
     await reader.until(async () => (await db.query(waits)).length > 0, { what: 'the wait' })
     await reader.close()

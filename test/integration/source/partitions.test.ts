@@ -80,7 +80,9 @@ test.concurrent('a root that is FULL with leaves that are not has no whole old r
 })
 
 test.concurrent('with root and leaves FULL old rows are whole, and unchanged values are taken from them', async () => {
-  const full = ['root', 'asia', 'europe', 'europe_low', 'europe_high'].map((name) => `ALTER TABLE ${name} REPLICA IDENTITY FULL;`)
+  const full = ['root', 'asia', 'europe', 'europe_low', 'europe_high'].map(
+    (name) => `ALTER TABLE ${name} REPLICA IDENTITY FULL;`,
+  )
   await using db = await testDatabase(server, KEYED + full.join('') + ROWS)
   const reader = await capture(db, { tables: 'root' }, () => db.query('UPDATE root SET n = 9 WHERE id IN (1, 3)'))
   for (const update of reader.changesOf('root')) {
@@ -115,10 +117,16 @@ test.concurrent('without a key, inserts of all leaves: each row by the leaf and 
 
 test.concurrent('truncating the root is one record; a leaf can be captured by itself', async () => {
   await using db = await testDatabase(server, KEYED + ROWS)
-  const root = await capture(db, { tables: 'root' }, () => db.query("TRUNCATE root; INSERT INTO root VALUES (1, 'asia', 1, NULL)"))
+  const root = await capture(db, { tables: 'root' }, () =>
+    db.query("TRUNCATE root; INSERT INTO root VALUES (1, 'asia', 1, NULL)"),
+  )
   expect(root.changesOf('root').map(({ operation }) => operation)).toEqual(['truncate', 'create'])
-  const leaf = await capture(db, { tables: 'asia' }, () => db.query("INSERT INTO root VALUES (3, 'asia', 1, NULL), (4, 'europe', 1, NULL)"))
-  expect(leaf.records.filter(({ table }) => table === 'asia').map(({ operation, key }) => [operation, key!.id])).toEqual([
+  const leaf = await capture(db, { tables: 'asia' }, () =>
+    db.query("INSERT INTO root VALUES (3, 'asia', 1, NULL), (4, 'europe', 1, NULL)"),
+  )
+  expect(
+    leaf.records.filter(({ table }) => table === 'asia').map(({ operation, key }) => [operation, key!.id]),
+  ).toEqual([
     ['snapshot', 1],
     ['create', 3],
   ])

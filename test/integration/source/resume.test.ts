@@ -37,13 +37,17 @@ async function afterSlot(db: TestDatabase, sql: string): Promise<void> {
 
 test.concurrent('a transaction far larger than maxBytes is resumed from any of its batches', async () => {
   await using db = await testDatabase(server, TABLE)
-  await afterSlot(db, `BEGIN; INSERT INTO t SELECT id, repeat('x', 100) FROM generate_series(1, 30000) id; COMMIT; INSERT INTO t VALUES (30001)`)
+  await afterSlot(
+    db,
+    `BEGIN; INSERT INTO t SELECT id, repeat('x', 100) FROM generate_series(1, 30000) id; COMMIT; INSERT INTO t VALUES (30001)`,
+  )
   const options = { ...fromNow(db), maxBytes: 65536 }
-  const positions: PositionJson[] = []
+  let positions: PositionJson[]
   {
-    await using reader = readSource(options, { ack: ({ position }) => (positions.push(position.toJSON()), false) })
+    await using reader = readSource(options, { ack: false })
     await reader.seen(({ key }) => key!.id === 30_001, 'the last row')
     expect(ids(reader.records)).toEqual(upTo(30_001))
+    positions = reader.batches.map(({ position }) => position.toJSON())
   }
   const inside = positions.filter((position) => position.end === undefined && Number(position.seq) < 29_000)
   expect(inside.length).toBeGreaterThan(10)
@@ -78,7 +82,9 @@ test.concurrent('a consumer that stops at any batch, and stores what it acknowle
         },
       },
     )
-    await reader.until(() => reader.batches.length > 1 + (run % 3) || seen.length === expected.length, { what: 'some batches' })
+    await reader.until(() => reader.batches.length > 1 + (run % 3) || seen.length === expected.length, {
+      what: 'some batches',
+    })
   }
   expect(ids(seen)).toEqual(expected)
   requireOrder(seen)
@@ -102,15 +108,20 @@ test.concurrent('a run that acknowledges nothing gives everything again', async 
 describe('a redelivery that differs', () => {
   /** The position of the first of three rows, of which the publication has another number afterwards. */
   async function changed(db: TestDatabase): Promise<PositionJson> {
-    await db.query(`${TABLE}; CREATE TABLE u (LIKE t INCLUDING ALL); CREATE PUBLICATION wide FOR TABLE t, u; CREATE PUBLICATION narrow FOR TABLE t`)
-    await afterSlot(db, "BEGIN; INSERT INTO u VALUES (1, 'x'); INSERT INTO t VALUES (2, 'x'), (3, 'x'); COMMIT; INSERT INTO t VALUES (4)")
+    await db.query(
+      `${TABLE}; CREATE TABLE u (LIKE t INCLUDING ALL); CREATE PUBLICATION wide FOR TABLE t, u; CREATE PUBLICATION narrow FOR TABLE t`,
+    )
+    await afterSlot(
+      db,
+      "BEGIN; INSERT INTO u VALUES (1, 'x'); INSERT INTO t VALUES (2, 'x'), (3, 'x'); COMMIT; INSERT INTO t VALUES (4)",
+    )
     await using reader = readSource({ ...fromNow(db), publication: 'wide' }, { ack: false })
     const first = await reader.seen(({ key }) => key!.id === 2, 'the first row')
     expect(first.position.seq).toBe(1)
     return first.position
   }
 
-  test.concurrent('stops, with nothing skipped', async () => {
+  test.concurrent('stops, with nothing skipped', async ({ expect }) => {
     await using db = await testDatabase(server)
     const position = await changed(db)
     await using reader = readSource({ ...fromNow(db), publication: 'narrow', position }, { ack: false })
@@ -125,7 +136,9 @@ describe('a redelivery that differs', () => {
     await reader.seen(({ key }) => key!.id === 4, 'the row behind')
     expect(ids(reader.records)).toEqual([2, 3, 4])
     const last = reader.batches.at(-1)!.position.toJSON()
-    await reader.until(async () => (await confirmedLsn(db, fromNow(db).slot)) === last.end, { what: 'the confirmation' })
+    await reader.until(async () => (await confirmedLsn(db, fromNow(db).slot)) === last.end, {
+      what: 'the confirmation',
+    })
   })
 })
 
@@ -176,7 +189,9 @@ describe('a slot that does not fit the position', () => {
     const position = await stored(db)
     const { slot } = fromNow(db)
     expect(await refusal({ ...fromNow(db), position, slot: 'another' })).toMatchObject({ code: 'POSITION_OTHER_SLOT' })
-    expect(await refusal({ ...fromNow(db), position: { ...position, slot: null } })).toMatchObject({ code: 'POSITION_NOT_RESUMABLE' })
+    expect(await refusal({ ...fromNow(db), position: { ...position, slot: null } })).toMatchObject({
+      code: 'POSITION_NOT_RESUMABLE',
+    })
     expect(await refusal({ ...fromNow(other), slot, position })).toMatchObject({ code: 'POSITION_OTHER_DATABASE' })
     expect(await refusal({ ...fromNow(other), slot })).toMatchObject({ code: 'SLOT_OTHER_DATABASE' })
     await db.query('SELECT pg_drop_replication_slot($1)', [slot])

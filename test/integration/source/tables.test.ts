@@ -20,7 +20,9 @@ function keys(reader: SourceReader, table: string): unknown[] {
 }
 
 function replayed(reader: SourceReader, table: string): unknown[] {
-  return replay(reader.records, table).map((row) => JSON.stringify(row)).sort()
+  return replay(reader.records, table)
+    .map((row) => JSON.stringify(row))
+    .sort()
 }
 
 function expected(rows: unknown[]): unknown[] {
@@ -118,7 +120,7 @@ describe('keys', () => {
     expect(deleted!.before).toEqual({ id: 1, code: 100, n: 1 })
   })
 
-  test.concurrent('of the user, but not one that deletes would lack', async () => {
+  test.concurrent('of the user, but not one that deletes would lack', async ({ expect }) => {
     await using db = await testDatabase(server, 'CREATE TABLE t (id int PRIMARY KEY, code int NOT NULL)')
     const reader = readSource({ url: db.url, tables: 't', keys: ['t:code'] })
     await expect(reader.ended).rejects.toMatchObject({
@@ -181,8 +183,13 @@ describe('tables without a key', () => {
       'CREATE TABLE t (n int, note text); ALTER TABLE t REPLICA IDENTITY FULL; INSERT INTO t VALUES (1, NULL), (1, NULL)',
     )
     const reader = await capture(db, { tables: 't' }, () => db.query(`UPDATE t SET note = 'x'; DELETE FROM t`))
-    const changes = reader.changesOf('t').map(({ operation, key, before, after }) => ({ operation, key, before, after }))
-    const [old, now] = [{ n: 1, note: null }, { n: 1, note: 'x' }]
+    const changes = reader
+      .changesOf('t')
+      .map(({ operation, key, before, after }) => ({ operation, key, before, after }))
+    const [old, now] = [
+      { n: 1, note: null },
+      { n: 1, note: 'x' },
+    ]
     const updated = { operation: 'update', key: undefined, before: old, after: now }
     const deleted = { operation: 'delete', key: undefined, before: now, after: undefined }
     expect(changes).toEqual([updated, updated, deleted, deleted])
@@ -219,7 +226,11 @@ describe('columns', () => {
     const [snapshot, update, deleted] = reader.records
     expect(snapshot).toMatchObject({ key: { id: 1 }, after: { Total: 1.5, note: 'a' } })
     expect(Object.keys(snapshot!.after!)).toEqual(['Total', 'note'])
-    expect(update).toMatchObject({ key: { id: 1 }, before: { Total: 1.5, note: 'a' }, after: { Total: 1.5, note: 'b' } })
+    expect(update).toMatchObject({
+      key: { id: 1 },
+      before: { Total: 1.5, note: 'a' },
+      after: { Total: 1.5, note: 'b' },
+    })
     expect(deleted).toMatchObject({ key: { id: 1 }, before: { Total: 1.5, note: 'b' } })
     expect(JSON.stringify(reader.records)).not.toContain('hidden')
   })
@@ -231,7 +242,9 @@ describe('columns', () => {
        INSERT INTO t VALUES (1, 1, 'x', 'a');
        ALTER TABLE t DROP gone, DROP gone_too, ADD added int NOT NULL DEFAULT 7`,
     )
-    const reader = await capture(db, { tables: 't' }, () => db.query("INSERT INTO t VALUES (2, 'b'); UPDATE t SET note = 'c'"))
+    const reader = await capture(db, { tables: 't' }, () =>
+      db.query("INSERT INTO t VALUES (2, 'b'); UPDATE t SET note = 'c'"),
+    )
     expect(reader.records.slice(0, 4).map(({ after }) => after)).toEqual([
       { id: 1, note: 'a', added: 7 },
       { id: 2, note: 'b', added: 7 },
@@ -241,8 +254,13 @@ describe('columns', () => {
   })
 
   test.concurrent('none at all', async () => {
-    await using db = await testDatabase(server, 'CREATE TABLE t (); ALTER TABLE t REPLICA IDENTITY FULL; INSERT INTO t DEFAULT VALUES')
-    const reader = await capture(db, { tables: 't', keyless: 'inserts' }, () => db.query('INSERT INTO t DEFAULT VALUES'))
+    await using db = await testDatabase(
+      server,
+      'CREATE TABLE t (); ALTER TABLE t REPLICA IDENTITY FULL; INSERT INTO t DEFAULT VALUES',
+    )
+    const reader = await capture(db, { tables: 't', keyless: 'inserts' }, () =>
+      db.query('INSERT INTO t DEFAULT VALUES'),
+    )
     expect(reader.records.slice(0, 2).map(({ operation, after }) => [operation, after])).toEqual([
       ['snapshot', {}],
       ['create', {}],

@@ -43,7 +43,9 @@ test.concurrent('domains, enums and composites read the same in both halves, and
      CREATE TABLE t (id positive PRIMARY KEY, many many, mood mood, pair pair, pairs pair[], n numeric, at timestamptz, j jsonb);
      INSERT INTO t VALUES (1, '{1,NULL,3}', 'sad', '(1,"x y")', '{"(1,)","(2,\\"\\")"}', 1.500, '2026-01-01', '{"a": 1.50}')`,
   )
-  const reader = await capture(db, { tables: 't' }, () => db.query('INSERT INTO t SELECT 2, many, mood, pair, pairs, n, at, j FROM t'))
+  const reader = await capture(db, { tables: 't' }, () =>
+    db.query('INSERT INTO t SELECT 2, many, mood, pair, pairs, n, at, j FROM t'),
+  )
   const [first, second] = reader.records
   expect({ ...first!.after, id: 2 }).toEqual(second!.after)
   await db.query('SET TimeZone = UTC')
@@ -58,11 +60,18 @@ test.concurrent('an unchanged TOASTed value is left out and named, never null, a
      INSERT INTO d VALUES (1, 1, '${LONG}', NULL); INSERT INTO f TABLE d`,
   )
   const reader = await capture(db, { tables: 'd,f' }, () =>
-    db.query(['d', 'f'].map((t) => `UPDATE ${t} SET n = 2; UPDATE ${t} SET id = 5; UPDATE ${t} SET big = NULL`).join(';')),
+    db.query(
+      ['d', 'f'].map((t) => `UPDATE ${t} SET n = 2; UPDATE ${t} SET id = 5; UPDATE ${t} SET big = NULL`).join(';'),
+    ),
   )
   const [update, move, cleared] = reader.changesOf('d')
   expect(update).toMatchObject({ after: { id: 1, n: 2, nothing: null }, unchanged: ['big'] })
-  expect(move).toMatchObject({ key: { id: 5 }, oldKey: { id: 1 }, after: { id: 5, n: 2, nothing: null }, unchanged: ['big'] })
+  expect(move).toMatchObject({
+    key: { id: 5 },
+    oldKey: { id: 1 },
+    after: { id: 5, n: 2, nothing: null },
+    unchanged: ['big'],
+  })
   expect([update!.after, move!.after].some((after) => 'big' in after!)).toBe(false)
   expect(cleared!.after).toEqual({ id: 5, n: 2, big: null, nothing: null })
   expect(cleared).not.toHaveProperty('unchanged')
@@ -90,7 +99,8 @@ test.concurrent('records as objects say the same as their lines', async () => {
           const line = lines[index]!
           expect([record.operation, record.id]).toEqual([line.operation, line.id])
           expect(record.position).toEqual(batch.at(index)!.position)
-          if (record.operation === 'schema' || record.operation === 'truncate' || record.operation === 'message') continue
+          if (record.operation === 'schema' || record.operation === 'truncate' || record.operation === 'message')
+            continue
           expect(record.after === undefined ? undefined : JSON.parse(JSON.stringify(record.after))).toEqual(line.after)
           kinds.push([record.operation, record.key, record.after?.toObject()])
           if (record.operation === 'update') {
@@ -122,7 +132,9 @@ test.concurrent('numbers as strings and bytes in base64, where asked for', async
     server,
     "CREATE TABLE t (id int8 PRIMARY KEY, n numeric, b bytea); INSERT INTO t VALUES (1, 1.50, '\\x00ff')",
   )
-  const reader = await capture(db, { tables: 't', bigNumbers: 'string', bytea: 'base64' }, () => db.query('UPDATE t SET n = 2.5'))
+  const reader = await capture(db, { tables: 't', bigNumbers: 'string', bytea: 'base64' }, () =>
+    db.query('UPDATE t SET n = 2.5'),
+  )
   expect(reader.records.slice(0, 2).map(({ key, after }) => [key, after])).toEqual([
     [{ id: '1' }, { id: '1', n: '1.50', b: 'AP8=' }],
     [{ id: '1' }, { id: '1', n: '2.5', b: 'AP8=' }],

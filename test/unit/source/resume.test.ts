@@ -36,7 +36,7 @@ function wholeRun(history: History) {
   return collectAll(collectorFrom(idleAt(START)), history.sendFrom(START))
 }
 
-test('ids are unique and positions strictly increase', async () => {
+test('ids are unique and positions strictly increase', { timeout: 30_000 }, async () => {
   await fc.assert(
     fc.asyncProperty(happenings, async (drawn) => {
       const { records } = await wholeRun(new History(drawn))
@@ -46,7 +46,7 @@ test('ids are unique and positions strictly increase', async () => {
   )
 })
 
-test('a run from any record on gives the records behind it, and no other', async () => {
+test('a run from any record on gives the records behind it, and no other', { timeout: 30_000 }, async () => {
   await fc.assert(
     fc.asyncProperty(happenings, async (drawn) => {
       const history = new History(drawn)
@@ -63,7 +63,9 @@ test('a run from any record on gives the records behind it, and no other', async
   )
 })
 
-test('a run from any batch on gives the records behind it, also when all that may be is confirmed', async () => {
+test('a run from any batch on gives the records behind it, also when all that may be is confirmed', {
+  timeout: 30_000,
+}, async () => {
   await fc.assert(
     fc.asyncProperty(happenings, async (drawn) => {
       const history = new History(drawn)
@@ -85,7 +87,7 @@ test('a run from any batch on gives the records behind it, also when all that ma
   )
 })
 
-test('a connection that is lost at any message changes nothing', async () => {
+test('a connection that is lost at any message changes nothing', { timeout: 30_000 }, async () => {
   await fc.assert(
     fc.asyncProperty(happenings, fc.infiniteStream(fc.boolean()), async (drawn, takes) => {
       const history = new History(drawn)

@@ -79,6 +79,50 @@ describeEachMajor('the type catalog', (postgres) => {
     }
   })
 
+  test('notices altered composites, however deep in other types, and reads nothing while none is', async () => {
+    await using db = await testDatabase(
+      postgres.server,
+      `CREATE TYPE pair AS (x int4, y int4);
+       CREATE DOMAIN pairs AS pair[];
+       CREATE TYPE outer_type AS (a text, p pairs);
+       CREATE TYPE other AS (b text);
+       CREATE TABLE plain (id int4, n int4[])`,
+    )
+    await using catalog = await openCatalog(db)
+    const oids = new Map<string, number>()
+    for (const name of ['int4', 'int4[]', 'public.outer_type', 'public.pairs', 'public.other', 'public.pair']) {
+      oids.set(name, await catalog.oid(name))
+    }
+    await catalog.types.load([...oids.values()])
+    const before = new Map([...oids].map(([name, oid]) => [name, catalog.types.get(oid)]))
+    let queries = catalog.queries
+    expect(await catalog.types.refresh()).toEqual(new Set())
+    expect(catalog.queries - queries).toBe(1)
+
+    await db.query('ALTER TYPE pair DROP ATTRIBUTE x, ADD ATTRIBUTE z int4')
+    // Whoever compiles one of them meanwhile does not hide it from the others.
+    await catalog.types.reload([oids.get('public.pairs')!])
+    const altered = await catalog.types.refresh()
+    for (const name of ['public.outer_type', 'public.pairs', 'public.pair']) {
+      expect(altered.has(oids.get(name)!), name).toBe(true)
+    }
+    expect(altered.has(oids.get('public.other')!)).toBe(false)
+    expect(outline(catalog.types.get(oids.get('public.outer_type')!)!)).toBe('{a:text p:{y:int4 z:int4}[,]}')
+    for (const name of ['int4', 'public.other']) expect(catalog.types.get(oids.get(name)!)).toEqual(before.get(name))
+    queries = catalog.queries
+    expect(await catalog.types.refresh()).toEqual(new Set())
+    expect(catalog.queries - queries).toBe(1)
+  })
+
+  test('without composites asks nothing', async () => {
+    await using db = await testDatabase(postgres.server)
+    await using catalog = await openCatalog(db)
+    await catalog.type('int4[]')
+    const queries = catalog.queries
+    expect(await catalog.types.refresh()).toEqual(new Set())
+    expect(catalog.queries).toBe(queries)
+  })
+
   test('gives an unknown OID as an opaque scalar and tells of it once', async () => {
     await using db = await testDatabase(postgres.server)
     await using catalog = await openCatalog(db)
@@ -132,9 +176,12 @@ async function openCatalog(db: TestDatabase) {
         return session.query(...query)
       },
     } as Queryable),
-    async type(name: string): Promise<PgType> {
+    async oid(name: string): Promise<number> {
       const rows = await session.query<{ oid: string }>('SELECT $1::regtype::oid::text AS oid', [name])
-      const oid = Number(rows[0]!.oid)
+      return Number(rows[0]!.oid)
+    },
+    async type(name: string): Promise<PgType> {
+      const oid = await catalog.oid(name)
       await catalog.types.load([oid])
       return catalog.types.get(oid)!
     },

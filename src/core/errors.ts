@@ -276,14 +276,9 @@ export const KEY_OUTSIDE_IDENTITY = defineError('KEY_OUTSIDE_IDENTITY', {
 
 export const KEY_COLUMN_UNPUBLISHED = defineError('KEY_COLUMN_UNPUBLISHED', {
   retry: 'operator',
-  message: (e: { table: string; column: string; reason: 'generated' | 'column list' }) =>
-    e.reason === 'generated'
-      ? `key column ${e.column} of ${e.table} is generated, and the server does not publish generated columns here`
-      : `key column ${e.column} of ${e.table} is not in the column list of the publication`,
-  hint: (e) =>
-    e.reason === 'generated'
-      ? 'Choose a key without it. (PostgreSQL 18 publishes stored generated columns with publish_generated_columns = stored.)'
-      : 'Add it to the list with ALTER PUBLICATION … SET TABLE …, or choose a key that the list has.',
+  message: (e: { table: string; column: string; problem: string }) =>
+    `key column ${e.column} of ${e.table} is not published: ${e.problem}`,
+  hint: "Choose a key without it. Or have it published: add it to the publication's column list (ALTER PUBLICATION … SET TABLE …); a stored generated column comes with publish_generated_columns = stored, on PostgreSQL 18.",
 })
 
 export const GENERATED_COLUMN_IN_IDENTITY = defineError('GENERATED_COLUMN_IN_IDENTITY', {

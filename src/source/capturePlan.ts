@@ -86,8 +86,8 @@ export function restrictByPublications(
     const list = everything ? undefined : members.find(({ columns }) => columns !== undefined)?.columns
     const unpublished = list && one.plan.key.find((name) => !list.includes(name))
     if (unpublished !== undefined) {
-      const column = quoteIdentifier(unpublished)
-      throw KEY_COLUMN_UNPUBLISHED({ table: sqlName(one.table), column, reason: 'column list' })
+      const problem = 'the column list of the publication leaves it out'
+      throw KEY_COLUMN_UNPUBLISHED({ table: sqlName(one.table), column: quoteIdentifier(unpublished), problem })
     }
     // The server ORs the filters of several publications: one without any lets every row through.
     const filters = members.map(({ rowFilter }) => rowFilter)

@@ -28,7 +28,7 @@ export type Happening =
 
 export const CAPTURED = 2
 /** The last one is published and not captured. */
-export const TABLES = 3
+const TABLES = 3
 export const START = 0x1000n
 const COMMIT_BYTES = 48n
 
@@ -159,7 +159,7 @@ export function place(fields: Partial<Place> & Pick<Place, 'lsn'>): Place {
   return { seq: -1, sub: 0, end: undefined, fingerprint: 0, snapshot: undefined, ...fields }
 }
 
-export function registry(): ShapeRegistry {
+function registry(): ShapeRegistry {
   return new ShapeRegistry({
     captures: ({ oid }) => oid < oidOf(CAPTURED),
     compile: async (relation) => compile(relation),

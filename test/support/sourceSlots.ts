@@ -23,28 +23,6 @@ export async function publicationsOf(db: TestDatabase): Promise<string[]> {
   return rows.map(({ name }) => name)
 }
 
-export async function waitUntilInactive(db: TestDatabase, slot: string): Promise<void> {
-  await waitFor(
-    async () => {
-      const [row] = await db.query<{ active: boolean }>(
-        'SELECT active FROM pg_replication_slots WHERE slot_name = $1',
-        [slot],
-      )
-      return row !== undefined && !row.active
-    },
-    { what: `slot ${slot} to be released` },
-  )
-}
-
-/** Ends the backends that match, as an administrator does; gives how many. */
-export async function terminate(db: TestDatabase, condition: string): Promise<number> {
-  const rows = await db.query(
-    `SELECT pg_terminate_backend(pid) FROM pg_stat_activity
-      WHERE datname = current_database() AND application_name = 'tailrace' AND (${condition})`,
-  )
-  return rows.length
-}
-
 /** Where a commit record begins and ends. */
 export interface CommitLsns {
   readonly lsn: string

@@ -61,6 +61,7 @@ export function leaf(name: string, facts: Partial<LeafPartition> = {}): LeafPart
     estimatedRows: undefined,
     pages: 0,
     rowSecurity: false,
+    schemaUsable: true,
     readable: true,
     ...facts,
   }

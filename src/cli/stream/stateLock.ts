@@ -1,6 +1,10 @@
-import { readFileSync } from 'node:fs'
-import { open, readFile, rm } from 'node:fs/promises'
+import { readFileSync, renameSync, writeFileSync } from 'node:fs'
+import { constants, copyFile, link, readFile, rm } from 'node:fs/promises'
+import { sleep } from '../../core/abort.js'
 import { STATE_FAILED, STATE_LOCKED } from '../../core/errors.js'
+
+/** Two that take over at the same moment are further apart than this only if one was stopped in between. */
+const TAKEOVER_MS = 100
 
 /**
  * Two runs with one state file would write into one output. The lock is a file beside it, which says who has it; one
@@ -8,32 +12,70 @@ import { STATE_FAILED, STATE_LOCKED } from '../../core/errors.js'
  */
 export class StateLock implements AsyncDisposable {
   readonly #path: string
+  readonly #identity: string
 
   static async take(statePath: string): Promise<StateLock> {
     const path = `${statePath}.lock`
-    for (;;) {
-      try {
-        const file = await open(path, 'wx')
-        await file.writeFile(identity(process.pid))
-        await file.close()
-        return new StateLock(path)
-      } catch (cause) {
-        const { code, message } = cause as NodeJS.ErrnoException
-        if (code !== 'EEXIST') throw STATE_FAILED({ path, problem: message }, { cause })
+    const mine = identity(process.pid)
+    // It never stands there without saying whose it is.
+    const prepared = `${path}.${process.pid}`
+    try {
+      for (;;) {
+        writeFileSync(prepared, mine)
+        const taken = await link(prepared, path)
+          .catch((error) => copyInstead(error, prepared, path))
+          .then(() => true, refused)
+        if (taken || (await takenOver(path, prepared, statePath))) return new StateLock(path, mine)
       }
-      const holder = await readFile(path, 'utf8').catch(() => '')
-      const pid = Number(holder.split(' ')[0])
-      if (pid > 0 && identity(pid) === holder && pid !== process.pid) throw STATE_LOCKED({ path: statePath, pid })
-      await rm(path, { force: true })
+    } catch (cause) {
+      if (STATE_LOCKED.is(cause)) throw cause
+      throw STATE_FAILED({ path, problem: (cause as Error).message }, { cause })
+    } finally {
+      await rm(prepared, { force: true })
     }
   }
 
-  private constructor(path: string) {
+  private constructor(path: string, mine: string) {
     this.#path = path
+    this.#identity = mine
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    await rm(this.#path, { force: true })
+    if ((await readFile(this.#path, 'utf8').catch(() => '')) === this.#identity) await rm(this.#path, { force: true })
+  }
+}
+
+/** For file systems without links. */
+function copyInstead(error: NodeJS.ErrnoException, from: string, to: string): Promise<void> {
+  if (error.code === 'EEXIST' || error.code === 'ENOENT') throw error
+  return copyFile(from, to, constants.COPYFILE_EXCL)
+}
+
+function refused(error: NodeJS.ErrnoException): false {
+  if (error.code === 'EEXIST') return false
+  throw error
+}
+
+/**
+ * Whether a lock whose holder is gone is now ours; throws when somebody has it. Each of several that find it puts its
+ * own in its place, and after a while the last one has it.
+ */
+async function takenOver(path: string, prepared: string, statePath: string): Promise<boolean> {
+  const holder = read(path)
+  if (holder === undefined) return false // given back just now
+  const pid = Number(holder.split(' ')[0])
+  if (pid > 0 && identity(pid) === holder && pid !== process.pid) throw STATE_LOCKED({ path: statePath, pid })
+  renameSync(prepared, path)
+  await sleep(TAKEOVER_MS)
+  return read(path) === identity(process.pid)
+}
+
+function read(path: string): string | undefined {
+  try {
+    return readFileSync(path, 'utf8')
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined
+    throw error
   }
 }
 

@@ -59,11 +59,11 @@ function ownIdentity(
 }
 
 /** Those whose changes the server can publish. */
-export function publishedLeaves({ partitions }: Pick<KeyFacts, 'partitions'>): LeafPartition[] {
+function publishedLeaves({ partitions }: Pick<KeyFacts, 'partitions'>): LeafPartition[] {
   return partitions.filter((leaf) => leaf.kind === 'ordinary' && leaf.persistence === 'permanent')
 }
 
-export function publishedColumns(columns: readonly CatalogColumn[], generated: GeneratedColumns): string[] {
+function publishedColumns(columns: readonly CatalogColumn[], generated: GeneratedColumns): string[] {
   return columns.filter((column) => isPublished(column, generated)).map(({ name }) => name)
 }
 

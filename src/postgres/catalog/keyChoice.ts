@@ -54,7 +54,8 @@ export function chooseKey(table: KeyFacts, wishes: KeyWishes = {}): KeyChoice {
   const unpublished = key?.find((name) => !published(table, name, generated))
   if (unpublished !== undefined) {
     const column = quoteIdentifier(unpublished)
-    return { refusal: KEY_COLUMN_UNPUBLISHED({ table: sqlName(table), column, reason: 'generated' }) }
+    const problem = 'it is generated, and the server does not publish generated columns here'
+    return { refusal: KEY_COLUMN_UNPUBLISHED({ table: sqlName(table), column, problem }) }
   }
   if (insertsOnly) {
     const best = key ? userKey(key) : firstOf(candidates(table, generated))

@@ -11,7 +11,7 @@ import type { CatalogTable } from './tables.js'
 export function readingObstacle(tables: readonly CatalogTable[], user: string): TailraceError | undefined {
   const role = quoteIdentifier(user)
   const relations = tables.flatMap((table) => [table, ...table.partitions])
-  const withoutSchema = tables.filter((table) => !table.schemaUsable)
+  const withoutSchema = relations.filter((relation) => !relation.schemaUsable)
   const unreadable = relations.filter((relation) => !relation.readable)
   const denied = new Set([...withoutSchema, ...unreadable].map(sqlName))
   if (denied.size > 0) {

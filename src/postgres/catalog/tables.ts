@@ -80,6 +80,7 @@ export interface LeafPartition extends QualifiedName {
   readonly pages: number
   /** What a reader of the partition itself, not of its root, meets. */
   readonly rowSecurity: boolean
+  readonly schemaUsable: boolean
   readonly readable: boolean
 }
 
@@ -180,6 +181,7 @@ function toLeaf(row: MemberRow, indexes: readonly IndexRow[]): LeafPartition {
     estimatedRows: row.rows ?? undefined,
     pages: Math.max(row.pages, 0),
     rowSecurity: row.row_security,
+    schemaUsable: row.schema_usable,
     readable: row.readable,
   }
 }

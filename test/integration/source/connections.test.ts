@@ -179,6 +179,25 @@ describe('a role that may not', () => {
     })
   })
 
+  test.concurrent('see all rows any more, since a moment before the reading, is refused too', async ({ expect }) => {
+    await using db = await testDatabase(
+      server,
+      `${TABLE}; CREATE POLICY even ON t USING (id % 2 = 0); CREATE PUBLICATION made FOR TABLE t`,
+    )
+    const url = await asRole(db, 'GRANT SELECT ON t TO ROLE')
+    const other = await db.connect()
+    await other.query('BEGIN; ALTER TABLE t ENABLE ROW LEVEL SECURITY')
+    const reader = readSource({ url, tables: 't', publication: 'made' })
+    const waits =
+      "SELECT FROM pg_stat_activity WHERE datname = current_database() AND query LIKE 'LOCK TABLE%' AND state = 'active'"
+    await reader.until(async () => (await db.query(waits)).length > 0, { what: 'the wait for the lock' })
+    await other.query('COMMIT')
+    await expect(reader.ended).rejects.toThrow(/row.level security/)
+    expect(reader.snapshotOf('t')).toEqual([])
+    await reader.close()
+    await db.query(`DROP OWNED BY poor_${db.name}; DROP ROLE poor_${db.name}`)
+  })
+
   test.concurrent('make a publication is told the SQL', async ({ expect }) => {
     await using db = await testDatabase(server, TABLE)
     const url = await asRole(db, 'GRANT SELECT ON t TO ROLE')

@@ -13,6 +13,7 @@ import { TypeWatch } from '../../../src/source/typeWatch.js'
 import { type TestDatabase, testDatabase } from '../../support/database.js'
 import { CountingQueryable, openSession } from '../../support/openSession.js'
 import { startServer } from '../../support/servers.js'
+import { readSource } from '../../support/sourceReader.js'
 import { waitFor } from '../../support/waitFor.js'
 
 let server: EmbeddedPostgres
@@ -167,4 +168,24 @@ test('types that the catalog does not have are told once', async () => {
   await watch!.look()
   await watch!.look()
   expect(warnings()).toEqual(['TYPE_UNKNOWN', 'TYPE_UNKNOWN'])
+})
+
+test('a source gives rows in the present shape, soon after the type was altered', async () => {
+  await db.query("CREATE TABLE u (id int PRIMARY KEY, p pair); INSERT INTO u VALUES (1, '(1,2)')")
+  await using reader = readSource({ url: db.url, tables: 'u' })
+  await reader.told('streaming')
+  await db.query("INSERT INTO u VALUES (2, '(1,2)')")
+  await reader.seen(({ key }) => key?.id === 2, 'the row before')
+  await db.query(ALTER)
+  await reader.until(() => reader.events.some((event) => event.type === 'warning' && event.code === 'TYPE_ALTERED'), {
+    what: 'the type watch',
+    timeoutMs: 15_000,
+  })
+  await db.query("INSERT INTO u VALUES (3, '(1,2)')")
+  await reader.seen(({ key }) => key?.id === 3, 'the row after')
+  expect(reader.records.map(({ operation, after }) => [operation, after!.p])).toEqual([
+    ['snapshot', { x: 1, y: 2 }],
+    ['create', { x: 1, y: 2 }],
+    ['create', { y: 1, z: 2 }],
+  ])
 })

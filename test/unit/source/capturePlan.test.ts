@@ -66,7 +66,7 @@ describe('what a publication leaves out', () => {
     expect(() => restrictByPublications(plan(table), [publishing(table, { columns: ['note', 'secret'] })])).toThrow(
       expect.objectContaining({
         code: 'KEY_COLUMN_UNPUBLISHED',
-        message: 'key column id of public.orders is not in the column list of the publication',
+        message: 'key column id of public.orders is not published: the column list of the publication leaves it out',
         hint: expect.stringContaining('ALTER PUBLICATION'),
       }),
     )

@@ -1,6 +1,5 @@
 import { formatLsn, parseLsn, readLsn } from '../../src/postgres/lsn.js'
 import type { TestDatabase } from './database.js'
-import { waitFor } from './waitFor.js'
 
 /** Where the slot stands; undefined when there is none of that name. */
 export async function confirmedLsn(db: TestDatabase, slot: string): Promise<string | undefined> {

@@ -22,8 +22,11 @@ async function main() {
   const options = readOptions(process.argv.slice(2))
   if (options.help) return console.log(USAGE)
   const names = options.names.length > 0 ? options.names : Object.keys(BENCHES)
-  for (const name of names) {
-    if (name !== MICRO && !(name in BENCHES)) throw new Error(`there is no bench ${name}\n\n${USAGE}`)
+  const unknown = names.find((name) => name !== MICRO && !Object.hasOwn(BENCHES, name))
+  if (unknown !== undefined) {
+    console.error(`there is no bench ${unknown}\n\n${USAGE}`)
+    process.exitCode = 2
+    return
   }
   const machine = describe()
   const benches = []

@@ -13,11 +13,14 @@ export async function run(argv: readonly string[]): Promise<number> {
     .showSuggestionAfterError()
     .addHelpText('after', EXAMPLES)
     .exitOverride()
+    .configureOutput(MASKED)
   const finished = (exitCode: number) => {
     code = exitCode
   }
   program.addCommand(streamCommand(finished)).addCommand(demoCommand(finished))
-  for (const command of program.commands) command.exitOverride().showSuggestionAfterError()
+  for (const command of program.commands) {
+    command.exitOverride().showSuggestionAfterError().configureOutput(MASKED)
+  }
   try {
     await program.parseAsync([...argv])
     return code
@@ -25,6 +28,9 @@ export async function run(argv: readonly string[]): Promise<number> {
     return fail(error)
   }
 }
+
+/** commander repeats what it does not know, and a mistyped option may stand before a URL with a password. */
+const MASKED = { writeErr: (text: string) => process.stderr.write(text.replace(/:\/\/[^\s']*@/g, '://***@')) }
 
 const EXAMPLES = `
 Examples:

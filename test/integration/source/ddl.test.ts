@@ -193,3 +193,24 @@ test.concurrent('a selection of columns stays a selection', async () => {
     ['update', { id: 1 }],
   ])
 })
+
+test.concurrent('many shapes at once are looked up without a word of warning from the driver', async () => {
+  const warnings: Error[] = []
+  const listener = (warning: Error) => warnings.push(warning)
+  process.on('warning', listener)
+  const tables = Array.from({ length: 8 }, (_, n) => `t${n}`)
+  await using db = await testDatabase(
+    server,
+    tables.map((name) => `CREATE TABLE ${name} (id int PRIMARY KEY)`).join(';'),
+  )
+  db.expectSlots = true
+  const options = { url: db.url, tables, slot: `many_${db.name}` }
+  await using first = readSource(options)
+  await first.told('streaming')
+  await first.close()
+  await db.query(tables.map((name) => `INSERT INTO ${name} VALUES (1)`).join(';'))
+  await using next = readSource({ ...options, position: first.batches.at(-1)!.position })
+  await next.until(() => next.records.length === tables.length, { what: 'a row of each' })
+  process.off('warning', listener)
+  expect(warnings).toEqual([])
+})

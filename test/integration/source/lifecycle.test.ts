@@ -183,3 +183,32 @@ test('a permanent slot and its publication stay', async () => {
   await reader.close()
   expect([await slotsOf(db), await publicationsOf(db)]).toEqual([[slot], ['tailrace']])
 })
+
+test('a run tells of its work in order, to whoever listens', async () => {
+  await using db = await testDatabase(server, MANY)
+  db.expectSlots = true
+  await using reader = readSource({ url: db.url, tables: 't', slot: `tells_${db.name}` })
+  await reader.told('streaming')
+  await reader.close()
+  const types = reader.events.map(({ type }) => type).filter((type) => type !== 'snapshot-progress')
+  expect(types).toEqual([
+    'connected',
+    'publication-created',
+    'slot-created',
+    'snapshot-started',
+    'snapshot-table-finished',
+    'snapshot-finished',
+    'slot-created',
+    'streaming',
+  ])
+  const told = new Map(reader.events.map((event) => [event.type, event]))
+  expect(told.get('connected')).toMatchObject({ database: db.name })
+  expect(told.get('publication-created')).toMatchObject({ publication: 'tailrace', tables: 1 })
+  expect(told.get('snapshot-started')).toMatchObject({ tables: 1 })
+  expect(told.get('snapshot-table-finished')).toMatchObject({ table: 'public.t', rows: 20_000 })
+  expect(told.get('snapshot-finished')).toMatchObject({ rows: 20_000 })
+  const slots = reader.events.filter((event) => event.type === 'slot-created')
+  expect(slots.map(({ temporary }) => temporary)).toEqual([true, false])
+  expect(slots[0]!.lsn).toBe(slots[1]!.lsn)
+  expect(told.get('streaming')).toMatchObject({ slot: slots[1]!.slot, lsn: slots[1]!.lsn })
+})

@@ -169,6 +169,7 @@ export class StreamLoop {
       await this.#checkSlot(this.#unproved)
       this.#unproved = undefined
       this.#trusted = true
+      this.#stream.resume()
     }
     emit({ type: 'streaming', slot, lsn: formatLsn(startLsn) })
     this.#onChunkEnd()
@@ -229,7 +230,12 @@ export class StreamLoop {
 
   #onChunkEnd(): void {
     const { collector, queue, batchBytes } = this.#options
-    if (this.#finished || !this.#trusted) return
+    if (this.#finished) return
+    if (!this.#trusted) {
+      // The answer about the slot may take its time: what comes meanwhile is bounded, too.
+      if (collector.bytes >= batchBytes) this.#stream?.pause()
+      return
+    }
     if (collector.count === 0) this.#offerAdvanceInTime()
     else if (queue.hungry || collector.bytes >= batchBytes) this.#handOn()
     if (queue.full) this.#stream?.pause()

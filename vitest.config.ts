@@ -16,6 +16,8 @@ export default defineConfig({
           setupFiles: ['test/support/suppressedErrors.ts'],
           testTimeout: 60_000,
           hookTimeout: 120_000,
+          // CI's machines are shared: what only their load can fail (a time limit) is tried once more there
+          retry: process.env.CI === undefined ? 0 : 1,
         },
       },
     ],

@@ -159,9 +159,9 @@ export function place(fields: Partial<Place> & Pick<Place, 'lsn'>): Place {
   return { seq: -1, sub: 0, end: undefined, fingerprint: 0, snapshot: undefined, ...fields }
 }
 
-function registry(): ShapeRegistry {
+export function registry(captures = ({ oid }: Relation) => oid < oidOf(CAPTURED)): ShapeRegistry {
   return new ShapeRegistry({
-    captures: ({ oid }) => oid < oidOf(CAPTURED),
+    captures,
     compile: async (relation) => compile(relation),
   })
 }

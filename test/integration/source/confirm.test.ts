@@ -103,6 +103,8 @@ describeEachMajor('what a source confirms', (postgres) => {
         { what: 'two commits back to back' },
       )
       const first = await reader.seen(({ key }) => key!.id === id, 'the first of the two')
+      // Handed out beyond it: the end of the first is known then.
+      await reader.seen(({ key }) => key!.id === id + 1, 'the second of the two')
       position = { ...first.position, end }
       await reader.source.ack(position)
       await confirms(reader, db, end)

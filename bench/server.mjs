@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises'
 import pg from 'pg'
 import { fromDist } from './dist.mjs'
 
@@ -46,7 +47,10 @@ export async function copySlot(client, from, to) {
   await client.query('SELECT pg_copy_logical_replication_slot($1, $2)', [from, to])
 }
 
+/** Also when whoever reads it has failed and its walsender has not noticed yet. */
 export async function dropSlot(client, slot) {
+  const holder = 'SELECT pg_terminate_backend(active_pid) FROM pg_replication_slots WHERE slot_name = $1 AND active'
+  while ((await client.query(holder, [slot])).rowCount > 0) await sleep(10)
   await client.query('SELECT pg_drop_replication_slot($1)', [slot])
 }
 

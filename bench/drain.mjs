@@ -54,7 +54,7 @@ function drain({ name, share, perTransaction, limit }) {
 async function drainAll(server, client, rounds) {
   const lsn = await currentLsn(client)
   const readers = slotReaders({ url: server.url(), publication: TABLE, table: TABLE, lsn, file: '/dev/null' })
-  return interleave(readers, rounds, async ({ prepare }, round) => {
+  return interleave(readers, rounds, TAILRACE, async ({ prepare }, round) => {
     const slot = `round_${round}`
     await copySlot(client, 'base', slot)
     try {

@@ -33,7 +33,7 @@ export async function latency({ server, options }) {
     await makeTable(client, TABLE)
     await client.query(`CREATE PUBLICATION ${TABLE} FOR TABLE ${TABLE}`)
     try {
-      return await interleave(readers, options.rounds, async ({ prepare }) => {
+      return await interleave(readers, options.rounds, TAILRACE, async ({ prepare }) => {
         await createSlot(client, SLOT)
         try {
           return await measureLatency(server, prepare(SLOT), seconds)

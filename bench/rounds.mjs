@@ -13,17 +13,24 @@ export async function measure(server, command) {
 
 /**
  * `run(contestant, round)` for each, A B C A B C …, so that whatever changes on the machine meets all of them. Gives
- * each contestant's figures, a round each.
+ * each contestant's figures, a round each. One that fails is told of and left out, unless it is `ours`.
  */
-export async function interleave(contestants, rounds, run) {
-  const results = contestants.map(({ name }) => ({ name, rounds: [] }))
+export async function interleave(contestants, rounds, ours, run) {
+  const results = new Map(contestants.map(({ name }) => [name, { name, rounds: [] }]))
   for (let round = 1; round <= rounds; round++) {
-    for (const [index, contestant] of contestants.entries()) {
+    for (const contestant of contestants.filter(({ name }) => results.has(name))) {
       process.stderr.write(`  round ${round} of ${rounds}: ${contestant.name}\n`)
-      results[index].rounds.push(await run(contestant, round))
+      try {
+        results.get(contestant.name).rounds.push(await run(contestant, round))
+      } catch (error) {
+        if (contestant.name === ours) throw error
+        console.log(`\n${contestant.name} failed, and is left out: ${error.message}`)
+        results.delete(contestant.name)
+        process.exitCode = 1
+      }
     }
   }
-  return results
+  return [...results.values()]
 }
 
 /** What each round of `result` is of the same round of `peer`; undefined without a peer. */

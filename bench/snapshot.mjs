@@ -26,7 +26,9 @@ export async function snapshot({ server, options }) {
       // The first reader would otherwise set hint bits for all that follow.
       await client.query(`VACUUM (FREEZE, ANALYZE) ${TABLE}`)
       await settle(client)
-      const measured = await interleave(contestants, options.rounds, (contestant) => measure(server, contestant))
+      const measured = await interleave(contestants, options.rounds, TAILRACE, (contestant) =>
+        measure(server, contestant),
+      )
       return { results: measured, rowBytes: await averageRowBytes(client, TABLE) }
     } finally {
       await client.query(`DROP TABLE ${TABLE}`)

@@ -33,6 +33,7 @@ const stream = await ReplicationStream.start(
       if (reached(formatLsn(walEnd))) process.exit(frames > 0 ? 0 : 1)
     },
     confirmed: () => 0n,
+    tick() {},
   },
 )
 await stream.ended

@@ -26,6 +26,8 @@ export interface CopyHandler {
 export class CopyOut {
   readonly #takeover: Takeover
   readonly #done = deferred()
+  /** No row comes any more, only the end. */
+  #over = false
   #failure: unknown
 
   /** `sql` is one COPY … TO STDOUT statement in text format. */
@@ -47,8 +49,9 @@ export class CopyOut {
     return this.#done.promise
   }
 
+  /** Until `resume`. Without effect when all rows have come: an end or an error that is on its way is told at once. */
   pause(): void {
-    this.#takeover.pause()
+    if (!this.#over) this.#takeover.pause()
   }
 
   resume(): void {
@@ -59,6 +62,10 @@ export class CopyOut {
     switch (tag) {
       case ERROR_RESPONSE:
         this.#failure ??= serverError(readServerMessage(bytes, start, end))
+        this.#over = true
+        break
+      case COPY_DONE:
+        this.#over = true
         break
       case READY_FOR_QUERY:
         this.#takeover.release()
@@ -66,7 +73,6 @@ export class CopyOut {
         else this.#done.reject(this.#failure)
         break
       case COPY_OUT_RESPONSE:
-      case COPY_DONE:
       case COMMAND_COMPLETE:
       case NOTICE_RESPONSE:
       case PARAMETER_STATUS:

@@ -18,16 +18,17 @@ test.each([
   ['an error', ERROR_RESPONSE, 'SERROR\0C22012\0Mdivision by zero\0\0', '22012'],
 ])('once %s is announced a COPY is not paused any more', async (_, tag, text, sqlstate) => {
   const takeover = { write: vi.fn(), pause: vi.fn(), resume: vi.fn(), release: vi.fn() }
-  let handler: TakeoverHandler | undefined
-  const session = { takeOver: (given: TakeoverHandler) => ((handler = given), takeover) } as unknown as Session
+  const takeOver = vi.fn<(handler: TakeoverHandler) => unknown>(() => takeover)
+  const session = { takeOver } as unknown as Session
   const copy = new CopyOut(session, 'COPY t TO STDOUT', { row: () => {}, chunkEnd: () => copy.pause() })
   const outcome = copy.done.then(
     () => undefined,
     (error) => error.details.sqlstate,
   )
+  const handler = takeOver.mock.calls[0]![0]
   const chunk = (...messages: readonly (readonly [tag: number, text: string])[]) => {
-    for (const [tag, text] of messages) handler!.onFrame(tag, Buffer.from(text), 0, text.length)
-    handler!.onChunkEnd?.(1)
+    for (const [tag, text] of messages) handler.onFrame(tag, Buffer.from(text), 0, text.length)
+    handler.onChunkEnd?.(1)
   }
   chunk([COPY_OUT_RESPONSE, '\0\0\0'], [COPY_DATA, '1\n'])
   expect(takeover.pause).toHaveBeenCalledTimes(1)

@@ -65,6 +65,8 @@ export class ReplicationStream {
   readonly #ended = deferred()
   #received: Lsn = 0n
   #lastInbound = performance.now()
+  /** Any ended in this chunk. */
+  #messages = false
   #stopping = false
   #finished = false
   #failure: unknown
@@ -137,6 +139,7 @@ export class ReplicationStream {
   }
 
   #onFrame(tag: number, bytes: Buffer, start: number, end: number): void {
+    this.#messages = true
     if (tag === COPY_DATA) {
       if (this.#stopping) return
       if (bytes[start] === XLOG_DATA && end - start > XLOG_DATA_HEADER) {
@@ -170,7 +173,9 @@ export class ReplicationStream {
     this.#lastInbound = performance.now()
     if (this.#stopping) return
     this.#handler.chunkEnd()
-    this.#napping.chunkEnd(length)
+    // In the middle of one large message there are no rows that could travel together.
+    if (this.#messages) this.#napping.chunkEnd(length)
+    this.#messages = false
   }
 
   #tick(): void {

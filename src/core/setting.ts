@@ -1,4 +1,4 @@
-import { z } from 'zod'
+import * as z from 'zod'
 import { SETTING_INVALID, SETTING_UNKNOWN } from './errors.js'
 import { nearest } from './nearest.js'
 

@@ -1,4 +1,4 @@
-import type { z } from 'zod'
+import type * as z from 'zod'
 import { SETTING_INVALID } from '../core/errors.js'
 import type { Position, PositionJson } from '../core/record.js'
 import { parseSettings } from '../core/setting.js'

@@ -1,4 +1,4 @@
-import { z } from 'zod'
+import * as z from 'zod'
 import { setting } from '../core/setting.js'
 
 const names = z.union([z.string().min(1), z.array(z.string().min(1)).readonly()])

@@ -1,7 +1,7 @@
 import fc from 'fast-check'
 import { expect } from 'vitest'
 import { codecFor } from '../../src/codec/codecFor.js'
-import { ByteWriter } from '../../src/core/byteWriter.js'
+import { ByteWriter, viewOf } from '../../src/core/byteWriter.js'
 import { Tape } from '../../src/core/tape.js'
 import { type PgType, TypeCatalog } from '../../src/postgres/catalog/types.js'
 import { parseConnectionString } from '../../src/postgres/connectionString.js'
@@ -135,7 +135,7 @@ export class ValueOracle implements AsyncDisposable {
     await new CopyOut(this.session, `COPY (SELECT * FROM public.${table} ORDER BY id) TO STDOUT`, {
       row: (bytes, start, end) => {
         tape.length = 0
-        readCopyRow(bytes, start, end, columns + 1, tape)
+        readCopyRow(bytes, viewOf(bytes), start, end, columns + 1, tape)
         const cells = Array.from({ length: columns + 1 }, (_, i) => {
           const from = tape.values[2 * i]!
           return from < 0 ? null : Buffer.from(bytes.subarray(from, tape.values[2 * i + 1]!))

@@ -31,8 +31,8 @@ export class RowCollector {
   collect(bytes: Uint8Array, start: number, end: number): void {
     const batch = this.#batch
     const at = batch.tape.length
-    readCopyRow(bytes, start, end, this.#columns, batch.tape)
     batch.use(bytes)
+    readCopyRow(bytes, batch.views[batch.views.length - 1]!, start, end, this.#columns, batch.tape)
     batch.bytes += end - start
     batch.add(SNAPSHOT, 0, -1, 0, 0, at, NOTHING_OLD, 0)
   }

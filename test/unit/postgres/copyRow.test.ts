@@ -1,5 +1,6 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
+import { viewOf } from '../../../src/core/byteWriter.js'
 import { NULL_COLUMN, Tape } from '../../../src/core/tape.js'
 import { readCopyRow } from '../../../src/postgres/copy/row.js'
 
@@ -29,7 +30,7 @@ function read(row: string | Buffer, columns: number): Column[] {
   tape.reserve(2)
   tape.values.set([77, 78])
   tape.length = 2
-  readCopyRow(bytes, start, end, columns, tape)
+  readCopyRow(bytes, viewOf(bytes), start, end, columns, tape)
   expect(tape.length).toBe(2 + 2 * columns)
   expect([...tape.values.subarray(0, 2)]).toEqual([77, 78])
   expect(bytes.toString('latin1', 0, start)).toBe('before\t\\N\n')
@@ -107,7 +108,7 @@ describe('what is no such row stops', () => {
         for (let length = 0; length < bytes.length; length++) {
           const tape = new Tape()
           const cut = Buffer.concat([bytes.subarray(0, length), Buffer.from('\nx\t')])
-          expect(() => readCopyRow(cut, 0, length, columns.length, tape)).toThrow(/CopyData/)
+          expect(() => readCopyRow(cut, viewOf(cut), 0, length, columns.length, tape)).toThrow(/CopyData/)
           expect(tape.length).toBe(0)
         }
       }),

@@ -1,4 +1,10 @@
 /**
+ * Until here a full buffer is replaced by one of twice the size; from here on it becomes a part, and another is begun:
+ * a value of 100 MB would leave as much garbage behind as it has, and be moved again and again.
+ */
+const LARGEST_GROWTH = 4 * 1024 * 1024
+
+/**
  * A growing output buffer. Hot code asks for room once with {@link ByteWriter.reserve}, writes into `bytes` from
  * `length` on, and stores the new `length`; nothing in its loops checks again.
  *
@@ -78,12 +84,10 @@ export class ByteWriter {
   }
 
   #grow(count: number): void {
-    // What was sealed stays in the old buffer, which its part keeps alive: only the open run moves.
+    if (this.bytes.length >= LARGEST_GROWTH) this.#seal()
+    // What is sealed stays in the old buffer, which its part keeps alive: only the open run moves.
     const open = this.length - this.#sealed
-    let capacity = this.bytes.length
-    while (capacity < open + count) capacity *= 2
-    if (capacity === this.bytes.length && this.#sealed === 0) capacity *= 2
-    const grown = Buffer.allocUnsafeSlow(capacity)
+    const grown = Buffer.allocUnsafeSlow(Math.max(open + count, Math.min(2 * this.bytes.length, LARGEST_GROWTH)))
     this.bytes.copy(grown, 0, this.#sealed, this.length)
     this.bytes = grown
     this.view = viewOf(grown)

@@ -153,11 +153,18 @@ export async function inspectPublication(queryable: Queryable, name: string): Pr
 }
 
 /**
- * Makes a publication of these tables and no others. Generated columns are published where the server can (18): else
- * it would refuse the application's updates of a table whose replica identity has one.
+ * Makes a publication of these tables and no others; false when one of that name is there by now: somebody else's, or
+ * this one, made before the connection was lost and asked for again. Generated columns are published where the server
+ * can (18): else it would refuse the application's updates of a table whose replica identity has one.
  */
-export async function createPublication(queryable: Queryable, publication: NewPublication): Promise<void> {
-  await alter(queryable, publication.name, createPublicationSql(publication))
+export async function createPublication(queryable: Queryable, publication: NewPublication): Promise<boolean> {
+  try {
+    await alter(queryable, publication.name, createPublicationSql(publication))
+    return true
+  } catch (cause) {
+    if (sqlstateOf(cause) === DUPLICATE_OBJECT) return false
+    throw cause
+  }
 }
 
 export function createPublicationSql({ name, tables, operations, serverVersion }: NewPublication): string {
@@ -198,6 +205,7 @@ function memberList(tables: readonly PublicationMember[]): string {
 }
 
 const INSUFFICIENT_PRIVILEGE = '42501'
+const DUPLICATE_OBJECT = '42710'
 
 async function alter(queryable: Queryable, name: string, sql: string): Promise<void> {
   try {

@@ -156,13 +156,26 @@ export async function copySlot(queryable: Queryable, from: string, to: string): 
         WHERE s.slot_name = $1 AND s.database = pg_catalog.current_database()`,
       [from, to],
     )
-    .catch((cause) => {
+    .catch(async (cause) => {
+      // Made before the connection was lost, and asked for again.
+      if (sqlstateOf(cause) === DUPLICATE_OBJECT && (await standAtOnePlace(queryable, from, to))) return [from]
       throw slotCommandError(cause, to)
     })
   if (copied.length > 0) return
   const [here] = await queryable.query<{ name: string }>('SELECT pg_catalog.current_database() AS name')
   const source = await inspectSlot(queryable, from)
   throw checkSlot(source, { slot: from, database: here!.name }) ?? SLOT_MISSING({ slot: from })
+}
+
+/** `to` is what a copy of `from` is, whoever made it. */
+async function standAtOnePlace(queryable: Queryable, from: string, to: string): Promise<boolean> {
+  const same = await queryable.query(
+    `SELECT FROM pg_catalog.pg_replication_slots a
+       JOIN pg_catalog.pg_replication_slots b USING (plugin, datoid, restart_lsn, confirmed_flush_lsn)
+      WHERE a.slot_name = $1 AND b.slot_name = $2 AND NOT b.temporary AND NOT b.active`,
+    [from, to],
+  )
+  return same.length > 0
 }
 
 const UNDEFINED_OBJECT = '42704'

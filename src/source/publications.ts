@@ -60,11 +60,14 @@ export async function preparePublications(
     let publication = await inspectPublication(queryable, name)
     if (publication === undefined) {
       wishes.onMissing(name)
-      await createPublication(queryable, { name, tables, operations, serverVersion: wishes.serverVersion })
-      created.push(name)
-      wishes.onCreated(name)
-      wishes.emit({ type: 'publication-created', publication: name, tables: tables.length })
-    } else {
+      const made = await createPublication(queryable, { name, tables, operations, serverVersion: wishes.serverVersion })
+      if (made || isTemporaryName(name)) {
+        created.push(name)
+        wishes.onCreated(name)
+        wishes.emit({ type: 'publication-created', publication: name, tables: tables.length })
+      } else publication = await inspectPublication(queryable, name)
+    }
+    if (publication !== undefined) {
       // Row filters and column lists are somebody's choice: they hold for the snapshot too.
       const findings = checkPublication(publication, { tables, operations }).filter(
         ({ kind }) => kind !== 'row filter' && kind !== 'column list',

@@ -190,6 +190,10 @@ describeEachMajor('a slot', (postgres) => {
       }
       await expect(copySlot(session, 'nothing', permanent)).rejects.toMatchObject({ code: 'SLOT_MISSING' })
       await copySlot(session, temporary, permanent)
+      // As when the connection was lost before the answer came, and the copy is asked for again.
+      await copySlot(session, temporary, permanent)
+      await session.query('SELECT pg_logical_emit_message(true, $1, $1)', ['further'])
+      await session.query('SELECT pg_replication_slot_advance($1, pg_current_wal_flush_lsn())', [permanent])
       await expect(copySlot(session, temporary, permanent)).rejects.toMatchObject({ code: 'SLOT_EXISTS' })
     })
 

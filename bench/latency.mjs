@@ -84,7 +84,16 @@ async function measureLatency(server, command, seconds) {
 
 function report(results, seconds, options) {
   const [ours, peer] = [TAILRACE, PG_RECVLOGICAL].map((one) => results.find((result) => result.name === one))
-  const head = ['ms, median of the rounds', 'p50', 'p99', 'ratio p50', 'ratio p99', 'reply p50', 'reply p99', 'commits/s']
+  const head = [
+    'ms, median of the rounds',
+    'p50',
+    'p99',
+    'ratio p50',
+    'ratio p99',
+    'reply p50',
+    'reply p99',
+    'commits/s',
+  ]
   const rows = results.map((result) => {
     const of = (figure) => median(result.rounds.map((round) => round[figure]))
     const shares = (figure) => peer && median(ratios(result, peer, figure))

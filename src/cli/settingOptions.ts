@@ -18,6 +18,13 @@ export function plainOption(flags: string, description: string): Option {
   return option.env(variableOf(option.name()))
 }
 
+/** A switch that is no setting of the source. */
+export function plainSwitch(flags: string, description: string): Option {
+  const option = new Option(flags, description)
+  const variable = variableOf(option.name())
+  return isOff(variable) ? option : option.env(variable)
+}
+
 const settings = new Map(describeSettings(sourceSettings).map((one) => [one.name, one]))
 
 /**
@@ -28,15 +35,18 @@ export function settingOption(name: keyof typeof sourceSettings, flags?: string)
   const described = settings.get(name)!
   const option = new Option(flags ?? usualFlags(described), textOf(described))
   const variable = variableOf(flagOf(name))
-  // commander takes a switch for on, whatever its variable says.
-  const off = described.type === 'boolean' && OFF.includes(process.env[variable]?.toLowerCase() ?? 'unset')
-  if (!off) option.env(variable)
+  if (described.type !== 'boolean' || !isOff(variable)) option.env(variable)
   if (described.choices !== undefined) option.choices(described.choices)
   if (described.type === 'number') option.argParser(wholeNumber)
   return option
 }
 
 const OFF: readonly string[] = ['', '0', 'false', 'no', 'off']
+
+/** commander takes a switch for on, whatever its variable says. */
+function isOff(variable: string): boolean {
+  return OFF.includes(process.env[variable]?.toLowerCase() ?? 'unset')
+}
 
 function usualFlags({ name, type }: SettingDescription): string {
   return type === 'boolean' ? `--${flagOf(name)}` : `--${flagOf(name)} <${type === 'number' ? 'n' : 'value'}>`

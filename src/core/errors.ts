@@ -369,6 +369,46 @@ export const SLOTS_EXHAUSTED = defineError('SLOTS_EXHAUSTED', {
   hint: 'Drop one that nobody reads (SELECT slot_name, active FROM pg_replication_slots), or raise max_replication_slots, which takes a restart.',
 })
 
+export const SLOT_UNKNOWN = defineError('SLOT_UNKNOWN', {
+  retry: 'operator',
+  message: (e: { slot: string; near: string | undefined; known: readonly string[] }) =>
+    `no replication slot of this server is named "${e.slot}"`,
+  hint: (e) =>
+    e.near !== undefined
+      ? `Did you mean "${e.near}"?`
+      : e.known.length === 0
+        ? 'It has none at all: check the server in the URL.'
+        : `It has: ${e.known.slice(0, 20).join(', ')}${e.known.length > 20 ? ', …' : ''}.`,
+})
+
+export const SLOT_IN_USE = defineError('SLOT_IN_USE', {
+  retry: 'operator',
+  message: (e: { slot: string; pid: number | undefined; application: string | undefined }) =>
+    `replication slot "${e.slot}" is being read by process ${e.pid ?? '(not shown to us)'}${e.application === undefined ? '' : ` (${e.application})`}`,
+  hint: 'Stop that reader first. With --force its connection is ended and the slot dropped: the changes that it has not read yet are lost to it.',
+})
+
+export const SLOT_TEMPORARY = defineError('SLOT_TEMPORARY', {
+  retry: 'operator',
+  message: (e: { slot: string; pid: number | undefined; application: string | undefined }) =>
+    `replication slot "${e.slot}" is a temporary one of the session of process ${e.pid ?? '(not shown to us)'}${e.application === undefined ? '' : ` (${e.application})`}`,
+  hint: 'It goes by itself when that session ends, and nobody else can drop it. --force ends the session.',
+})
+
+export const SLOT_NOT_RELEASED = defineError('SLOT_NOT_RELEASED', {
+  retry: 'later',
+  message: (e: { slot: string; pid: number | undefined; application: string | undefined; seconds: number }) =>
+    `replication slot "${e.slot}" is still in use after ${e.seconds} s${e.pid === undefined ? '' : ` (process ${e.pid}${e.application === undefined ? '' : `, ${e.application}`})`}`,
+  hint: 'Its reader comes back faster than the slot can be dropped, or its process does not end: stop the reader where it runs, then try again.',
+})
+
+export const SLOT_DROP_DENIED = defineError('SLOT_DROP_DENIED', {
+  retry: 'operator',
+  message: (e: { slot: string; what: string; needs: string }) =>
+    `the server does not let us drop replication slot "${e.slot}": to ${e.what} takes ${e.needs}`,
+  hint: 'Give the role of the URL what it lacks (a session of a superuser can only be ended by a superuser), or connect with another role.',
+})
+
 // ── The command line ────────────────────────────────────────────────────────────────────────────────────────────────
 
 export const OUTPUT_FAILED = defineError('OUTPUT_FAILED', {

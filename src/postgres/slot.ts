@@ -36,7 +36,8 @@ export interface Slot {
   readonly retainedBytes: number | undefined
 }
 
-interface SlotRow {
+/** What {@link SLOT_COLUMNS} gives. */
+export interface SlotRow {
   readonly name: string
   readonly type: 'logical' | 'physical'
   readonly plugin: string | null
@@ -53,9 +54,9 @@ interface SlotRow {
   readonly retained: string | null
 }
 
-/** to_jsonb asks for a column that older servers do not have, and finds NULL there. */
-const SLOT_SQL = `
-SELECT s.slot_name AS name,
+/** Of `pg_replication_slots s`. to_jsonb asks for a column that older servers do not have, and finds NULL there. */
+export const SLOT_COLUMNS = `
+       s.slot_name AS name,
        s.slot_type AS type,
        s.plugin,
        s.database,
@@ -71,14 +72,18 @@ SELECT s.slot_name AS name,
        pg_catalog.pg_wal_lsn_diff(
          CASE WHEN pg_catalog.pg_is_in_recovery() THEN pg_catalog.pg_last_wal_replay_lsn()
               ELSE pg_catalog.pg_current_wal_lsn() END,
-         s.restart_lsn)::pg_catalog.text AS retained
-  FROM pg_catalog.pg_replication_slots s
- WHERE s.slot_name = $1`
+         s.restart_lsn)::pg_catalog.text AS retained`
 
 /** The slot as it is now; undefined when there is none of that name. */
 export async function inspectSlot(queryable: Queryable, name: string): Promise<Slot | undefined> {
-  const [row] = await queryable.query<SlotRow>(SLOT_SQL, [name])
-  if (row === undefined) return undefined
+  const [row] = await queryable.query<SlotRow>(
+    `SELECT ${SLOT_COLUMNS} FROM pg_catalog.pg_replication_slots s WHERE s.slot_name = $1`,
+    [name],
+  )
+  return row === undefined ? undefined : toSlot(row)
+}
+
+export function toSlot(row: SlotRow): Slot {
   return {
     name: row.name,
     type: row.type,

@@ -1,5 +1,6 @@
 import { inspect } from 'node:util'
-import { OUTPUT_CLOSED, OUTPUT_FAILED } from '../../core/errors.js'
+import { wantsColour } from '../colour.js'
+import { outputError } from '../print.js'
 
 export type Style = 'bold' | 'dim' | 'red' | 'green' | 'yellow' | 'blue' | 'magenta' | 'cyan'
 
@@ -66,16 +67,6 @@ export class Terminal {
   }
 }
 
-/** FORCE_COLOR and NO_COLOR as everybody reads them; the rest is for Node to know of the terminal. */
-export function wantsColour(
-  stream: Pick<NodeJS.WriteStream, 'isTTY' | 'hasColors'>,
-  { FORCE_COLOR, NO_COLOR }: NodeJS.ProcessEnv,
-): boolean {
-  if (FORCE_COLOR !== undefined) return FORCE_COLOR !== '0' && FORCE_COLOR !== 'false'
-  if (NO_COLOR) return false
-  return stream.isTTY && stream.hasColors()
-}
-
 /** At most `width` characters of a line: a longer one would break and spoil the columns. */
 export function cut(line: readonly Piece[], width: number): readonly Piece[] {
   const length = line.reduce((sum, { text }) => sum + [...text].length, 0)
@@ -88,11 +79,4 @@ export function cut(line: readonly Piece[], width: number): readonly Piece[] {
     room -= characters.length
   }
   return [...pieces, { text: '…' }]
-}
-
-function outputError(cause: Error): Error {
-  const name = 'standard output'
-  const { code } = cause as NodeJS.ErrnoException
-  if (code === 'EPIPE' || code === 'ERR_STREAM_DESTROYED') return OUTPUT_CLOSED({ name }, { cause })
-  return OUTPUT_FAILED({ name, problem: cause.message, errno: code }, { cause })
 }

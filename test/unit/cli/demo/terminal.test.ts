@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest'
-import { cut, wantsColour } from '../../../../src/cli/demo/terminal.js'
+import { wantsColour } from '../../../../src/cli/colour.js'
+import { cut } from '../../../../src/cli/demo/terminal.js'
 
 const terminal = { isTTY: true, hasColors: (): boolean => true }
 const pipe = { isTTY: false, hasColors: (): boolean => false }

@@ -57,7 +57,8 @@ function cliPage() {
   const main = fileURLToPath(new URL('../dist/cli/main.js', import.meta.url))
   const help = (...args) =>
     execFileSync(process.execPath, [main, ...args, '--help'], { encoding: 'utf8', env: { COLUMNS: '100' } })
-  const commands = ['stream', 'demo'].map((name) => `## tailrace ${name}\n\n\`\`\`\n${help(name)}\`\`\`\n`)
+  const names = [['stream'], ['doctor'], ['slots'], ['slots', 'drop'], ['demo']]
+  const commands = names.map((name) => `## tailrace ${name.join(' ')}\n\n\`\`\`\n${help(...name)}\`\`\`\n`)
   return `# Command line
 
 Made from the code by \`npm run docs\`: what \`--help\` prints.

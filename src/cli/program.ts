@@ -1,6 +1,8 @@
 import { Command } from 'commander'
 import { demoCommand } from './demo/command.js'
+import { doctorCommand } from './doctor/command.js'
 import { fail } from './failure.js'
+import { slotsCommand } from './slots/command.js'
 import { streamCommand } from './stream/command.js'
 import { packageVersion } from './version.js'
 
@@ -17,8 +19,12 @@ export async function run(argv: readonly string[]): Promise<number> {
   const finished = (exitCode: number) => {
     code = exitCode
   }
-  program.addCommand(streamCommand(finished)).addCommand(demoCommand(finished))
-  for (const command of program.commands) {
+  program
+    .addCommand(streamCommand(finished))
+    .addCommand(doctorCommand(finished))
+    .addCommand(slotsCommand())
+    .addCommand(demoCommand(finished))
+  for (const command of program.commands.flatMap((one) => [one, ...one.commands])) {
     command.exitOverride().showSuggestionAfterError().configureOutput(MASKED)
   }
   try {
@@ -35,6 +41,7 @@ const MASKED = { writeErr: (text: string) => process.stderr.write(text.replace(/
 const EXAMPLES = `
 Examples:
   $ tailrace stream --url postgres://app@localhost/shop --tables orders,customers
+  $ tailrace doctor --url postgres://app@localhost/shop --tables orders,customers
   $ tailrace stream --help
   $ tailrace demo --seconds 10
 

@@ -6,6 +6,9 @@ import type { Queryable } from '../postgres/queryable.js'
 import type { PlannedTable } from './capturePlan.js'
 import type { SourceEvent } from './events.js'
 
+/** Of runs with a slot that name none. */
+export const DEFAULT_PUBLICATION = 'tailrace'
+
 const TEMPORARY_PREFIX = 'tailrace_tmp'
 
 /** A name for what a run without a slot makes: the session's pid in it tells later runs whether it is still there. */

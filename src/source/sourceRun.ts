@@ -16,6 +16,7 @@ import type { ParsedOptions } from './options.js'
 import { BEFORE_ROWS, StreamPosition } from './position.js'
 import { type Prepared, planAgain, prepare, warnings } from './preparation.js'
 import {
+  DEFAULT_PUBLICATION,
   dropAbandonedPublications,
   dropPublications,
   isTemporaryName,
@@ -30,7 +31,6 @@ import { decideStart, originOf, type Start } from './start.js'
 import { streamBatches } from './streamBatches.js'
 import { currentLsn } from './untilLsn.js'
 
-const DEFAULT_PUBLICATION = 'tailrace'
 /** Batches of this size keep the costs of a batch small beside those of its rows. */
 const BATCH_BYTES = 256 * 1024
 /** How long a slot that was used a moment ago may count as active. */

@@ -36,18 +36,16 @@ export async function dropNamedSlot(queryable: Queryable, name: string, wishes: 
     const names = slots.map((one) => one.name)
     throw SLOT_UNKNOWN({ slot: name, near: nearest(name, names), known: names })
   }
-  const { temporary } = slot
-  if (!force && temporary) throw SLOT_TEMPORARY({ slot: name, ...holderOf(slot) })
-  if (!force && slot.active) throw SLOT_IN_USE({ slot: name, ...holderOf(slot) })
-  // A reader with a reconnect of its own may be back before we are: it is ended again.
-  for (;;) {
-    if (slot === undefined) return
+  // A reader with a reconnect of its own may be back before we are: with force it is ended again.
+  for (; slot !== undefined; slot = (await listSlots(queryable)).find((one) => one.name === name)) {
+    if (!force && slot.temporary) throw SLOT_TEMPORARY({ slot: name, ...holderOf(slot) })
+    if (!force && slot.active) throw SLOT_IN_USE({ slot: name, ...holderOf(slot) })
     if (slot.activePid !== undefined) await endSession(queryable, slot)
     else if (!slot.temporary && (await dropped(queryable, name))) return
-    if (performance.now() > deadline)
+    if (performance.now() > deadline) {
       throw SLOT_NOT_RELEASED({ slot: name, seconds: releaseMs / 1000, ...holderOf(slot) })
+    }
     await sleep(POLL_MS, signal)
-    slot = (await listSlots(queryable)).find((one) => one.name === name)
   }
 }
 

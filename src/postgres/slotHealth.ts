@@ -12,7 +12,7 @@ export interface SlotHealth {
 }
 
 /** A reader that keeps up holds a few segments of 16 MB; this is minutes of a busy server. */
-export const MUCH_WAL_BYTES = 1024 ** 3
+const MUCH_WAL_BYTES = 1024 ** 3
 /** Of what may be held in all: with less left the next burst of writing may cost the slot. */
 const LITTLE_LEFT = 0.2
 

@@ -72,7 +72,7 @@ function oneLine(text: string): string {
 }
 
 /** `2 problems, 1 warning, 14 checks passed`. */
-export function summary(findings: readonly Finding[]): string {
+function summary(findings: readonly Finding[]): string {
   const { problems, warnings, passed } = count(findings)
   const plural = (n: number, noun: string) => `${n} ${noun}${n === 1 ? '' : 's'}`
   return `${plural(problems, 'problem')}, ${plural(warnings, 'warning')}, ${plural(passed, 'check')} passed`

@@ -51,7 +51,8 @@ export function verdicts(group: Group) {
   return { ok: verdict('ok'), warning: verdict('warning'), problem: verdict('problem') }
 }
 
-export const sql = (text: string): Mend => ({ kind: 'sql', text })
+/** Where something is left to fill in, it is no SQL to be run. */
+export const sql = (text: string): Mend => (text.includes('…') ? advice(`Run: ${text}`) : { kind: 'sql', text })
 export const command = (text: string): Mend => ({ kind: 'command', text })
 export const setting = (text: string): Mend => ({ kind: 'setting', text })
 export const option = (text: string): Mend => ({ kind: 'option', text })

@@ -11,7 +11,7 @@ export interface KnownFault {
 }
 
 /** From the release notes and commits of PostgreSQL, the commit that fixed each named beside it. */
-export const KNOWN_FAULTS: readonly KnownFault[] = [
+const KNOWN_FAULTS: readonly KnownFault[] = [
   {
     // "Fix data loss in logical replication", commit 4909b38af0 and its back-patches, released in May 2025
     code: 'FAULT_PUBLICATION_CHANGE',

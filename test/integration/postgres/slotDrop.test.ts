@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import type { EmbeddedPostgres } from '../../../src/cli/embedded/server.js'
+import { SERVER_ERROR } from '../../../src/core/errors.js'
 import { ReplicationStream } from '../../../src/postgres/replication/stream.js'
 import type { Session } from '../../../src/postgres/session.js'
 import { dropNamedSlot } from '../../../src/postgres/slotDrop.js'
@@ -98,13 +99,34 @@ test('what the role lacks is named, and the slot stands', async () => {
   await db.query(`DROP ROLE ${role}`)
 })
 
+/** What the server says of a slot, without a server. */
+const listed = (facts: object) => [
+  {
+    ...{ name: 'busy', temporary: false, active: false, active_pid: null, application: null, wal_status: null },
+    ...{ restart_lsn: null, confirmed_flush_lsn: null, retained: null, invalidation_reason: null },
+    ...{ lag: null, safe_wal_size: null, inactive_since: null },
+    ...facts,
+  },
+]
+const taken = { active: true, active_pid: 7, application: 'stuck' }
+
 test('a reader that will not let go is told of in the end', async () => {
-  const held = { name: 'busy', active: true, active_pid: 7, application: 'stuck', temporary: false, wal_status: null }
-  const row = { ...held, restart_lsn: null, confirmed_flush_lsn: null, retained: null, invalidation_reason: null }
-  const listed = { ...row, lag: null, safe_wal_size: null, inactive_since: null }
-  const queryable = { query: async () => [listed] as never }
+  const queryable = { query: async () => listed(taken) as never }
   await expect(dropNamedSlot(queryable, 'busy', { force: true, releaseMs: 120 })).rejects.toMatchObject({
     code: 'SLOT_NOT_RELEASED',
     message: 'replication slot "busy" is still in use after 0.12 s (process 7, stuck)',
   })
+})
+
+test('a reader that comes between our look and the drop is not ended without force', async () => {
+  let isTaken = false
+  const asked: string[] = []
+  const query = async (sql: string) => {
+    asked.push(sql)
+    if (!sql.includes('pg_drop_replication_slot')) return listed(isTaken ? taken : {}) as never
+    isTaken = true
+    throw SERVER_ERROR({ sqlstate: '55006', message: 'replication slot "busy" is active for PID 7' })
+  }
+  await expect(dropNamedSlot({ query }, 'busy', { force: false })).rejects.toMatchObject({ code: 'SLOT_IN_USE' })
+  expect(asked.filter((sql) => sql.includes('pg_terminate_backend'))).toEqual([])
 })

@@ -1,3 +1,4 @@
+import { GENERATED_COLUMN_IN_IDENTITY, REPLICA_IDENTITY_MISSING } from '../../../core/errors.js'
 import type { CatalogTable } from '../../../postgres/catalog/tables.js'
 import { quoteIdentifier, sqlName } from '../../../postgres/identifier.js'
 import { createPublicationSql, type Publication, type PublishedOperations } from '../../../postgres/publication.js'
@@ -68,7 +69,8 @@ function judge(publication: Publication, { tables, operations }: Wanted, facts: 
     const carries = tables.length === 0 ? 'is there' : `carries ${tables.map(sqlName).join(', ')}`
     return [ok({ code: 'PUBLICATION', found: `publication ${name} ${carries}`, why: JUDGES })]
   }
-  const first = refusedFirst(tables, facts)
+  const absent = tables.filter((table) => missing.includes(sqlName(table)))
+  const first = refusedFirst(absent, facts)
   return found.map(
     (one) => restricts(one, name) ?? unfit(one, publication, one.kind === 'tables missing' ? first : undefined),
   )
@@ -78,7 +80,13 @@ const HARMS: readonly PublicationFinding['kind'][] = ['replica identity missing'
 
 /** To publish such a table makes the application's UPDATE and DELETE fail. */
 function refusedFirst(tables: readonly CatalogTable[], facts: DoctorFacts) {
-  const refused = tables.filter((table) => 'refusal' in keyChoice(table, facts))
+  const refused = tables.filter((table) => {
+    const choice = keyChoice(table, facts)
+    return (
+      'refusal' in choice &&
+      (REPLICA_IDENTITY_MISSING.is(choice.refusal) || GENERATED_COLUMN_IN_IDENTITY.is(choice.refusal))
+    )
+  })
   if (refused.length === 0) return undefined
   const names = refused.map(sqlName).join(', ')
   return advice(`First give ${names} what is missing above: else UPDATE and DELETE fail there.`)
@@ -123,6 +131,16 @@ function mayMake(facts: DoctorFacts, missing: readonly Wanted[], serverVersion: 
   const owned = (table: CatalogTable) => server.superuser || capture?.get(table.oid)?.owned === true
   const foreign = missing.flatMap(({ tables }) => tables).filter((table) => !owned(table))
   const findings: Finding[] = []
+  if (server.inRecovery) {
+    const mend = [
+      advice('On the primary run:'),
+      ...missing.map(({ name, tables, operations }) =>
+        sql(createPublicationSql({ name, tables, operations, serverVersion })),
+      ),
+    ]
+    const found = `publication ${missing.map(({ name }) => quoteIdentifier(name)).join(', ')} is missing, and a standby cannot make it`
+    return [problem({ code: 'PUBLICATION_ON_STANDBY', found, why: JUDGES, mend })]
+  }
   if (surroundings?.mayCreate === false) {
     findings.push(
       problem({

@@ -21,7 +21,7 @@ export function tableFindings(facts: DoctorFacts): Finding[] {
     ...found.mistakes.map(mistake),
     ...found.tables.flatMap((table) => [
       ...(user === undefined ? [] : readability(table, user)),
-      keyOf(table, keyChoice(table, facts)),
+      keyOf(table, keyChoice(table, facts), facts),
       ...partitions(table, keyChoice(table, facts)),
     ]),
     ...toast(found, facts),
@@ -79,11 +79,11 @@ function generatedColumns(database: DatabaseFacts | undefined) {
   return knownOf(database?.publications)?.all?.generatedColumns ?? (version >= 180000 ? 'stored' : 'none')
 }
 
-function keyOf(table: CatalogTable, choice: KeyChoice): Finding {
+function keyOf(table: CatalogTable, choice: KeyChoice, facts: DoctorFacts): Finding {
   const code = 'KEY'
   const name = sqlName(table)
   const why = 'An update or delete carries of the old row what the replica identity says, and nothing else.'
-  if ('refusal' in choice) return refused(table, choice.refusal, why)
+  if ('refusal' in choice) return refused(table, choice.refusal, why, facts)
   const { chosen } = choice
   if (chosen.insertsOnly) {
     return warning({
@@ -109,13 +109,18 @@ function identity({ replicaIdentity, identityColumns, partitions }: CatalogTable
   return others.size === 0 ? own : `${own}, of partitions also ${[...others].join(', ')}`
 }
 
-function refused(table: CatalogTable, { code, message, hint, details }: TailraceError, why: string): Finding {
+function refused(table: CatalogTable, refusal: TailraceError, why: string, facts: DoctorFacts): Finding {
+  const { code, message, hint, details } = refusal
   const { primaryKey } = table
   const deferrable =
     primaryKey?.deferrable === true
       ? `; its primary key ${quoteIdentifier(primaryKey.name)} is deferrable, and so is none`
       : ''
-  const statements = typeof details.sql === 'string' ? details.sql : undefined
+  const publication = knownOf(facts.database?.publications)?.all
+  const named =
+    publication === undefined ? 'ALTER PUBLICATION …' : `ALTER PUBLICATION ${quoteIdentifier(publication.name)}`
+  const statements =
+    typeof details.sql === 'string' ? details.sql.replace('ALTER PUBLICATION …', () => named) : undefined
   return problem({
     code,
     found: message + deferrable,
@@ -173,7 +178,8 @@ function toast({ tables, capture }: TableFacts, facts: DoctorFacts): Finding[] {
   })
   const code = 'TOAST'
   if (found.length === 0) {
-    if (tables.length === 0) return []
+    const judged = tables.every((table) => 'chosen' in keyChoice(table, facts))
+    if (tables.length === 0 || !judged) return []
     return [ok({ code, found: 'every update carries all values', why: 'No long value is left out of the stream.' })]
   }
   const names = found.map(({ table, columns }) => `${sqlName(table)} (${columns.map(quoteIdentifier).join(', ')})`)

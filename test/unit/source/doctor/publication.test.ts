@@ -76,6 +76,16 @@ test.each<[string, FactChanges, string[]]>([
     ['problem PUBLICATION_CREATE', 'problem PUBLICATION_OWNER'],
   ],
   [
+    'cannot be made on a standby',
+    { wishes, tables: [orders], server: { inRecovery: true } },
+    ['problem PUBLICATION_ON_STANDBY'],
+  ],
+  [
+    'is there on a standby',
+    { wishes, tables: [orders], server: { inRecovery: true }, publication: publication([orders]) },
+    ['ok PUBLICATION'],
+  ],
+  [
     "a superuser owns everybody's",
     { wishes, tables: [orders], capture: notOwned, server: { superuser: true } },
     ['ok PUBLICATION'],
@@ -95,6 +105,18 @@ test('a keyless table is never to be published before its identity is mended', (
   expect(mendText(missing!)).toMatch(
     /^First give public\.log what.*\nALTER PUBLICATION shop ADD TABLE public\.orders, public\.log;\nAs app, the owner.*\n--manage-publication/,
   )
+})
+
+test('a table that is refused for another reason may be published', () => {
+  const keys = new Map([[orders.oid, ['note']]])
+  const tables = { value: { mistakes: [], tables: [orders], capture: new Map(), keys } }
+  const findings = publicationFindings(
+    doctorFacts({
+      wishes,
+      database: { tables, publications: { value: { all: publication([]), inserts: undefined } } },
+    }),
+  )
+  expect(mendText(findings[0]!)).toMatch(/^ALTER PUBLICATION shop ADD TABLE public\.orders;/)
 })
 
 test('who does not own the tables is given the whole SQL for the owner, in two publications where needed', () => {

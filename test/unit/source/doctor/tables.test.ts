@@ -2,9 +2,11 @@ import { describe, expect, test } from 'vitest'
 import { TABLE_NOT_FOUND } from '../../../../src/core/errors.js'
 import type { TailraceError } from '../../../../src/core/tailraceError.js'
 import type { Relation } from '../../../../src/postgres/catalog/relations.js'
+import type { Publication } from '../../../../src/postgres/publication.js'
 import { parseTablePatterns } from '../../../../src/postgres/tablePattern.js'
 import { tableFindings } from '../../../../src/source/doctor/checks/tables.js'
 import { chooseWhatCanBe } from '../../../../src/source/doctor/chooseWhatCanBe.js'
+import type { Publications } from '../../../../src/source/doctor/facts.js'
 import { doctorFacts, type FactChanges, mendText, withCode } from '../../../support/doctorFacts.js'
 import { keyedTable, leaf, primaryKey, tableFacts } from '../../../support/tableFacts.js'
 
@@ -51,6 +53,24 @@ describe('keys', () => {
 
   test('with --keyless inserts it is a warning', () => {
     expect(judged({ tables: [log], wishes: { keyless: 'inserts' } })).toContain('warning KEYLESS_INSERTS')
+  })
+
+  test('an unpublished generated column is mended in the publication by its name, without one nothing is to be copied', () => {
+    const table = keyedTable({ columns: ['id!', 'up='], replicaIdentity: 'full' })
+    const of = (publications: Publications) => {
+      const tables = { value: { mistakes: [], tables: [table], capture: new Map(), keys: new Map() } }
+      const facts = doctorFacts({ database: { tables, publications: { value: publications } } })
+      return withCode(tableFindings(facts), 'GENERATED_COLUMN_IN_IDENTITY')[0]?.mend[0]
+    }
+    const all = { name: 'Shop', generatedColumns: 'none' } as Publication
+    expect(of({ all, inserts: undefined })).toEqual({
+      kind: 'sql',
+      text: 'ALTER PUBLICATION "Shop" SET (publish_generated_columns = stored);',
+    })
+    expect(of({ all: undefined, inserts: undefined })).toBeUndefined()
+    const virtual = tableFacts({ columns: ['id!', 'up~'], replicaIdentity: 'full' })
+    const [refused] = withCode(tableFindings(doctorFacts({ tables: [virtual] })), 'GENERATED_COLUMN_IN_IDENTITY')
+    expect(refused!.mend[0]).toMatchObject({ kind: 'advice', text: expect.stringContaining('ADD PRIMARY KEY (…)') })
   })
 
   test('a deferrable primary key is named as the reason', () => {
@@ -114,6 +134,10 @@ describe('TOAST', () => {
     const full = { ...orders, replicaIdentity: 'full' as const }
     expect(judged({ tables: [full], capture: capture(['note']) })).toContain('ok TOAST')
   })
+})
+
+test('nothing is said of TOAST where a table was refused, and nothing else is to be told', () => {
+  expect(judged({ tables: [log] })).toEqual(['ok READABLE', 'problem REPLICA_IDENTITY_MISSING'])
 })
 
 describe('which tables are judged', () => {

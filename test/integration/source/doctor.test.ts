@@ -17,7 +17,10 @@ host all    all all trust`
 
 let server: EmbeddedPostgres
 beforeAll(async () => {
-  server = await startServer({ hba: HBA, settings: { max_slot_wal_keep_size: '2GB', log_statement: 'all', autovacuum: 'off' } })
+  server = await startServer({
+    hba: HBA,
+    settings: { max_slot_wal_keep_size: '2GB', log_statement: 'all', autovacuum: 'off' },
+  })
 })
 afterAll(() => server[Symbol.asyncDispose]())
 

@@ -45,9 +45,9 @@ function judge(transaction: RunningTransaction, slotExists: boolean): Finding {
     found,
     why: WHY,
     mend: [
+      advice(`End it${where}, as its owner or a superuser, by one of:`),
       sql(`COMMIT PREPARED ${quoteLiteral(gid)};`),
       sql(`ROLLBACK PREPARED ${quoteLiteral(gid)};`),
-      advice(`One of the two${where}, as its owner or a superuser.`),
     ],
   })
 }

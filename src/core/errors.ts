@@ -310,6 +310,13 @@ export const PUBLICATION_MISSING = defineError('PUBLICATION_MISSING', {
   hint: 'Somebody dropped it. Begin anew with a snapshot, without the position (and drop the slot); or give the publication that the slot was read with.',
 })
 
+export const PUBLICATION_CHANGED = defineError('PUBLICATION_CHANGED', {
+  retry: 'operator',
+  message: (e: { change: string; from: string; to: string }) =>
+    `${e.change}, between ${e.from} and ${e.to}: changes in between may be missing`,
+  hint: 'The server judges each change by the publication as it was then. Begin anew with a snapshot in another slot; or, if nothing was written meanwhile, start again: the run goes on from here, by the publication as it is now.',
+})
+
 export const SLOT_MISSING = defineError('SLOT_MISSING', {
   retry: 'operator',
   message: (e: { slot: string }) => `replication slot "${e.slot}" does not exist`,

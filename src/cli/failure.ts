@@ -9,7 +9,7 @@ import {
   TABLE_PATTERN_INVALID,
 } from '../core/errors.js'
 import { TailraceError } from '../core/tailraceError.js'
-import { tell } from './tell.js'
+import { log } from './log.js'
 
 const FAILED = 1
 const WRONG_USAGE = 2
@@ -31,15 +31,17 @@ export function fail(error: unknown): number {
   if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : WRONG_USAGE
   if (OUTPUT_CLOSED.is(error)) return CLOSED_PIPE
   if (error instanceof TailraceError) {
-    tell(`${error.code}: ${error.message}. ${error.hint}`)
+    const { code, message, hint, retry } = error
+    log('error', `${code}: ${message}. ${hint}`, { code, hint, retry })
     return USAGE_ERRORS.some((usage) => usage.is(error)) ? WRONG_USAGE : FAILED
   }
   const { code, hint } = error as { code?: unknown; hint?: unknown }
   if (error instanceof Error && typeof code === 'string' && typeof hint === 'string') {
-    tell(`${code}: ${error.message}. ${hint}`)
+    log('error', `${code}: ${error.message}. ${hint}`, { code, hint })
     return FAILED
   }
   // A fault of ours: the place helps whoever mends it.
-  process.stderr.write(`tailrace: internal error, please report it: ${error instanceof Error ? error.stack : error}\n`)
+  const stack = error instanceof Error ? error.stack : String(error)
+  log('error', `internal error, please report it: ${stack}`)
   return FAILED
 }

@@ -12,6 +12,7 @@ import { PublicationWatch, type WatchedPublications } from './publicationWatch.j
 import type { RunContext } from './runContext.js'
 import { shapesOf } from './streamedShapes.js'
 import { StreamLoop } from './streamLoop.js'
+import { StreamProgress } from './streamProgress.js'
 import { toBatch } from './toBatch.js'
 import { TypeWatch } from './typeWatch.js'
 import { currentLsn } from './untilLsn.js'
@@ -60,6 +61,7 @@ export async function* streamBatches(context: RunContext, start: StreamStart): A
     until: options.until === 'current' ? await currentLsn(control, signal) : options.until,
     emit,
   })
+  const progress = new StreamProgress(resumed.resumeLsn, emit)
   const { ledger } = acknowledgements
   ledger.allow(ledger.confirmed)
   const publications = new PublicationWatch({
@@ -68,6 +70,7 @@ export async function* streamBatches(context: RunContext, start: StreamStart): A
     onUnchanged: (lsn) => {
       ledger.allow(lsn)
       loop.confirmSoon()
+      progress.report(lsn)
     },
     onChanged: (error) => queue.fail(error),
   })
@@ -91,7 +94,10 @@ export async function* streamBatches(context: RunContext, start: StreamStart): A
     },
   )
   try {
-    for (let batch = await queue.next(); batch !== undefined; batch = await queue.next()) yield batch
+    for (let batch = await queue.next(); batch !== undefined; batch = await queue.next()) {
+      progress.took(batch)
+      yield batch
+    }
     // At the end of `until`: the slot moves with the last acknowledgement, which comes after the last batch.
     if (owner === undefined && !signal.aborted) yield* acknowledgements.settle(signal, LAST_ACK_MS)
   } finally {

@@ -112,6 +112,15 @@ export const TIMELINE_BEHIND = defineError('TIMELINE_BEHIND', {
   hint: 'Connect to the present primary.',
 })
 
+export const POSITION_DIVERGED = defineError('POSITION_DIVERGED', {
+  retry: 'operator',
+  message: (e: { position: string; expected: number; found: number; left: string | undefined }) =>
+    e.left === undefined
+      ? `the position is of timeline ${e.expected}, from which the server's timeline ${e.found} does not descend`
+      : `the position ${e.position} is of timeline ${e.expected}, which the server left at ${e.left}: what was read behind that is not in its history`,
+  hint: 'A server was promoted that did not have the last transactions. Begin anew with a snapshot, in another slot: the consumer has rows that this server never had.',
+})
+
 export const SLOT_AHEAD = defineError('SLOT_AHEAD', {
   retry: 'operator',
   message: (e: { slot: string; confirmed: string; position: string }) =>

@@ -78,7 +78,8 @@ function fromPosition({ server, slotName, slot }: StartFacts, position: StreamPo
       position: formatLsn(position.resumeLsn),
     })
   }
-  return { kind: 'resume', position: new StreamPosition(originOf(server, origin.slot, origin.epoch), place) }
+  // Of the timeline that it was read in: whoever connects asks the server where it left that.
+  return { kind: 'resume', position }
 }
 
 /** An active slot may be our own, of a connection that was cut: whoever starts the stream waits for it. */

@@ -146,7 +146,7 @@ export class StreamLoop {
     const session = owner ?? (await connect())
     this.#session = session
     if (this.#stopping.signal.aborted) return
-    if (owner === undefined) await checkServer(session, collector.position.origin)
+    if (owner === undefined) collector.follow(await checkServer(session, collector.position))
     this.#walSenderTimeoutMs = await walSenderTimeoutMs(session)
     const startLsn = laterLsn(collector.position.resumeLsn, ledger.confirmed)
     this.#trusted = owner !== undefined

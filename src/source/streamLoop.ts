@@ -8,7 +8,6 @@ import { ReplicationStream } from '../postgres/replication/stream.js'
 import { walSenderTimeoutMs } from '../postgres/replication/walSenderTimeout.js'
 import { isTransient, sqlstateOf } from '../postgres/serverError.js'
 import type { Session } from '../postgres/session.js'
-import { slotCommandError } from '../postgres/slot.js'
 import type { AckLedger } from './ackLedger.js'
 import type { Batch } from './batch.js'
 import type { BatchQueue } from './batchQueue.js'
@@ -16,6 +15,7 @@ import { type ChangeCollector, type Collected, RepeatTransaction } from './chang
 import type { SourceEvent } from './events.js'
 import { comparePlaces, type StreamPosition } from './position.js'
 import { ShutdownWatch } from './shutdownWatch.js'
+import { SlotWait } from './slotWait.js'
 import { checkServer, checkSlotPlace, explainStreamError } from './streamChecks.js'
 
 export interface StreamLoopOptions {
@@ -52,7 +52,6 @@ const BACKOFF = { firstMs: 200, maxMs: 10_000 }
 const SLOT_ACTIVE = '55006'
 /** Of a server that shuts down, too. */
 const CANNOT_CONNECT_NOW = '57P03'
-const SLOT_ACTIVE_GRACE_MS = 10_000
 const DEFAULT_TIMEOUT_MS = 60_000
 
 /** Reads the stream into the queue, over as many connections as it takes. */
@@ -92,13 +91,13 @@ export class StreamLoop {
     const { slot, emit, owner, collector } = this.#options
     const { signal } = this.#stopping
     let attempt = 0
-    let refusedSince: number | undefined
+    let waiting: SlotWait | undefined
     while (!signal.aborted) {
       try {
         this.#connecting = this.#connect()
         await this.#connecting
         attempt = 0
-        refusedSince = undefined
+        waiting = undefined
         await this.#stream?.ended
         return
       } catch (error) {
@@ -109,10 +108,8 @@ export class StreamLoop {
         attempt++
         const delayMs = backoffMs(attempt, BACKOFF)
         if (sqlstateOf(error) === SLOT_ACTIVE) {
-          refusedSince ??= performance.now()
-          const waited = performance.now() - refusedSince
-          if (waited > this.#walSenderTimeoutMs + SLOT_ACTIVE_GRACE_MS) throw slotCommandError(error, slot)
-          emit({ type: 'slot-waiting', slot, seconds: Math.round(waited / 1000) })
+          waiting ??= new SlotWait(this.#options.control, slot)
+          emit({ type: 'slot-waiting', slot, seconds: await waiting.refused(this.#walSenderTimeoutMs) })
         } else if (isTransient(error) && owner === undefined) {
           emit({ type: 'reconnecting', attempt, delayMs, cause: error as TailraceError })
         } else throw await explainStreamError(this.#options.control, slot, error)

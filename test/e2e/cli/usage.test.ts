@@ -44,7 +44,11 @@ const WRONG: readonly (readonly [name: string, args: readonly string[], says: Re
   ['an option without its value', ['stream', '--url'], /OPTION_MISSING: .*argument missing/],
   ['no --tables', ['stream', '--url', NOWHERE], /OPTION_MISSING: required option '-t, --tables <list>' not specified/],
   ['an argument too many', stream('extra'), /OPTION_INVALID: too many arguments/],
-  ['a wrong --snapshot', stream('--snapshot', 'first'), /OPTION_INVALID: .*'first' is invalid.*Allowed choices are initial, never, only/],
+  [
+    'a wrong --snapshot',
+    stream('--snapshot', 'first'),
+    /OPTION_INVALID: .*'first' is invalid.*Allowed choices are initial, never, only/,
+  ],
   ['a wrong --format', stream('--format', 'csv'), /'csv' is invalid.*ndjson, row/],
   ['a wrong --keyless', stream('--keyless', 'x'), /'x' is invalid.*refuse, inserts/],
   ['a wrong --on-redelivery-change', stream('--on-redelivery-change', 'x'), /'x' is invalid.*stop, repeat/],

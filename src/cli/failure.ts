@@ -79,6 +79,6 @@ function usageError({ code, message }: CommanderError): TailraceError | undefine
 }
 
 /** A mistyped option may stand before a URL with a password. */
-export function maskUrls(text: string): string {
+function maskUrls(text: string): string {
   return text.replace(/:\/\/[^\s']*@/g, '://***@')
 }

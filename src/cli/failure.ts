@@ -1,15 +1,19 @@
 import { CommanderError } from 'commander'
 import {
   COLUMN_NOT_FOUND,
+  COMMAND_UNKNOWN,
   CONNECTION_STRING_INVALID,
   KEY_TABLE_UNKNOWN,
+  OPTION_INVALID,
+  OPTION_MISSING,
+  OPTION_UNKNOWN,
   OUTPUT_CLOSED,
   SETTING_INVALID,
   SETTING_UNKNOWN,
   TABLE_PATTERN_INVALID,
 } from '../core/errors.js'
 import { TailraceError } from '../core/tailraceError.js'
-import { tell } from './tell.js'
+import { log } from './log.js'
 
 const FAILED = 1
 const WRONG_USAGE = 2
@@ -17,6 +21,10 @@ const WRONG_USAGE = 2
 const CLOSED_PIPE = 141
 
 const USAGE_ERRORS = [
+  COMMAND_UNKNOWN,
+  OPTION_UNKNOWN,
+  OPTION_MISSING,
+  OPTION_INVALID,
   SETTING_INVALID,
   SETTING_UNKNOWN,
   TABLE_PATTERN_INVALID,
@@ -27,19 +35,50 @@ const USAGE_ERRORS = [
 
 /** Tells of `error` on stderr, in one line, and gives the exit code. */
 export function fail(error: unknown): number {
-  // commander has printed its own.
-  if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : WRONG_USAGE
+  if (error instanceof CommanderError) {
+    if (error.exitCode === 0) return 0
+    // Without a command the help was printed, and there is nothing more to say.
+    const wrong = usageError(error)
+    return wrong === undefined ? WRONG_USAGE : fail(wrong)
+  }
   if (OUTPUT_CLOSED.is(error)) return CLOSED_PIPE
   if (error instanceof TailraceError) {
-    tell(`${error.code}: ${error.message}. ${error.hint}`)
+    const { code, message, hint, retry } = error
+    log('error', `${code}: ${message}. ${hint}`, { code, hint, retry })
     return USAGE_ERRORS.some((usage) => usage.is(error)) ? WRONG_USAGE : FAILED
   }
   const { code, hint } = error as { code?: unknown; hint?: unknown }
   if (error instanceof Error && typeof code === 'string' && typeof hint === 'string') {
-    tell(`${code}: ${error.message}. ${hint}`)
+    log('error', `${code}: ${error.message}. ${hint}`, { code, hint })
     return FAILED
   }
   // A fault of ours: the place helps whoever mends it.
-  process.stderr.write(`tailrace: internal error, please report it: ${error instanceof Error ? error.stack : error}\n`)
+  const stack = error instanceof Error ? error.stack : String(error)
+  log('error', `internal error, please report it: ${stack}`)
   return FAILED
+}
+
+const USAGE = {
+  'commander.unknownCommand': COMMAND_UNKNOWN,
+  'commander.unknownOption': OPTION_UNKNOWN,
+  'commander.missingMandatoryOptionValue': OPTION_MISSING,
+  'commander.optionMissingArgument': OPTION_MISSING,
+  'commander.missingArgument': OPTION_MISSING,
+  'commander.invalidArgument': OPTION_INVALID,
+  'commander.conflictingOption': OPTION_INVALID,
+  'commander.excessArguments': OPTION_INVALID,
+} as const
+
+/** What commander says, `error: unknown option '--tabels'\n(Did you mean --tables?)`, as an error of ours. */
+function usageError({ code, message }: CommanderError): TailraceError | undefined {
+  const make = USAGE[code as keyof typeof USAGE]
+  if (make === undefined) return undefined
+  const [problem, suggestion] = maskUrls(message).split('\n')
+  const near = /\(Did you mean (?:one of )?(.*)\?\)/.exec(suggestion ?? '')?.[1]
+  return make({ problem: problem!.replace(/^error: /, '').replace(/\.$/, ''), near })
+}
+
+/** A mistyped option may stand before a URL with a password. */
+function maskUrls(text: string): string {
+  return text.replace(/:\/\/[^\s']*@/g, '://***@')
 }

@@ -15,7 +15,7 @@ export async function run(argv: readonly string[]): Promise<number> {
     .showSuggestionAfterError()
     .addHelpText('after', EXAMPLES)
     .exitOverride()
-    .configureOutput(MASKED)
+    .configureOutput(OUTPUT)
   const finished = (exitCode: number) => {
     code = exitCode
   }
@@ -25,7 +25,7 @@ export async function run(argv: readonly string[]): Promise<number> {
     .addCommand(slotsCommand())
     .addCommand(demoCommand(finished))
   for (const command of program.commands.flatMap((one) => [one, ...one.commands])) {
-    command.exitOverride().showSuggestionAfterError().configureOutput(MASKED)
+    command.exitOverride().showSuggestionAfterError().configureOutput(OUTPUT)
   }
   try {
     await program.parseAsync([...argv])
@@ -35,8 +35,8 @@ export async function run(argv: readonly string[]): Promise<number> {
   }
 }
 
-/** commander repeats what it does not know, and a mistyped option may stand before a URL with a password. */
-const MASKED = { writeErr: (text: string) => process.stderr.write(text.replace(/:\/\/[^\s']*@/g, '://***@')) }
+/** What is wrong is said by `fail`, as any error; the examples in the help have no password to hide. */
+const OUTPUT = { outputError: () => {} }
 
 const EXAMPLES = `
 Examples:

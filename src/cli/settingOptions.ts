@@ -2,6 +2,8 @@ import { InvalidArgumentError, Option } from 'commander'
 import { describeSettings, type SettingDescription } from '../core/setting.js'
 import { sourceSettings } from '../source/settings.js'
 
+const OFF: readonly string[] = ['', '0', 'false', 'no', 'off']
+
 /** `snapshotWorkers` → `snapshot-workers`. */
 function flagOf(name: string): string {
   return name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)
@@ -15,14 +17,13 @@ function variableOf(flag: string): string {
 /** An option that is no setting of the source. */
 export function plainOption(flags: string, description: string): Option {
   const option = new Option(flags, description)
-  return option.env(variableOf(option.name()))
+  return fromVariable(option, variableOf(option.name()))
 }
 
-/** A switch that is no setting of the source. */
-export function plainSwitch(flags: string, description: string): Option {
-  const option = new Option(flags, description)
-  const variable = variableOf(option.name())
-  return isOff(variable) ? option : option.env(variable)
+/** commander takes a switch for on, whatever its variable says. */
+function fromVariable(option: Option, variable: string): Option {
+  const off = option.isBoolean() && OFF.includes(process.env[variable]?.toLowerCase() ?? 'unset')
+  return off ? option : option.env(variable)
 }
 
 const settings = new Map(describeSettings(sourceSettings).map((one) => [one.name, one]))
@@ -34,18 +35,10 @@ const settings = new Map(describeSettings(sourceSettings).map((one) => [one.name
 export function settingOption(name: keyof typeof sourceSettings, flags?: string): Option {
   const described = settings.get(name)!
   const option = new Option(flags ?? usualFlags(described), textOf(described))
-  const variable = variableOf(flagOf(name))
-  if (described.type !== 'boolean' || !isOff(variable)) option.env(variable)
+  fromVariable(option, variableOf(flagOf(name)))
   if (described.choices !== undefined) option.choices(described.choices)
   if (described.type === 'number') option.argParser(wholeNumber)
   return option
-}
-
-const OFF: readonly string[] = ['', '0', 'false', 'no', 'off']
-
-/** commander takes a switch for on, whatever its variable says. */
-function isOff(variable: string): boolean {
-  return OFF.includes(process.env[variable]?.toLowerCase() ?? 'unset')
 }
 
 function usualFlags({ name, type }: SettingDescription): string {

@@ -1,5 +1,13 @@
 import { defineError } from './tailraceError.js'
 
+/** Wrong use of the command line. */
+const usage = () => ({
+  retry: 'operator' as const,
+  message: (e: { problem: string; near: string | undefined }) => e.problem,
+  hint: (e: { near: string | undefined }) =>
+    e.near === undefined ? 'Add --help to the command to see what it takes.' : `Did you mean ${e.near}?`,
+})
+
 // ── Settings ────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 export const SETTING_UNKNOWN = defineError('SETTING_UNKNOWN', {
@@ -7,6 +15,11 @@ export const SETTING_UNKNOWN = defineError('SETTING_UNKNOWN', {
   message: (e: { name: string; near: string | undefined; known: readonly string[] }) => `unknown setting "${e.name}"`,
   hint: (e) => (e.near === undefined ? `Known are: ${e.known.join(', ')}.` : `Did you mean "${e.near}"?`),
 })
+
+export const COMMAND_UNKNOWN = defineError('COMMAND_UNKNOWN', usage())
+export const OPTION_UNKNOWN = defineError('OPTION_UNKNOWN', usage())
+export const OPTION_MISSING = defineError('OPTION_MISSING', usage())
+export const OPTION_INVALID = defineError('OPTION_INVALID', usage())
 
 export const SETTING_INVALID = defineError('SETTING_INVALID', {
   retry: 'operator',
@@ -110,6 +123,15 @@ export const TIMELINE_BEHIND = defineError('TIMELINE_BEHIND', {
   message: (e: { expected: number; found: number }) =>
     `the server is on timeline ${e.found}, the position on ${e.expected}: this server missed a promotion`,
   hint: 'Connect to the present primary.',
+})
+
+export const POSITION_DIVERGED = defineError('POSITION_DIVERGED', {
+  retry: 'operator',
+  message: (e: { position: string; expected: number; found: number; left: string | undefined }) =>
+    e.left === undefined
+      ? `the position is of timeline ${e.expected}, from which the server's timeline ${e.found} does not descend`
+      : `the position ${e.position} is of timeline ${e.expected}, which the server left at ${e.left}: what was read behind that is not in its history`,
+  hint: 'A server was promoted that did not have the last transactions. Begin anew with a snapshot, in another slot: the consumer has rows that this server never had.',
 })
 
 export const SLOT_AHEAD = defineError('SLOT_AHEAD', {
@@ -310,6 +332,13 @@ export const PUBLICATION_MISSING = defineError('PUBLICATION_MISSING', {
   hint: 'Somebody dropped it. Begin anew with a snapshot, without the position (and drop the slot); or give the publication that the slot was read with.',
 })
 
+export const PUBLICATION_CHANGED = defineError('PUBLICATION_CHANGED', {
+  retry: 'operator',
+  message: (e: { change: string; from: string; to: string }) =>
+    `${e.change}, between ${e.from} and ${e.to}: changes in between may be missing`,
+  hint: 'The server judges each change by the publication as it was then. Begin anew with a snapshot in another slot; or, if nothing was written meanwhile, start again: the run goes on from here, by the publication as it is now.',
+})
+
 export const SLOT_MISSING = defineError('SLOT_MISSING', {
   retry: 'operator',
   message: (e: { slot: string }) => `replication slot "${e.slot}" does not exist`,
@@ -345,10 +374,14 @@ export const SLOT_OTHER_DATABASE = defineError('SLOT_OTHER_DATABASE', {
 
 export const SLOT_ACTIVE = defineError('SLOT_ACTIVE', {
   retry: 'later',
-  message: (e: { slot: string; pid: number | undefined }) =>
-    `replication slot "${e.slot}" is in use${e.pid === undefined ? '' : ` by the server's process ${e.pid}`}`,
-  hint: (e) =>
-    `Another run reads it, or the server has not noticed yet that an earlier one is gone (it does after wal_sender_timeout).${e.pid === undefined ? '' : ` See who: SELECT * FROM pg_stat_replication WHERE pid = ${e.pid}.`}`,
+  message: (e: {
+    slot: string
+    pid?: number | undefined
+    application?: string | undefined
+    address?: string | undefined
+  }) =>
+    `replication slot "${e.slot}" is in use${e.pid === undefined ? '' : ` by the server's process ${e.pid}`}${e.application === undefined ? '' : ` ("${e.application}"${e.address === undefined ? '' : ` from ${e.address}`})`}`,
+  hint: 'Another run reads it: stop that one, or use another slot. If it is gone, the server notices after wal_sender_timeout.',
 })
 
 export const SLOT_TWO_PHASE = defineError('SLOT_TWO_PHASE', {

@@ -20,6 +20,9 @@ export class AckLedger {
   /** In order of their places, each once. */
   #boundaries: Boundary[] = []
   #confirmed: Lsn
+  /** Durable, but beyond what may be confirmed yet; in order. */
+  #held: Lsn[] = []
+  #limit: Lsn | undefined
   #offered: StreamPosition | undefined
   #furthest: StreamPosition | undefined
 
@@ -41,6 +44,19 @@ export class AckLedger {
   /** Behind what was handed out last. */
   get offered(): StreamPosition | undefined {
     return this.#offered
+  }
+
+  /** Something is durable that `allow` has not let through. */
+  get holds(): boolean {
+    return this.#held.length > 0
+  }
+
+  /** From the first call on nothing is confirmed that ends behind `limit`, whoever said that it is durable. */
+  allow(limit: Lsn): void {
+    this.#limit = limit
+    const allowed = this.#held.filter((lsn) => lsn <= limit)
+    this.#held = this.#held.slice(allowed.length)
+    for (const lsn of allowed) this.#confirm(lsn)
   }
 
   /** The position the run resumes from: all before it is durable already. */
@@ -88,7 +104,14 @@ export class AckLedger {
 
   /** The only place. Never back: a resent transaction ends below what was confirmed before. */
   #confirm(lsn: Lsn): void {
-    if (lsn > this.#confirmed) this.#confirmed = lsn
+    if (lsn <= this.#confirmed) return
+    if (this.#limit === undefined || lsn <= this.#limit) this.#confirmed = lsn
+    else if (lsn > (this.#held.at(-1) ?? 0n)) this.#hold(lsn)
+  }
+
+  #hold(lsn: Lsn): void {
+    if (this.#held.length === MAX_BOUNDARIES) this.#held = this.#held.filter((_, index) => index % 2 === 1)
+    this.#held.push(lsn)
   }
 }
 

@@ -58,6 +58,7 @@ const SKIP_FIRST = 2
 export class ChangeCollector extends CommittedHandler implements PgoutputHandler {
   readonly decoder: PgoutputDecoder
   readonly #options: CollectorOptions
+  #origin: Origin
   #batch = new RowBatch()
   #shapes: CapturedShape[] = []
   /** Behind the last thing that was counted or skipped, but see `#moved`. */
@@ -94,6 +95,7 @@ export class ChangeCollector extends CommittedHandler implements PgoutputHandler
   constructor(options: CollectorOptions) {
     super()
     this.#options = options
+    this.#origin = options.origin
     this.#place = options.resumed.place
     this.#lastEnd = options.resumed.resumeLsn
     this.decoder = new PgoutputDecoder(this, { protocolVersion: 1, streaming: 'off' })
@@ -113,7 +115,12 @@ export class ChangeCollector extends CommittedHandler implements PgoutputHandler
   /** Behind everything that was read, taken or not. */
   get position(): StreamPosition {
     this.#settlePlace()
-    return new StreamPosition(this.#options.origin, this.#place)
+    return new StreamPosition(this.#origin, this.#place)
+  }
+
+  /** A promotion has taken the server to another timeline: what comes now is of that. */
+  follow(timeline: number): void {
+    if (timeline !== this.#origin.timeline) this.#origin = { ...this.#origin, timeline }
   }
 
   /** The server was read up to here. */

@@ -29,6 +29,19 @@ export type SourceEvent =
     }
   | { readonly type: 'snapshot-finished'; readonly rows: number; readonly seconds: number }
   | { readonly type: 'streaming'; readonly slot: string; readonly lsn: string }
+  /** Every second or so while changes come, every few seconds when none do. */
+  | {
+      readonly type: 'stream-progress'
+      /** Taken by the consumer since streaming began, and what they had as received. */
+      readonly records: number
+      readonly bytes: number
+      /** Behind the last batch that the consumer took. */
+      readonly lsn: string
+      /** WAL from there to the server's end, that of other tables included. */
+      readonly lagBytes: number
+      /** Age of the last transaction taken, by the clocks of server and client; 0 when nothing is left behind it. */
+      readonly lagSeconds: number
+    }
   | { readonly type: 'reconnecting'; readonly attempt: number; readonly delayMs: number; readonly cause: TailraceError }
   | { readonly type: 'table-dropped'; readonly table: string }
   | { readonly type: 'warning'; readonly code: string; readonly message: string; readonly hint: string }

@@ -12,6 +12,7 @@ import { type PlannedTable, planCapture } from './capturePlan.js'
 import type { SourceEvent } from './events.js'
 import type { ParsedOptions } from './options.js'
 import { compileCatalogTable } from './snapshotTable.js'
+import { requireSameDatabase } from './start.js'
 import type { CompilerOptions } from './streamedTable.js'
 
 /** What a run knows before it changes anything on the server. */
@@ -29,6 +30,7 @@ export async function prepare(
   publication: string | undefined,
 ): Promise<Prepared> {
   const facts = await serverFacts(queryable)
+  if (options.position !== undefined) requireSameDatabase(options.position, facts)
   if (options.snapshot !== 'only' && facts.walLevel !== 'logical') throw WAL_LEVEL({ found: facts.walLevel })
   const tables = await findTables(queryable, options.include, options.excluded)
   if (options.snapshot !== 'never') {

@@ -5,6 +5,7 @@ import { checkPublication, publicationError } from '../postgres/publicationCheck
 import type { Queryable } from '../postgres/queryable.js'
 import type { PlannedTable } from './capturePlan.js'
 import type { SourceEvent } from './events.js'
+import { type WatchedPublications, watchedPublications } from './publicationWatch.js'
 
 /** Of runs with a slot that name none. */
 export const DEFAULT_PUBLICATION = 'tailrace'
@@ -45,6 +46,8 @@ export interface PreparedPublications {
   readonly created: readonly string[]
   readonly altered: readonly string[]
   readonly publications: readonly Publication[]
+  /** For whoever watches them from now on. */
+  readonly watched: WatchedPublications
 }
 
 /** Makes the publications that are missing and checks those that are there: what they lack is an error with the SQL. */
@@ -85,7 +88,9 @@ export async function preparePublications(
     publication = (await inspectPublication(queryable, name))!
     publications.push(publication)
   }
-  return { names, created, altered, publications }
+  const tables = planned.flatMap(({ table }) => [table.oid, ...table.ancestors.map(({ oid }) => oid)])
+  const watched = await watchedPublications(queryable, { names, tables, serverVersion: wishes.serverVersion })
+  return { names, created, altered, publications, watched }
 }
 
 export async function dropPublications(queryable: Queryable, names: readonly string[]): Promise<void> {

@@ -123,7 +123,7 @@ export class SourceRun {
     const temporary = temporaryName(first.processId)
     if (slotName === undefined) await dropAbandonedPublications(control)
     const publications = await this.#preparePublications(prepared, publication ?? temporary)
-    const { names } = publications
+    const { watched } = publications
     const wantsSnapshot = options.snapshot === 'initial'
     // A slot with a snapshot is a temporary one until the snapshot is finished: a crash leaves nothing that would make
     // the next start skip it (design section 3, rule 7).
@@ -141,7 +141,7 @@ export class SourceRun {
     } else acknowledgements.begin(lsn, origin)
     const place = { lsn, seq: BEFORE_ROWS, sub: 0, end: lsn, fingerprint: 0, snapshot: undefined }
     const resumed = new StreamPosition(origin, place)
-    const stream = { prepared, planned, resumed, publications: names, fresh: true }
+    const stream = { prepared, planned, resumed, publications: watched, fresh: true }
     if (slotName === undefined) {
       yield* streamBatches(this.#context, { ...stream, slot: temporary, owner })
       return
@@ -196,8 +196,8 @@ export class SourceRun {
     acknowledgements.begin(slot?.confirmedFlushLsn ?? 0n, position.origin)
     acknowledgements.ledger.resumed(resumed)
     const planned = restrictByPublications(prepared.planned, publications.publications)
-    const { names } = publications
-    const stream = { prepared, planned, resumed, publications: names, slot: position.origin.slot! }
+    const { watched } = publications
+    const stream = { prepared, planned, resumed, publications: watched, slot: position.origin.slot! }
     yield* streamBatches(this.#context, { ...stream, owner: undefined, fresh: false })
   }
 

@@ -49,14 +49,19 @@ export function originOf(server: StartFacts['server'], slot: string | undefined,
   return { system: systemIdentifier, timeline, database, slot: slot ?? null, epoch }
 }
 
-function fromPosition({ server, slotName, slot }: StartFacts, position: StreamPosition): Start {
-  const { origin, place } = position
+/** Told before anything else: what does not fit there follows from it. */
+export function requireSameDatabase({ origin }: StreamPosition, server: StartFacts['server']): void {
   if (origin.system !== server.systemIdentifier) {
     throw POSITION_OTHER_SERVER({ expected: origin.system, found: server.systemIdentifier })
   }
   if (origin.database !== server.database) {
     throw POSITION_OTHER_DATABASE({ expected: origin.database, found: server.database })
   }
+}
+
+function fromPosition({ server, slotName, slot }: StartFacts, position: StreamPosition): Start {
+  const { origin, place } = position
+  requireSameDatabase(position, server)
   if (origin.slot === null) throw POSITION_NOT_RESUMABLE({})
   if (slotName !== undefined && slotName !== origin.slot) {
     throw POSITION_OTHER_SLOT({ expected: origin.slot, found: slotName })
@@ -78,7 +83,8 @@ function fromPosition({ server, slotName, slot }: StartFacts, position: StreamPo
       position: formatLsn(position.resumeLsn),
     })
   }
-  return { kind: 'resume', position: new StreamPosition(originOf(server, origin.slot, origin.epoch), place) }
+  // Of the timeline that it was read in: whoever connects asks the server where it left that.
+  return { kind: 'resume', position }
 }
 
 /** An active slot may be our own, of a connection that was cut: whoever starts the stream waits for it. */

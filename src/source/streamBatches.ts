@@ -8,9 +8,11 @@ import { ChangeCollector } from './changeCollector.js'
 import { DropWatch } from './dropWatch.js'
 import type { StreamPosition } from './position.js'
 import type { Prepared } from './preparation.js'
+import { PublicationWatch, type WatchedPublications } from './publicationWatch.js'
 import type { RunContext } from './runContext.js'
 import { shapesOf } from './streamedShapes.js'
 import { StreamLoop } from './streamLoop.js'
+import { StreamProgress } from './streamProgress.js'
 import { toBatch } from './toBatch.js'
 import { TypeWatch } from './typeWatch.js'
 import { currentLsn } from './untilLsn.js'
@@ -20,7 +22,7 @@ export interface StreamStart {
   readonly planned: readonly PlannedTable[]
   readonly resumed: StreamPosition
   readonly slot: string
-  readonly publications: readonly string[]
+  readonly publications: WatchedPublications
   /** The session that owns a temporary slot. */
   readonly owner: Session | undefined
   /** The slot was made just now: the tables' shapes are those of its beginning. */
@@ -45,10 +47,11 @@ export async function* streamBatches(context: RunContext, start: StreamStart): A
   })
   const loop = new StreamLoop({
     slot: start.slot,
-    publications: start.publications,
+    publications: start.publications.names,
     messages: options.messages !== false,
     owner,
     connect: () => connections.replication(),
+    probe: () => connections.ordinary(),
     control,
     collector,
     ledger: acknowledgements.ledger,
@@ -58,12 +61,28 @@ export async function* streamBatches(context: RunContext, start: StreamStart): A
     until: options.until === 'current' ? await currentLsn(control, signal) : options.until,
     emit,
   })
-  acknowledgements.onAck = () => loop.confirmSoon()
-  const watch = new DropWatch(control, new Map(planned.map(({ table }) => [table.oid, sqlName(table)])), emit)
+  const progress = new StreamProgress(resumed.resumeLsn, emit)
+  const { ledger } = acknowledgements
+  ledger.allow(ledger.confirmed)
+  const publications = new PublicationWatch({
+    publications: start.publications,
+    queryable: control,
+    onUnchanged: (lsn) => {
+      ledger.allow(lsn)
+      loop.confirmSoon()
+      progress.report(lsn)
+    },
+    onChanged: (error) => queue.fail(error),
+  })
+  acknowledgements.onAck = () => {
+    loop.confirmSoon()
+    if (ledger.holds) void publications.look()
+  }
+  const drops = new DropWatch(control, new Map(planned.map(({ table }) => [table.oid, sqlName(table)])), emit)
   const types = new TypeWatch(prepared.compiler, shapes, emit)
   const end = () => {
     queue.abandon()
-    void loop.stop()
+    void publications.end(ledger.holds).then(() => loop.stop())
   }
   signal.addEventListener('abort', end, { once: true })
   if (signal.aborted) end()
@@ -75,13 +94,17 @@ export async function* streamBatches(context: RunContext, start: StreamStart): A
     },
   )
   try {
-    for (let batch = await queue.next(); batch !== undefined; batch = await queue.next()) yield batch
+    for (let batch = await queue.next(); batch !== undefined; batch = await queue.next()) {
+      progress.took(batch)
+      yield batch
+    }
     // At the end of `until`: the slot moves with the last acknowledgement, which comes after the last batch.
     if (owner === undefined && !signal.aborted) yield* acknowledgements.settle(signal, LAST_ACK_MS)
   } finally {
     signal.removeEventListener('abort', end)
-    watch.stop()
+    drops.stop()
     types.stop()
+    await publications.end(ledger.holds)
     await loop.stop()
     await running
   }

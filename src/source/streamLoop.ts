@@ -1,21 +1,22 @@
 import { sleep } from '../core/abort.js'
 import { backoffMs } from '../core/backoff.js'
-import { POSITION_OTHER_SERVER, SLOT_AHEAD, SLOT_MISSING, TIMELINE_BEHIND } from '../core/errors.js'
+import { CONNECTION_LOST } from '../core/errors.js'
 import type { TailraceError } from '../core/tailraceError.js'
-import { identifySystem } from '../postgres/catalog/server.js'
 import { formatLsn, type Lsn, laterLsn } from '../postgres/lsn.js'
 import type { Queryable } from '../postgres/queryable.js'
 import { ReplicationStream } from '../postgres/replication/stream.js'
 import { walSenderTimeoutMs } from '../postgres/replication/walSenderTimeout.js'
 import { isTransient, sqlstateOf } from '../postgres/serverError.js'
 import type { Session } from '../postgres/session.js'
-import { inspectSlot, slotCommandError } from '../postgres/slot.js'
 import type { AckLedger } from './ackLedger.js'
 import type { Batch } from './batch.js'
 import type { BatchQueue } from './batchQueue.js'
 import { type ChangeCollector, type Collected, RepeatTransaction } from './changeCollector.js'
 import type { SourceEvent } from './events.js'
 import { comparePlaces, type StreamPosition } from './position.js'
+import { ShutdownWatch } from './shutdownWatch.js'
+import { SlotWait } from './slotWait.js'
+import { checkServer, checkSlotPlace, explainStreamError } from './streamChecks.js'
 
 export interface StreamLoopOptions {
   readonly slot: string
@@ -25,6 +26,8 @@ export interface StreamLoopOptions {
   /** The session that owns a temporary slot: it streams itself, and there is nothing to come back to without it. */
   readonly owner: Session | undefined
   readonly connect: () => Promise<Session>
+  /** A session that asks nothing: whether the server takes any. */
+  readonly probe: () => Promise<Session>
   /** For questions about the slot. */
   readonly control: Queryable
   readonly collector: ChangeCollector
@@ -47,7 +50,8 @@ const CONFIRM_MS = 500
 const BACKOFF = { firstMs: 200, maxMs: 10_000 }
 /** Our own slot counts as active until the server notices the cut connection. */
 const SLOT_ACTIVE = '55006'
-const SLOT_ACTIVE_GRACE_MS = 10_000
+/** Of a server that shuts down, too. */
+const CANNOT_CONNECT_NOW = '57P03'
 const DEFAULT_TIMEOUT_MS = 60_000
 
 /** Reads the stream into the queue, over as many connections as it takes. */
@@ -70,6 +74,12 @@ export class StreamLoop {
   /** `until` is reached: nothing more is read. */
   #finished = false
 
+  readonly #shutdown = new ShutdownWatch({
+    probe: () => this.#refusedByShutdown(),
+    settled: () => this.#options.ledger.settled,
+    leave: () => this.#stream?.leave(CONNECTION_LOST({ to: 'the walsender', problem: 'the server is shutting down' })),
+  })
+
   constructor(options: StreamLoopOptions) {
     this.#options = options
     this.#offered = options.collector.position
@@ -81,13 +91,13 @@ export class StreamLoop {
     const { slot, emit, owner, collector } = this.#options
     const { signal } = this.#stopping
     let attempt = 0
-    let refusedSince: number | undefined
+    let waiting: SlotWait | undefined
     while (!signal.aborted) {
       try {
         this.#connecting = this.#connect()
         await this.#connecting
         attempt = 0
-        refusedSince = undefined
+        waiting = undefined
         await this.#stream?.ended
         return
       } catch (error) {
@@ -98,13 +108,11 @@ export class StreamLoop {
         attempt++
         const delayMs = backoffMs(attempt, BACKOFF)
         if (sqlstateOf(error) === SLOT_ACTIVE) {
-          refusedSince ??= performance.now()
-          const waited = performance.now() - refusedSince
-          if (waited > this.#walSenderTimeoutMs + SLOT_ACTIVE_GRACE_MS) throw slotCommandError(error, slot)
-          emit({ type: 'slot-waiting', slot, seconds: Math.round(waited / 1000) })
+          waiting ??= new SlotWait(this.#options.control, slot)
+          emit({ type: 'slot-waiting', slot, seconds: await waiting.refused(this.#walSenderTimeoutMs) })
         } else if (isTransient(error) && owner === undefined) {
           emit({ type: 'reconnecting', attempt, delayMs, cause: error as TailraceError })
-        } else throw await this.#explain(error)
+        } else throw await explainStreamError(this.#options.control, slot, error)
         await sleep(delayMs, signal).catch(() => {})
       }
     }
@@ -135,7 +143,7 @@ export class StreamLoop {
     const session = owner ?? (await connect())
     this.#session = session
     if (this.#stopping.signal.aborted) return
-    if (owner === undefined) await this.#checkServer(session)
+    if (owner === undefined) collector.follow(await checkServer(session, collector.position))
     this.#walSenderTimeoutMs = await walSenderTimeoutMs(session)
     const startLsn = laterLsn(collector.position.resumeLsn, ledger.confirmed)
     this.#trusted = owner !== undefined
@@ -166,7 +174,8 @@ export class StreamLoop {
     )
     if (!this.#trusted) {
       this.#unproved ??= startLsn
-      await this.#checkSlot(this.#unproved)
+      // What we confirmed since is not ahead of us.
+      await checkSlotPlace(this.#options.control, slot, this.#unproved, ledger.confirmed)
       this.#unproved = undefined
       this.#trusted = true
       this.#stream.resume()
@@ -178,40 +187,6 @@ export class StreamLoop {
     this.#stream.sendStatus(true)
   }
 
-  /** LSNs of another server, or of a history that this one has left, mean nothing here. */
-  async #checkServer(session: Session): Promise<void> {
-    const { system, timeline } = this.#options.collector.position.origin
-    const found = await identifySystem(session)
-    if (found.systemIdentifier !== system) {
-      throw POSITION_OTHER_SERVER({ expected: system, found: found.systemIdentifier })
-    }
-    if (found.timeline < timeline) throw TIMELINE_BEHIND({ expected: timeline, found: found.timeline })
-  }
-
-  /**
-   * The server moves a start before the slot's confirmed LSN forward without a word: then changes were read by somebody
-   * else, or the slot was made anew. Asked once the slot is ours, so that nobody can move it after the answer.
-   */
-  async #checkSlot(startLsn: Lsn): Promise<void> {
-    const { control, slot } = this.#options
-    const confirmed = (await inspectSlot(control, slot))?.confirmedFlushLsn
-    // What we confirmed since is not ahead of us.
-    if (confirmed === undefined || confirmed <= laterLsn(startLsn, this.#options.ledger.confirmed)) return
-    throw SLOT_AHEAD({ slot, confirmed: formatLsn(confirmed), position: formatLsn(startLsn) })
-  }
-
-  /** Of a missing slot the server says the same (42704) as of a missing publication. */
-  async #explain(error: unknown): Promise<unknown> {
-    const { control, slot } = this.#options
-    const explained = slotCommandError(error, slot)
-    if (!SLOT_MISSING.is(explained)) return explained
-    const gone = await inspectSlot(control, slot).then(
-      (found) => found === undefined,
-      () => false,
-    )
-    return gone ? explained : error
-  }
-
   #disconnect(): void {
     void this.#stream?.stop()
     this.#stream = undefined
@@ -219,8 +194,19 @@ export class StreamLoop {
     this.#session = undefined
   }
 
+  async #refusedByShutdown(): Promise<boolean> {
+    try {
+      const session = await this.#options.probe()
+      await session.close()
+      return false
+    } catch (error) {
+      return sqlstateOf(error) === CANNOT_CONNECT_NOW
+    }
+  }
+
   #onKeepalive(walEnd: Lsn, replyWanted: boolean): void {
-    const { collector } = this.#options
+    const { collector, ledger } = this.#options
+    if (replyWanted && ledger.confirmed < walEnd) this.#shutdown.asked()
     if (this.#finished || !collector.betweenTransactions) return
     collector.idle(walEnd)
     // A server that wants a reply may be shutting down: it waits until all it sent is confirmed.

@@ -5,7 +5,7 @@ import { readFacts } from '../../source/doctor/readFacts.js'
 import { parseOptions, type SourceOptions } from '../../source/options.js'
 import { wantsColour } from '../colour.js'
 import { print } from '../print.js'
-import { collect, plainOption, plainSwitch, settingOption } from '../settingOptions.js'
+import { collect, plainOption, settingOption } from '../settingOptions.js'
 import { count, type Report, reportAsJson, reportAsText } from './report.js'
 
 /** As commander gives them: names of settings, but `--key` for `keys`. */
@@ -36,7 +36,7 @@ export function doctorCommand(finished: (exitCode: number) => void): Command {
         'Where the server runs, for the mends. Default: found out from the server.',
       ).choices([...PLATFORMS]),
     )
-    .addOption(plainSwitch('--json', 'Print one JSON document.'))
+    .addOption(plainOption('--json', 'Print one JSON document.'))
     .addHelpText('after', EXAMPLES)
     .action(async (options: DoctorOptions) => finished(await runDoctor(options)))
 }

@@ -4,7 +4,7 @@ import { Session } from '../../postgres/session.js'
 import { dropNamedSlot } from '../../postgres/slotDrop.js'
 import { listSlots } from '../../postgres/slotList.js'
 import { print } from '../print.js'
-import { plainSwitch, settingOption } from '../settingOptions.js'
+import { plainOption, settingOption } from '../settingOptions.js'
 import { slotsAsJson, slotsAsText } from './listSlots.js'
 
 interface SlotsOptions {
@@ -21,7 +21,7 @@ export function slotsCommand(): Command {
   return new Command('slots')
     .description('List the replication slots of the server: who reads them, how much WAL they hold, how they are.')
     .addOption(settingOption('url', '-u, --url <url>').makeOptionMandatory())
-    .addOption(plainSwitch('--json', 'Print one JSON document; sizes are numbers of bytes.'))
+    .addOption(plainOption('--json', 'Print one JSON document; sizes are numbers of bytes.'))
     .addHelpText('after', EXAMPLES)
     .action(async ({ url, json }: SlotsOptions) => {
       await using session = await Session.connect(parseConnectionString(url))
@@ -36,7 +36,7 @@ function dropCommand(): Command {
     .description('Drop a replication slot, so that the server keeps no WAL for it any more. Its place is lost.')
     .argument('<name>', 'The slot.')
     .addOption(
-      plainSwitch('--force', 'Also when somebody reads it: ends that connection first. What it has not read is lost.'),
+      plainOption('--force', 'Also when somebody reads it: ends that connection first. What it has not read is lost.'),
     )
     .configureHelp({ showGlobalOptions: true })
     .addHelpText('after', DROP_EXAMPLES)

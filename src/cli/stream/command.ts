@@ -36,6 +36,13 @@ export function streamCommand(finished: (exitCode: number) => void): Command {
     )
     .addOption(settingOption('until', '--until <current|lsn>'))
     .addOption(plainOption('--idle-timeout <seconds>', 'End when no record came for so long.').argParser(seconds))
+    .addOption(plainOption('-q, --quiet', 'Say only what goes wrong, and what is waited for.').conflicts('verbose'))
+    .addOption(plainOption('-v, --verbose', 'Say more: what is connected to, made and finished.'))
+    .addOption(
+      plainOption('--log <format>', 'How to say it on standard error: text, or a JSON object a line.')
+        .choices(['text', 'json'])
+        .default('text'),
+    )
     .addOption(settingOption('replicationUrl', '--replication-url <url>'))
     .addOption(settingOption('snapshotWorkers'))
     .addOption(settingOption('maxBytes'))

@@ -9,9 +9,9 @@ import { parseConnectionString } from '../../postgres/connectionString.js'
 import { isTransient } from '../../postgres/serverError.js'
 import type { SourceOptions } from '../../source/options.js'
 import { PostgresSource } from '../../source/postgresSource.js'
-import { reportEvents } from '../report.js'
+import { configureLog, log } from '../log.js'
+import { reportEvents } from '../report/report.js'
 import { Signals } from '../signals.js'
-import { tell } from '../tell.js'
 import { Checkpoint } from './checkpoint.js'
 import { Output } from './output.js'
 import { readState, type State, writeState } from './stateFile.js'
@@ -24,12 +24,17 @@ export interface StreamOptions extends Omit<SourceOptions, 'keys' | 'position' |
   readonly output?: string
   readonly state?: string
   readonly idleTimeout?: number
+  readonly quiet?: boolean
+  readonly verbose?: boolean
+  readonly log: 'text' | 'json'
 }
 
 const RETRY = { firstMs: 500, maxMs: 30_000 }
 
 /** Runs `tailrace stream`; gives the exit code. */
 export async function runStream(options: StreamOptions): Promise<number> {
+  const level = options.quiet ? 'warn' : options.verbose ? 'debug' : 'info'
+  configureLog({ format: options.log, level })
   const signals = new Signals()
   try {
     await using lock = options.state === undefined ? undefined : await StateLock.take(options.state)
@@ -42,7 +47,7 @@ export async function runStream(options: StreamOptions): Promise<number> {
         // With a state the output is cut back to where the snapshot began, and it begins again.
         const again = SNAPSHOT_INTERRUPTED.is(error) || (attempt > 1 && isTransient(error))
         if (options.state === undefined || !again || signals.signal.aborted) throw error
-        tell(`${(error as Error).message}; the snapshot begins again`)
+        log('warn', `${(error as Error).message}; the snapshot begins again`)
         await sleep(backoffMs(attempt, RETRY), signals.signal).catch(() => {})
         if (signals.signal.aborted) return 0
       }
@@ -83,7 +88,7 @@ async function streamOnce(options: StreamOptions, signal: AbortSignal): Promise<
           .catch(() => {})
     }
     const idle = new IdleTimer(idleTimeout, end)
-    const reporting = reportEvents(source.events(), () => idle.start())
+    const reporting = reportEvents(source.events(), { drawn: drawsProgress(options), onStreaming: () => idle.start() })
     signal.addEventListener('abort', end, { once: true })
     if (signal.aborted) end()
     try {
@@ -117,8 +122,15 @@ async function streamOnce(options: StreamOptions, signal: AbortSignal): Promise<
   }
 }
 
+/** Where the records themselves go to the terminal, they would be written across what is drawn. */
+function drawsProgress({ quiet, log: format, output }: StreamOptions): boolean {
+  const dumb = process.env.TERM === 'dumb' || process.env.CI !== undefined
+  const recordsThere = output === undefined && process.stdout.isTTY
+  return process.stderr.isTTY === true && !dumb && !quiet && format === 'text' && !recordsThere
+}
+
 function sourceOptions(options: StreamOptions, signal: AbortSignal): SourceOptions {
-  const { key, format, output, state, idleTimeout, ...settings } = options
+  const { key, format, output, state, idleTimeout, quiet, verbose, log: logFormat, ...settings } = options
   const withState = state !== undefined
   return {
     ...settings,

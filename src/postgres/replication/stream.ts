@@ -125,6 +125,16 @@ export class ReplicationStream {
     this.#takeover.write(statusUpdate(laterLsn(this.#received, confirmed), confirmed, replyWanted))
   }
 
+  /** Confirms a last time and ends the stream from our side: `ended` rejects with `reason`. */
+  leave(reason: Error): void {
+    if (this.#stopping || this.#finished || this.#failure !== undefined) return
+    this.sendStatus()
+    this.#failure = reason
+    this.#takeover.write(frame('c'))
+    this.#napping.release()
+    setTimeout(() => this.#takeover.destroy(), STOP_TIMEOUT_MS).unref()
+  }
+
   /** Confirms a last time, ends the COPY mode and waits until the session takes queries again, or is cut. */
   async stop(): Promise<void> {
     if (!this.#stopping && !this.#finished) {
@@ -153,9 +163,9 @@ export class ReplicationStream {
       }
     } else if (tag === COPY_BOTH_RESPONSE) this.#started.resolve()
     else if (tag === ERROR_RESPONSE) this.#failure ??= serverError(readServerMessage(bytes, start, end))
-    else if (tag === COPY_DONE && !this.#stopping) {
+    else if (tag === COPY_DONE && !this.#stopping && this.#failure === undefined) {
       // The server ends the stream by itself, as it does when it shuts down: answer, then it goes on to its end.
-      this.#failure ??= CONNECTION_LOST({ to: 'the walsender', problem: 'the server ended the stream' })
+      this.#failure = CONNECTION_LOST({ to: 'the walsender', problem: 'the server ended the stream' })
       this.#takeover.write(frame('c'))
     } else if (tag === READY_FOR_QUERY) this.#finish(this.#failure)
     else if (tag === COMMAND_COMPLETE && this.#failure === undefined && !this.#stopping) {

@@ -28,7 +28,7 @@ export interface SnapshotRunOptions {
   readonly failure: AbortController
 }
 
-const PROGRESS_MS = 1000
+const PROGRESS_MS = 500
 
 /** Reads all units in one exported snapshot into the queue, each reader one unit after the other in its transaction. */
 export class SnapshotRun {

@@ -39,12 +39,16 @@ describe.concurrent('help', () => {
 /** Each is refused with exit code 2, and what it says matches. */
 const WRONG: readonly (readonly [name: string, args: readonly string[], says: RegExp])[] = [
   ['no command', [], /Usage: tailrace/],
-  ['an unknown command', ['strem'], /unknown command 'strem'\n\(Did you mean stream\?\)/],
-  ['an unknown option', stream('--tabels', 'u'), /unknown option '--tabels'\n\(Did you mean --tables\?\)/],
-  ['an option without its value', ['stream', '--url'], /argument missing/],
-  ['no --tables', ['stream', '--url', NOWHERE], /required option '-t, --tables <list>' not specified/],
-  ['an argument too many', stream('extra'), /too many arguments/],
-  ['a wrong --snapshot', stream('--snapshot', 'first'), /'first' is invalid.*Allowed choices are initial, never, only/],
+  ['an unknown command', ['strem'], /COMMAND_UNKNOWN: unknown command 'strem'\. Did you mean stream\?/],
+  ['an unknown option', stream('--tabels', 'u'), /OPTION_UNKNOWN: unknown option '--tabels'\. Did you mean --tables\?/],
+  ['an option without its value', ['stream', '--url'], /OPTION_MISSING: .*argument missing/],
+  ['no --tables', ['stream', '--url', NOWHERE], /OPTION_MISSING: required option '-t, --tables <list>' not specified/],
+  ['an argument too many', stream('extra'), /OPTION_INVALID: too many arguments/],
+  [
+    'a wrong --snapshot',
+    stream('--snapshot', 'first'),
+    /OPTION_INVALID: .*'first' is invalid.*Allowed choices are initial, never, only/,
+  ],
   ['a wrong --format', stream('--format', 'csv'), /'csv' is invalid.*ndjson, row/],
   ['a wrong --keyless', stream('--keyless', 'x'), /'x' is invalid.*refuse, inserts/],
   ['a wrong --on-redelivery-change', stream('--on-redelivery-change', 'x'), /'x' is invalid.*stop, repeat/],

@@ -90,6 +90,23 @@ describe('the stream goes on by itself, without loss or repetition', () => {
     expect(reader.events.filter((event) => event.type === 'streaming').length).toBeGreaterThan(1)
   })
 
+  test.concurrent('after a shutdown that would wait for what nobody acknowledges', async () => {
+    await using server = await slow()
+    await using db = await testDatabase(server, TABLE)
+    db.expectSlots = true
+    let acking = false
+    await using reader = readSource(fromNow(db), { ack: () => acking })
+    await reader.told('streaming')
+    await db.query('INSERT INTO t VALUES (1, 0)')
+    await reader.seen(({ key }) => key!.id === 1, 'row 1')
+    const before = performance.now()
+    await server.stop('fast')
+    expect(performance.now() - before).toBeLessThan(10_000) // else it waits as long as we live
+    acking = true
+    await server.restart()
+    await requireAll(db, server, reader)
+  })
+
   test.concurrent('after its walsender is killed, again and again', async () => {
     await using server = await slow()
     await using db = await testDatabase(server, TABLE)

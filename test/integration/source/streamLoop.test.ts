@@ -53,6 +53,7 @@ async function streamOf(db: TestDatabase, slot: string) {
     messages: false,
     owner: undefined,
     connect: () => openSession(db.url, { replication: true }),
+    probe: () => openSession(db.url),
     control,
     collector,
     ledger: new AckLedger(lsn),

@@ -62,6 +62,21 @@ test('whatever is acknowledged: nothing is confirmed that is not, nothing but en
 })
 
 describe('the rules', () => {
+  test('what ends behind the limit is held until the limit is past it', () => {
+    const ledger = new AckLedger(0x1000n)
+    ledger.allow(0x1000n)
+    for (const end of [0x1130n, 0x1230n, 0x1330n]) ledger.offer(at({ lsn: end - 0x30n, seq: 0, end }), end)
+    ledger.ack(at({ lsn: 0x1200n, seq: 0, end: 0x1230n }))
+    expect([ledger.confirmed, ledger.holds]).toEqual([0x1000n, true])
+    ledger.allow(0x1229n)
+    expect([ledger.confirmed, ledger.holds]).toEqual([0x1000n, true])
+    ledger.allow(0x1230n)
+    expect([ledger.confirmed, ledger.holds]).toEqual([0x1230n, false])
+    ledger.ack(at({ lsn: 0x1300n, seq: 0, end: 0x1330n }))
+    ledger.allow(0x1400n)
+    expect([ledger.confirmed, ledger.settled, ledger.holds]).toEqual([0x1330n, true, false])
+  })
+
   test('a commit is confirmed by its end, not by where its record begins, and not by one more', () => {
     const ledger = new AckLedger(0x1000n)
     ledger.offer(at({ lsn: 0x1100n, seq: 4, end: 0x1130n }), 0x1130n)

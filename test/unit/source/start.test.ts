@@ -88,9 +88,9 @@ describe('from a position', () => {
     expect(start({ position, slot, slotName: undefined })).toEqual({ kind: 'resume', position })
   })
 
-  test('after a promotion it goes on in the new timeline', () => {
+  test('after a promotion it keeps its timeline, which is asked of whoever streams', () => {
     const resumed = start({ position: at(whole), slot, server: { ...server, timeline: 4 } })
-    expect(resumed).toEqual({ kind: 'resume', position: at(whole, { timeline: 4 }) })
+    expect(resumed).toEqual({ kind: 'resume', position: at(whole) })
   })
 
   test.each<[string, Partial<StartFacts>, Partial<Origin>, string]>([

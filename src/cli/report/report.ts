@@ -1,0 +1,54 @@
+import type { SourceEvent } from '../../source/events.js'
+import { log } from '../log.js'
+import { describe, LEVELS } from './describe.js'
+import { ProgressBars } from './progressBars.js'
+
+/** Between two lines about the progress of one thing, where nobody watches it being drawn. */
+const PROGRESS_LINE_MS = 5000
+
+export interface ReportOptions {
+  /** Draw progress where it can be redrawn, instead of lines. */
+  readonly drawn: boolean
+  /** Hears when the source streams. */
+  readonly onStreaming: () => void
+}
+
+/** Tells on stderr what a run does, waits for and lost. Resolves when the source has ended. */
+export async function reportEvents(events: AsyncIterable<SourceEvent>, options: ReportOptions): Promise<void> {
+  const bars = options.drawn ? new ProgressBars() : undefined
+  const lines = new ProgressLines()
+  try {
+    for await (const event of events) {
+      if (event.type === 'streaming') options.onStreaming()
+      bars?.show(event)
+      if (bars === undefined ? lines.due(event) : !ProgressBars.draws(event)) tell(event)
+    }
+  } finally {
+    bars?.stop()
+  }
+}
+
+function tell(event: SourceEvent): void {
+  const { type, ...facts } = event
+  const cause = event.type === 'reconnecting' && { cause: { code: event.cause.code, message: event.cause.message } }
+  log(LEVELS[type], describe(event), { event: type, ...facts, ...cause })
+}
+
+/** Progress by lines: of each thing one now and then, and none while nothing moves. */
+class ProgressLines {
+  readonly #told = new Map<string, { readonly at: number; readonly amount: number }>()
+
+  due(event: SourceEvent): boolean {
+    if (event.type === 'snapshot-progress') return this.#due(event.table, event.rows)
+    if (event.type === 'stream-progress') return this.#due('', event.records)
+    return true
+  }
+
+  #due(name: string, amount: number): boolean {
+    const now = performance.now()
+    const last = this.#told.get(name)
+    if (last !== undefined && (now - last.at < PROGRESS_LINE_MS || last.amount === amount)) return false
+    this.#told.set(name, { at: now, amount })
+    return name !== '' || amount > 0
+  }
+}

@@ -1,0 +1,56 @@
+import { POSITION_DIVERGED, POSITION_OTHER_SERVER, SLOT_AHEAD, SLOT_MISSING, TIMELINE_BEHIND } from '../core/errors.js'
+import { identifySystem } from '../postgres/catalog/server.js'
+import { formatLsn, type Lsn, laterLsn } from '../postgres/lsn.js'
+import type { Queryable } from '../postgres/queryable.js'
+import { timelineHistory } from '../postgres/replication/timelineHistory.js'
+import type { Session } from '../postgres/session.js'
+import { inspectSlot, slotCommandError } from '../postgres/slot.js'
+import type { StreamPosition } from './position.js'
+
+/**
+ * LSNs of another server, or of a history that this one has left, mean nothing here. Gives the server's timeline, in
+ * which the stream goes on.
+ */
+export async function checkServer(session: Session, position: StreamPosition): Promise<number> {
+  const { system, timeline } = position.origin
+  const found = await identifySystem(session)
+  if (found.systemIdentifier !== system) {
+    throw POSITION_OTHER_SERVER({ expected: system, found: found.systemIdentifier })
+  }
+  if (found.timeline < timeline) throw TIMELINE_BEHIND({ expected: timeline, found: found.timeline })
+  if (found.timeline > timeline) await checkHistory(session, position, found.timeline)
+  return found.timeline
+}
+
+async function checkHistory(session: Session, { origin, resumeLsn }: StreamPosition, found: number): Promise<void> {
+  const left = (await timelineHistory(session, found)).get(origin.timeline)
+  if (left !== undefined && resumeLsn <= left) return
+  throw POSITION_DIVERGED({
+    position: formatLsn(resumeLsn),
+    expected: origin.timeline,
+    found,
+    left: left === undefined ? undefined : formatLsn(left),
+  })
+}
+
+/**
+ * The server moves a start before the slot's confirmed LSN forward without a word: then changes were read by somebody
+ * else, or the slot was made anew. Asked once the slot is ours, so that nobody can move it after the answer. `ours`:
+ * what we confirmed ourselves.
+ */
+export async function checkSlotPlace(control: Queryable, slot: string, startLsn: Lsn, ours: Lsn): Promise<void> {
+  const confirmed = (await inspectSlot(control, slot))?.confirmedFlushLsn
+  if (confirmed === undefined || confirmed <= laterLsn(startLsn, ours)) return
+  throw SLOT_AHEAD({ slot, confirmed: formatLsn(confirmed), position: formatLsn(startLsn) })
+}
+
+/** Of a missing slot the server says the same (42704) as of a missing publication. */
+export async function explainStreamError(control: Queryable, slot: string, error: unknown): Promise<unknown> {
+  const explained = slotCommandError(error, slot)
+  if (!SLOT_MISSING.is(explained)) return explained
+  const gone = await inspectSlot(control, slot).then(
+    (found) => found === undefined,
+    () => false,
+  )
+  return gone ? explained : error
+}

@@ -1,0 +1,88 @@
+import { execFile } from 'node:child_process'
+import { readFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { promisify } from 'node:util'
+import { build } from 'esbuild'
+import { afterAll, beforeAll, expect, test } from 'vitest'
+import type { EmbeddedPostgres } from '../../../src/cli/embedded/server.js'
+import { testDatabase } from '../../support/database.js'
+import { startServer } from '../../support/servers.js'
+import { temporaryFolder } from '../../support/temporaryFolder.js'
+
+const root = (path: string) => fileURLToPath(new URL(`../../../${path}`, import.meta.url))
+
+let server: EmbeddedPostgres
+beforeAll(async () => {
+  server = await startServer()
+})
+afterAll(() => server?.[Symbol.asyncDispose]())
+
+const SHOP = `
+  CREATE TABLE orders (id int PRIMARY KEY, total numeric(10, 2), placed_at timestamptz);
+  CREATE TABLE customers (id int PRIMARY KEY, name text, picture bytea);
+  INSERT INTO orders VALUES (1, 12.50, '2026-01-01'), (2, 7.00, '2026-01-02');
+  INSERT INTO customers VALUES (1, 'Ben', '\\x00')`
+
+/** As its readers run it: a file of its own, with the package as it is built. */
+async function run(name: string, folder: string, env: Record<string, string>) {
+  const outfile = join(folder, `${name}.mjs`)
+  await build({
+    entryPoints: [root(`docs/examples/${name}.ts`)],
+    outfile,
+    bundle: true,
+    platform: 'node',
+    format: 'esm',
+    target: 'node20.19',
+    alias: { tailrace: root('dist/index.js') },
+    external: ['pg-native'],
+    banner: { js: "import { createRequire } from 'node:module'; const require = createRequire(import.meta.url);" },
+    logLevel: 'error',
+  })
+  return await promisify(execFile)(process.execPath, [outfile], { cwd: folder, env: { ...process.env, ...env } })
+}
+
+test('resumable.ts goes on where it was', async () => {
+  await using db = await testDatabase(server, SHOP)
+  db.expectSlots = true
+  await using folder = await temporaryFolder()
+  const env = { DATABASE_URL: db.url, POSITION_FILE: join(folder.path, 'position') }
+  const first = await run('resumable', folder.path, env)
+  expect(first.stdout.match(/^snapshot /gm)).toHaveLength(2)
+  await db.query('INSERT INTO orders VALUES (3, 1, now())')
+  const second = await run('resumable', folder.path, env)
+  expect(second.stdout).toMatch(/^create [\dA-F]+\/[\dA-F]+\/0\n$/)
+})
+
+test('typed.ts has the rows’ types', async () => {
+  await using db = await testDatabase(server, SHOP)
+  await using folder = await temporaryFolder()
+  const { stdout } = await run('typed', folder.path, { DATABASE_URL: db.url })
+  expect(stdout.split('\n').sort()).toEqual(['', '{ id: 1 } costs 12.50', '{ id: 2 } costs 7.00'])
+})
+
+test('lines.ts writes every row once', async () => {
+  await using db = await testDatabase(server, SHOP)
+  await using folder = await temporaryFolder()
+  await run('lines', folder.path, { DATABASE_URL: db.url, OUTPUT: join(folder.path, 'out') })
+  const lines = (await readFile(join(folder.path, 'out'), 'utf8')).trimEnd().split('\n')
+  expect(lines.map((line) => JSON.parse(line).operation)).toEqual(['snapshot', 'snapshot', 'snapshot'])
+})
+
+test('watched.ts tells what happens, and of an error what to do', async () => {
+  await using db = await testDatabase(server, SHOP)
+  await using folder = await temporaryFolder()
+  expect((await run('watched', folder.path, { DATABASE_URL: db.url })).stdout).toContain('2 records')
+  await db.query('DROP TABLE orders')
+  await expect(run('watched', folder.path, { DATABASE_URL: db.url })).rejects.toMatchObject({
+    code: 1,
+    stderr: expect.stringMatching(/^TABLE_NOT_FOUND \(operator\): /),
+  })
+})
+
+test('docs/library.md shows the examples as they are run', async () => {
+  const page = await readFile(root('docs/library.md'), 'utf8')
+  const shown = [...page.matchAll(/<!-- (\S+\.ts) -->\n\n```ts\n([\s\S]*?)```/g)]
+  expect(shown.map(([, name]) => name).sort()).toEqual(['lines.ts', 'resumable.ts', 'typed.ts', 'watched.ts'])
+  for (const [, name, code] of shown) expect(code).toBe(await readFile(root(`docs/examples/${name}`), 'utf8'))
+})

@@ -109,10 +109,12 @@ async function oneRun(watched: Watched, plan: RunPlan, disturber: Disturber, tal
   }
   await run.reach(plan.kill)
   const phase = await run.kill(plan.graceMs)
+  const torn = plan.kill.in === 'state' && (await bytesOf(`${watched.state}.tmp`)) > 0
+  if (torn) tally.inState++
   tally.hits.set(phase, (tally.hits.get(phase) ?? 0) + 1)
   for (const end of run.ends) tally.ends.set(end, (tally.ends.get(end) ?? 0) + 1)
   const afterTerm = plan.graceMs === undefined ? '' : `, SIGTERM ${plan.graceMs} ms before`
-  return `${describeMoment(plan.kill)}${afterTerm}, hit in ${phase}`
+  return `${describeMoment(plan.kill)}${afterTerm}, hit in ${phase}${torn ? ', the state half written' : ''}`
 }
 
 /** What happened. */
@@ -120,12 +122,14 @@ class Tally {
   readonly hits = new Map<Phase, number>()
   readonly disturbances = new Map<string, number>()
   readonly ends = new Map<string, number>()
+  /** Kills between the writing of a state and its taking effect. */
+  inState = 0
 
   toString(): string {
     const list = (counts: ReadonlyMap<string, number>, word: string) =>
       [...counts].map(([what, count]) => `${count} ${word}${what}`).join(', ') || 'none'
     const ends = [...this.ends].map(([end, count]) => `\n  ${count} × ${end}`).join('')
-    return `kills: ${list(this.hits, 'in ')}; disturbances: ${list(this.disturbances, '')}; stopped by itself, and was started again: ${ends || 'never'}`
+    return `kills: ${list(this.hits, 'in ')}, ${this.inState} with the state half written; disturbances: ${list(this.disturbances, '')}; stopped by itself, and was started again: ${ends || 'never'}`
   }
 }
 

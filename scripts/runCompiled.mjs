@@ -1,6 +1,6 @@
 import { execFileSync, spawn } from 'node:child_process'
 import { mkdirSync, rmSync, writeFileSync } from 'node:fs'
-import { basename, join } from 'node:path'
+import { basename, dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 
 const root = fileURLToPath(new URL('..', import.meta.url))
@@ -8,7 +8,7 @@ const root = fileURLToPath(new URL('..', import.meta.url))
 /** Compiles a TypeScript file below `test` with what it imports, and runs it with our arguments. */
 export function runCompiled(file) {
   // Below the root, so that packages are found from there.
-  const folder = join(root, 'node_modules/.cache', `tailrace-${basename(file, '.ts')}`)
+  const folder = join(root, 'node_modules/.cache', `tailrace-${basename(dirname(file))}`)
   rmSync(folder, { recursive: true, force: true })
   mkdirSync(folder, { recursive: true })
   writeFileSync(join(folder, 'package.json'), '{ "type": "module" }')

@@ -52,6 +52,14 @@ export class ControlSession implements Queryable {
     terminating.then(settled, settled)
   }
 
+  /**
+   * Something on the same network was lost: the connection may be dead, too, without having said so. What is being asked
+   * is asked once more on a new one.
+   */
+  renew(): void {
+    if (!this.#running.signal.aborted) void this.#running.take().then((session) => session?.destroy())
+  }
+
   /** What is asked from now on is the clean-up. */
   end(): void {
     this.#over.abort(new Error('the run is over'))

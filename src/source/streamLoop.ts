@@ -28,8 +28,8 @@ export interface StreamLoopOptions {
   readonly connect: () => Promise<Session>
   /** A session that asks nothing: whether the server takes any. */
   readonly probe: () => Promise<Session>
-  /** For questions about the slot. */
-  readonly control: Queryable
+  /** For questions about the slot; `renew` drops its connection, which may have died in silence along with ours. */
+  readonly control: Queryable & { renew(): void }
   readonly collector: ChangeCollector
   readonly ledger: AckLedger
   readonly queue: BatchQueue<Batch>
@@ -88,7 +88,7 @@ export class StreamLoop {
 
   /** Runs until it is stopped, or an error that waiting does not mend (it rejects then). */
   async run(): Promise<void> {
-    const { slot, emit, owner, collector } = this.#options
+    const { slot, emit, owner, collector, control } = this.#options
     const { signal } = this.#stopping
     let attempt = 0
     let waiting: SlotWait | undefined
@@ -111,8 +111,9 @@ export class StreamLoop {
           waiting ??= new SlotWait(this.#options.control, slot)
           emit({ type: 'slot-waiting', slot, seconds: await waiting.refused(this.#walSenderTimeoutMs) })
         } else if (isTransient(error) && owner === undefined) {
+          control.renew()
           emit({ type: 'reconnecting', attempt, delayMs, cause: error as TailraceError })
-        } else throw await explainStreamError(this.#options.control, slot, error)
+        } else throw await explainStreamError(control, slot, error)
         await sleep(delayMs, signal).catch(() => {})
       }
     }
@@ -175,7 +176,9 @@ export class StreamLoop {
     if (!this.#trusted) {
       this.#unproved ??= startLsn
       // What we confirmed since is not ahead of us.
-      await checkSlotPlace(this.#options.control, slot, this.#unproved, ledger.confirmed)
+      const checked = checkSlotPlace(this.#options.control, slot, this.#unproved, ledger.confirmed)
+      // The answer may never come when the network is gone: the stream notices that.
+      await Promise.race([checked, this.#stream.ended.then(() => checked)])
       this.#unproved = undefined
       this.#trusted = true
       this.#stream.resume()

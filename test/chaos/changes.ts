@@ -10,6 +10,7 @@ const DOCUMENT =
   '(SELECT id FROM documents WHERE id >= $1::float8 * (SELECT last_value FROM documents_id_seq) ORDER BY id LIMIT 1)'
 const ORDER =
   '(SELECT id FROM orders WHERE id >= $1::float8 * (SELECT last_value FROM orders_id_seq) ORDER BY id LIMIT 1)'
+const NOTE = '(SELECT id FROM notes WHERE id >= $1::float8 * (SELECT last_value FROM notes_id_seq) ORDER BY id LIMIT 1)'
 const PLACE = '(SELECT p.ctid FROM "Odd.Schema".places p ORDER BY md5(p."City" || $1::text) LIMIT 1)'
 const READING = '(SELECT ctid FROM readings WHERE sensor = $1::int LIMIT 1)'
 
@@ -77,6 +78,34 @@ const SMALL: Readonly<Record<string, Change>> = {
       [random.fraction(), random.integer(0, 1000)],
     ),
   deleteDocument: (client, random) => client.query(`DELETE FROM documents WHERE id = ${DOCUMENT}`, [random.fraction()]),
+  insertNote: (client, random) =>
+    client.query('INSERT INTO notes (title, body) VALUES ($1, repeat($2, $3))', [
+      random.pick(TEXTS),
+      random.pick(TEXTS),
+      random.integer(0, 2000),
+    ]),
+  // Its large column is not sent with the new row, and stands in the old one.
+  retitleNote: (client, random) =>
+    client.query(`UPDATE notes SET version = version + 1, title = $2 WHERE id = ${NOTE}`, [
+      random.fraction(),
+      random.pick(TEXTS),
+    ]),
+  moveNote: (client, random) =>
+    client.query(`UPDATE notes SET version = version + 1, id = nextval('notes_id_seq') WHERE id = ${NOTE}`, [
+      random.fraction(),
+    ]),
+  deleteNote: (client, random) => client.query(`DELETE FROM notes WHERE id = ${NOTE}`, [random.fraction()]),
+  insertVisits: (client, random) =>
+    client.query('INSERT INTO visits SELECT $1, $2 FROM generate_series(1, 2)', [
+      random.integer(0, 99),
+      random.pick(TEXTS),
+    ]),
+  // It would fail, were the table published with its updates; and changes nothing that could be seen.
+  touchVisits: (client, random) =>
+    client.query(
+      'UPDATE visits SET page = page WHERE ctid = (SELECT ctid FROM visits WHERE visitor = $1::int LIMIT 1)',
+      [random.integer(0, 99)],
+    ),
   insertReadings: (client, random) =>
     client.query(`INSERT INTO readings SELECT $1, $2, $3 FROM generate_series(1, 3)`, [
       random.integer(0, 49),
@@ -126,6 +155,8 @@ const BULK: Readonly<Record<string, (client: ClientBase, random: Random, rows: n
         WHERE id IN (SELECT id FROM orders WHERE id >= ${ORDER} ORDER BY id LIMIT $3)`,
       [random.fraction(), random.pick(['north', 'south', 'east']), rows],
     ),
+  insertVisits: (client, _, rows) =>
+    client.query(`INSERT INTO visits SELECT i % 100, 'bulk' FROM generate_series(1, $1::int) i`, [rows]),
   insertReadings: (client, random, rows) =>
     client.query(`INSERT INTO readings SELECT i % 50, $1, 'bulk' FROM generate_series(1, $2::int) i`, [
       random.integer(0, 5),
@@ -145,6 +176,7 @@ export async function truncateSome(client: ClientBase, random: Random): Promise<
   await client.query("SET LOCAL lock_timeout = '100ms'")
   const tables = random.pick([
     'readings',
+    'visits, notes',
     'documents, "Odd.Schema".places',
     'orders RESTART IDENTITY',
     'documents CASCADE',

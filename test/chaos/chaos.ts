@@ -1,26 +1,27 @@
-import { readFile, stat } from 'node:fs/promises'
+import { appendFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { setTimeout as pause } from 'node:timers/promises'
 import { openSession } from '../support/openSession.js'
-import { startTailrace, type TailraceProcess, tailrace } from '../support/tailrace.js'
-import { differences } from './compare.js'
-import { linesOf } from './lines.js'
-import { drawMoments, type Moment } from './moments.js'
+import { tailrace } from '../support/tailrace.js'
+import { TcpProxy } from '../support/tcpProxy.js'
+import { Disturber, type Restartable } from './disturber.js'
+import { type Counts, describeMoment, drawPlans, type RunPlan } from './moments.js'
 import { Random } from './random.js'
-import { Replay } from './replay.js'
-import { chaosTables, chaosTablesOption, chaosTablesSql } from './tables.js'
+import { bytesOf, type Phase, Supervised, type Watched } from './supervised.js'
+import { chaosTablesOption, chaosTablesSql } from './tables.js'
+import { verdict } from './verdict.js'
 import { Workload } from './workload.js'
 
-export interface ChaosOptions {
-  /** Of an empty database. */
-  readonly url: string
-  /** For output and state. */
+export interface ChaosOptions extends Counts {
+  /** With an empty database `postgres`. */
+  readonly server: Restartable & { readonly port: number; url(): string }
+  /** For output, state and what the runs said. */
   readonly folder: string
   readonly seed: number
-  readonly kills: number
   /** Rows of the largest table at the start. */
   readonly rows: number
   readonly writers: number
+  /** No further run is begun after so long: fewer kills than asked for, then. */
+  readonly seconds?: number | undefined
   readonly log: (line: string) => void
 }
 
@@ -35,129 +36,105 @@ export interface ChaosReport {
   readonly transactions: number
 }
 
-/** How far a run had come: to the stream only when its state knows of it. */
-export type Phase = Moment['in']
-
-/** A run that has nothing to wait for gets to its kill within this. */
-const MOMENT_TIMEOUT_MS = 120_000
-const LOOK_MS = 2
-
 /**
- * Kills `tailrace stream --state --output` again and again while several sessions change the tables, lets a last run
- * come to the end, and compares what the output amounts to with the tables.
+ * Kills `tailrace stream --state --output` again and again while several sessions change the tables, the network is cut
+ * and the server restarted; lets a last run come to the end, and compares what the output amounts to with the tables.
  */
 export async function runChaos(options: ChaosOptions): Promise<ChaosReport> {
-  const { url, folder, seed, kills, rows, writers, log } = options
+  const { server, folder, seed, rows, writers, log } = options
   const random = new Random(seed)
-  await using session = await openSession(url)
-  // `public` is not in our sessions' search_path.
-  await session.query(`SET search_path = public; ${chaosTablesSql(rows)}; SET search_path = ''`)
+  const snapshotBytes = await makeTables(server.url(), rows)
   const output = join(folder, 'chaos.ndjson')
   const state = join(folder, 'chaos.state')
+  await using proxy = await TcpProxy.to(server.port)
   const args = [
-    ...['stream', '--url', url, '--tables', chaosTablesOption, '--messages', 'journal'],
-    ...['--output', output, '--state', state],
+    ...['stream', '--url', proxy.url(server.url()), '--tables', chaosTablesOption, '--messages', 'journal'],
+    ...['--keyless', 'inserts', '--output', output, '--state', state],
   ]
-  const [size] = await session.query<{ bytes: string }>(
-    'SELECT sum(length(row_to_json(i)::text) + 100)::text AS bytes FROM public.items i',
-  )
-  const workload = new Workload(url, writers, random.fork())
-  const hits = new Map<Phase, number>()
+  const told = (stderr: string) => void appendFile(join(folder, 'stderr'), `${stderr}\n`)
+  const disturber = new Disturber(proxy, server, log)
+  const workload = new Workload(server.url(), writers, random.fork())
+  const tally = new Tally()
+  const deadline = performance.now() + (options.seconds ?? Number.POSITIVE_INFINITY) * 1000
   try {
-    for (const [index, moment] of drawMoments(random, kills).entries()) {
-      await using run = startTailrace([...args, '--snapshot-workers', String(random.integer(1, 3))])
-      await waitForMoment(run, moment, output, Number(size!.bytes))
+    for (const [index, plan] of drawPlans(random, options).entries()) {
+      if (performance.now() > deadline) {
+        log(`time is over: ${options.kills - index} kills are left out`)
+        break
+      }
+      const workers = ['--snapshot-workers', String(random.integer(1, 3))]
+      const watched = { args: [...args, ...workers], output, state, snapshotBytes, told }
+      const line = await oneRun(watched, plan, disturber, tally)
       if (workload.failure !== undefined) throw workload.failure
-      run.kill('SIGKILL')
-      await run.ended
-      const phase = await phaseAtEnd(run, state)
-      hits.set(phase, (hits.get(phase) ?? 0) + 1)
-      log(`kill ${index + 1}/${kills}: ${describe(moment)}, hit in ${phase}; output ${await bytesOf(output)} bytes`)
+      log(`kill ${index + 1}/${options.kills}: ${line}; output ${await bytesOf(output)} bytes`)
     }
+    await disturber.over()
   } finally {
-    await workload.stop()
+    await disturber.over().finally(() => workload.stop())
   }
   log(`workload: ${workload}`)
-  const problems: string[] = []
-  problems.push(...(await lastRun(args)))
+  log(`${tally}`)
+  const problems = await lastRun(args, told)
   const bytes = await bytesOf(output)
-  problems.push(...(await lastRun(args)))
+  problems.push(...(await lastRun(args, told)))
   if ((await bytesOf(output)) !== bytes) problems.push('a run with nothing to read wrote something')
-  const replay = await replayed(output)
-  problems.push(...replay.problems, ...(await differences(session, chaosTables, replay)))
-  const { snapshotRecords, changeRecords, transactions } = replay.order
+  const { order, problems: found } = await verdict(server.url(), output)
+  const { snapshotRecords, changeRecords, transactions } = order
   log(
     `output: ${bytes} bytes, ${snapshotRecords} snapshot and ${changeRecords} other records of ${transactions} transactions`,
   )
-  return { hits, problems, snapshotRecords, changeRecords, transactions }
+  return { hits: tally.hits, problems: [...problems, ...found], snapshotRecords, changeRecords, transactions }
 }
 
-/** By what it has said. */
-function phaseOf({ stderr }: TailraceProcess): Phase {
-  if (stderr.includes('streaming from')) return 'stream'
-  if (stderr.includes('snapshot finished')) return 'snapshot end'
-  return stderr.includes('snapshot of') ? 'snapshot' : 'start'
+/** The tables with their first rows; gives what a snapshot of the largest writes at least. */
+async function makeTables(url: string, rows: number): Promise<number> {
+  await using session = await openSession(url)
+  // `public` is not in our sessions' search_path.
+  await session.query(`SET search_path = public; ${chaosTablesSql(rows)}; SET search_path = ''`)
+  const [size] = await session.query<{ bytes: string }>(
+    'SELECT sum(length(row_to_json(i)::text) + 100)::text AS bytes FROM public.items i',
+  )
+  return Number(size!.bytes)
 }
 
-async function phaseAtEnd(run: TailraceProcess, state: string): Promise<Phase> {
-  const phase = phaseOf(run)
-  if (phase !== 'stream') return phase
-  const { position } = JSON.parse(await readFile(state, 'utf8')) as { position: { snapshot?: object } | null }
-  return position === null || position.snapshot !== undefined ? 'snapshot end' : 'stream'
+/** From its start to its kill; gives what is to be said of it. */
+async function oneRun(watched: Watched, plan: RunPlan, disturber: Disturber, tally: Tally): Promise<string> {
+  await using run = new Supervised(watched, disturber.busy)
+  for (const { at, what } of plan.disturbances) {
+    await run.reach(at)
+    // Before it begins: what it says of it must not be taken for older.
+    run.disturb()
+    await disturber.begin(what)
+    tally.disturbances.set(what.kind, (tally.disturbances.get(what.kind) ?? 0) + 1)
+  }
+  await run.reach(plan.kill)
+  const phase = await run.kill(plan.graceMs)
+  const torn = plan.kill.in === 'state' && (await bytesOf(`${watched.state}.tmp`)) > 0
+  if (torn) tally.inState++
+  tally.hits.set(phase, (tally.hits.get(phase) ?? 0) + 1)
+  for (const end of run.ends) tally.ends.set(end, (tally.ends.get(end) ?? 0) + 1)
+  const afterTerm = plan.graceMs === undefined ? '' : `, SIGTERM ${plan.graceMs} ms before`
+  return `${describeMoment(plan.kill)}${afterTerm}, hit in ${phase}${torn ? ', the state half written' : ''}`
 }
 
-async function waitForMoment(run: TailraceProcess, moment: Moment, output: string, bytes: number): Promise<void> {
-  const reached = await momentReached(run, moment, output, bytes)
-  await run.waitFor(reached, `${describe(moment)} comes`, { timeoutMs: MOMENT_TIMEOUT_MS, intervalMs: LOOK_MS })
-  if ('afterMs' in moment) await Promise.race([pause(moment.afterMs), run.ended])
-  if (!run.running) throw new Error(`tailrace ended by itself, and said:\n${run.stderr}`)
-}
+/** What happened. */
+class Tally {
+  readonly hits = new Map<Phase, number>()
+  readonly disturbances = new Map<string, number>()
+  readonly ends = new Map<string, number>()
+  /** Kills between the writing of a state and its taking effect. */
+  inState = 0
 
-/** A snapshot that is finished already has no moments any more: then those of the stream come instead. */
-async function momentReached(
-  run: TailraceProcess,
-  moment: Moment,
-  output: string,
-  bytes: number,
-): Promise<() => unknown> {
-  switch (moment.in) {
-    case 'start':
-      return () => true
-    case 'snapshot': {
-      const wanted = bytes * moment.share
-      const before = await bytesOf(output)
-      // What an interrupted snapshot wrote is there until this one begins.
-      let begun = before === 0
-      return async () => {
-        const now = await bytesOf(output)
-        begun ||= now < before
-        return (begun && now >= wanted && phaseOf(run) !== 'start') || phaseOf(run) === 'stream'
-      }
-    }
-    case 'snapshot end':
-      return () => phaseOf(run) === 'snapshot end' || phaseOf(run) === 'stream'
-    case 'stream':
-      return () => phaseOf(run) === 'stream'
+  toString(): string {
+    const list = (counts: ReadonlyMap<string, number>, word: string) =>
+      [...counts].map(([what, count]) => `${count} ${word}${what}`).join(', ') || 'none'
+    const ends = [...this.ends].map(([end, count]) => `\n  ${count} × ${end}`).join('')
+    return `kills: ${list(this.hits, 'in ')}, ${this.inState} with the state half written; disturbances: ${list(this.disturbances, '')}; stopped by itself, and was started again: ${ends || 'never'}`
   }
 }
 
-function describe(moment: Moment): string {
-  if (moment.in === 'snapshot') return `${Math.round(moment.share * 100)} % into the snapshot`
-  return `${moment.afterMs} ms after the ${moment.in}`
-}
-
-async function lastRun(args: readonly string[]): Promise<string[]> {
+async function lastRun(args: readonly string[], told: (stderr: string) => void): Promise<string[]> {
   const { code, stderr } = await tailrace([...args, '--until', 'current'])
+  told(stderr)
   return code === 0 ? [] : [`the last run ended with exit code ${code}:\n${stderr}`]
-}
-
-async function replayed(output: string): Promise<Replay> {
-  const replay = new Replay(chaosTables)
-  for await (const line of linesOf(output)) replay.line(line)
-  replay.end()
-  return replay
-}
-
-async function bytesOf(path: string): Promise<number> {
-  return (await stat(path).catch(() => undefined))?.size ?? 0
 }

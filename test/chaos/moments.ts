@@ -1,6 +1,6 @@
 import type { Random } from './random.js'
 
-/** When a run is killed. */
+/** Where in the life of a run something is done to it. */
 export type Moment =
   /** So many milliseconds after its start: while Node loads, it connects, prepares, or goes on. */
   | { readonly in: 'start'; readonly afterMs: number }
@@ -10,18 +10,78 @@ export type Moment =
   | { readonly in: 'snapshot end'; readonly afterMs: number }
   /** So long after it began to stream. */
   | { readonly in: 'stream'; readonly afterMs: number }
+  /** When it begins to write its state once more. */
+  | { readonly in: 'state' }
+
+/** What is done to the network or the server. */
+export type Disturbance =
+  /** Every connection is reset. */
+  | { readonly kind: 'reset' }
+  /**
+   * Nothing comes through, without a word to either side. New connections do again after `healMs`; TCP gives the old
+   * ones up after `silentMs`.
+   */
+  | { readonly kind: 'swallow'; readonly healMs: number; readonly silentMs: number }
+  | { readonly kind: 'restart'; readonly mode: 'fast' | 'immediate' }
+
+export interface RunPlan {
+  readonly disturbances: readonly { readonly at: Moment; readonly what: Disturbance }[]
+  /** Counted from the last disturbance on, if there is any. */
+  readonly kill: Moment
+  /** SIGTERM comes so long before SIGKILL; undefined: none comes. */
+  readonly graceMs: number | undefined
+}
+
+export interface Counts {
+  readonly kills: number
+  readonly cuts: number
+  readonly restarts: number
+}
 
 /**
- * `kills` moments in the order of a life: in the snapshot, which begins anew after each, at its end, in the stream; and
- * between them runs that live too short to get anywhere, so that two kills follow quickly.
+ * A run for each kill, in the order of a life: in the snapshot, which begins anew after each, at its end, in the stream;
+ * and between them runs that live too short to get anywhere, so that two kills follow quickly. Cuts and restarts are
+ * spread over the runs.
  */
-export function drawMoments(random: Random, kills: number): Moment[] {
-  return Array.from({ length: kills }, (_, index): Moment => {
-    if (index % 5 === 3) return { in: 'start', afterMs: random.integer(0, 600) }
-    const soon = index % 5 === 4
-    const share = index / kills
-    if (share < 0.3) return { in: 'snapshot', share: random.fraction() * 0.9 }
-    if (share < 0.5) return { in: 'snapshot end', afterMs: random.integer(0, 400) }
-    return { in: 'stream', afterMs: random.integer(0, soon ? 20 : 1500) }
-  })
+export function drawPlans(random: Random, { kills, cuts, restarts }: Counts): RunPlan[] {
+  const plans = Array.from({ length: kills }, (_, index) => ({
+    disturbances: [] as { at: Moment; what: Disturbance }[],
+    kill: drawMoment(random, index, kills),
+    // 7 and 5 have no common divisor: it comes with each kind of moment but the writing of the state.
+    graceMs: index % 7 === 5 && index % 5 !== 2 ? random.integer(0, 300) : undefined,
+  }))
+  const disturb = (what: Disturbance) => {
+    const index = random.integer(0, kills - 1)
+    plans[index]!.disturbances.push({ at: drawMoment(random, index, kills), what })
+  }
+  for (let cut = 0; cut < cuts; cut++) {
+    const swallow = { kind: 'swallow', healMs: random.integer(0, 2000), silentMs: random.integer(2000, 5000) } as const
+    disturb(cut % 3 === 2 ? swallow : { kind: 'reset' })
+  }
+  for (let restart = 0; restart < restarts; restart++) {
+    disturb({ kind: 'restart', mode: restart % 2 === 0 ? 'immediate' : 'fast' })
+  }
+  return plans
+}
+
+function drawMoment(random: Random, index: number, kills: number): Moment {
+  if (index % 5 === 3) return { in: 'start', afterMs: random.integer(0, 600) }
+  const soon = index % 5 === 4
+  const share = index / kills
+  if (share < 0.3) return { in: 'snapshot', share: random.fraction() * 0.9 }
+  if (share < 0.5) return { in: 'snapshot end', afterMs: random.integer(0, 400) }
+  if (index % 5 === 2) return { in: 'state' }
+  return { in: 'stream', afterMs: random.integer(0, soon ? 20 : 1500) }
+}
+
+export function describeMoment(moment: Moment): string {
+  if (moment.in === 'snapshot') return `${Math.round(moment.share * 100)} % into the snapshot`
+  if (moment.in === 'state') return 'while the state is written'
+  return `${moment.afterMs} ms after the ${moment.in}`
+}
+
+export function describeDisturbance(what: Disturbance): string {
+  if (what.kind === 'restart') return `the server is restarted (${what.mode})`
+  if (what.kind === 'reset') return 'every connection is reset'
+  return `the network swallows everything, new connections for ${what.healMs} ms, old ones for ${what.silentMs} ms`
 }

@@ -62,8 +62,14 @@ export class Replay {
 
   #keepRow(operation: string, table: ChaosTable, fields: Fields): void {
     const { rows } = this.tables.get(nameOf(table)) as { rows: Map<string, string> }
-    const { name, versioned } = table
+    const { name, versioned, wholeOldRows } = table
     const key = fields.get('"key"')!
+    if (wholeOldRows && (operation === 'update' || operation === 'delete')) {
+      const before = rows.get(fields.get('"oldKey"') ?? key)
+      if (fields.get('"before"') !== before) {
+        this.#problem(`${name}: ${operation} of ${key} tells ${fields.get('"before"')} before, and there was ${before}`)
+      }
+    }
     if (operation === 'delete') {
       if (!rows.delete(key)) this.#problem(`${name}: a delete of ${key}, which is not there`)
       return

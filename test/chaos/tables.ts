@@ -7,19 +7,24 @@ export interface ChaosTable {
   readonly key: readonly string[]
   /** Each update counts its row's `version` up by one, so that a lost one shows. */
   readonly versioned: boolean
+  /** Updates and deletes tell the whole row before (REPLICA IDENTITY FULL). */
+  readonly wholeOldRows?: boolean
 }
 
 export const chaosTables: readonly ChaosTable[] = [
   { schema: 'public', name: 'items', key: ['id'], versioned: true },
   { schema: 'Odd.Schema', name: 'places', key: ['country', '"City"'], versioned: true },
   { schema: 'public', name: 'documents', key: ['id'], versioned: true },
+  { schema: 'public', name: 'notes', key: ['id'], versioned: true, wholeOldRows: true },
   { schema: 'public', name: 'readings', key: [], versioned: false },
+  // Without replica identity: only its inserts and truncates are captured.
+  { schema: 'public', name: 'visits', key: [], versioned: false },
   { schema: 'public', name: 'orders', key: ['region', 'id'], versioned: true },
   { schema: 'public', name: 'journal', key: ['id'], versioned: false },
 ]
 
 /** `--tables` for all of them. */
-export const chaosTablesOption = 'items,"Odd.Schema".places,documents,readings,orders,journal'
+export const chaosTablesOption = 'items,"Odd.Schema".places,documents,notes,readings,visits,orders,journal'
 
 /** The tables with their first rows: `rows` of items, fewer of the others. */
 export function chaosTablesSql(rows: number): string {
@@ -42,6 +47,15 @@ export function chaosTablesSql(rows: number): string {
     INSERT INTO documents (title, body, scan)
       SELECT 'document ' || i, repeat(md5(i::text) || E' "\\t\\n', 100), decode(repeat(md5(i::text), 80), 'hex')
         FROM generate_series(1, ${rows / 100}) i;
+
+    CREATE TABLE notes (id serial PRIMARY KEY, version int NOT NULL DEFAULT 0, title text, body text);
+    ALTER TABLE notes REPLICA IDENTITY FULL;
+    ALTER TABLE notes ALTER body SET STORAGE EXTERNAL;
+    INSERT INTO notes (title, body)
+      SELECT 'note ' || i, repeat(md5(i::text), 120) FROM generate_series(1, ${rows / 200}) i;
+
+    CREATE TABLE visits (visitor int, page text);
+    INSERT INTO visits SELECT i % 100, 'page ' || i % 30 FROM generate_series(1, ${rows / 20}) i;
 
     CREATE TABLE readings (sensor int, value float8, label text);
     ALTER TABLE readings REPLICA IDENTITY FULL;

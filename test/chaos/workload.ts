@@ -1,29 +1,29 @@
 import { setTimeout as pause } from 'node:timers/promises'
 import pg from 'pg'
-import { bulkChange, smallChange, truncateSome } from './changes.js'
 import type { Random } from './random.js'
-
-/** Transactions by kind, and how often they come. */
-const KINDS = { tiny: 60, medium: 12, savepoints: 12, held: 5, rolledBack: 6, truncate: 2, large: 3 } as const
-type Kind = keyof typeof KINDS
+import { KINDS, type Kind, transaction } from './transactions.js'
 
 /** What goes wrong between sessions in real life: a deadlock, a row moved away, a lock not had, the same key twice. */
 const EXPECTED_FAILURES = ['40P01', '40001', '55P03', '23505']
 
 /** So that the writers leave some of the machine to what they test. */
 const MAX_PAUSE_MS = 15
+const CONNECT_AGAIN_MS = 100
 
-/** Several sessions that change the tables until they are told to stop. */
+/** Several sessions that change the tables until they are told to stop, also after the server was restarted. */
 export class Workload {
   readonly committed = new Map<Kind, number>()
+  readonly #url: string
   #failed = 0
+  #lost = 0
   #stopping = false
   readonly #writers: Promise<void>[]
   #failure: unknown
 
   constructor(url: string, writers: number, random: Random) {
+    this.#url = url
     this.#writers = Array.from({ length: writers }, (_, writer) => {
-      const writing = write(url, writer, random.fork(), this)
+      const writing = this.#write(writer, random.fork())
       writing.catch((error) => {
         this.#failure ??= error
       })
@@ -31,113 +31,80 @@ export class Workload {
     })
   }
 
-  get stopping(): boolean {
-    return this.#stopping
-  }
-
   /** Why a writer ended before it was told to. */
   get failure(): unknown {
     return this.#failure
   }
 
-  get transactions(): number {
-    return [...this.committed.values()].reduce((sum, count) => sum + count, 0)
-  }
-
-  count(kind: Kind, committed: boolean): void {
-    if (committed) this.committed.set(kind, (this.committed.get(kind) ?? 0) + 1)
-    else this.#failed++
-  }
-
-  /** Resolves when the last transaction has ended; rejects when a writer failed. */
+  /** Resolves when the last transaction has ended, prepared ones too; rejects when a writer failed. */
   async stop(): Promise<void> {
     this.#stopping = true
     await Promise.allSettled(this.#writers)
     if (this.#failure !== undefined) throw this.#failure
+    const client = await this.#connect('the end')
+    await finishPrepared(client, '')
+    await client.end()
   }
 
   toString(): string {
-    const kinds = [...this.committed].map(([kind, count]) => `${count} ${kind}`).join(', ')
-    return `${this.transactions} transactions (${kinds}), ${this.#failed} failed among each other`
+    const count = [...this.committed.values()].reduce((sum, one) => sum + one, 0)
+    const kinds = [...this.committed].map(([kind, one]) => `${one} ${kind}`).join(', ')
+    return `${count} transactions (${kinds}), ${this.#failed} failed among each other, ${this.#lost} connections lost`
   }
-}
 
-async function write(url: string, writer: number, random: Random, workload: Workload): Promise<void> {
-  const client = new pg.Client({ connectionString: url, application_name: `writer ${writer}` })
-  // A lost connection fails the next query.
-  client.on('error', () => {})
-  await client.connect()
-  try {
-    while (!workload.stopping) {
-      const kind = random.weighted(KINDS)
+  async #write(writer: number, random: Random): Promise<void> {
+    while (!this.#stopping) {
       try {
-        await transaction(client, writer, kind, random)
-        workload.count(kind, kind !== 'rolledBack')
+        const client = await this.#connect(`writer ${writer}`)
+        try {
+          await finishPrepared(client, gidPrefix(writer))
+          while (!this.#stopping) await this.#oneTransaction(client, writer, random)
+        } finally {
+          await client.end()
+        }
       } catch (error) {
-        await client.query('ROLLBACK').catch(() => {})
-        if (!EXPECTED_FAILURES.includes((error as pg.DatabaseError).code ?? '')) throw error
-        workload.count(kind, false)
+        if (!isLost(error)) throw error
+        this.#lost++
+        await pause(CONNECT_AGAIN_MS)
       }
-      await pause(random.integer(0, MAX_PAUSE_MS))
     }
-  } finally {
-    await client.end()
+  }
+
+  async #oneTransaction(client: pg.Client, writer: number, random: Random): Promise<void> {
+    const kind = random.weighted(KINDS)
+    const gid = `${gidPrefix(writer)}${random.integer(0, 1e9)}`
+    try {
+      await transaction(client, { writer, kind, gid, random })
+      if (kind !== 'rolledBack') this.committed.set(kind, (this.committed.get(kind) ?? 0) + 1)
+    } catch (error) {
+      if (!EXPECTED_FAILURES.includes((error as pg.DatabaseError).code ?? '')) throw error
+      await client.query('ROLLBACK')
+      this.#failed++
+    }
+    await pause(random.integer(0, MAX_PAUSE_MS))
+  }
+
+  async #connect(name: string): Promise<pg.Client> {
+    const client = new pg.Client({ connectionString: this.#url, application_name: name })
+    // A lost connection fails the next query.
+    client.on('error', () => {})
+    await client.connect()
+    return client
   }
 }
 
-async function transaction(client: pg.Client, writer: number, kind: Kind, random: Random): Promise<void> {
-  await client.query('BEGIN')
-  const changes = async (count: number) => {
-    for (let i = 0; i < count; i++) await smallChange(client, random)
-  }
-  switch (kind) {
-    case 'tiny':
-      await changes(random.integer(1, 4))
-      break
-    case 'medium':
-      await changes(2)
-      await bulkChange(client, random, random.integer(20, 800))
-      await changes(2)
-      break
-    case 'large':
-      await bulkChange(client, random, random.integer(10_000, 14_000))
-      break
-    case 'savepoints':
-      await changes(1)
-      await client.query('SAVEPOINT one')
-      await changes(2)
-      await bulkChange(client, random, random.integer(1, 100))
-      await client.query('SAVEPOINT two')
-      await changes(1)
-      await client.query(random.pick(['ROLLBACK TO one', 'ROLLBACK TO two', 'RELEASE one']))
-      await changes(1)
-      break
-    case 'held':
-      // Open while the slot is made and the snapshot read, changed before and after.
-      await changes(2)
-      await pause(random.integer(200, 1500))
-      await changes(2)
-      break
-    case 'truncate':
-      await truncateSome(client, random)
-      await changes(3)
-      break
-    case 'rolledBack':
-      await changes(2)
-      await bulkChange(client, random, 200)
-      break
-  }
-  if (kind === 'rolledBack') await client.query('ROLLBACK')
-  else await commit(client, writer, kind, random)
+function gidPrefix(writer: number): string {
+  return `chaos_${writer}_`
 }
 
-/** Each transaction leaves a line in the journal, by which a lost one shows; some announce it by a logical message. */
-async function commit(client: pg.Client, writer: number, kind: Kind, random: Random): Promise<void> {
-  const announced = random.chance(0.3)
-  const { rows } = await client.query<{ id: string }>(
-    'INSERT INTO journal (writer, kind, announced) VALUES ($1, $2, $3) RETURNING id',
-    [writer, kind, announced],
-  )
-  if (announced) await client.query(`SELECT pg_logical_emit_message(true, 'journal', $1::text)`, [rows[0]!.id])
-  await client.query('COMMIT')
+/** A prepared transaction outlives its session and the server, and holds its locks. */
+async function finishPrepared(client: pg.Client, prefix: string): Promise<void> {
+  const { rows } = await client.query<{ gid: string }>('SELECT gid FROM pg_prepared_xacts')
+  for (const { gid } of rows) if (gid.startsWith(prefix)) await client.query(`COMMIT PREPARED '${gid}'`)
+}
+
+/** The server went away, and did not say no. */
+function isLost(error: unknown): boolean {
+  if (!(error instanceof pg.DatabaseError)) return true
+  return /^(57P0[123]|08\d{3})$/.test(error.code ?? '')
 }

@@ -1,9 +1,11 @@
 import { connect, createServer, type Server, type Socket } from 'node:net'
 
-/** A way to a server that can be cut, or swallow everything like a network that is gone: `await using proxy = …`. */
+/**
+ * A way to a server that can be cut, or swallow everything like a network that is gone: `await using proxy = …`.
+ */
 export class TcpProxy implements AsyncDisposable {
   readonly #server: Server
-  readonly #sockets = new Set<Socket>()
+  readonly #ways = new Set<Way>()
   #swallows = false
 
   static async to(port: number): Promise<TcpProxy> {
@@ -14,9 +16,10 @@ export class TcpProxy implements AsyncDisposable {
 
   private constructor(port: number) {
     this.#server = createServer({ allowHalfOpen: true }, (client) => {
-      const upstream = connect({ port, host: '127.0.0.1', allowHalfOpen: true })
-      this.#pass(client, upstream)
-      this.#pass(upstream, client)
+      const way = new Way(client, connect({ port, host: '127.0.0.1', allowHalfOpen: true }))
+      if (this.#swallows) way.swallow()
+      this.#ways.add(way)
+      void way.gone.then(() => this.#ways.delete(way))
     })
   }
 
@@ -26,33 +29,74 @@ export class TcpProxy implements AsyncDisposable {
     return Object.assign(new URL(url), { port: String(port) }).href
   }
 
+  /** How many connections there are, the swallowed ones too. */
+  get connections(): number {
+    return this.#ways.size
+  }
+
   /** From now on nothing comes through, and no connection ends. */
   swallow(): void {
     this.#swallows = true
+    for (const way of this.#ways) way.swallow()
+  }
+
+  /** New connections come through again. Those that were swallowed stay as they are: neither side hears of the other. */
+  heal(): void {
+    this.#swallows = false
   }
 
   /** Ends every connection. */
   cut(): void {
-    for (const socket of this.#sockets) socket.destroy()
+    for (const way of this.#ways) way.cut()
+  }
+
+  /** Ends those that were swallowed, as TCP does when it gives up. */
+  cutSwallowed(): void {
+    for (const way of this.#ways) if (way.swallowed) way.cut()
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
     this.cut()
     await new Promise((resolve) => this.#server.close(resolve))
   }
+}
 
-  #pass(from: Socket, to: Socket): void {
-    this.#sockets.add(from)
+/** One connection through the proxy. */
+class Way {
+  swallowed = false
+  readonly gone: Promise<unknown>
+  readonly #ends: readonly [Socket, Socket]
+
+  constructor(client: Socket, upstream: Socket) {
+    this.#ends = [client, upstream]
+    this.gone = Promise.all([this.#pass(client, upstream), this.#pass(upstream, client)])
+  }
+
+  swallow(): void {
+    this.swallowed = true
+    // What waits for room on the other side is lost as well.
+    for (const end of this.#ends) end.resume()
+  }
+
+  cut(): void {
+    for (const end of this.#ends) end.destroy()
+  }
+
+  #pass(from: Socket, to: Socket): Promise<void> {
     from.on('data', (bytes) => {
-      if (!this.#swallows) to.write(bytes)
+      if (this.swallowed || to.write(bytes)) return
+      from.pause()
+      to.once('drain', () => from.resume())
     })
     from.on('end', () => {
-      if (!this.#swallows) to.end()
+      if (!this.swallowed) to.end()
     })
     from.on('error', () => {})
-    from.on('close', () => {
-      this.#sockets.delete(from)
-      if (!this.#swallows) to.destroy()
+    return new Promise((resolve) => {
+      from.on('close', () => {
+        if (!this.swallowed) to.destroy()
+        resolve()
+      })
     })
   }
 }

@@ -10,8 +10,8 @@ test('killed by SIGKILL 20 times under load, the output amounts to the tables, e
   await using server = await startServer({ settings: { deadlock_timeout: '100ms' } })
   const log = [`TAILRACE_SEED=${seed}`]
   const report = await runChaos({
-    ...{ url: server.url(), folder: folder.path, seed, log: (line) => log.push(line) },
-    ...{ kills: 20, rows: 100_000, writers: 3 },
+    ...{ server, folder: folder.path, seed, log: (line) => log.push(line) },
+    ...{ kills: 20, cuts: 2, restarts: 0, rows: 60_000, writers: 3 },
   }).catch((error) => {
     throw new Error(`${error.message}\n${log.join('\n')}`, { cause: error })
   })

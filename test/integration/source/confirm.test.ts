@@ -143,6 +143,31 @@ describeEachMajor('what a source confirms', (postgres) => {
     expect(reader.records).toEqual([])
   })
 
+  test.concurrent('lets the server remove what other tables write, however much that is', async () => {
+    await using db = await testDatabase(postgres.server, TABLES)
+    db.expectSlots = true
+    const { slot } = fromSlot(db)
+    await using reader = readSource(fromSlot(db))
+    await reader.told('streaming')
+    const facts = async () => {
+      const [row] = await db.query<{ lsn: string; kept: string }>(
+        'SELECT pg_current_wal_lsn()::text AS lsn, restart_lsn::text AS kept FROM pg_replication_slots WHERE slot_name = $1',
+        [slot],
+      )
+      return { lsn: parseLsn(row!.lsn)!, kept: parseLsn(row!.kept)! }
+    }
+    await db.query('INSERT INTO other SELECT generate_series(1, 100000)')
+    const { lsn: written } = await facts()
+    const removable = async () => {
+      // What the slot keeps follows where the server wrote down which transactions run.
+      await db.query('INSERT INTO other VALUES (1)')
+      await db.query('CHECKPOINT')
+      return (await facts()).kept > written
+    }
+    await reader.until(removable, { what: 'the slot to keep nothing of it', timeoutMs: 15_000, intervalMs: 200 })
+    expect(reader.records).toEqual([])
+  })
+
   test.concurrent('stays while a record is not acknowledged, or an idle advance is not', async () => {
     await using db = await testDatabase(postgres.server, TABLES)
     db.expectSlots = true

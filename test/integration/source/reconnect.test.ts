@@ -6,6 +6,7 @@ import { DEFAULT_MAJOR, type ServerOptions, startServer } from '../../support/se
 import { readSource, type SourceReader } from '../../support/sourceReader.js'
 import { requireOrder } from '../../support/sourceReplay.js'
 import { slotsOf } from '../../support/sourceSlots.js'
+import { TcpProxy } from '../../support/tcpProxy.js'
 import { waitFor } from '../../support/waitFor.js'
 
 const TABLE = 'CREATE TABLE t (id serial PRIMARY KEY, writer int)'
@@ -124,6 +125,20 @@ describe('the stream goes on by itself, without loss or repetition', () => {
       await reader.until(() => streams() > kill, { what: `stream ${kill + 1}` })
     }
     await inserter.stop()
+    await requireAll(db, server, reader)
+  })
+
+  test.concurrent('after the control session went silent along with it', async () => {
+    await using server = await slow()
+    await using db = await testDatabase(server, TABLE)
+    db.expectSlots = true
+    await using proxy = await TcpProxy.to(server.port)
+    await using reader = readSource({ ...fromNow(db), url: proxy.url(db.url), replicationUrl: db.url })
+    await reader.told('streaming')
+    // New connections come through, the old one never hears of anything.
+    proxy.swallow()
+    proxy.heal()
+    await db.query("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE backend_type = 'walsender'")
     await requireAll(db, server, reader)
   })
 

@@ -2,7 +2,6 @@ import { afterAll, beforeAll, expect, test } from 'vitest'
 import type { EmbeddedPostgres } from '../../../src/cli/embedded/server.js'
 import { identifySystem } from '../../../src/postgres/catalog/server.js'
 import { parseLsn } from '../../../src/postgres/lsn.js'
-import type { Queryable } from '../../../src/postgres/queryable.js'
 import { AckLedger } from '../../../src/source/ackLedger.js'
 import type { Batch } from '../../../src/source/batch.js'
 import { BatchQueue } from '../../../src/source/batchQueue.js'
@@ -39,7 +38,9 @@ async function streamOf(db: TestDatabase, slot: string) {
     answer = resolve
   })
   let asked = false
-  const control: Queryable = {
+  const events: string[] = []
+  const control = {
+    renew: () => {},
     async query<Row extends object>(sql: string, values?: readonly unknown[]) {
       asked = true
       await gate
@@ -61,9 +62,9 @@ async function streamOf(db: TestDatabase, slot: string) {
     toBatch: (collected) => toBatch(collected, () => {}),
     batchBytes: BATCH_BYTES,
     until: undefined,
-    emit: () => {},
+    emit: ({ type }) => events.push(type),
   })
-  return { loop, collector, queue, answer, asked: () => asked }
+  return { loop, collector, queue, answer, asked: () => asked, events }
 }
 
 async function slotBefore(db: TestDatabase, sql: string): Promise<string> {
@@ -106,4 +107,18 @@ test('a slot that was moved meanwhile is found out, before anything is handed on
   queue.end()
   expect(await queue.next()).toBeUndefined()
   await loop.stop()
+})
+
+test('a stream that is lost while the answer about its slot does not come begins again', async () => {
+  await using db = await testDatabase(server, TABLE)
+  const slot = await slotBefore(db, 'INSERT INTO t VALUES (1)')
+  const { loop, queue, answer, asked, events } = await streamOf(db, slot)
+  const running = loop.run()
+  await waitFor(asked, { what: 'the question' })
+  await db.query('SELECT pg_terminate_backend(active_pid) FROM pg_replication_slots WHERE slot_name = $1', [slot])
+  await waitFor(() => events.includes('reconnecting'), { what: 'the loss to be noticed' })
+  answer()
+  expect((await queue.next())!.length).toBe(1)
+  await loop.stop()
+  await running
 })

@@ -1,0 +1,165 @@
+import { readFile, stat, watch } from 'node:fs/promises'
+import { basename, dirname } from 'node:path'
+import { setTimeout as pause } from 'node:timers/promises'
+import { startTailrace, type TailraceProcess } from '../support/tailrace.js'
+import { describeMoment, type Moment } from './moments.js'
+
+/** How far a run had come: to the stream only when its state knows of it. */
+export type Phase = 'start' | 'snapshot' | 'snapshot end' | 'stream'
+
+/** A run that has nothing to wait for gets to its moment within this. */
+const MOMENT_TIMEOUT_MS = 90_000
+const LOOK_MS = 2
+const START_AGAIN_MS = 200
+/**
+ * What a run may stop with, when the network or the server is away: it tells that it was not there, and whoever runs it
+ * starts it again.
+ */
+const AWAY =
+  /\ntailrace: (CONNECTION_FAILED|CONNECTION_LOST): |\ntailrace: SERVER_ERROR: .*\[SQLSTATE (57P0[123]|08\d{3})\]/
+
+export interface Watched {
+  readonly args: readonly string[]
+  readonly output: string
+  readonly state: string
+  /** Bytes that a whole snapshot writes at least. */
+  readonly snapshotBytes: number
+  /** Everything that a run said, when it is over. */
+  readonly told: (stderr: string) => void
+}
+
+/** `tailrace stream` as an operator would run it: started again when it stops because the server was not there. */
+export class Supervised implements AsyncDisposable {
+  readonly #watched: Watched
+  #run: TailraceProcess
+  /** What it said before is of the time before the last disturbance. */
+  #mark = 0
+  #disturbed: boolean
+  /** Ends by itself, each with what it said last. */
+  readonly ends: string[] = []
+
+  /** `disturbed`: the network or the server may be away at this moment. */
+  constructor(watched: Watched, disturbed: boolean) {
+    this.#watched = watched
+    this.#disturbed = disturbed
+    this.#run = startTailrace(watched.args)
+  }
+
+  /** From now on the server may be away; what follows is counted anew. */
+  disturb(): void {
+    this.#disturbed = true
+    this.#mark = this.#run.stderr.length
+  }
+
+  /** A snapshot that is finished already has no moments any more: then those of the stream come instead. */
+  async reach(moment: Moment): Promise<void> {
+    const deadline = Date.now() + MOMENT_TIMEOUT_MS
+    const reached = await this.#reached(moment)
+    while (!(await reached())) {
+      if (!this.#run.running) await this.#startAgain()
+      else if (Date.now() > deadline) {
+        throw new Error(`${describeMoment(moment)} does not come; tailrace said:\n${this.#run.stderr}`)
+      } else await pause(LOOK_MS)
+    }
+    if ('afterMs' in moment) await Promise.race([pause(moment.afterMs), this.#run.ended])
+    if (moment.in === 'state') await this.#stateBegun()
+  }
+
+  /** Ends it by SIGKILL, a SIGTERM so long before; tells how far it had come. */
+  async kill(graceMs: number | undefined): Promise<Phase> {
+    const run = this.#run
+    if (graceMs !== undefined) {
+      run.kill('SIGTERM')
+      await Promise.race([pause(graceMs), run.ended])
+      const { code, signal } = run.running ? { code: 0, signal: null } : await run.ended
+      // Node has no handler for the signal in its first moments.
+      if (code !== 0 && signal !== 'SIGTERM' && !this.#excused) this.#fail(`ended with code ${code} after SIGTERM`)
+    } else if (!run.running && !this.#excused) this.#fail('ended by itself')
+    run.kill('SIGKILL')
+    await run.ended
+    this.#watched.told(run.stderr)
+    return this.#phaseAtEnd()
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#run[Symbol.asyncDispose]()
+  }
+
+  get #excused(): boolean {
+    return this.#disturbed && AWAY.test(`\n${this.#run.stderr}`)
+  }
+
+  async #startAgain(): Promise<void> {
+    const { code } = await this.#run.ended
+    if (code === 0 || !this.#excused) this.#fail(`ended by itself with code ${code}`)
+    this.#watched.told(this.#run.stderr)
+    this.ends.push(this.#run.stderr.trimEnd().split('\n').at(-1)!)
+    await pause(START_AGAIN_MS)
+    this.#run = startTailrace(this.#watched.args)
+    this.#mark = 0
+  }
+
+  #fail(what: string): never {
+    throw new Error(`tailrace ${what}, and said:\n${this.#run.stderr}`)
+  }
+
+  async #reached(moment: Moment): Promise<() => boolean | Promise<boolean>> {
+    switch (moment.in) {
+      case 'start':
+        return () => true
+      case 'snapshot': {
+        const { output, snapshotBytes } = this.#watched
+        const wanted = snapshotBytes * moment.share
+        const before = await bytesOf(output)
+        // What an interrupted snapshot wrote is there until this one begins.
+        let begun = before === 0
+        return async () => {
+          const now = await bytesOf(output)
+          begun ||= now < before
+          return (begun && now >= wanted && this.#phase !== 'start') || this.#phase === 'stream'
+        }
+      }
+      case 'snapshot end':
+        return () => this.#phase === 'snapshot end' || this.#phase === 'stream'
+      case 'state':
+      case 'stream':
+        return () => this.#phase === 'stream'
+    }
+  }
+
+  /** A file beside the state comes before it. */
+  async #stateBegun(): Promise<void> {
+    const { state } = this.#watched
+    const ended = new AbortController()
+    void this.#run.ended.then(() => ended.abort())
+    const limit = AbortSignal.any([ended.signal, AbortSignal.timeout(MOMENT_TIMEOUT_MS)])
+    try {
+      for await (const { filename } of watch(dirname(state), { signal: limit })) {
+        if (filename === `${basename(state)}.tmp`) return
+      }
+    } catch (error) {
+      if (!ended.signal.aborted) throw error
+    }
+  }
+
+  /** By what it has said since the last disturbance. */
+  get #phase(): Phase {
+    const said = this.#run.stderr.slice(this.#mark)
+    if (said.includes('streaming from')) return 'stream'
+    if (said.includes('snapshot finished')) return 'snapshot end'
+    return said.includes('snapshot of') ? 'snapshot' : 'start'
+  }
+
+  async #phaseAtEnd(): Promise<Phase> {
+    const phase = this.#phase
+    if (phase !== 'stream') return phase
+    const { position } = JSON.parse(await readFile(this.#watched.state, 'utf8')) as {
+      position: { snapshot?: object } | null
+    }
+    return position === null || position.snapshot !== undefined ? 'snapshot end' : 'stream'
+  }
+}
+
+export async function bytesOf(path: string): Promise<number> {
+  return (await stat(path).catch(() => undefined))?.size ?? 0
+}

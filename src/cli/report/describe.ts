@@ -1,6 +1,7 @@
+import { describeBytes } from '../../core/quantity.js'
 import type { SourceEvent } from '../../source/events.js'
 import type { LogLevel } from '../log.js'
-import { bytes, count, duration } from './format.js'
+import { count, duration } from './format.js'
 
 type Type = SourceEvent['type']
 
@@ -67,8 +68,8 @@ export function describe(event: SourceEvent): string {
 
 /** How far behind the server a stream is. */
 export function lag({ lagBytes, lagSeconds }: { readonly lagBytes: number; readonly lagSeconds: number }): string {
-  if (lagSeconds > 0) return `${bytes(lagBytes)} and ${duration(lagSeconds)} behind`
-  return lagBytes < CAUGHT_UP_BYTES ? 'caught up' : `${bytes(lagBytes)} behind`
+  if (lagSeconds > 0) return `${describeBytes(lagBytes)} and ${duration(lagSeconds)} behind`
+  return lagBytes < CAUGHT_UP_BYTES ? 'caught up' : `${describeBytes(lagBytes)} behind`
 }
 
 /** Tables that were never analyzed have no estimate. */

@@ -5,19 +5,6 @@ export function count(value: number): string {
   return whole.format(value)
 }
 
-const UNITS = ['bytes', 'kB', 'MB', 'GB', 'TB', 'PB']
-
-/** As people read it, in units of 1,024 as the server counts them: `512 bytes`, `1.5 GB`. */
-export function bytes(value: number): string {
-  let unit = 0
-  let amount = value
-  while (amount >= 1024 && unit < UNITS.length - 1) {
-    amount /= 1024
-    unit++
-  }
-  return `${unit === 0 || amount >= 100 ? Math.round(amount) : amount.toFixed(1)} ${UNITS[unit]}`
-}
-
 /** `0.3 s`, `42 s`, `3:05 min`, `2:03:05 h` */
 export function duration(seconds: number): string {
   if (seconds < 10) return `${seconds.toFixed(1)} s`

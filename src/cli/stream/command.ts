@@ -6,7 +6,7 @@ import { runStream, type StreamOptions } from './runStream.js'
 export function streamCommand(finished: (exitCode: number) => void): Command {
   return new Command('stream')
     .description('Write the rows of tables, then every change after them, as lines of JSON.')
-    .addOption(settingOption('url', '-u, --url <url>').makeOptionMandatory())
+    .addOption(settingOption('url', '-u, --url <url>'))
     .addOption(settingOption('tables', '-t, --tables <list>').makeOptionMandatory())
     .addOption(settingOption('exclude', '--exclude <list>'))
     .addOption(settingOption('columns', '--columns <table:columns>').argParser(collect))

@@ -63,7 +63,10 @@ export function parseConnectionString(text?: string, env: Environment = process.
   // To be told of a file that cannot be read now, not in the middle of a run.
   if (tls.mode !== 'disable' && hosts.some((host) => !isSocket(host))) readTlsFiles(tls, env)
   const password = values.filled('password')
-  const { warning } = password === undefined ? readPasswordFile(passwordFile) : { warning: undefined }
+  const { warning } =
+    password === undefined
+      ? readPasswordFile(passwordFile, values.isHidden('passfile') ? 'of passfile' : passwordFile)
+      : { warning: undefined }
   return {
     hosts,
     drawsHosts: values.choice('load_balance_hosts', ['disable', 'random'], 'disable') === 'random',
@@ -117,8 +120,8 @@ function collect(written: Given, env: Environment): Values {
   const values = new Values([written, environment])
   const service = values.filled('service')
   if (service === undefined) return values
-  const shown = values.isHidden('service') ? undefined : service
-  return new Values([written, readService(service, values.filled('servicefile'), env, shown), environment])
+  const hidden = values.isHidden('service') || values.isHidden('servicefile')
+  return new Values([written, readService(service, values.filled('servicefile'), env, hidden), environment])
 }
 
 function readUser(values: Values): string {

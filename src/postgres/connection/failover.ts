@@ -96,8 +96,8 @@ async function tryAddress<S extends Openable>(
       } catch (cause) {
         if (limit.signal.aborted) throw limit.signal.reason
         // What the server itself says tells more than that it has no TLS.
-        if (!(refused instanceof pg.DatabaseError))
-          refused = cause instanceof pg.DatabaseError ? cause : (refused ?? cause)
+        const tells = !(cause instanceof TlsError)
+        if (refused === undefined || (tells && !(refused instanceof pg.DatabaseError))) refused = cause
         if (!mayTryOtherwise(cause)) break
       }
     }

@@ -39,7 +39,8 @@ export class Collector {
   }
 
   #unknown(name: string): TailraceError {
-    if (this.#hidden) return invalid(`unknown parameter${this.#from}`)
+    // What is no name at all may be a password that was taken for the whole string.
+    if (this.#hidden || !/^[a-z_]+$/i.test(name)) return invalid(`unknown parameter${this.#from}`)
     const near = nearest(name, PARAMETER_NAMES)
     return invalid(`unknown parameter "${name}"${this.#from}${near === undefined ? '' : `; did you mean "${near}"?`}`)
   }

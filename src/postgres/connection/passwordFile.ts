@@ -22,21 +22,21 @@ export const SOCKET_FOLDERS: readonly string[] = ['/var/run/postgresql', '/tmp']
  * Reads a password file ("The Password File" in the PostgreSQL docs). As with libpq one that is missing is no error, and
  * one that others may read, or that is no plain file, is passed over with a warning.
  */
-export function readPasswordFile(path: string): PasswordFile {
+export function readPasswordFile(path: string, shown: string = path): PasswordFile {
   try {
     const { mode } = statSync(path)
     const access = process.platform === 'win32' ? 0 : mode & 0o077
     if ((mode & 0o170000) !== 0o100000)
-      return passedOver(`password file ${path} is not a plain file and was passed over`)
+      return passedOver(`password file ${shown} is not a plain file and was passed over`)
     if (access !== 0) {
       const found = (mode & 0o777).toString(8).padStart(4, '0')
-      return passedOver(`password file ${path} was passed over: others may read it (mode ${found}); chmod 0600 ${path}`)
+      return passedOver(`password file ${shown} was passed over: others may read it (mode ${found}); chmod 0600`)
     }
     return { text: readFileSync(path, 'utf8'), warning: undefined }
   } catch (cause) {
     const { code } = cause as NodeJS.ErrnoException
     const missing = code === 'ENOENT' || code === 'ENOTDIR'
-    return { text: '', warning: missing ? undefined : `password file ${path} cannot be read (${code})` }
+    return { text: '', warning: missing ? undefined : `password file ${shown} cannot be read (${code})` }
   }
 }
 

@@ -3,28 +3,19 @@ import { Collector, type Given, invalid } from './given.js'
 import { type Environment, systemServiceFiles, userFile } from './places.js'
 
 /**
- * The parameters of a service ("The Connection Service File" in the PostgreSQL docs): from `file`, or
- * where none is given the user's own, then from the system's.
+ * The parameters of a service ("The Connection Service File" in the PostgreSQL docs): from `file`, or where none is given
+ * the user's own, then from the system's. With `hidden` neither name nor file is printed, which may be a password's rest.
  */
-export function readService(
-  service: string,
-  file: string | undefined,
-  env: Environment,
-  shown: string | undefined = service,
-): Given {
-  const system = systemServiceFiles(env)
-  const paths = [file ?? userFile('service', env), ...system]
+export function readService(service: string, file: string | undefined, env: Environment, hidden = false): Given {
+  const shown = (path: string) => (hidden && path === file ? 'of servicefile' : path)
+  const paths = [file ?? userFile('service', env), ...systemServiceFiles(env)]
   for (const path of paths) {
     // Only a file that was asked for has to be there.
     if (path !== file && !existsSync(path)) continue
-    const given = readServiceText(readText(path), service, path)
+    const given = readServiceText(readText(path, shown(path)), service, shown(path))
     if (given !== undefined) return given
   }
-  throw invalid(
-    shown === undefined
-      ? 'the service is defined in no service file'
-      : `service "${shown}" is defined in none of ${paths.join(', ')}`,
-  )
+  throw invalid(`service${hidden ? '' : ` "${service}"`} is defined in none of ${paths.map(shown).join(', ')}`)
 }
 
 /** The section `[service]` of a service file; undefined where it has none. Of two values for one name the first counts. */
@@ -35,7 +26,7 @@ export function readServiceText(text: string, service: string, path: string): Gi
   const length = lines.slice(start + 1).findIndex((line) => line.startsWith('['))
   const section = lines.slice(start + 1, length < 0 ? undefined : start + 1 + length)
   const hidden = section.some((line) => /^(ssl)?password/.test(line))
-  const collector = new Collector(hidden, ` in section [${service}] of ${path}`)
+  const collector = new Collector(hidden, ` of service file ${path}`)
   for (const [index, line] of section.entries()) {
     if (line === '' || line.startsWith('#')) continue
     const where = `line ${start + index + 2} of service file ${path}`
@@ -51,10 +42,11 @@ export function readServiceText(text: string, service: string, path: string): Gi
   return collector.given()
 }
 
-function readText(path: string): string {
+function readText(path: string, shown: string): string {
   try {
     return readFileSync(path, 'utf8')
   } catch (cause) {
-    throw invalid(`service file ${path} cannot be read (${(cause as NodeJS.ErrnoException).code})`, { cause })
+    const { code } = cause as NodeJS.ErrnoException
+    throw invalid(`service file ${shown} cannot be read (${code})`, shown === path ? { cause } : undefined)
   }
 }

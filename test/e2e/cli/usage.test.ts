@@ -66,7 +66,11 @@ const WRONG: readonly (readonly [name: string, args: readonly string[], says: Re
   ['a --key without a table', stream('--key', ':id'), /TABLE_PATTERN_INVALID|SETTING_INVALID/],
   ['a URL that is none', url('shop'), /CONNECTION_STRING_INVALID: .*does not begin with postgres:\/\//],
   ['a URL of another kind', url('mysql://u:s3cret@h/d'), /CONNECTION_STRING_INVALID/],
-  ['a URL with a wrong port', url('postgres://u:s3cret@h:port/d'), /CONNECTION_STRING_INVALID: .*it is no URL/],
+  [
+    'a URL with a wrong port',
+    url('postgres://u:s3cret@h:port/d'),
+    /CONNECTION_STRING_INVALID: .*port "port" is no whole number/,
+  ],
   ['a URL with a raw %', url('postgres://u:s3cret%@h/d'), /CONNECTION_STRING_INVALID: .*"%" in it/],
   ['an unknown parameter', url(`${NOWHERE}?sslmod=require`), /unknown parameter "sslmod"; did you mean "sslmode"\?/],
   ['a wrong sslmode', url(`${NOWHERE}?sslmode=on`), /sslmode "on" is none of disable, /],

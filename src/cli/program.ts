@@ -30,7 +30,10 @@ export async function run(argv: readonly string[]): Promise<number> {
 }
 
 /** commander repeats what it does not know, and a mistyped option may stand before a URL with a password. */
-const MASKED = { writeErr: (text: string) => process.stderr.write(text.replace(/:\/\/[^\s']*@/g, '://***@')) }
+const MASKED = {
+  writeErr: (text: string) =>
+    process.stderr.write(text.replace(/:\/\/[^\s']*@/g, '://***@').replace(/password\s*=.*/g, 'password=***')),
+}
 
 const EXAMPLES = `
 Examples:

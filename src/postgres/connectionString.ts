@@ -50,7 +50,7 @@ const DEFAULT_TIMEOUT_S = 10
  */
 export function parseConnectionString(text?: string, env: Environment = process.env): ConnectionOptions {
   if (text === undefined && PLACES.every((name) => !env[name])) throw CONNECTION_MISSING({})
-  const values = collect(readString(text?.trim() ?? ''), env)
+  const values = collect(readString(text ?? ''), env)
   const hosts = readHosts(values)
   const user = readUser(values)
   const database = values.filled('dbname') ?? user
@@ -106,11 +106,13 @@ export function passwordFor(options: ConnectionOptions, host: ConnectionOptions[
 }
 
 function readString(text: string): Given {
-  if (isUrl(text)) return readUrl(text)
-  if (/^\w+:\/\//.test(text)) throw invalid('it does not begin with postgres:// or postgresql://')
-  if (text !== '' && !text.includes('=')) {
+  const trimmed = text.trim()
+  if (isUrl(trimmed)) return readUrl(trimmed)
+  if (/^\w+:\/\//.test(trimmed)) throw invalid('it does not begin with postgres:// or postgresql://')
+  if (trimmed !== '' && !text.includes('=')) {
     throw invalid('it does not begin with postgres://, nor is it a list such as host=db dbname=shop')
   }
+  // Its last blank may be escaped.
   return readKeyValues(text)
 }
 

@@ -72,6 +72,10 @@ Examples:
   What happened since the last run, as a cron job (the slot holds the place):
     $ tailrace stream --url postgres://app@localhost/shop --tables orders --slot nightly --until current
 
+  Where to is said by the variables of psql, or by a service of ~/.pg_service.conf:
+    $ PGHOST=localhost PGDATABASE=shop tailrace stream --tables orders
+    $ tailrace stream --url service=shop --tables orders
+
   Names with capitals or dots, some columns only, another key:
     $ tailrace stream --tables '"Orders","odd.schema".items' --columns '"Orders":id,total' --key '"Orders":number'
 

@@ -2,7 +2,7 @@ import pg from 'pg'
 import { CONNECTION_FAILED, LOGIN_REFUSED } from '../../core/errors.js'
 import { TailraceError } from '../../core/tailraceError.js'
 import type { Queryable } from '../queryable.js'
-import { describeCause, fromDriver } from '../serverError.js'
+import { describeCause, fromDriver, serverError } from '../serverError.js'
 import { addressesOf, describeHost, type Host, isSocket, shuffled } from './hosts.js'
 import type { TargetSession } from './targetSession.js'
 import { misfit, roundsOf } from './targetSession.js'
@@ -176,6 +176,9 @@ class Failures {
     if (last instanceof TailraceError) return last
     const login = last instanceof pg.DatabaseError && /^(28|3D)/.test(last.code ?? '')
     if (login) return LOGIN_REFUSED({ to, problem }, { cause: last })
+    if (last instanceof pg.DatabaseError && this.#several && endsIt(last)) {
+      return serverError({ sqlstate: last.code ?? 'XX000', message: problem }, { cause: last })
+    }
     if (this.#server !== undefined && !this.#several) return fromDriver(this.#server, to)
     return CONNECTION_FAILED({ to, problem }, { cause: last })
   }

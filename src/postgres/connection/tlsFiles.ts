@@ -22,6 +22,10 @@ export interface TlsMaterial {
  */
 export function readTlsFiles(tls: TlsParameters, env: Environment): TlsMaterial {
   const { ca, verifies } = readRoots(tls, env)
+  const list = tls.revoked ?? tls.revokedFolder
+  if (list !== undefined && !verifies) {
+    throw invalid(`a list of revoked certificates${list.shown} is given, and no authority to verify with (sslrootcert)`)
+  }
   const client = tls.sendsCertificate ? readClient(tls, env) : undefined
   try {
     const context = createSecureContext({

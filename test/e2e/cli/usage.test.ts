@@ -72,6 +72,18 @@ const WRONG: readonly (readonly [name: string, args: readonly string[], says: Re
     /CONNECTION_STRING_INVALID: .*port "port" is no whole number/,
   ],
   ['a URL with a raw %', url('postgres://u:s3cret%@h/d'), /CONNECTION_STRING_INVALID: .*"%" in it/],
+  ['no URL, nor a variable for it', ['stream', '--tables', 't'], /CONNECTION_MISSING: .*--url.*PGHOST/],
+  [
+    'an option misspelt before a password',
+    stream("--ulr=host=h password='s3cret'"),
+    /unknown option '--ulr=host=h password=\*\*\*/,
+  ],
+  ['keywords without an end', url("host=h password='s3cret"), /CONNECTION_STRING_INVALID: .*has no end/],
+  [
+    'a service that is not there',
+    url('service=shop'),
+    /CONNECTION_STRING_INVALID: .*service "shop" is defined in none of/,
+  ],
   ['an unknown parameter', url(`${NOWHERE}?sslmod=require`), /unknown parameter "sslmod"; did you mean "sslmode"\?/],
   ['a wrong sslmode', url(`${NOWHERE}?sslmode=on`), /sslmode "on" is none of disable, /],
   ['a wrong replication URL', stream('--replication-url', 'postgres://u:s3cret@h:x/d'), /CONNECTION_STRING_INVALID/],

@@ -483,10 +483,10 @@ describe('several hosts', () => {
     `postgres://postgres@127.0.0.1:${first},127.0.0.1:${second}/postgres?${more}`
 
   /** The port of the server that let us in. */
-  async function portOf(text: string): Promise<number> {
-    await using session = await connect(text)
+  async function portOf(text: string, options: SessionOptions = {}): Promise<number> {
+    await using session = await connect(text, {}, options)
     const [row] = await session.query<{ port: number }>('SELECT pg_catalog.inet_server_port() AS port')
-    return row!.port
+    return Number(row!.port)
   }
 
   test('one that is down is passed over; when all are the error names each', async () => {
@@ -501,6 +501,8 @@ describe('several hosts', () => {
   test('one that refuses the login ends it', async () => {
     const refused = await refusal(both(server.port, standby.port).replace('postgres@', 'nobody@'))
     expect(refused).toMatch(/^LOGIN_REFUSED: .*role "nobody" does not exist/)
+    const later = await refusal(both(DOWN, server.port, 'options=-c%20nonsense'))
+    expect(later).toMatch(/^SERVER_ERROR: .*127\.0\.0\.1:1: .*ECONNREFUSED.*; 127\.0\.0\.1:\d+: .*nonsense/)
   })
 
   test('one that swallows everything has connect_timeout, the next one its own', async () => {
@@ -540,6 +542,8 @@ describe('several hosts', () => {
     for (const [target, [first, second]] of Object.entries(wanted)) {
       expect(await portOf(`${standbyFirst}target_session_attrs=${target}`), target).toBe(first)
       expect(await portOf(`${primaryFirst}target_session_attrs=${target}`), target).toBe(second)
+      const replication = { replication: true }
+      expect(await portOf(`${standbyFirst}target_session_attrs=${target}`, replication), target).toBe(first)
     }
     expect(await portOf(both(DOWN, server.port, 'target_session_attrs=prefer-standby'))).toBe(server.port)
     expect(await refusal(both(standby.port, DOWN, 'target_session_attrs=primary'))).toMatch(

@@ -71,6 +71,7 @@ describe('keywords and values', () => {
     ['host=/run/postgresql user=u', {}, { name: '/run/postgresql' }],
     ['host=db user=u password=a=b&c%20#', { password: 'a=b&c%20#' }],
     ['user=first user=u', { user: 'u' }],
+    ['user=u application_name=blank\\ ', { applicationName: 'blank ' }],
     ['connect_timeout=-1', { connectTimeoutMs: 0 }],
     ['connect_timeout=0', { connectTimeoutMs: 0 }],
     ['keepalives=0', { keepAlive: false }],
@@ -390,6 +391,7 @@ describe('what cannot be read is refused, without the password', () => {
     ['sslnegotiation=direct', 'too weak for sslnegotiation=direct'],
     ['ssl_min_protocol_version=SSLv3', 'is none of TLSv1, '],
     ['ssl_min_protocol_version=TLSv1.3 ssl_max_protocol_version=TLSv1.2', 'is above'],
+    ['sslcrl=/nowhere/crl host=db', 'no authority to verify with'],
     ['sslcrl=/nowhere/crl host=db sslrootcert=CA', 'sslcrl "/nowhere/crl" cannot be read'],
     [`postgres://app:${secret}@db/shop?sslrootcert=/nowhere/ca.crt`, 'sslrootcert "/nowhere/ca.crt" cannot be read'],
   ])('%s', (text, problem) => {

@@ -1,6 +1,6 @@
 import { createPrivateKey } from 'node:crypto'
 import { appendFile, chmod, mkdir, writeFile } from 'node:fs/promises'
-import { createServer } from 'node:net'
+import { createServer, Socket } from 'node:net'
 import { join } from 'node:path'
 import { TLSSocket } from 'node:tls'
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest'
@@ -405,13 +405,9 @@ describe('TLS', () => {
   })
 
   test('what stands unencrypted behind the answer to the request for TLS is not taken for the server’s', async () => {
-    const listener = createServer((socket) => {
-      socket.on('error', () => {}).once('data', () => socket.write('SE'))
-    })
-    await new Promise<void>((resolve) => listener.listen(0, '127.0.0.1', resolve))
-    const { port } = listener.address() as { port: number }
-    expect(await refusal(`host=127.0.0.1 port=${port} user=u sslmode=require`)).toContain('unencrypted bytes came')
-    listener.close()
+    using server = await stranger(Buffer.from('SE').toString('hex'))
+    const text = `host=127.0.0.1 port=${server.port} user=u sslmode=require`
+    expect(await refusal(text)).toContain('unencrypted bytes came')
   })
 })
 
@@ -453,7 +449,40 @@ describe('the login', () => {
   })
 })
 
+/** A server that answers every start with `bytes`; gives its port. */
+async function stranger(bytes: string): Promise<{ readonly port: number } & Disposable> {
+  const listener = createServer((socket) => {
+    socket.on('error', () => {}).once('data', () => socket.write(Buffer.from(bytes, 'hex')))
+  })
+  await new Promise<void>((resolve) => listener.listen(0, '127.0.0.1', resolve))
+  const { port } = listener.address() as { port: number }
+  return { port, [Symbol.dispose]: () => void listener.close() }
+}
+
+test.each([
+  ['GSSAPI', '520000000800000007'],
+  ['SSPI', '520000000800000009'],
+])('a login by %s is refused by its name', async (name, request) => {
+  using server = await stranger(request)
+  expect(await refusal(`host=127.0.0.1 port=${server.port} user=u sslmode=disable`)).toMatch(
+    new RegExp(`^LOGIN_METHOD_REFUSED: .*the server asks for an? ${name} login, which tailrace cannot do`),
+  )
+})
+
 describe('the session', () => {
+  test('TCP keepalive is on, after the silence that was asked for, unless keepalives=0', async () => {
+    const set = vi.spyOn(Socket.prototype, 'setKeepAlive')
+    try {
+      for (const more of ['', 'keepalives_idle=30', 'keepalives=0']) await facts(at(`sslmode=disable ${more}`))
+      expect(set.mock.calls).toEqual([
+        [true, 0],
+        [true, 30_000],
+      ])
+    } finally {
+      set.mockRestore()
+    }
+  })
+
   test('application_name, its fallback, PGAPPNAME', async () => {
     expect(await facts(at('application_name=own'), { PGAPPNAME: 'env' })).toMatchObject({ application: 'own' })
     expect(await facts(at('fallback_application_name=back'), { PGAPPNAME: 'env' })).toMatchObject({

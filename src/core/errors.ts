@@ -32,7 +32,10 @@ export const CONNECTION_MISSING = defineError('CONNECTION_MISSING', {
 export const CONNECTION_FAILED = defineError('CONNECTION_FAILED', {
   retry: 'later',
   message: (e: { to: string; problem: string }) => `cannot connect to ${e.to}: ${e.problem}`,
-  hint: 'Check host, port and that the server accepts connections from here (listen_addresses, pg_hba.conf, firewall).',
+  hint: (e) =>
+    /certificate|TLS|altname|self.signed/i.test(String(e.problem))
+      ? "sslmode, sslrootcert and the host's name in the connection string say which server is trusted: see TLS in docs/connections.md."
+      : 'Check host, port and that the server accepts connections from here (listen_addresses, pg_hba.conf, firewall).',
 })
 
 export const LOGIN_REFUSED = defineError('LOGIN_REFUSED', {

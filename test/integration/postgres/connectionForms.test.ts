@@ -315,6 +315,9 @@ describe('TLS', () => {
     for (const mode of ['require', 'verify-ca', 'verify-full']) {
       expect(await refusal(named(`sslmode=${mode} ${other}`))).toMatch(/CONNECTION_FAILED: .*certificate/)
     }
+    await expect(connect(named(`sslmode=verify-ca ${other}`))).rejects.toMatchObject({
+      hint: expect.stringContaining('sslrootcert'),
+    })
     // libpq verifies where an authority is there, and prefer goes on without TLS when that fails
     expect(await facts(named(`sslmode=prefer ${other}`))).toMatchObject({ tls: null })
   })

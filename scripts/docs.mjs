@@ -5,6 +5,7 @@ import { fileURLToPath } from 'node:url'
 import '../dist/core/errors.js'
 import { describeSettings } from '../dist/core/setting.js'
 import { definedErrors } from '../dist/core/tailraceError.js'
+import { CONNECTION_PARAMETERS } from '../dist/postgres/connection/parameters.js'
 import { sourceSettings } from '../dist/source/settings.js'
 
 const check = process.argv.includes('--check')
@@ -69,7 +70,23 @@ ${help()}\`\`\`
 ${commands.join('\n')}`
 }
 
-const pages = { 'settings.md': settingsPage(), 'errors.md': errorsPage(), 'cli.md': cliPage() }
+/** The page is written by hand but for its table. */
+function connectionsPage() {
+  const rows = CONNECTION_PARAMETERS.map(
+    (one) =>
+      `| \`${one.name}\` | ${one.variable === undefined ? '' : `\`${one.variable}\``} | ${cell(one.default ?? '')} | ${cell(one.does)} |`,
+  )
+  const table = `| parameter | variable | default | what tailrace does |\n|---|---|---|---|\n${rows.join('\n')}\n`
+  const between = /(<!-- parameters: [^\n]*-->\n)[\s\S]*(<!-- end of parameters -->)/
+  return readFileSync(path('connections.md'), 'utf8').replace(between, (_, begin, end) => begin + table + end)
+}
+
+const pages = {
+  'settings.md': settingsPage(),
+  'errors.md': errorsPage(),
+  'cli.md': cliPage(),
+  'connections.md': connectionsPage(),
+}
 for (const [name, text] of Object.entries(pages)) {
   if (!check) writeFileSync(path(name), text)
   else if (readFileSync(path(name), 'utf8') !== text) {

@@ -2,6 +2,7 @@ import { CommanderError } from 'commander'
 import {
   COLUMN_NOT_FOUND,
   COMMAND_UNKNOWN,
+  CONNECTION_MISSING,
   CONNECTION_STRING_INVALID,
   KEY_TABLE_UNKNOWN,
   OPTION_INVALID,
@@ -28,6 +29,7 @@ const USAGE_ERRORS = [
   SETTING_INVALID,
   SETTING_UNKNOWN,
   TABLE_PATTERN_INVALID,
+  CONNECTION_MISSING,
   CONNECTION_STRING_INVALID,
   COLUMN_NOT_FOUND,
   KEY_TABLE_UNKNOWN,
@@ -73,12 +75,12 @@ const USAGE = {
 function usageError({ code, message }: CommanderError): TailraceError | undefined {
   const make = USAGE[code as keyof typeof USAGE]
   if (make === undefined) return undefined
-  const [problem, suggestion] = maskUrls(message).split('\n')
+  const [problem, suggestion] = maskPasswords(message).split('\n')
   const near = /\(Did you mean (?:one of )?(.*)\?\)/.exec(suggestion ?? '')?.[1]
   return make({ problem: problem!.replace(/^error: /, '').replace(/\.$/, ''), near })
 }
 
-/** A mistyped option may stand before a URL with a password. */
-function maskUrls(text: string): string {
-  return text.replace(/:\/\/[^\s']*@/g, '://***@')
+/** A mistyped option may stand before a URL or key/value string with a password. */
+function maskPasswords(text: string): string {
+  return text.replace(/:\/\/[^\s']*@/g, '://***@').replace(/password\s*=.*/g, 'password=***')
 }

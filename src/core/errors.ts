@@ -32,20 +32,42 @@ export const SETTING_INVALID = defineError('SETTING_INVALID', {
 
 export const CONNECTION_STRING_INVALID = defineError('CONNECTION_STRING_INVALID', {
   retry: 'operator',
-  message: (e: { problem: string }) => `cannot read the connection URL: ${e.problem}`,
-  hint: 'Write it as postgres://user:password@host:5432/database?sslmode=require, with special characters as %XX.',
+  message: (e: { problem: string }) => `cannot read the connection string: ${e.problem}`,
+  hint: "Write it as postgres://user:password@host:5432/database?sslmode=require, with special characters as %XX, or as host=db dbname=shop password='…'. docs/connections.md has every parameter.",
+})
+
+export const CONNECTION_MISSING = defineError('CONNECTION_MISSING', {
+  retry: 'operator',
+  message: (_: object) => 'nothing says which database to connect to',
+  hint: 'Give --url (as a library: url), such as postgres://user@host/database, or set PGHOST, PGDATABASE, PGUSER or PGSERVICE.',
 })
 
 export const CONNECTION_FAILED = defineError('CONNECTION_FAILED', {
   retry: 'later',
   message: (e: { to: string; problem: string }) => `cannot connect to ${e.to}: ${e.problem}`,
-  hint: 'Check host, port and that the server accepts connections from here (listen_addresses, pg_hba.conf, firewall).',
+  hint: (e) =>
+    /certificate|TLS|altname|self.signed/i.test(String(e.problem))
+      ? "sslmode, sslrootcert and the host's name in the connection string say which server is trusted: see TLS in docs/connections.md."
+      : 'Check host, port and that the server accepts connections from here (listen_addresses, pg_hba.conf, firewall).',
 })
 
 export const LOGIN_REFUSED = defineError('LOGIN_REFUSED', {
   retry: 'operator',
   message: (e: { to: string; problem: string }) => `the server refuses the login to ${e.to}: ${e.problem}`,
   hint: 'Check user, password and database in the URL, and that pg_hba.conf has a line for this client (for the replication session too: it matches by database name).',
+})
+
+export const LOGIN_METHOD_REFUSED = defineError('LOGIN_METHOD_REFUSED', {
+  retry: 'operator',
+  message: (e: { to: string; problem: string }) => `the login to ${e.to} was given up: ${e.problem}`,
+  hint: 'pg_hba.conf on the server says which login it asks for; channel_binding and require_auth in the connection string say which are accepted.',
+})
+
+export const PASSWORD_MISSING = defineError('PASSWORD_MISSING', {
+  retry: 'operator',
+  message: (e: { to: string; note: string | undefined }) =>
+    `the server asks for a password to ${e.to}, and none was given${e.note === undefined ? '' : `: ${e.note}`}`,
+  hint: 'Set PGPASSWORD, or write a line host:port:database:user:password into ~/.pgpass (mode 0600), or put it into the connection string.',
 })
 
 export const CONNECTION_LOST = defineError('CONNECTION_LOST', {

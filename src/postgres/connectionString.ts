@@ -1,170 +1,157 @@
-import { readFileSync } from 'node:fs'
-import type { ConnectionOptions as TlsOptions } from 'node:tls'
-import { CONNECTION_STRING_INVALID } from '../core/errors.js'
-import { nearest } from '../core/nearest.js'
-import type { TailraceError } from '../core/tailraceError.js'
-
-export type SslMode = 'disable' | 'allow' | 'prefer' | 'require' | 'verify-ca' | 'verify-full'
+import { userInfo } from 'node:os'
+import { CONNECTION_MISSING } from '../core/errors.js'
+import type { FailoverOptions } from './connection/failover.js'
+import { type Given, invalid } from './connection/given.js'
+import { describeHost, isSocket, readHosts } from './connection/hosts.js'
+import { readKeyValues } from './connection/keyValues.js'
+import { CHANNEL_BINDINGS, type ChannelBinding, type LoginMethod, readRequireAuth } from './connection/loginPolicy.js'
+import { findPassword, readPasswordFile } from './connection/passwordFile.js'
+import { type Environment, userFile } from './connection/places.js'
+import { readService } from './connection/serviceFile.js'
+import { TARGET_SESSIONS } from './connection/targetSession.js'
+import { readTlsFiles } from './connection/tlsFiles.js'
+import { readTlsParameters, type TlsParameters } from './connection/tlsParameters.js'
+import { isUrl, readUrl } from './connection/url.js'
+import { fromEnvironment, Values } from './connection/values.js'
+import { startupOptions } from './sessionSettings.js'
 
 /** Where to connect to and how; every field is explicit, so that nothing is left to a driver's reading. */
-export interface ConnectionOptions {
-  /** A host name, an address, or the directory of a Unix socket (starting with `/`). */
-  readonly host: string
-  readonly port: number
+export interface ConnectionOptions extends FailoverOptions {
   readonly database: string
   readonly user: string
+  /** As given; undefined where the password file is to be asked. */
   readonly password: string | undefined
-  readonly sslMode: SslMode
-  readonly ssl: TlsOptions
+  readonly passwordFile: string
+  readonly tls: TlsParameters
+  readonly channelBinding: ChannelBinding
+  /** Undefined: every way to log in. */
+  readonly acceptedLogins: ReadonlySet<LoginMethod> | undefined
   readonly applicationName: string
-  /** Milliseconds; 0 waits for ever. */
-  readonly connectTimeoutMs: number
+  /** The user's own `options` for the server. */
+  readonly serverOptions: string
+  readonly keepAlive: boolean
+  readonly keepAliveIdleMs: number
+  /** What is passed over, for people: a password file that others may read. */
+  readonly warnings: readonly string[]
+  /** Where the home folder and its files are looked for. */
+  readonly env: Environment
 }
 
-const SSL_MODES: readonly string[] = ['disable', 'allow', 'prefer', 'require', 'verify-ca', 'verify-full']
-const PARAMETERS = [
-  'host',
-  'port',
-  'dbname',
-  'user',
-  'password',
-  'sslmode',
-  'sslrootcert',
-  'sslcert',
-  'sslkey',
-  'sslpassword',
-  'application_name',
-  'connect_timeout',
-]
+/** Set by whoever means a connection by them; the rest of the variables only say how. */
+const PLACES = ['PGHOST', 'PGHOSTADDR', 'PGPORT', 'PGDATABASE', 'PGUSER', 'PGSERVICE'] as const
+const DEFAULT_TIMEOUT_S = 10
 
 /**
- * Reads a connection URL, `postgres://user:password@host:port/database?sslmode=…`, with libpq's meaning of every
- * parameter ("Connection URIs" and "Parameter Key Words" in the PostgreSQL docs). A parameter we do not know is an
- * error, never ignored: a misread `sslmode` sends a password in the clear. No error has a piece of a password in it.
+ * Reads a connection string with libpq's meaning of everything in it: a URL, `postgres://user:password@host:port/database`,
+ * or keywords and values, `host=db dbname=shop`; what it leaves out comes from the service that it names, then from the
+ * `PG*` variables, then from libpq's defaults. Without a string the variables must say where to. A parameter that is not
+ * known, or cannot be honoured, is an error, never ignored: a misread `sslmode` sends a password in the clear. No error
+ * has a piece of a password in it. See docs/connections.md.
  */
-export function parseConnectionString(text: string): ConnectionOptions {
-  const url = parseUrl(text.trim())
-  const parameters = new Parameters(url.search.slice(1))
-  const user = parameters.get('user') ?? (decode(url.username) || process.env.PGUSER || process.env.USER || 'postgres')
-  const host = parameters.get('host') ?? (decode(url.hostname.replace(/^\[(.*)\]$/, '$1')) || 'localhost')
-  const sslMode = parameters.get('sslmode') ?? 'prefer'
-  if (!SSL_MODES.includes(sslMode)) {
-    throw invalid(`sslmode${parameters.quote(sslMode)} is none of ${SSL_MODES.join(', ')}`)
+export function parseConnectionString(text?: string, env: Environment = process.env): ConnectionOptions {
+  if (text === undefined && PLACES.every((name) => !env[name])) throw CONNECTION_MISSING({})
+  const values = collect(readString(text ?? ''), env)
+  const hosts = readHosts(values)
+  const user = readUser(values)
+  const database = values.filled('dbname') ?? user
+  const tls = readTlsParameters(values)
+  const passwordFile = values.filled('passfile') ?? userFile('password', env)
+  checkUnhonoured(values)
+  if (values.filled('requirepeer') !== undefined && hosts.some(isSocket)) {
+    throw values.wrong('requirepeer', 'cannot be honoured: Node does not tell who the server of a Unix socket runs as')
   }
+  // To be told of a file that cannot be read now, not in the middle of a run.
+  if (tls.mode !== 'disable' && hosts.some((host) => !isSocket(host))) readTlsFiles(tls, env)
+  const password = values.filled('password')
+  const { warning } =
+    password === undefined
+      ? readPasswordFile(passwordFile, values.isHidden('passfile') ? 'of passfile' : passwordFile)
+      : { warning: undefined }
   return {
-    host,
-    port: parameters.integer('port', url.port || '5432', 1, 65535),
-    database: parameters.get('dbname') ?? (decode(url.pathname.slice(1)) || user),
+    hosts,
+    drawsHosts: values.choice('load_balance_hosts', ['disable', 'random'], 'disable') === 'random',
+    target: values.choice('target_session_attrs', TARGET_SESSIONS, 'any'),
+    connectTimeoutMs: Math.min(Math.max(values.integer('connect_timeout', DEFAULT_TIMEOUT_S), 0), 2_000_000) * 1000,
+    database,
     user,
-    password: parameters.get('password') ?? (decode(url.password) || process.env.PGPASSWORD || undefined),
-    sslMode: host.startsWith('/') ? 'disable' : (sslMode as SslMode),
-    ssl: tlsOptions(sslMode as SslMode, parameters),
-    applicationName: parameters.get('application_name') ?? 'tailrace',
-    connectTimeoutMs: parameters.integer('connect_timeout', '10', 0, 86_400) * 1000,
+    password,
+    passwordFile,
+    tls,
+    channelBinding: values.choice('channel_binding', CHANNEL_BINDINGS, 'prefer'),
+    acceptedLogins: readRequireAuth(values),
+    applicationName: values.filled('application_name') ?? values.filled('fallback_application_name') ?? 'tailrace',
+    serverOptions: `${env.PGGEQO ? startupOptions({ geqo: env.PGGEQO }) : ''} ${values.filled('options') ?? ''}`.trim(),
+    keepAlive: values.integer('keepalives', 1) !== 0,
+    keepAliveIdleMs: Math.max(values.integer('keepalives_idle', 0), 0) * 1000,
+    warnings: warning === undefined ? [] : [warning],
+    env,
   }
 }
 
 /** The same place for people: no password in it. */
-export function describeConnection({ user, host, port, database }: ConnectionOptions): string {
-  return `postgres://${user}@${host}:${port}/${database}`
+export function describeConnection({
+  user,
+  hosts,
+  database,
+}: Pick<ConnectionOptions, 'user' | 'hosts' | 'database'>): string {
+  return `postgres://${user}@${hosts.map(describeHost).join(',')}/${database}`
 }
 
-function parseUrl(text: string): URL {
-  if (!/^postgres(ql)?:\/\//.test(text)) throw invalid('it does not begin with postgres:// or postgresql://')
-  // `postgres://u:1/2@db/shop` is a legal URL of host `u`, in which half a password passes for the database's name.
-  if (/^[a-z]+:\/\/[^/?#]*[/?#].*@/s.test(text)) {
-    throw invalid(
-      'an "@" stands behind a "/", "?" or "#": in user and password escape these as %2F, %3F and %23, behind the host the "@" as %40',
-    )
+/** The password for one of the hosts: the one given, else the password file's, as it is now. */
+export function passwordFor(options: ConnectionOptions, host: ConnectionOptions['hosts'][number]): string | undefined {
+  if (options.password !== undefined) return options.password
+  const { database, user } = options
+  const question = { host: host.name || (host.address ?? ''), port: host.port, database, user }
+  return findPassword(readPasswordFile(options.passwordFile).text, question) || undefined
+}
+
+function readString(text: string): Given {
+  const trimmed = text.trim()
+  if (isUrl(trimmed)) return readUrl(trimmed)
+  if (/^\w+:\/\//.test(trimmed)) throw invalid('it does not begin with postgres:// or postgresql://')
+  if (trimmed !== '' && !text.includes('=')) {
+    throw invalid('it does not begin with postgres://, nor is it a list such as host=db dbname=shop')
   }
-  if (text.includes('#')) throw invalid('a "#" has no meaning in it: escape it as %23')
-  // The URL class drops them without a word.
-  if (/[\t\n\r]/.test(text)) throw invalid('a tab or line break stands in it: escape it as %09, %0A or %0D')
+  // Its last blank may be escaped.
+  return readKeyValues(text)
+}
+
+/** libpq's order: the string, the service that it or PGSERVICE names, the variables. */
+function collect(written: Given, env: Environment): Values {
+  const environment = fromEnvironment(env)
+  const values = new Values([written, environment])
+  const service = values.filled('service')
+  if (service === undefined) return values
+  const hidden = values.isHidden('service') || values.isHidden('servicefile')
+  return new Values([written, readService(service, values.filled('servicefile'), env, hidden), environment])
+}
+
+function readUser(values: Values): string {
+  const user = values.text('user')
+  if (user !== undefined && user !== '') return user
   try {
-    // An empty host is legal (`postgres:///shop?host=/run/postgresql`), for the URL class only with a name in it.
-    return new URL(text.replace(/^([a-z]+:\/\/(?:[^/?#]*@)?)(?=[/?#]|$)/, '$1localhost'))
+    if (user === undefined) return userInfo().username
   } catch {
-    // Node's error holds the text, and with it the password.
-    throw invalid('it is no URL')
+    // An account without a name, as in containers.
   }
+  throw invalid('no user is given, and this account has no name to take instead')
 }
 
-/** What stands behind the "?", as libpq reads it: a "+" is a plus, and the last of a name counts. */
-class Parameters {
-  readonly #values = new Map<string, string>()
-  /** A "&" in a password that is not escaped makes names and values of its rest: none is printed beside a password. */
-  readonly #hidden: boolean
-
-  constructor(query: string) {
-    const entries = query === '' ? [] : query.split('&').map(readParameter)
-    this.#hidden = entries.some(([name]) => name === 'password' || name === 'sslpassword')
-    for (const [name, value] of entries) {
-      if (!PARAMETERS.includes(name)) {
-        const near = nearest(name, PARAMETERS)
-        const suggestion = near === undefined ? '' : `; did you mean "${near}"?`
-        throw invalid(`unknown parameter${this.quote(name)}${suggestion}`)
-      }
-      this.#values.set(name, value)
-    }
+/** What is accepted in some values only, since nothing here can honour the others. */
+function checkUnhonoured(values: Values): void {
+  if (!/^(|utf-?8|auto|unicode)$/i.test(values.text('client_encoding') ?? '')) {
+    throw values.wrong('client_encoding', 'cannot be honoured: rows are read as UTF8')
   }
-
-  get(name: string): string | undefined {
-    return this.#values.get(name)
+  if (values.choice('gssencmode', ['disable', 'prefer', 'require'], 'prefer') === 'require') {
+    throw values.wrong('gssencmode', 'cannot be honoured: tailrace encrypts by TLS, not by GSSAPI')
   }
-
-  integer(name: string, fallback: string, min: number, max: number): number {
-    const text = this.get(name) ?? fallback
-    const value = Number(text)
-    if (!/^\d+$/.test(text) || value < min || value > max) {
-      throw invalid(`${name}${this.quote(text)} is no whole number from ${min} to ${max}`)
-    }
-    return value
+  if (!/^(|false|off|no|0)$/i.test(values.text('replication') ?? '')) {
+    throw values.wrong('replication', 'cannot be honoured: tailrace decides which of its sessions replicate')
   }
-
-  /** The file that a parameter names. */
-  file(name: string): Buffer | undefined {
-    const path = this.get(name)
-    if (path === undefined) return undefined
-    try {
-      return readFileSync(path)
-    } catch (cause) {
-      const { code } = cause as NodeJS.ErrnoException
-      throw invalid(`${name}${this.quote(path)} cannot be read (${code})`, this.#hidden ? undefined : { cause })
-    }
+  if (values.choice('min_protocol_version', ['3.0', '3.2', 'latest'], '3.0') !== '3.0') {
+    throw values.wrong('min_protocol_version', 'cannot be honoured: tailrace speaks protocol 3.0')
   }
-
-  quote(text: string): string {
-    return this.#hidden ? '' : ` "${text}"`
-  }
-}
-
-function readParameter(text: string): [string, string] {
-  const equals = text.indexOf('=')
-  if (equals < 0) throw invalid('a parameter behind the "?" has no "="')
-  return [decode(text.slice(0, equals)), decode(text.slice(equals + 1))]
-}
-
-function decode(text: string): string {
-  try {
-    return decodeURIComponent(text)
-  } catch {
-    throw invalid('a "%" in it does not begin an escape of two hex digits')
-  }
-}
-
-function invalid(problem: string, options?: ErrorOptions): TailraceError {
-  return CONNECTION_STRING_INVALID({ problem }, options)
-}
-
-function tlsOptions(mode: SslMode, parameters: Parameters): TlsOptions {
-  const root = parameters.get('sslrootcert')
-  const options: TlsOptions = { cert: parameters.file('sslcert'), key: parameters.file('sslkey') }
-  const passphrase = parameters.get('sslpassword')
-  if (passphrase !== undefined) options.passphrase = passphrase
-  if (root !== undefined && root !== 'system') options.ca = parameters.file('sslrootcert')
-  // libpq: with a root certificate `require` verifies the chain like `verify-ca`; only `verify-full` looks at the name.
-  const verifies = mode === 'verify-full' || mode === 'verify-ca' || (mode === 'require' && root !== undefined)
-  if (!verifies) options.rejectUnauthorized = false
-  else if (mode !== 'verify-full') options.checkServerIdentity = () => undefined
-  return options
+  values.choice('max_protocol_version', ['3.0', '3.2', 'latest'], '3.0')
+  values.choice('sslcompression', ['0', '1'], '0')
+  for (const name of ['keepalives_interval', 'keepalives_count', 'tcp_user_timeout']) values.integer(name, 0)
 }

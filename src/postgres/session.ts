@@ -1,9 +1,14 @@
+import type { Socket } from 'node:net'
 import pg from 'pg'
-import { CONNECTION_FAILED, LOGIN_REFUSED } from '../core/errors.js'
-import { type ConnectionOptions, describeConnection } from './connectionString.js'
+import { LOGIN_METHOD_REFUSED, PASSWORD_MISSING } from '../core/errors.js'
+import type { TailraceError } from '../core/tailraceError.js'
+import { type Attempt, openFirst } from './connection/failover.js'
+import { LoginPolicy, type LoginRequest } from './connection/loginPolicy.js'
+import { openTransport } from './connection/transport.js'
+import { type ConnectionOptions, describeConnection, passwordFor } from './connectionString.js'
 import { FrameTail } from './frames.js'
 import type { Queryable } from './queryable.js'
-import { describeCause, fromDriver } from './serverError.js'
+import { fromDriver } from './serverError.js'
 import { LATER_TIME_LIMITS, NO_TIME_LIMITS, SESSION_SETTINGS, startupOptions } from './sessionSettings.js'
 import { Takeover, type TakeoverHandler } from './takeover.js'
 
@@ -32,48 +37,54 @@ export class Session implements Queryable, AsyncDisposable {
   #closing: Promise<void> | undefined
   #onLost: ((cause: unknown) => void)[] = []
 
+  /** To the first of the hosts that answers and fits; anew at each call, so that a failover is followed. */
   static async connect(options: ConnectionOptions, session: SessionOptions = {}): Promise<Session> {
-    const to = describeConnection(options)
-    let refused: unknown
-    for (const tls of tlsAttempts(options)) {
-      session.signal?.throwIfAborted()
-      try {
-        const connected = new Session(options, session, tls, to)
-        await connected.#connect(session.signal)
-        return connected
-      } catch (cause) {
-        // What the server itself says tells more than that it has no TLS.
-        if (!(refused instanceof pg.DatabaseError))
-          refused = cause instanceof pg.DatabaseError ? cause : (refused ?? cause)
-        if (!mayTryOtherwise(cause)) break
-      }
+    const open = async (attempt: Attempt) => {
+      const socket = await openTransport({ ...options, ...attempt })
+      const connected = new Session(options, session, attempt, socket)
+      await connected.#connect(attempt.signal)
+      return connected
     }
-    session.signal?.throwIfAborted()
-    if (refused instanceof pg.DatabaseError && /^(28|3D)/.test(refused.code ?? '')) {
-      throw LOGIN_REFUSED({ to, problem: `${refused.message} [SQLSTATE ${refused.code}]` }, { cause: refused })
-    }
-    if (refused instanceof pg.DatabaseError) throw fromDriver(refused, to)
-    throw CONNECTION_FAILED({ to, problem: describeCause(refused) }, { cause: refused })
+    return openFirst(options, describeConnection(options), open, session.signal)
   }
 
-  private constructor(options: ConnectionOptions, session: SessionOptions, tls: boolean, to: string) {
-    this.#to = to
+  private constructor(options: ConnectionOptions, session: SessionOptions, attempt: Attempt, socket: Socket) {
+    const { host, encrypted } = attempt
+    this.#to = describeConnection({ ...options, hosts: [host] })
+    // pg begins with a connection; this one is there already.
+    const connected = Object.assign(socket, {
+      connect: () => {
+        process.nextTick(() => socket.emit('connect'))
+        return socket
+      },
+    })
     this.#client = new pg.Client({
-      host: options.host,
-      port: options.port,
+      host: host.name || host.address,
+      port: host.port,
       database: options.database,
       user: options.user,
-      password: options.password,
-      ssl: tls ? { ...options.ssl } : false,
-      application_name: options.applicationName,
-      connectionTimeoutMillis: options.connectTimeoutMs,
-      keepAlive: true,
-      enableChannelBinding: true,
-      options: startupOptions({ ...SESSION_SETTINGS, ...NO_TIME_LIMITS, ...session.settings }),
-      ...(session.replication === true && { replication: 'database' }),
+      // As a function it keeps pg from looking for one by itself.
+      password: () => this.#password(options, attempt),
+      ssl: false,
+      sslnegotiation: 'postgres',
+      stream: () => connected,
+      enableChannelBinding: options.channelBinding !== 'disable',
+      scramMaxIterations: 0,
     } as pg.ClientConfig)
+    const startup = {
+      user: options.user,
+      database: options.database,
+      application_name: options.applicationName,
+      // Of two values of one setting the later one counts: ours.
+      options:
+        `${options.serverOptions} ${startupOptions({ ...SESSION_SETTINGS, ...NO_TIME_LIMITS, ...session.settings })}`.trim(),
+      ...(session.replication === true && { replication: 'database' }),
+    }
+    // pg would add what it finds in the environment.
+    Object.assign(this.#client, { getStartupConf: () => startup })
     this.#tail = new FrameTail()
-    this.#followFrames(tls)
+    this.#followFrames()
+    this.#followLogin(new LoginPolicy(options.channelBinding, options.acceptedLogins, encrypted))
     this.#client.on('error', (error) => this.#lost(error))
     this.#client.on('end', () => this.#lost(this.#failure ?? new Error('the server closed the connection')))
     this.#gone = new Promise((resolve) => this.#client.once('end', resolve))
@@ -161,25 +172,35 @@ export class Session implements Queryable, AsyncDisposable {
     clearTimeout(cut)
   }
 
-  async #connect(signal: AbortSignal | undefined): Promise<void> {
+  async #connect(signal: AbortSignal): Promise<void> {
     const abort = () => connectionOf(this.#client).stream.destroy()
-    signal?.addEventListener('abort', abort, { once: true })
+    signal.addEventListener('abort', abort, { once: true })
     try {
+      signal.throwIfAborted()
       await this.#client.connect()
+      if (this.#refusal !== undefined) throw this.#refusal
       for (const { since, name } of LATER_TIME_LIMITS) {
         if (this.serverVersion >= since) await this.#client.query(`SET ${name} = 0`)
       }
     } catch (cause) {
       this.destroy()
-      throw cause
+      throw this.#refusal ?? cause
     } finally {
-      signal?.removeEventListener('abort', abort)
+      signal.removeEventListener('abort', abort)
     }
   }
 
-  #followFrames(tls: boolean): void {
+  async #password(options: ConnectionOptions, { host }: Attempt): Promise<string> {
+    if (this.#refusal !== undefined) throw this.#refusal
+    const password = passwordFor(options, host)
+    if (password !== undefined) return password
+    this.#refusal = PASSWORD_MISSING({ to: this.#to, note: options.warnings[0] })
+    throw this.#refusal
+  }
+
+  #followFrames(): void {
     const connection = connectionOf(this.#client)
-    connection.once(tls ? 'sslconnect' : 'connect', () => {
+    connection.once('connect', () => {
       const { stream } = connection
       const parsers = stream.listeners('data')
       stream.removeAllListeners('data')
@@ -189,7 +210,10 @@ export class Session implements Queryable, AsyncDisposable {
           for (const parse of parsers) parse.call(stream, chunk)
         } catch (cause) {
           // pg throws into the socket's event, which would end the process.
-          stream.destroy(new Error('what answers does not speak the PostgreSQL protocol', { cause }))
+          const request = UNKNOWN_LOGIN.exec((cause as Error).message)?.[1]
+          if (request !== undefined)
+            this.#refuse(`the server asks for ${UNKNOWN_LOGINS[request] ?? `login method ${request}`}`)
+          else stream.destroy(new Error('what answers does not speak the PostgreSQL protocol', { cause }))
         }
       })
     })
@@ -197,6 +221,26 @@ export class Session implements Queryable, AsyncDisposable {
       if (status.parameterName === 'server_version') this.#serverVersion = versionNumber(status.parameterValue)
     })
   }
+
+  /** Before pg answers a request, whose listeners come later. */
+  #followLogin(policy: LoginPolicy): void {
+    const connection = connectionOf(this.#client)
+    const check = (problem: string | undefined) => {
+      if (problem !== undefined) this.#refuse(problem)
+    }
+    const asked = (request: LoginRequest) => check(policy.asked(request))
+    connection.on('authenticationCleartextPassword', () => asked({ method: 'password' }))
+    connection.on('authenticationMD5Password', () => asked({ method: 'md5' }))
+    connection.on('authenticationSASL', ({ mechanisms }) => asked({ method: 'sasl', mechanisms }))
+    connection.on('authenticationSASLFinal', () => policy.proved())
+    connection.on('authenticationOk', () => check(policy.letIn()))
+  }
+
+  #refuse(problem: string): void {
+    this.#refusal ??= LOGIN_METHOD_REFUSED({ to: this.#to, problem })
+    connectionOf(this.#client).stream.destroy(this.#refusal)
+  }
+  #refusal: TailraceError | undefined
 
   #lost(cause: unknown): void {
     if (this.#ended) return
@@ -206,27 +250,23 @@ export class Session implements Queryable, AsyncDisposable {
 }
 
 interface DriverConnection {
-  readonly stream: import('node:net').Socket
-  once(event: 'connect' | 'sslconnect', listener: () => void): void
+  readonly stream: Socket
+  once(event: 'connect', listener: () => void): void
   on(event: 'parameterStatus', listener: (status: { parameterName: string; parameterValue: string }) => void): void
+  on(event: 'authenticationSASL', listener: (request: { readonly mechanisms: readonly string[] }) => void): void
+  on(event: `authentication${'CleartextPassword' | 'MD5Password' | 'SASLFinal' | 'Ok'}`, listener: () => void): void
 }
 
 function connectionOf(client: pg.Client): DriverConnection {
   return (client as unknown as { connection: DriverConnection }).connection
 }
 
-/** With or without TLS, in the order in which libpq tries for the sslmode. */
-function tlsAttempts({ sslMode }: ConnectionOptions): readonly boolean[] {
-  if (sslMode === 'disable') return [false]
-  if (sslMode === 'allow') return [false, true]
-  if (sslMode === 'prefer') return [true, false]
-  return [true]
-}
-
-/** A server that is not there, or a wrong password, is the same with and without TLS. */
-function mayTryOtherwise(cause: unknown): boolean {
-  if (cause instanceof pg.DatabaseError) return cause.code === '28000'
-  return !/ECONNREFUSED|ENOTFOUND|EAI_AGAIN|ENOENT|EHOSTUNREACH|ENETUNREACH|timeout/.test(describeCause(cause))
+/** What pg throws at an authentication request that it does not know, and those that there are. */
+const UNKNOWN_LOGIN = /^Unknown authenticationOk message type (\d+)/
+const UNKNOWN_LOGINS: Readonly<Record<string, string>> = {
+  2: 'a Kerberos V5 login, which tailrace cannot do',
+  7: 'a GSSAPI login, which tailrace cannot do',
+  9: 'an SSPI login, which tailrace cannot do',
 }
 
 /** `17.10 (Debian 17.10-1)` → 170010, as `server_version_num` has it; betas and development versions too. */

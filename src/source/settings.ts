@@ -7,13 +7,15 @@ const MIB = 1024 * 1024
 
 /** Every setting of a source, declared once: types, checks, `--help` and docs/settings.md come from here. */
 export const sourceSettings = {
-  url: setting(z.string().min(1), {
-    description: 'The database: postgres://user:password@host:5432/database, with ?sslmode=… and ?host=/socket/folder.',
+  url: setting(z.string().min(1).optional(), {
+    description:
+      'The database, as libpq reads it: postgres://user:password@host:5432/database?sslmode=…, or "host=db dbname=shop", or "service=shop". What it leaves out comes from PGHOST, PGDATABASE, PGPASSWORD and so on, without it everything. See docs/connections.md.',
     example: 'postgres://app@localhost/shop',
     secret: true,
   }),
   replicationUrl: setting(z.string().min(1).optional(), {
-    description: 'Another URL of the same server for the replication sessions, where `url` leads through a pooler.',
+    description:
+      'Another connection string to the same server for the replication sessions, where `url` leads through a pooler.',
     secret: true,
   }),
   tables: setting(names, {

@@ -61,7 +61,10 @@ export class SourceRun {
   }
 
   async *batches(): AsyncGenerator<Batch, void, void> {
-    const { options, signal } = this.#context
+    const { options, signal, emit } = this.#context
+    for (const message of new Set([...options.connection.warnings, ...options.replication.warnings])) {
+      emit({ type: 'warning', code: 'PASSWORD_FILE_PASSED_OVER', message, hint: 'See docs/connections.md.' })
+    }
     try {
       if (options.snapshot === 'only') yield* this.#snapshotOnly()
       else yield* this.#run()

@@ -16,6 +16,7 @@ const LAST_WORDS_MS = 1000
 /** Runs `tailrace demo`; gives the exit code. */
 export async function runDemo(options: DemoOptions): Promise<number> {
   const signals = new Signals()
+  forgetVariables()
   try {
     const terminal = new Terminal(process.stdout)
     const outcome = await openAndWatch(options, terminal, signals.signal)
@@ -41,9 +42,16 @@ async function openAndWatch({ seconds, rate }: DemoOptions, terminal: Terminal, 
       `Change something in it: psql ${shopUrl(server)}`,
       'Ctrl-C ends the demo and leaves nothing behind.',
     )
-    return await watchShop({ url: shopUrl(server), session, rate, seconds, terminal, signal })
+    return await watchShop({ url: `${shopUrl(server)}?sslmode=disable`, session, rate, seconds, terminal, signal })
   } finally {
     await server[Symbol.asyncDispose]()
+  }
+}
+
+/** What the PG* variables say is about another server than the demo's own. */
+function forgetVariables(): void {
+  for (const name of Object.keys(process.env)) {
+    if (name.startsWith('PG')) delete process.env[name]
   }
 }
 

@@ -22,7 +22,7 @@ export function doctorCommand(finished: (exitCode: number) => void): Command {
     .description(
       'Look at everything that capturing needs, and say exactly how to mend what is missing. Changes nothing on the server.',
     )
-    .addOption(settingOption('url', '-u, --url <url>').makeOptionMandatory())
+    .addOption(settingOption('url', '-u, --url <url>'))
     .addOption(settingOption('tables', '-t, --tables <list>'))
     .addOption(settingOption('exclude', '--exclude <list>'))
     .addOption(settingOption('keys', '--key <table:columns>').env('TAILRACE_KEY').argParser(collect))

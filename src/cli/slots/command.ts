@@ -8,7 +8,7 @@ import { plainOption, settingOption } from '../settingOptions.js'
 import { slotsAsJson, slotsAsText } from './listSlots.js'
 
 interface SlotsOptions {
-  readonly url: string
+  readonly url?: string
   readonly json?: boolean
 }
 
@@ -20,7 +20,7 @@ interface DropOptions extends SlotsOptions {
 export function slotsCommand(): Command {
   return new Command('slots')
     .description('List the replication slots of the server: who reads them, how much WAL they hold, how they are.')
-    .addOption(settingOption('url', '-u, --url <url>').makeOptionMandatory())
+    .addOption(settingOption('url', '-u, --url <url>'))
     .addOption(plainOption('--json', 'Print one JSON document; sizes are numbers of bytes.'))
     .addHelpText('after', EXAMPLES)
     .action(async ({ url, json }: SlotsOptions) => {

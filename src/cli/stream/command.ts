@@ -1,4 +1,5 @@
 import { Command, InvalidArgumentError } from 'commander'
+import { OPTION_MISSING } from '../../core/errors.js'
 import { collect, plainOption, settingOption } from '../settingOptions.js'
 import { runStream, type StreamOptions } from './runStream.js'
 
@@ -6,8 +7,8 @@ import { runStream, type StreamOptions } from './runStream.js'
 export function streamCommand(finished: (exitCode: number) => void): Command {
   return new Command('stream')
     .description('Write the rows of tables, then every change after them, as lines of JSON.')
-    .addOption(settingOption('url', '-u, --url <url>').makeOptionMandatory())
-    .addOption(settingOption('tables', '-t, --tables <list>').makeOptionMandatory())
+    .addOption(settingOption('url', '-u, --url <url>'))
+    .addOption(settingOption('tables', '-t, --tables <list>'))
     .addOption(settingOption('exclude', '--exclude <list>'))
     .addOption(settingOption('columns', '--columns <table:columns>').argParser(collect))
     .addOption(settingOption('keys', '--key <table:columns>').env('TAILRACE_KEY').argParser(collect))
@@ -51,7 +52,12 @@ export function streamCommand(finished: (exitCode: number) => void): Command {
     .addOption(settingOption('bigNumbers', '--big-numbers <form>'))
     .addOption(settingOption('bytea', '--bytea <form>'))
     .addHelpText('after', EXAMPLES)
-    .action(async (options: StreamOptions) => finished(await runStream(options)))
+    .action(async (options: Partial<StreamOptions>) => {
+      // Not left to commander, which would say so before it says that `--tabels` is no option.
+      if (options.tables === undefined)
+        throw OPTION_MISSING({ problem: 'there is no --tables <list>', near: undefined })
+      finished(await runStream(options as StreamOptions))
+    })
 }
 
 /** Node's timers take no more than 2^31 milliseconds. */
@@ -78,6 +84,10 @@ Examples:
 
   What happened since the last run, as a cron job (the slot holds the place):
     $ tailrace stream --url postgres://app@localhost/shop --tables orders --slot nightly --until current
+
+  Where to is said by the variables of psql, or by a service of ~/.pg_service.conf:
+    $ PGHOST=localhost PGDATABASE=shop tailrace stream --tables orders
+    $ tailrace stream --url service=shop --tables orders
 
   Names with capitals or dots, some columns only, another key:
     $ tailrace stream --tables '"Orders","odd.schema".items' --columns '"Orders":id,total' --key '"Orders":number'

@@ -143,7 +143,7 @@ function sourceOptions(options: StreamOptions, signal: AbortSignal): SourceOptio
 }
 
 /** Slots belong to the whole cluster: the database's name keeps two of them apart. */
-function defaultSlot(url: string): string {
+function defaultSlot(url: string | undefined): string {
   return `tailrace_${parseConnectionString(url)
     .database.toLowerCase()
     .replace(/[^a-z0-9_]/g, '_')}`.slice(0, 63)

@@ -50,7 +50,7 @@ export async function readFacts({ options, tablesNamed, platform }: ReadWishes):
   ])
   const session = knownOf(ordinary)
   if (session === undefined) {
-    const signs = { host: options.connection.host, settingPrefixes: [], roles: [], aurora: false }
+    const signs = { host: hostOf(options.connection), settingPrefixes: [], roles: [], aurora: false }
     return {
       platform: platform ?? detectPlatform(signs),
       ordinary: way(options.connection, ordinary as Attempt<never>),
@@ -64,7 +64,7 @@ export async function readFacts({ options, tablesNamed, platform }: ReadWishes):
   const database = await lookAtDatabase(session, options, publication, tablesNamed)
   const { settingPrefixes = [], roles = [], aurora = false } = knownOf(database.surroundings) ?? {}
   return {
-    platform: platform ?? detectPlatform({ host: options.connection.host, settingPrefixes, roles, aurora }),
+    platform: platform ?? detectPlatform({ host: hostOf(options.connection), settingPrefixes, roles, aurora }),
     ordinary: way(options.connection, facts),
     replication,
     wishes,
@@ -72,9 +72,21 @@ export async function readFacts({ options, tablesNamed, platform }: ReadWishes):
   }
 }
 
+/** Of several the first: they are of one platform. */
+function hostOf({ hosts: [first] }: ConnectionOptions): string {
+  return first!.name || (first!.address ?? '')
+}
+
 function way(options: ConnectionOptions, found: Attempt<SessionFacts>): ConnectionFacts {
-  const { host, port, database, user } = options
-  return { host, port, database, user, to: describeConnection(options), attempt: found }
+  const { hosts, database, user } = options
+  return {
+    host: hostOf(options),
+    port: hosts[0]!.port,
+    database,
+    user,
+    to: describeConnection(options),
+    attempt: found,
+  }
 }
 
 async function lookAtReplication(options: ConnectionOptions): Promise<DoctorFacts['replication']> {

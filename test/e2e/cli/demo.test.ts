@@ -134,7 +134,9 @@ function startDemo(
   temporary: string,
   { env = {}, output = 'collect' }: { env?: Record<string, string>; output?: 'collect' | 'unread' } = {},
 ): TailraceProcess {
-  return startTailrace(['demo', ...args], { env: { TMPDIR: temporary, ...env }, output })
+  // About somebody's own server: the demo has another.
+  const variables = { PGHOSTADDR: '192.0.2.1', PGOPTIONS: '-c nonsense=1', PGTARGETSESSIONATTRS: 'standby' }
+  return startTailrace(['demo', ...args], { env: { TMPDIR: temporary, ...variables, ...env }, output })
 }
 
 /** Waits for the first change. */

@@ -1,8 +1,11 @@
+import { writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import type { EmbeddedPostgres } from '../../../src/cli/embedded/server.js'
 import { testDatabase } from '../../support/database.js'
 import { startServer } from '../../support/servers.js'
 import { tailrace } from '../../support/tailrace.js'
+import { temporaryFolder } from '../../support/temporaryFolder.js'
 import { linesOf, streamArgs, summary } from './streaming.js'
 
 let server: EmbeddedPostgres
@@ -90,6 +93,25 @@ test.concurrent('newlines inside json documents and texts do not break a line', 
     { id: 2, ...row },
     { ...row, id: 1, j: '\n' },
   ])
+})
+
+test.concurrent('without --url the PG* variables, or a service, say where to; a password file for all is warned of', async () => {
+  await using db = await testDatabase(server, ORDERS)
+  await using home = await temporaryFolder()
+  await writeFile(join(home.path, '.pgpass'), '*:*:*:*:s3cret\n', { mode: 0o644 })
+  const place = { PGHOST: '127.0.0.1', PGPORT: `${server.port}`, PGUSER: 'postgres' }
+  const args = ['stream', '--tables', 'orders', '--snapshot', 'only']
+  const variables = await tailrace(args, { env: { HOME: home.path, ...place, PGDATABASE: db.name } })
+  expect(variables.code, variables.stderr).toBe(0)
+  expect(summary(variables.records)).toEqual(['snapshot 1', 'snapshot 2'])
+  expect(variables.stderr).toMatch(/warning: PASSWORD_FILE_PASSED_OVER: .*\.pgpass was passed over: others may read it/)
+  expect(variables.stderr).not.toContain('s3cret')
+  const services = Object.entries({ host: place.PGHOST, port: place.PGPORT, user: 'postgres', dbname: db.name })
+  const lines = services.map(([name, value]) => `${name}=${value}\n`).join('')
+  await writeFile(join(home.path, '.pg_service.conf'), `[shop]\n${lines}`)
+  const service = await tailrace([...args, '--url', 'service=shop'], { env: { HOME: home.path, PGPASSWORD: 'x' } })
+  expect(summary(service.records), service.stderr).toEqual(['snapshot 1', 'snapshot 2'])
+  expect(service.stderr).not.toContain('PASSWORD_FILE')
 })
 
 test.concurrent('--format row prints only the row, of a delete its key', async () => {

@@ -5,6 +5,7 @@ cd "$(dirname "$0")"
 work=$(mktemp -d)
 trap 'rm -r "$work"' EXIT
 : > "$work/index"
+echo 01 > "$work/crlnumber"
 printf "[req]\\ndistinguished_name = name\\n[name]\\n" > "$work/request.cnf"
 cat > "$work/openssl.cnf" <<END
 [ca]
@@ -15,9 +16,14 @@ new_certs_dir = $work
 rand_serial = yes
 default_md = sha256
 policy = any
+crl_extensions = revocations
+crlnumber = $work/crlnumber
+default_crl_days = 36500
 unique_subject = no
 [any]
 commonName = supplied
+[revocations]
+authorityKeyIdentifier = keyid
 [authority]
 basicConstraints = critical,CA:TRUE
 keyUsage = critical,keyCertSign,cRLSign
@@ -47,3 +53,13 @@ for who in server:localhost client:postgres; do
   key "$role.key"
   sign "${who#*:}" "$role.key" -cert ca.crt -keyfile "$work/ca.key" -extensions "$role" -out "$role.crt"
 done
+
+key "$work/other.key"
+sign 'Tailrace other CA' "$work/other.key" -selfsign -keyfile "$work/other.key" -extensions authority -out other-ca.crt
+
+revocations() {
+  openssl ca -batch -config "$work/openssl.cnf" -cert ca.crt -keyfile "$work/ca.key" "$@" 2> "$work/log" || { cat "$work/log" >&2; exit 1; }
+}
+revocations -gencrl -crl_lastupdate 20250101000000Z -out none.crl
+revocations -revoke server.crt
+revocations -gencrl -crl_lastupdate 20250101000000Z -out server.crl

@@ -18,7 +18,7 @@ function failure(options: object): { code?: string; message?: string } {
 describe('the constructor refuses at once', () => {
   test.each<[string, object, string, string]>([
     ['a setting nobody knows', { slots: 'x' }, 'SETTING_UNKNOWN', 'unknown setting "slots"'],
-    ['no URL', { url: undefined }, 'SETTING_INVALID', 'setting "url"'],
+    ['no URL, nor a variable for it', { url: undefined }, 'CONNECTION_MISSING', 'which database to connect to'],
     ['a URL that is none', { url: PASSWORD }, 'CONNECTION_STRING_INVALID', 'postgres://'],
     ['no tables', { tables: undefined }, 'SETTING_INVALID', 'setting "tables"'],
     ['an empty table list', { tables: '' }, 'SETTING_INVALID', 'setting "tables"'],

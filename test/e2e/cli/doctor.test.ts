@@ -78,7 +78,7 @@ test.concurrent('a server that is not there, and a password that is never shown'
 const NOWHERE = 'postgres://u:s3cret@192.0.2.1:1/d'
 
 test.concurrent.each<[string, string[], RegExp]>([
-  ['no URL', [], /required option '-u, --url <url>'/],
+  ['no URL', [], /CONNECTION_MISSING: /],
   [
     'an unknown platform',
     ['--url', NOWHERE, '--platform', 'heroku'],

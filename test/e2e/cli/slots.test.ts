@@ -80,7 +80,7 @@ test('drop: an inactive slot, an active one with --force, a mistyped one with th
 })
 
 test.concurrent.each<[string, string[], RegExp]>([
-  ['no URL', ['slots'], /required option '-u, --url <url>'/],
+  ['no URL', ['slots'], /CONNECTION_MISSING: /],
   ['a URL that is none', ['slots', '--url', 'shop'], /CONNECTION_STRING_INVALID/],
   ['drop without a name', ['slots', 'drop', '--url', 'postgres://h/d'], /missing required argument 'name'/],
   ['an unknown option of drop', ['slots', 'drop', 'a', '--forse', '--url', 'postgres://h/d'], /Did you mean --force\?/],

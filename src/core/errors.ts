@@ -70,6 +70,12 @@ export const PASSWORD_MISSING = defineError('PASSWORD_MISSING', {
   hint: 'Set PGPASSWORD, or write a line host:port:database:user:password into ~/.pgpass (mode 0600), or put it into the connection string.',
 })
 
+export const CONNECTIONS_EXHAUSTED = defineError('CONNECTIONS_EXHAUSTED', {
+  retry: 'later',
+  message: (e: { to: string; problem: string }) => `the server has no connection left for ${e.to}: ${e.problem}`,
+  hint: 'Raise max_connections, for replication sessions max_wal_senders, or the CONNECTION LIMIT of role or database; or close what is not needed. A run takes three connections, and one more for each of snapshotWorkers.',
+})
+
 export const CONNECTION_LOST = defineError('CONNECTION_LOST', {
   retry: 'later',
   message: (e: { to: string; problem: string }) => `lost the connection to ${e.to}: ${e.problem}`,

@@ -48,8 +48,12 @@ export class Session implements Queryable, AsyncDisposable {
     return openFirst(options, describeConnection(options), open, session.signal)
   }
 
+  /** Of those of the connection string the one that it is connected to. */
+  readonly host: ConnectionOptions['hosts'][number]
+
   private constructor(options: ConnectionOptions, session: SessionOptions, attempt: Attempt, socket: Socket) {
     const { host, encrypted } = attempt
+    this.host = host
     this.#to = describeConnection({ ...options, hosts: [host] })
     // pg begins with a connection; this one is there already.
     const connected = Object.assign(socket, {

@@ -44,6 +44,11 @@ export class Connections {
     return this.#connect(this.#ordinary, { settings: { ...READING, ...KEEPALIVE } })
   }
 
+  /** Whether the host of this session takes connections: one that asks nothing. */
+  probe({ host }: Session): Promise<Session> {
+    return this.#connect({ ...this.#replication, hosts: [host], target: 'any' }, {})
+  }
+
   /** For replication commands. */
   replication(): Promise<Session> {
     return this.#connect(this.#replication, { settings: KEEPALIVE, replication: true })

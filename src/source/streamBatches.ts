@@ -51,7 +51,7 @@ export async function* streamBatches(context: RunContext, start: StreamStart): A
     messages: options.messages !== false,
     owner,
     connect: () => connections.replication(),
-    probe: () => connections.ordinary(),
+    probe: (session) => connections.probe(session),
     control,
     collector,
     ledger: acknowledgements.ledger,

@@ -26,8 +26,8 @@ export interface StreamLoopOptions {
   /** The session that owns a temporary slot: it streams itself, and there is nothing to come back to without it. */
   readonly owner: Session | undefined
   readonly connect: () => Promise<Session>
-  /** A session that asks nothing: whether the server takes any. */
-  readonly probe: () => Promise<Session>
+  /** A session with the host of this one that asks nothing: whether the server takes any. */
+  readonly probe: (session: Session) => Promise<Session>
   /** For questions about the slot; `renew` drops its connection, which may have died in silence along with ours. */
   readonly control: Queryable & { renew(): void }
   readonly collector: ChangeCollector
@@ -198,9 +198,10 @@ export class StreamLoop {
   }
 
   async #refusedByShutdown(): Promise<boolean> {
+    if (this.#session === undefined) return false
     try {
-      const session = await this.#options.probe()
-      await session.close()
+      const probe = await this.#options.probe(this.#session)
+      await probe.close()
       return false
     } catch (error) {
       return sqlstateOf(error) === CANNOT_CONNECT_NOW

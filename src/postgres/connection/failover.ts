@@ -1,5 +1,5 @@
 import pg from 'pg'
-import { CONNECTION_FAILED, LOGIN_REFUSED } from '../../core/errors.js'
+import { CONNECTION_FAILED, CONNECTIONS_EXHAUSTED, LOGIN_REFUSED } from '../../core/errors.js'
 import { TailraceError } from '../../core/tailraceError.js'
 import type { Queryable } from '../queryable.js'
 import { describeCause, fromDriver, serverError } from '../serverError.js'
@@ -34,6 +34,7 @@ interface Openable extends Queryable {
 
 /** `ERRCODE_CANNOT_CONNECT_NOW`: the one refusal for which libpq goes on to the next host. */
 const CANNOT_CONNECT_NOW = '57P03'
+const TOO_MANY_CONNECTIONS = '53300'
 
 /**
  * Opens a session on the first server that answers and fits, as libpq does ("Specifying Multiple Hosts"): hosts in
@@ -176,6 +177,8 @@ class Failures {
     if (last instanceof TailraceError) return last
     const login = last instanceof pg.DatabaseError && /^(28|3D)/.test(last.code ?? '')
     if (login) return LOGIN_REFUSED({ to, problem }, { cause: last })
+    const full = last instanceof pg.DatabaseError && last.code === TOO_MANY_CONNECTIONS
+    if (full) return CONNECTIONS_EXHAUSTED({ to, problem }, { cause: last })
     if (last instanceof pg.DatabaseError && this.#several && endsIt(last)) {
       return serverError({ sqlstate: last.code ?? 'XX000', message: problem }, { cause: last })
     }

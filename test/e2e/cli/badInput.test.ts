@@ -101,6 +101,15 @@ const MISTAKES: readonly (readonly [
     2,
     () => ['stream', '--url', 'postgres://u:s3cret@h:x/d', '--tables', 't'],
   ],
+  [
+    'a server without a free connection',
+    'CONNECTIONS_EXHAUSTED',
+    1,
+    async ({ db }) => {
+      await db.query(`CREATE ROLE ${db.name}_last LOGIN REPLICATION CONNECTION LIMIT 0`)
+      return ['stream', '--url', urlAs(db.url, `${db.name}_last`), '--tables', 't']
+    },
+  ],
   ['an unknown option', 'OPTION_UNKNOWN', 2, ({ db }) => streamArgs(db, 't', '--slots', 'x')],
   [
     'a state of another database',

@@ -364,7 +364,7 @@ export const PUBLICATION_CHANGED = defineError('PUBLICATION_CHANGED', {
   retry: 'operator',
   message: (e: { change: string; from: string; to: string }) =>
     `${e.change}, between ${e.from} and ${e.to}: changes in between may be missing`,
-  hint: 'The server judges each change by the publication as it was then. Begin anew with a snapshot in another slot; or, if nothing was written meanwhile, start again: the run goes on from here, by the publication as it is now.',
+  hint: 'The server judges each change by the publication as it was then. Begin anew with a snapshot in another slot; or, if nothing was written meanwhile, go on by the publication as it is now, with onPublicationChange = continue (--on-publication-change continue).',
 })
 
 export const SLOT_MISSING = defineError('SLOT_MISSING', {

@@ -85,6 +85,17 @@ export async function publicationStates(
   }
 }
 
+/** Their OIDs, parted by blanks: one that is dropped and made again has another. */
+export function publicationOids({ publications }: PublicationStates): string {
+  return [...publications.values()].map(({ oid }) => oid).join(' ')
+}
+
+/** Name of a publication, of those with these OIDs, that is not there any more. */
+export function missingPublication(oids: string, states: PublicationStates): string | undefined {
+  const present = publicationOids(states).split(' ')
+  return oids.split(' ').every((oid) => present.includes(oid)) ? undefined : [...states.publications.keys()].join(', ')
+}
+
 function byFirst(texts: readonly string[]): Map<string, string> {
   return new Map(texts.map((text) => [text.slice(0, text.indexOf(':')), text.slice(text.indexOf(':') + 1)]))
 }

@@ -46,6 +46,11 @@ export type SourceEvent =
   | { readonly type: 'table-dropped'; readonly table: string }
   | { readonly type: 'warning'; readonly code: string; readonly message: string; readonly hint: string }
 
+/** What would stop a run, of one that was asked to go on. */
+export function asWarning({ code, message, hint }: TailraceError): SourceEvent {
+  return { type: 'warning', code, message, hint }
+}
+
 /** Events for those who listen: each listener has a bounded queue of its own, the oldest are dropped for a sleeper. */
 export class EventHub {
   readonly #listeners = new Set<EventQueue>()

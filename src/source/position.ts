@@ -12,6 +12,8 @@ export interface Origin {
   readonly slot: string | null
   /** Counts the slots made under this name: a slot made anew begins a new epoch. */
   readonly epoch: number
+  /** OIDs of the publications by which the changes were judged, parted by blanks; absent where that is not known. */
+  readonly publications?: string | undefined
 }
 
 /** `seq` of what stands before the first row of a transaction: an idle position, a leading message. */
@@ -81,6 +83,7 @@ export class StreamPosition implements Position {
       database: text(fields, 'database'),
       slot: fields.slot === null ? null : text(fields, 'slot'),
       epoch: integer(fields, 'epoch'),
+      ...(fields.publications !== undefined && { publications: text(fields, 'publications') }),
     }
     const { snapshot } = fields
     return new StreamPosition(origin, {

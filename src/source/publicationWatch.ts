@@ -41,8 +41,8 @@ export interface PublicationWatchOptions {
   readonly queryable: Queryable
   /** Whatever committed before `lsn` was judged by the publications that we know. */
   readonly onUnchanged: (lsn: Lsn) => void
-  /** Once; nothing is looked at afterwards. */
-  readonly onChanged: (error: TailraceError) => void
+  /** True: go on, and hold what is now for right. False: nothing is looked at afterwards. */
+  readonly onChanged: (change: TailraceError) => boolean
 }
 
 /**
@@ -54,6 +54,7 @@ export class PublicationWatch {
   readonly #options: PublicationWatchOptions
   readonly #stopping = new AbortController()
   readonly #timer: NodeJS.Timeout
+  #states: PublicationStates
   #looking: Promise<void> | undefined
   #again = false
   #ending: Promise<void> | undefined
@@ -64,6 +65,7 @@ export class PublicationWatch {
 
   constructor(options: PublicationWatchOptions) {
     this.#options = options
+    this.#states = options.publications.states
     this.#timer = setInterval(() => void this.look(), LOOK_MS)
   }
 
@@ -104,20 +106,23 @@ export class PublicationWatch {
 
   async #look(runningMs: number): Promise<void> {
     const { publications, queryable, onUnchanged, onChanged } = this.#options
-    const { names, tables, serverVersion, states } = publications
+    const { names, tables, serverVersion } = publications
     const lsn = await committedBefore(queryable, runningMs)
     const found = await publicationStates(queryable, names, tables, serverVersion)
     if (this.#stopped) return
-    const change = publicationChange(states, found)
+    const change = publicationChange(this.#states, found)
     if (change === undefined) {
       this.#unchangedTo = lsn
       onUnchanged(lsn)
       return
     }
+    const from = this.#unchangedTo === undefined ? 'the start of this run' : formatLsn(this.#unchangedTo)
+    if (onChanged(PUBLICATION_CHANGED({ change, from, to: formatLsn(lsn) }))) {
+      this.#states = found
+      return
+    }
     this.#stopped = true
     clearInterval(this.#timer)
-    const from = this.#unchangedTo === undefined ? 'the start of this run' : formatLsn(this.#unchangedTo)
-    onChanged(PUBLICATION_CHANGED({ change, from, to: formatLsn(lsn) }))
   }
 }
 

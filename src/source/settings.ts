@@ -72,6 +72,10 @@ export const sourceSettings = {
     description:
       'When the server resends a transaction with other rows than before, since the publication was changed meanwhile: stop, or deliver it whole once more.',
   }),
+  onPublicationChange: setting(z.enum(['stop', 'continue']).default('stop'), {
+    description:
+      'When somebody drops, makes anew or alters the publication, so that changes may be missing: stop, or warn and go on.',
+  }),
   maxBytes: setting(
     z
       .int()

@@ -2,6 +2,7 @@ import { sleep } from '../core/abort.js'
 import { PUBLICATION_MISSING, SLOT_ACTIVE, SLOT_MISSING, SNAPSHOT_INTERRUPTED } from '../core/errors.js'
 import { RowBatch } from '../core/rowBatch.js'
 import { formatLsn } from '../postgres/lsn.js'
+import { publicationOids } from '../postgres/publicationState.js'
 import { describeTransaction, waitForRunningTransactions } from '../postgres/runningTransactions.js'
 import { describeCause } from '../postgres/serverError.js'
 import { copySlot, dropSlot, inspectSlot } from '../postgres/slot.js'
@@ -10,7 +11,7 @@ import type { Batch } from './batch.js'
 import { BatchQueue } from './batchQueue.js'
 import { restrictByPublications } from './capturePlan.js'
 import { Connections } from './connections.js'
-import type { SourceEvent } from './events.js'
+import { asWarning, type SourceEvent } from './events.js'
 import { openSlot } from './freshSlot.js'
 import type { ParsedOptions } from './options.js'
 import { BEFORE_ROWS, StreamPosition } from './position.js'
@@ -27,7 +28,7 @@ import {
 import type { RunContext } from './runContext.js'
 import { SnapshotReaders } from './snapshot/snapshotPhase.js'
 import { snapshotBatches } from './snapshotBatches.js'
-import { decideStart, originOf, type Start } from './start.js'
+import { decideStart, originOf, publicationMadeAnew, type Start } from './start.js'
 import { streamBatches } from './streamBatches.js'
 import { currentLsn } from './untilLsn.js'
 
@@ -136,7 +137,7 @@ export class SourceRun {
         : { name: slotName, temporary: false, exportSnapshot: false }
     const { owner, readers, created } = await openSlot(this.#context, prepared.planned, first, slot)
     const planned = restrictByPublications(await planAgain(control, options, prepared), publications.publications)
-    const origin = originOf(prepared.facts, slotName, start.epoch)
+    const origin = originOf(prepared.facts, slotName, start.epoch, watched)
     const lsn = created.consistentPoint
     if (readers !== undefined) {
       const snapshotName = created.snapshotName!
@@ -176,7 +177,14 @@ export class SourceRun {
     const { connections, acknowledgements, emit, signal } = this.#context
     const { control } = connections
     const publications = await this.#preparePublications(prepared, publication)
-    let resumed = position
+    const { watched } = publications
+    const madeAnew = publicationMadeAnew(position, watched, prepared.facts)
+    if (madeAnew !== undefined) {
+      if (this.#context.options.onPublicationChange === 'stop') throw madeAnew
+      emit(asWarning(madeAnew))
+    }
+    const origin = { ...position.origin, publications: publicationOids(watched.states) }
+    let resumed = new StreamPosition(origin, position.place)
     if (publications.created.length > 0 || publications.altered.length > 0) {
       await waitForRunningTransactions(control, {
         signal,
@@ -193,13 +201,12 @@ export class SourceRun {
     if (publications.created.length > 0) {
       // The server judges each change by the publications that there were at that change: older ones cannot be read.
       const lsn = await currentLsn(control, signal)
-      resumed = new StreamPosition(position.origin, { ...position.place, lsn, seq: BEFORE_ROWS, sub: 0, end: lsn })
+      resumed = new StreamPosition(origin, { ...position.place, lsn, seq: BEFORE_ROWS, sub: 0, end: lsn })
     }
     const slot = await inspectSlot(control, position.origin.slot!)
     acknowledgements.begin(slot?.confirmedFlushLsn ?? 0n, position.origin)
     acknowledgements.ledger.resumed(resumed)
     const planned = restrictByPublications(prepared.planned, publications.publications)
-    const { watched } = publications
     const stream = { prepared, planned, resumed, publications: watched, slot: position.origin.slot! }
     yield* streamBatches(this.#context, { ...stream, owner: undefined, fresh: false })
   }

@@ -6,6 +6,7 @@ import type { Batch } from './batch.js'
 import type { PlannedTable } from './capturePlan.js'
 import { ChangeCollector } from './changeCollector.js'
 import { DropWatch } from './dropWatch.js'
+import { asWarning } from './events.js'
 import type { StreamPosition } from './position.js'
 import type { Prepared } from './preparation.js'
 import { PublicationWatch, type WatchedPublications } from './publicationWatch.js'
@@ -72,7 +73,12 @@ export async function* streamBatches(context: RunContext, start: StreamStart): A
       loop.confirmSoon()
       progress.report(lsn)
     },
-    onChanged: (error) => queue.fail(error),
+    onChanged: (change) => {
+      const goesOn = options.onPublicationChange === 'continue'
+      if (goesOn) emit(asWarning(change))
+      else queue.fail(change)
+      return goesOn
+    },
   })
   acknowledgements.onAck = () => {
     loop.confirmSoon()

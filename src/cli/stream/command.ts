@@ -49,6 +49,7 @@ export function streamCommand(finished: (exitCode: number) => void): Command {
     .addOption(settingOption('maxBytes'))
     .addOption(settingOption('slotTimeoutMs'))
     .addOption(settingOption('onRedeliveryChange', '--on-redelivery-change <what>'))
+    .addOption(settingOption('onPublicationChange', '--on-publication-change <what>'))
     .addOption(settingOption('bigNumbers', '--big-numbers <form>'))
     .addOption(settingOption('bytea', '--bytea <form>'))
     .addHelpText('after', EXAMPLES)

@@ -106,6 +106,8 @@ test.concurrent('a run that acknowledges nothing gives everything again', async 
 })
 
 describe('a redelivery that differs', () => {
+  const REPEATED = { onRedeliveryChange: 'repeat', onPublicationChange: 'continue' } as const
+
   /** The position of the first of three rows, of which the publication has another number afterwards. */
   async function changed(db: TestDatabase): Promise<PositionJson> {
     await db.query(
@@ -124,7 +126,10 @@ describe('a redelivery that differs', () => {
   test.concurrent('stops, with nothing skipped', async ({ expect }) => {
     await using db = await testDatabase(server)
     const position = await changed(db)
-    await using reader = readSource({ ...fromNow(db), publication: 'narrow', position }, { ack: false })
+    await using reader = readSource(
+      { ...fromNow(db), publication: 'narrow', position, onPublicationChange: 'continue' },
+      { ack: false },
+    )
     await expect(reader.ended).rejects.toMatchObject({ code: 'REDELIVERY_CHANGED' })
     expect(reader.records).toEqual([])
   })
@@ -132,7 +137,7 @@ describe('a redelivery that differs', () => {
   test.concurrent('is given whole once more, on request, and acknowledged on', async () => {
     await using db = await testDatabase(server)
     const position = await changed(db)
-    await using reader = readSource({ ...fromNow(db), publication: 'narrow', position, onRedeliveryChange: 'repeat' })
+    await using reader = readSource({ ...fromNow(db), publication: 'narrow', position, ...REPEATED })
     await reader.seen(({ key }) => key!.id === 4, 'the row behind')
     expect(ids(reader.records)).toEqual([2, 3, 4])
     const last = reader.batches.at(-1)!.position.toJSON()

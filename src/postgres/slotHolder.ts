@@ -6,9 +6,8 @@ export interface SlotHolder {
   /** Undefined where we may not see it. */
   readonly application: string | undefined
   readonly address: string | undefined
-  /** When it last said that it lives, and what time it is, both by the server's clock in milliseconds. */
+  /** When it last said that it lives, by its own clock in milliseconds. */
   readonly repliedAt: number | undefined
-  readonly now: number
 }
 
 interface Row {
@@ -16,7 +15,6 @@ interface Row {
   readonly application: string | null
   readonly address: string | null
   readonly replied_at: number | null
-  readonly now: number
 }
 
 /** Undefined when nobody reads it. Of another role's session little is seen without pg_read_all_stats. */
@@ -25,8 +23,7 @@ export async function slotHolder(queryable: Queryable, slot: string): Promise<Sl
     `SELECT s.active_pid AS pid,
             r.application_name AS application,
             pg_catalog.host(r.client_addr) AS address,
-            EXTRACT(epoch FROM r.reply_time)::pg_catalog.float8 * 1000 AS replied_at,
-            EXTRACT(epoch FROM pg_catalog.clock_timestamp())::pg_catalog.float8 * 1000 AS now
+            EXTRACT(epoch FROM r.reply_time)::pg_catalog.float8 * 1000 AS replied_at
        FROM pg_catalog.pg_replication_slots s
        LEFT JOIN pg_catalog.pg_stat_replication r ON r.pid = s.active_pid
       WHERE s.slot_name = $1 AND s.active_pid IS NOT NULL`,
@@ -38,6 +35,5 @@ export async function slotHolder(queryable: Queryable, slot: string): Promise<Sl
     application: row.application || undefined,
     address: row.address ?? undefined,
     repliedAt: row.replied_at ?? undefined,
-    now: row.now,
   }
 }

@@ -118,9 +118,9 @@ export class ChangeCollector extends CommittedHandler implements PgoutputHandler
     return new StreamPosition(this.#origin, this.#place)
   }
 
-  /** A promotion has taken the server to another timeline: what comes now is of that. */
-  follow(timeline: number): void {
-    if (timeline !== this.#origin.timeline) this.#origin = { ...this.#origin, timeline }
+  /** A promotion has taken the server to another timeline, or the publications are others: positions say so from now on. */
+  follow(now: Partial<Pick<Origin, 'timeline' | 'publications'>>): void {
+    this.#origin = { ...this.#origin, ...now }
   }
 
   /** The server was read up to here. */

@@ -1,48 +1,52 @@
 import { sleep } from '../core/abort.js'
 import { PUBLICATION_CHANGED } from '../core/errors.js'
 import type { TailraceError } from '../core/tailraceError.js'
-import { formatLsn, type Lsn, parseLsn } from '../postgres/lsn.js'
-import { type PublicationStates, publicationChange, publicationStates } from '../postgres/publicationState.js'
-import type { Queryable } from '../postgres/queryable.js'
+import { formatLsn, type Lsn } from '../postgres/lsn.js'
+import {
+  type PublicationQuestion,
+  type PublicationStates,
+  publicationChange,
+  publicationStates,
+  sameStates,
+} from '../postgres/publicationState.js'
+import { describeCause } from '../postgres/serverError.js'
+import { visibleLsn } from '../postgres/visibleLsn.js'
+import type { ControlSession } from './controlSession.js'
+import type { SourceEvent } from './events.js'
 
 /** How often to look when nothing has to be confirmed. */
 const LOOK_MS = 5000
 /** A look for something that waits to be confirmed comes no sooner than this after the last one. */
 const PAUSE_MS = 500
-/**
- * How long a look waits for the transactions that were running when it began: one of them may have written its commit
- * and not be visible yet. Longer than this only a commit takes that waits for a synchronous standby.
- */
+/** How long a look waits for the transactions that were running when it began; the last one the run's end waits for. */
 const RUNNING_MS = 3000
-/** The same for the last look, which the end of the run waits for. */
 const LAST_RUNNING_MS = 500
-const FIRST_POLL_MS = 10
+/** A look that takes longer is on a connection that died in silence. */
+const LIMIT_MS = 15_000
+/** So long without a look, and whoever wonders why nothing is confirmed is told. */
+const UNSEEN_MS = 30_000
 
-export interface WatchedPublications {
-  readonly names: readonly string[]
-  /** OIDs of the captured tables and their ancestors. */
-  readonly tables: readonly number[]
-  readonly serverVersion: number
+export interface WatchedPublications extends PublicationQuestion {
   /** As they were before the first change that is read was judged by them. */
   readonly states: PublicationStates
 }
 
 /** The state that later looks are compared with. */
 export async function watchedPublications(
-  queryable: Queryable,
-  watched: Omit<WatchedPublications, 'states'>,
+  queryable: ControlSession,
+  question: PublicationQuestion,
 ): Promise<WatchedPublications> {
-  const { names, tables, serverVersion } = watched
-  return { ...watched, states: await publicationStates(queryable, names, tables, serverVersion) }
+  return { ...question, states: await publicationStates(queryable, question, true) }
 }
 
 export interface PublicationWatchOptions {
   readonly publications: WatchedPublications
-  readonly queryable: Queryable
+  readonly control: ControlSession
   /** Whatever committed before `lsn` was judged by the publications that we know. */
-  readonly onUnchanged: (lsn: Lsn) => void
+  readonly onUnchanged: (lsn: Lsn, states: PublicationStates) => void
   /** True: go on, and hold what is now for right. False: nothing is looked at afterwards. */
   readonly onChanged: (change: TailraceError) => boolean
+  readonly emit: (event: SourceEvent) => void
 }
 
 /**
@@ -56,9 +60,11 @@ export class PublicationWatch {
   readonly #timer: NodeJS.Timeout
   #states: PublicationStates
   #looking: Promise<void> | undefined
-  #again = false
   #ending: Promise<void> | undefined
+  #again = false
   #lookedAt = Number.NEGATIVE_INFINITY
+  /** When a look last brought something. */
+  #seenAt = performance.now()
   /** Behind the last look that found nothing. */
   #unchangedTo: Lsn | undefined
   #stopped = false
@@ -99,62 +105,62 @@ export class PublicationWatch {
     const pauseMs = this.#lookedAt + PAUSE_MS - performance.now()
     if (pauseMs > 0) await sleep(pauseMs, signal).catch(() => {})
     if (this.#stopped || signal.aborted) return
-    // The stream itself tells when the server is gone.
-    await this.#look(RUNNING_MS).catch(() => {})
-    this.#lookedAt = performance.now()
+    const { control } = this.#options
+    const limit = setTimeout(() => control.renew(), LIMIT_MS)
+    try {
+      await this.#look(RUNNING_MS, signal)
+      this.#seenAt = performance.now()
+    } catch (cause) {
+      if (!signal.aborted) this.#failed(cause)
+    } finally {
+      clearTimeout(limit)
+      this.#lookedAt = performance.now()
+    }
   }
 
-  async #look(runningMs: number): Promise<void> {
-    const { publications, queryable, onUnchanged, onChanged } = this.#options
-    const { names, tables, serverVersion } = publications
-    const lsn = await committedBefore(queryable, runningMs)
-    const found = await publicationStates(queryable, names, tables, serverVersion)
+  /** The stream itself tells when the server is gone; but it may be there, and only this not be had. */
+  #failed(cause: unknown): void {
+    const unseenMs = performance.now() - this.#seenAt
+    if (unseenMs < UNSEEN_MS) return
+    this.#seenAt = performance.now()
+    this.#options.emit({
+      type: 'warning',
+      code: 'PUBLICATIONS_UNSEEN',
+      message: `the publications could not be looked at for ${Math.round(unseenMs / 1000)} s: ${describeCause(cause)}`,
+      hint: 'Nothing is confirmed to the slot meanwhile, and the server keeps its WAL.',
+    })
+  }
+
+  async #look(runningMs: number, signal?: AbortSignal): Promise<void> {
+    const { publications, control, onUnchanged, onChanged } = this.#options
+    const lsn = await visibleLsn(control, runningMs, signal)
+    let found = await publicationStates(control, publications, false)
+    let change: string | undefined
+    if (!sameStates(this.#states, found)) {
+      found = await publicationStates(control, publications, true)
+      change = publicationChange(this.#states, found)
+    }
     if (this.#stopped) return
-    const change = publicationChange(this.#states, found)
     if (change === undefined) {
-      this.#unchangedTo = lsn
-      onUnchanged(lsn)
+      this.#hold(found)
+      if (!lsn.certain) return
+      this.#unchangedTo = lsn.lsn
+      onUnchanged(lsn.lsn, this.#states)
       return
     }
     const from = this.#unchangedTo === undefined ? 'the start of this run' : formatLsn(this.#unchangedTo)
-    if (onChanged(PUBLICATION_CHANGED({ change, from, to: formatLsn(lsn) }))) {
-      this.#states = found
+    if (onChanged(PUBLICATION_CHANGED({ change, from, to: formatLsn(lsn.lsn) }))) {
+      this.#hold(found)
       return
     }
     this.#stopped = true
     clearInterval(this.#timer)
   }
-}
 
-/**
- * An LSN such that everything which commits before it is visible to a statement begun now. A commit is in the WAL
- * before others see it; until they do its transaction holds the lock on its own xid.
- */
-async function committedBefore(queryable: Queryable, runningMs: number): Promise<Lsn> {
-  const [row] = await queryable.query<{ lsn: string; standby: boolean }>(
-    `SELECT CASE WHEN pg_catalog.pg_is_in_recovery() THEN pg_catalog.pg_last_wal_replay_lsn()
-                 ELSE pg_catalog.pg_current_wal_insert_lsn() END::pg_catalog.text AS lsn,
-            pg_catalog.pg_is_in_recovery() AS standby`,
-  )
-  const lsn = parseLsn(row!.lsn)!
-  // Replay makes a commit visible when it is past it.
-  if (row!.standby) return lsn
-  const deadline = performance.now() + runningMs
-  let left = await runningXids(queryable, undefined)
-  for (let pollMs = FIRST_POLL_MS; left.length > 0 && performance.now() < deadline; pollMs *= 2) {
-    await sleep(pollMs)
-    left = await runningXids(queryable, left)
+  /** What later looks are compared with; an ordinary look brings no details, and has changed none. */
+  #hold(found: PublicationStates): void {
+    this.#states = new Map(
+      [...found].map(([name, state]) => [name, { ...state, tables: state.tables ?? this.#states.get(name)?.tables }]),
+    )
   }
-  return lsn
-}
-
-async function runningXids(queryable: Queryable, among: readonly string[] | undefined): Promise<readonly string[]> {
-  const rows = await queryable.query<{ xid: string }>(
-    `SELECT l.transactionid::pg_catalog.text AS xid
-       FROM pg_catalog.pg_locks l
-      WHERE l.locktype = 'transactionid' AND l.mode = 'ExclusiveLock' AND l.granted
-        AND ($1::pg_catalog.text[] IS NULL OR l.transactionid::pg_catalog.text = ANY ($1))`,
-    [among ?? null],
-  )
-  return rows.map(({ xid }) => xid)
 }

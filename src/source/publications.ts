@@ -4,6 +4,7 @@ import { createPublication, dropPublication, inspectPublication, type Publicatio
 import { checkPublication, publicationError } from '../postgres/publicationCheck.js'
 import type { Queryable } from '../postgres/queryable.js'
 import type { PlannedTable } from './capturePlan.js'
+import type { ControlSession } from './controlSession.js'
 import type { SourceEvent } from './events.js'
 import { type WatchedPublications, watchedPublications } from './publicationWatch.js'
 
@@ -52,7 +53,7 @@ export interface PreparedPublications {
 
 /** Makes the publications that are missing and checks those that are there: what they lack is an error with the SQL. */
 export async function preparePublications(
-  queryable: Queryable,
+  queryable: ControlSession,
   planned: readonly PlannedTable[],
   wishes: PublicationWishes,
 ): Promise<PreparedPublications> {
@@ -88,9 +89,18 @@ export async function preparePublications(
     publication = (await inspectPublication(queryable, name))!
     publications.push(publication)
   }
-  const tables = planned.flatMap(({ table }) => [table.oid, ...table.ancestors.map(({ oid }) => oid)])
-  const watched = await watchedPublications(queryable, { names, tables, serverVersion: wishes.serverVersion })
+  const watched = await watchPublications(queryable, planned, wishes)
   return { names, created, altered, publications, watched }
+}
+
+/** The state of a run's publications that are there now, for whoever watches them. */
+export function watchPublications(
+  queryable: ControlSession,
+  planned: readonly PlannedTable[],
+  { name, serverVersion }: Pick<PublicationWishes, 'name' | 'serverVersion'>,
+): Promise<WatchedPublications> {
+  const tables = planned.map(({ table }) => table.oid)
+  return watchedPublications(queryable, { names: publicationNames(name, planned), tables, serverVersion })
 }
 
 export async function dropPublications(queryable: Queryable, names: readonly string[]): Promise<void> {

@@ -13,8 +13,8 @@ export class SlotWait {
   readonly #control: Queryable
   readonly #slot: string
   readonly #since = performance.now()
-  /** When we came, by the server's clock. */
-  #cameAt: number | undefined
+  /** What the holder had last replied when we came, by its own clock: only a difference means something. */
+  #heard: { readonly pid: number; readonly repliedAt: number | undefined } | undefined
 
   constructor(control: Queryable, slot: string) {
     this.#control = control
@@ -26,8 +26,8 @@ export class SlotWait {
     const holder = await slotHolder(this.#control, this.#slot)
     const waitedMs = performance.now() - this.#since
     if (holder === undefined) return Math.round(waitedMs / 1000)
-    this.#cameAt ??= holder.now
-    const lives = holder.repliedAt !== undefined && holder.repliedAt > this.#cameAt
+    if (this.#heard?.pid !== holder.pid) this.#heard = holder
+    const lives = holder.repliedAt !== this.#heard.repliedAt
     if (lives || waitedMs > walSenderTimeoutMs + GRACE_MS) {
       const { pid, application, address } = holder
       throw SLOT_ACTIVE({ slot: this.#slot, pid, application, address })

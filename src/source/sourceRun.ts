@@ -1,8 +1,14 @@
 import { sleep } from '../core/abort.js'
-import { PUBLICATION_MISSING, SLOT_ACTIVE, SLOT_MISSING, SNAPSHOT_INTERRUPTED } from '../core/errors.js'
+import {
+  PUBLICATION_CHANGED,
+  PUBLICATION_MISSING,
+  SLOT_ACTIVE,
+  SLOT_MISSING,
+  SNAPSHOT_INTERRUPTED,
+} from '../core/errors.js'
 import { RowBatch } from '../core/rowBatch.js'
 import { formatLsn } from '../postgres/lsn.js'
-import { publicationOids } from '../postgres/publicationState.js'
+import { markChange, publicationMark } from '../postgres/publicationState.js'
 import { describeTransaction, waitForRunningTransactions } from '../postgres/runningTransactions.js'
 import { describeCause } from '../postgres/serverError.js'
 import { copySlot, dropSlot, inspectSlot } from '../postgres/slot.js'
@@ -24,11 +30,12 @@ import {
   type PreparedPublications,
   preparePublications,
   temporaryName,
+  watchPublications,
 } from './publications.js'
 import type { RunContext } from './runContext.js'
 import { SnapshotReaders } from './snapshot/snapshotPhase.js'
 import { snapshotBatches } from './snapshotBatches.js'
-import { decideStart, originOf, publicationMadeAnew, type Start } from './start.js'
+import { decideStart, originOf, type Start } from './start.js'
 import { streamBatches } from './streamBatches.js'
 import { currentLsn } from './untilLsn.js'
 
@@ -176,14 +183,10 @@ export class SourceRun {
   async *#resume(prepared: Prepared, position: StreamPosition, publication: string): AsyncGenerator<Batch, void, void> {
     const { connections, acknowledgements, emit, signal } = this.#context
     const { control } = connections
+    await this.#checkJudgement(prepared, position, publication)
     const publications = await this.#preparePublications(prepared, publication)
     const { watched } = publications
-    const madeAnew = publicationMadeAnew(position, watched, prepared.facts)
-    if (madeAnew !== undefined) {
-      if (this.#context.options.onPublicationChange === 'stop') throw madeAnew
-      emit(asWarning(madeAnew))
-    }
-    const origin = { ...position.origin, publications: publicationOids(watched.states) }
+    const origin = { ...position.origin, publications: publicationMark(watched.states, watched.tables) }
     let resumed = new StreamPosition(origin, position.place)
     if (publications.created.length > 0 || publications.altered.length > 0) {
       await waitForRunningTransactions(control, {
@@ -209,6 +212,26 @@ export class SourceRun {
     const planned = restrictByPublications(prepared.planned, publications.publications)
     const stream = { prepared, planned, resumed, publications: watched, slot: position.origin.slot! }
     yield* streamBatches(this.#context, { ...stream, owner: undefined, fresh: false })
+  }
+
+  /** Changes since the position were judged by the publications that there were: PostgreSQL 18 tells of none missing. */
+  async #checkJudgement(prepared: Prepared, position: StreamPosition, name: string): Promise<void> {
+    const { connections, options, emit } = this.#context
+    const { facts, planned } = prepared
+    const known = position.origin.publications
+    if (known === undefined) return
+    const { states, tables } = await watchPublications(connections.control, planned, {
+      name,
+      serverVersion: facts.version,
+    })
+    // That one is missing is told by whoever would have to make it.
+    if ([...states.values()].some(({ oid }) => oid === undefined)) return
+    const change = await markChange(connections.control, known, publicationMark(states, tables))
+    if (change === undefined) return
+    const from = formatLsn(position.resumeLsn)
+    const problem = PUBLICATION_CHANGED({ change, from, to: formatLsn(facts.insertLsn) })
+    if (options.onPublicationChange === 'stop') throw problem
+    emit(asWarning(problem))
   }
 
   async #preparePublications(prepared: Prepared, name: string): Promise<PreparedPublications> {

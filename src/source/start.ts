@@ -3,15 +3,13 @@ import {
   POSITION_OTHER_DATABASE,
   POSITION_OTHER_SERVER,
   POSITION_OTHER_SLOT,
-  PUBLICATION_CHANGED,
   SLOT_AHEAD,
   SLOT_EXISTS,
   TIMELINE_BEHIND,
 } from '../core/errors.js'
-import type { TailraceError } from '../core/tailraceError.js'
 import type { ServerFacts } from '../postgres/catalog/server.js'
 import { formatLsn } from '../postgres/lsn.js'
-import { missingPublication, publicationOids } from '../postgres/publicationState.js'
+import { publicationMark } from '../postgres/publicationState.js'
 import { checkSlot, type Slot } from '../postgres/slot.js'
 import { BEFORE_ROWS, type Origin, StreamPosition } from './position.js'
 import type { WatchedPublications } from './publicationWatch.js'
@@ -55,24 +53,8 @@ export function originOf(
   publications?: WatchedPublications,
 ): Origin {
   const { systemIdentifier, timeline, database } = server
-  const known = publications && { publications: publicationOids(publications.states) }
+  const known = publications && { publications: publicationMark(publications.states, publications.tables) }
   return { system: systemIdentifier, timeline, database, slot: slot ?? null, epoch, ...known }
-}
-
-/**
- * One made anew since the position did not judge the changes in between: PostgreSQL 18 leaves them out silently. Gives
- * the error that this is, if it is so.
- */
-export function publicationMadeAnew(
-  position: StreamPosition,
-  { states }: WatchedPublications,
-  { insertLsn }: Pick<ServerFacts, 'insertLsn'>,
-): TailraceError | undefined {
-  const { publications } = position.origin
-  const missing = publications === undefined ? undefined : missingPublication(publications, states)
-  if (missing === undefined) return undefined
-  const change = `publication ${missing} is not the one that the position was read by: it was made anew, or another was named`
-  return PUBLICATION_CHANGED({ change, from: formatLsn(position.resumeLsn), to: formatLsn(insertLsn) })
 }
 
 /** Told before anything else: what does not fit there follows from it. */

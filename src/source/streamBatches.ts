@@ -1,5 +1,7 @@
 import { TEMPORARY_SLOT_LOST } from '../core/errors.js'
+import type { TailraceError } from '../core/tailraceError.js'
 import { sqlName } from '../postgres/identifier.js'
+import { publicationMark } from '../postgres/publicationState.js'
 import { describeCause, isTransient } from '../postgres/serverError.js'
 import type { Session } from '../postgres/session.js'
 import type { Batch } from './batch.js'
@@ -65,20 +67,26 @@ export async function* streamBatches(context: RunContext, start: StreamStart): A
   const progress = new StreamProgress(resumed.resumeLsn, emit)
   const { ledger } = acknowledgements
   ledger.allow(ledger.confirmed)
+  let changed: TailraceError | undefined
   const publications = new PublicationWatch({
     publications: start.publications,
-    queryable: control,
-    onUnchanged: (lsn) => {
+    control,
+    onUnchanged: (lsn, states) => {
+      collector.follow({ publications: publicationMark(states, start.publications.tables) })
       ledger.allow(lsn)
       loop.confirmSoon()
       progress.report(lsn)
     },
     onChanged: (change) => {
-      const goesOn = options.onPublicationChange === 'continue'
-      if (goesOn) emit(asWarning(change))
-      else queue.fail(change)
-      return goesOn
+      if (options.onPublicationChange === 'continue') {
+        emit(asWarning(change))
+        return true
+      }
+      changed = change
+      queue.fail(change)
+      return false
     },
+    emit,
   })
   acknowledgements.onAck = () => {
     loop.confirmSoon()
@@ -106,10 +114,14 @@ export async function* streamBatches(context: RunContext, start: StreamStart): A
     }
     // At the end of `until`: the slot moves with the last acknowledgement, which comes after the last batch.
     if (owner === undefined && !signal.aborted) yield* acknowledgements.settle(signal, LAST_ACK_MS)
+    await publications.end(true)
+    if (changed !== undefined && !signal.aborted) throw changed
   } finally {
     signal.removeEventListener('abort', end)
     drops.stop()
     types.stop()
+    // Nobody waits for a server that is away; what is still asked is the clean-up.
+    control.end()
     await publications.end(ledger.holds)
     await loop.stop()
     await running

@@ -1,6 +1,6 @@
 import { sleep } from '../core/abort.js'
 import { backoffMs } from '../core/backoff.js'
-import { CONNECTION_LOST } from '../core/errors.js'
+import { CONNECTION_LOST, SLOT_ACTIVE as SLOT_HELD } from '../core/errors.js'
 import type { TailraceError } from '../core/tailraceError.js'
 import { formatLsn, type Lsn, laterLsn } from '../postgres/lsn.js'
 import type { Queryable } from '../postgres/queryable.js'
@@ -47,6 +47,8 @@ const IDLE_ADVANCE_MS = 1000
 const ASK_MS = 100
 /** Acknowledgements are told to the server at most this late; each status update costs it a write of the slot. */
 const CONFIRM_MS = 500
+/** A stream that lived so long was no failure. */
+const LASTING_MS = 10_000
 const BACKOFF = { firstMs: 200, maxMs: 10_000 }
 /** Our own slot counts as active until the server notices the cut connection. */
 const SLOT_ACTIVE = '55006'
@@ -93,10 +95,11 @@ export class StreamLoop {
     let attempt = 0
     let waiting: SlotWait | undefined
     while (!signal.aborted) {
+      const begun = performance.now()
+      const { readTo } = collector
       try {
         this.#connecting = this.#connect()
         await this.#connecting
-        attempt = 0
         waiting = undefined
         await this.#stream?.ended
         return
@@ -105,11 +108,17 @@ export class StreamLoop {
         this.#disconnect()
         collector.reconnected()
         if (error instanceof RepeatTransaction) continue
+        // A stream that dies as soon as it has begun is no success: what it brings may be what kills it.
+        if (collector.readTo > readTo || performance.now() - begun > LASTING_MS) attempt = 0
         attempt++
         const delayMs = backoffMs(attempt, BACKOFF)
         if (sqlstateOf(error) === SLOT_ACTIVE) {
           waiting ??= new SlotWait(this.#options.control, slot)
-          emit({ type: 'slot-waiting', slot, seconds: await waiting.refused(this.#walSenderTimeoutMs) })
+          const seconds = await waiting.refused(this.#walSenderTimeoutMs).catch((problem) => {
+            if (SLOT_HELD.is(problem) || !isTransient(problem)) throw problem
+            return 0 // the server is gone: the next attempt tells
+          })
+          emit({ type: 'slot-waiting', slot, seconds })
         } else if (isTransient(error) && owner === undefined) {
           control.renew()
           emit({ type: 'reconnecting', attempt, delayMs, cause: error as TailraceError })
@@ -144,7 +153,7 @@ export class StreamLoop {
     const session = owner ?? (await connect())
     this.#session = session
     if (this.#stopping.signal.aborted) return
-    if (owner === undefined) collector.follow(await checkServer(session, collector.position))
+    if (owner === undefined) collector.follow({ timeline: await checkServer(session, collector.position) })
     this.#walSenderTimeoutMs = await walSenderTimeoutMs(session)
     const startLsn = laterLsn(collector.position.resumeLsn, ledger.confirmed)
     this.#trusted = owner !== undefined

@@ -1,7 +1,7 @@
-import { readFile, stat, watch } from 'node:fs/promises'
-import { basename, dirname } from 'node:path'
+import { readFile, stat } from 'node:fs/promises'
 import { setTimeout as pause } from 'node:timers/promises'
 import { startTailrace, type TailraceProcess } from '../support/tailrace.js'
+import { killWhenWritten } from './killWhenWritten.js'
 import { describeMoment, type Moment } from './moments.js'
 
 /** How far a run had come: to the stream only when its state knows of it. */
@@ -62,7 +62,7 @@ export class Supervised implements AsyncDisposable {
       } else await pause(LOOK_MS)
     }
     if ('afterMs' in moment) await Promise.race([pause(moment.afterMs), this.#run.ended])
-    if (moment.in === 'state') await this.#stateBegun()
+    if (moment.in === 'state') await this.#killAtState()
   }
 
   /** Ends it by SIGKILL, a SIGTERM so long before; tells how far it had come. */
@@ -74,7 +74,9 @@ export class Supervised implements AsyncDisposable {
       const { code, signal } = run.running ? { code: 0, signal: null } : await run.ended
       // Node has no handler for the signal in its first moments.
       if (code !== 0 && signal !== 'SIGTERM' && !this.#excused) this.#fail(`ended with code ${code} after SIGTERM`)
-    } else if (!run.running && !this.#excused) this.#fail('ended by itself')
+    } else if (!run.running && (await run.ended).signal !== 'SIGKILL' && !this.#excused) {
+      this.#fail('ended by itself')
+    }
     run.kill('SIGKILL')
     await run.ended
     this.#watched.told(run.stderr)
@@ -127,19 +129,11 @@ export class Supervised implements AsyncDisposable {
     }
   }
 
-  /** A file beside the state comes before it. */
-  async #stateBegun(): Promise<void> {
-    const { state } = this.#watched
-    const ended = new AbortController()
-    void this.#run.ended.then(() => ended.abort())
-    const limit = AbortSignal.any([ended.signal, AbortSignal.timeout(MOMENT_TIMEOUT_MS)])
-    try {
-      for await (const { filename } of watch(dirname(state), { signal: limit })) {
-        if (filename === `${basename(state)}.tmp`) return
-      }
-    } catch (error) {
-      if (!ended.signal.aborted) throw error
-    }
+  async #killAtState(): Promise<void> {
+    const run = this.#run
+    await using _ = killWhenWritten(`${this.#watched.state}.tmp`, run.pid)
+    await Promise.race([run.ended, pause(MOMENT_TIMEOUT_MS, undefined, { ref: false })])
+    if (run.running) this.#fail('does not write its state')
   }
 
   /** By what it has said since the last disturbance. */

@@ -10,6 +10,8 @@ export type Moment =
   | { readonly in: 'snapshot end'; readonly afterMs: number }
   /** So long after it began to stream. */
   | { readonly in: 'stream'; readonly afterMs: number }
+  /** So long after a transaction committed that takes about a second to read: most likely in its middle. */
+  | { readonly in: 'huge transaction'; readonly afterMs: number }
   /** When it begins to write its state once more: the kill comes at once, not after a wait. */
   | { readonly in: 'state' }
 
@@ -74,6 +76,7 @@ function drawMoment(random: Random, index: number, kills: number): Moment {
   // Shorter ones first: one that comes too late leaves nothing of it to the others.
   if (share < 0.5) return { in: 'snapshot end', afterMs: random.integer(0, (share - 0.3) * 2000) }
   if (index % 5 === 2) return { in: 'state' }
+  if (index % 5 === 1) return { in: 'huge transaction', afterMs: random.integer(0, 800) }
   return { in: 'stream', afterMs: random.integer(0, soon ? 20 : 1500) }
 }
 

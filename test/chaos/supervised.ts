@@ -4,8 +4,8 @@ import { startTailrace, type TailraceProcess } from '../support/tailrace.js'
 import { killWhenWritten } from './killWhenWritten.js'
 import { describeMoment, type Moment } from './moments.js'
 
-/** How far a run had come: to the stream only when its state knows of it. */
-export type Phase = 'start' | 'snapshot' | 'snapshot end' | 'stream'
+/** How far a run had come, by its state: `transaction` is in the middle of one. */
+export type Phase = 'start' | 'snapshot' | 'snapshot end' | 'stream' | 'transaction'
 
 /** A run that has nothing to wait for gets to its moment within this. */
 const MOMENT_TIMEOUT_MS = 90_000
@@ -24,6 +24,8 @@ export interface Watched {
   readonly state: string
   /** Bytes that a whole snapshot writes at least. */
   readonly snapshotBytes: number
+  /** Commits a transaction that takes long to read. */
+  readonly huge: () => Promise<void>
   /** Everything that a run said, when it is over. */
   readonly told: (stderr: string) => void
 }
@@ -61,6 +63,7 @@ export class Supervised implements AsyncDisposable {
         throw new Error(`${describeMoment(moment)} does not come; tailrace said:\n${this.#run.stderr}`)
       } else await pause(LOOK_MS)
     }
+    if (moment.in === 'huge transaction') await this.#watched.huge()
     if ('afterMs' in moment) await Promise.race([pause(moment.afterMs), this.#run.ended])
     if (moment.in === 'state') await this.#killAtState()
   }
@@ -123,6 +126,7 @@ export class Supervised implements AsyncDisposable {
       }
       case 'snapshot end':
         return () => this.#phase === 'snapshot end' || this.#phase === 'stream'
+      case 'huge transaction':
       case 'state':
       case 'stream':
         return () => this.#phase === 'stream'
@@ -148,9 +152,10 @@ export class Supervised implements AsyncDisposable {
     const phase = this.#phase
     if (phase !== 'stream') return phase
     const { position } = JSON.parse(await readFile(this.#watched.state, 'utf8')) as {
-      position: { snapshot?: object } | null
+      position: { snapshot?: object; end?: string } | null
     }
-    return position === null || position.snapshot !== undefined ? 'snapshot end' : 'stream'
+    if (position === null || position.snapshot !== undefined) return 'snapshot end'
+    return position.end === undefined ? 'transaction' : 'stream'
   }
 }
 

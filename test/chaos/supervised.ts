@@ -105,6 +105,7 @@ export class Supervised implements AsyncDisposable {
   }
 
   #fail(what: string): never {
+    this.#watched.told(this.#run.stderr)
     throw new Error(`tailrace ${what}, and said:\n${this.#run.stderr}`)
   }
 

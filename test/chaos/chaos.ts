@@ -63,7 +63,8 @@ export async function runChaos(options: ChaosOptions): Promise<ChaosReport> {
         break
       }
       const workers = ['--snapshot-workers', String(random.integer(1, 3))]
-      const watched = { args: [...args, ...workers], output, state, snapshotBytes, told }
+      const huge = () => workload.huge()
+      const watched = { args: [...args, ...workers], output, state, snapshotBytes, huge, told }
       const line = await oneRun(watched, plan, disturber, tally)
       if (workload.failure !== undefined) throw workload.failure
       log(`kill ${index + 1}/${options.kills}: ${line}; output ${await bytesOf(output)} bytes`)

@@ -10,7 +10,9 @@ export type Moment =
   | { readonly in: 'snapshot end'; readonly afterMs: number }
   /** So long after it began to stream. */
   | { readonly in: 'stream'; readonly afterMs: number }
-  /** When it begins to write its state once more. */
+  /** So long after a transaction committed that takes about a second to read: most likely in its middle. */
+  | { readonly in: 'huge transaction'; readonly afterMs: number }
+  /** When it begins to write its state once more: the kill comes at once, not after a wait. */
   | { readonly in: 'state' }
 
 /** What is done to the network or the server. */
@@ -52,7 +54,9 @@ export function drawPlans(random: Random, { kills, cuts, restarts }: Counts): Ru
   }))
   const disturb = (what: Disturbance) => {
     const index = random.integer(0, kills - 1)
-    plans[index]!.disturbances.push({ at: drawMoment(random, index, kills), what })
+    const at = drawMoment(random, index, kills)
+    const during = at.in === 'state' ? ({ in: 'stream', afterMs: random.integer(0, 1500) } as const) : at
+    plans[index]!.disturbances.push({ at: during, what })
   }
   for (let cut = 0; cut < cuts; cut++) {
     const swallow = { kind: 'swallow', healMs: random.integer(0, 2000), silentMs: random.integer(2000, 5000) } as const
@@ -69,8 +73,10 @@ function drawMoment(random: Random, index: number, kills: number): Moment {
   const soon = index % 5 === 4
   const share = index / kills
   if (share < 0.3) return { in: 'snapshot', share: random.fraction() * 0.9 }
-  if (share < 0.5) return { in: 'snapshot end', afterMs: random.integer(0, 400) }
+  // Shorter ones first: one that comes too late leaves nothing of it to the others.
+  if (share < 0.5) return { in: 'snapshot end', afterMs: random.integer(0, (share - 0.3) * 2000) }
   if (index % 5 === 2) return { in: 'state' }
+  if (index % 5 === 1) return { in: 'huge transaction', afterMs: random.integer(0, 800) }
   return { in: 'stream', afterMs: random.integer(0, soon ? 20 : 1500) }
 }
 

@@ -1,11 +1,11 @@
-import { readFile, stat, watch } from 'node:fs/promises'
-import { basename, dirname } from 'node:path'
+import { readFile, stat } from 'node:fs/promises'
 import { setTimeout as pause } from 'node:timers/promises'
 import { startTailrace, type TailraceProcess } from '../support/tailrace.js'
+import { killWhenWritten } from './killWhenWritten.js'
 import { describeMoment, type Moment } from './moments.js'
 
-/** How far a run had come: to the stream only when its state knows of it. */
-export type Phase = 'start' | 'snapshot' | 'snapshot end' | 'stream'
+/** How far a run had come, by its state: `transaction` is in the middle of one. */
+export type Phase = 'start' | 'snapshot' | 'snapshot end' | 'stream' | 'transaction'
 
 /** A run that has nothing to wait for gets to its moment within this. */
 const MOMENT_TIMEOUT_MS = 90_000
@@ -24,6 +24,8 @@ export interface Watched {
   readonly state: string
   /** Bytes that a whole snapshot writes at least. */
   readonly snapshotBytes: number
+  /** Commits a transaction that takes long to read. */
+  readonly huge: () => Promise<void>
   /** Everything that a run said, when it is over. */
   readonly told: (stderr: string) => void
 }
@@ -61,8 +63,9 @@ export class Supervised implements AsyncDisposable {
         throw new Error(`${describeMoment(moment)} does not come; tailrace said:\n${this.#run.stderr}`)
       } else await pause(LOOK_MS)
     }
+    if (moment.in === 'huge transaction') await this.#watched.huge()
     if ('afterMs' in moment) await Promise.race([pause(moment.afterMs), this.#run.ended])
-    if (moment.in === 'state') await this.#stateBegun()
+    if (moment.in === 'state') await this.#killAtState()
   }
 
   /** Ends it by SIGKILL, a SIGTERM so long before; tells how far it had come. */
@@ -74,7 +77,9 @@ export class Supervised implements AsyncDisposable {
       const { code, signal } = run.running ? { code: 0, signal: null } : await run.ended
       // Node has no handler for the signal in its first moments.
       if (code !== 0 && signal !== 'SIGTERM' && !this.#excused) this.#fail(`ended with code ${code} after SIGTERM`)
-    } else if (!run.running && !this.#excused) this.#fail('ended by itself')
+    } else if (!run.running && (await run.ended).signal !== 'SIGKILL' && !this.#excused) {
+      this.#fail('ended by itself')
+    }
     run.kill('SIGKILL')
     await run.ended
     this.#watched.told(run.stderr)
@@ -100,6 +105,7 @@ export class Supervised implements AsyncDisposable {
   }
 
   #fail(what: string): never {
+    this.#watched.told(this.#run.stderr)
     throw new Error(`tailrace ${what}, and said:\n${this.#run.stderr}`)
   }
 
@@ -121,25 +127,18 @@ export class Supervised implements AsyncDisposable {
       }
       case 'snapshot end':
         return () => this.#phase === 'snapshot end' || this.#phase === 'stream'
+      case 'huge transaction':
       case 'state':
       case 'stream':
         return () => this.#phase === 'stream'
     }
   }
 
-  /** A file beside the state comes before it. */
-  async #stateBegun(): Promise<void> {
-    const { state } = this.#watched
-    const ended = new AbortController()
-    void this.#run.ended.then(() => ended.abort())
-    const limit = AbortSignal.any([ended.signal, AbortSignal.timeout(MOMENT_TIMEOUT_MS)])
-    try {
-      for await (const { filename } of watch(dirname(state), { signal: limit })) {
-        if (filename === `${basename(state)}.tmp`) return
-      }
-    } catch (error) {
-      if (!ended.signal.aborted) throw error
-    }
+  async #killAtState(): Promise<void> {
+    const run = this.#run
+    await using _ = killWhenWritten(`${this.#watched.state}.tmp`, run.pid)
+    await Promise.race([run.ended, pause(MOMENT_TIMEOUT_MS, undefined, { ref: false })])
+    if (run.running) this.#fail('does not write its state')
   }
 
   /** By what it has said since the last disturbance. */
@@ -154,9 +153,10 @@ export class Supervised implements AsyncDisposable {
     const phase = this.#phase
     if (phase !== 'stream') return phase
     const { position } = JSON.parse(await readFile(this.#watched.state, 'utf8')) as {
-      position: { snapshot?: object } | null
+      position: { snapshot?: object; end?: string } | null
     }
-    return position === null || position.snapshot !== undefined ? 'snapshot end' : 'stream'
+    if (position === null || position.snapshot !== undefined) return 'snapshot end'
+    return position.end === undefined ? 'transaction' : 'stream'
   }
 }
 

@@ -36,6 +36,21 @@ export class Workload {
     return this.#failure
   }
 
+  /** Commits a transaction that changes as many rows as there are, up to 60,000. */
+  async huge(): Promise<void> {
+    try {
+      const client = await this.#connect('huge')
+      try {
+        await client.query('UPDATE items SET version = version + 1 WHERE id IN (SELECT id FROM items LIMIT 60000)')
+      } finally {
+        await client.end()
+      }
+    } catch (error) {
+      // The server may be away just now, or a writer was in the way.
+      if (!isLost(error) && !EXPECTED_FAILURES.includes((error as pg.DatabaseError).code ?? '')) throw error
+    }
+  }
+
   /** Resolves when the last transaction has ended, prepared ones too; rejects when a writer failed. */
   async stop(): Promise<void> {
     this.#stopping = true

@@ -1,5 +1,8 @@
 import { defineError } from './tailraceError.js'
 
+const BEGIN_ANEW =
+  'That is: drop the slot (tailrace slots drop NAME), remove the state file or stored position, empty what was written, start again.'
+
 /** Wrong use of the command line. */
 const usage = () => ({
   retry: 'operator' as const,
@@ -137,7 +140,7 @@ export const POSITION_OTHER_SLOT = defineError('POSITION_OTHER_SLOT', {
   retry: 'operator',
   message: (e: { expected: string; found: string }) =>
     `the position belongs to slot "${e.expected}", not to "${e.found}"`,
-  hint: 'Give the slot it was made with, or leave the slot out: the position names it.',
+  hint: 'Give --slot (slot) as the position has it, or leave it out: the position names it.',
 })
 
 export const POSITION_NOT_RESUMABLE = defineError('POSITION_NOT_RESUMABLE', {
@@ -159,7 +162,7 @@ export const POSITION_DIVERGED = defineError('POSITION_DIVERGED', {
     e.left === undefined
       ? `the position is of timeline ${e.expected}, from which the server's timeline ${e.found} does not descend`
       : `the position ${e.position} is of timeline ${e.expected}, which the server left at ${e.left}: what was read behind that is not in its history`,
-  hint: 'A server was promoted that did not have the last transactions. Begin anew with a snapshot, in another slot: the consumer has rows that this server never had.',
+  hint: `A server was promoted that did not have the last transactions: the consumer has rows that this server never had. Begin anew. ${BEGIN_ANEW}`,
 })
 
 export const SLOT_AHEAD = defineError('SLOT_AHEAD', {
@@ -197,7 +200,7 @@ export const SLOT_TIMEOUT = defineError('SLOT_TIMEOUT', {
   retry: 'later',
   message: (e: { seconds: number; holders: readonly string[] }) =>
     `the slot could not be made within ${e.seconds} s: the server waits for ${e.holders.join(', ') || 'running transactions'}`,
-  hint: 'End these transactions (COMMIT or ROLLBACK PREPARED for a prepared one), or wait longer with slotTimeoutMs.',
+  hint: 'End these transactions (COMMIT or ROLLBACK PREPARED for a prepared one), or wait longer with --slot-timeout-ms (slotTimeoutMs).',
 })
 
 export const SOURCE_USED = defineError('SOURCE_USED', {
@@ -314,14 +317,15 @@ export const REPLICA_IDENTITY_MISSING = defineError('REPLICA_IDENTITY_MISSING', 
   retry: 'operator',
   message: (e: { tables: readonly string[]; sql: string }) =>
     `no replica identity tells the rows apart of ${e.tables.join(', ')}: UPDATE and DELETE on them would fail once they are published`,
-  hint: (e) => `Run: ${e.sql}\nor capture their inserts and truncates only, with keyless = inserts.`,
+  hint: (e) => `Run: ${e.sql}\nor capture their inserts and truncates only, with --keyless inserts (keyless).`,
 })
 
 export const KEY_OUTSIDE_IDENTITY = defineError('KEY_OUTSIDE_IDENTITY', {
   retry: 'operator',
   message: (e: { table: string; key: string; identity: string; sql: string }) =>
     `key (${e.key}) of ${e.table} is not part of its replica identity (${e.identity}): deletes and key changes would not have it`,
-  hint: (e) => `Run: ${e.sql}\nor choose a key among ${e.identity}, or capture inserts only, with keyless = inserts.`,
+  hint: (e) =>
+    `Run: ${e.sql}\nor choose a key among ${e.identity}, or capture inserts only, with --keyless inserts (keyless).`,
 })
 
 export const KEY_COLUMN_UNPUBLISHED = defineError('KEY_COLUMN_UNPUBLISHED', {
@@ -342,7 +346,8 @@ export const PUBLICATION_UNFIT = defineError('PUBLICATION_UNFIT', {
   retry: 'operator',
   message: (e: { publication: string; problems: readonly string[]; sql: string; manageable: boolean }) =>
     `publication ${e.publication} does not fit: ${e.problems.join('; ')}`,
-  hint: (e) => `Run: ${e.sql}${e.manageable ? '\nor let tailrace do so, with --manage-publication.' : ''}`,
+  hint: (e) =>
+    `As its owner run: ${e.sql}\n${e.manageable ? 'or let tailrace do so, with --manage-publication; ' : ''}or use another publication, with --publication (publication).`,
 })
 
 export const PUBLICATION_DENIED = defineError('PUBLICATION_DENIED', {
@@ -350,34 +355,33 @@ export const PUBLICATION_DENIED = defineError('PUBLICATION_DENIED', {
   message: (e: { publication: string; problem: string; sql: string }) =>
     `the server does not let us make publication ${e.publication}: ${e.problem}`,
   hint: (e) =>
-    `It takes CREATE on the database and ownership of the tables. As the owner or a superuser run: ${e.sql}\nthen start with this publication's name.`,
+    `It takes CREATE on the database and ownership of the tables. As the owner or a superuser run: ${e.sql}\nthen start with --publication of that name (publication). A publication of another name for tables without key is told of in the same way.`,
 })
 
 export const PUBLICATION_MISSING = defineError('PUBLICATION_MISSING', {
   retry: 'operator',
   message: (e: { publication: string; lsn: string }) =>
-    `publication "${e.publication}" is gone: changes since ${e.lsn} that were written without it are lost`,
-  hint: 'Somebody dropped it. Begin anew with a snapshot, without the position (and drop the slot); or give the publication that the slot was read with.',
+    `publication "${e.publication}" is not there, or was not when changes after ${e.lsn} were made: those that were written without it are lost`,
+  hint: `Somebody dropped it. Give the publication that the slot was read with, if it has another name; else begin anew. ${BEGIN_ANEW}`,
 })
 
 export const PUBLICATION_CHANGED = defineError('PUBLICATION_CHANGED', {
   retry: 'operator',
   message: (e: { change: string; from: string; to: string }) =>
     `${e.change}, between ${e.from} and ${e.to}: changes in between may be missing`,
-  hint: 'The server judges each change by the publication as it was then. Begin anew with a snapshot in another slot; or, if nothing was written meanwhile, go on by the publication as it is now, with onPublicationChange = continue (--on-publication-change continue).',
+  hint: `The server judges each change by the publication as it was then. If nothing was written meanwhile, go on with --on-publication-change continue (onPublicationChange); else begin anew. ${BEGIN_ANEW}`,
 })
 
 export const SLOT_MISSING = defineError('SLOT_MISSING', {
   retry: 'operator',
   message: (e: { slot: string }) => `replication slot "${e.slot}" does not exist`,
-  hint: 'Somebody dropped it, or the server was replaced without it: changes since then are lost to this run. Check the name and server, or start over with a new snapshot.',
+  hint: `Somebody dropped it, or the server was replaced without it: changes since then are lost to this run. Check the name and server, or begin anew. ${BEGIN_ANEW}`,
 })
 
 export const SLOT_LOST = defineError('SLOT_LOST', {
   retry: 'operator',
   message: (e: { slot: string; reason: string }) => `replication slot "${e.slot}" is lost (${e.reason})`,
-  hint: (e) =>
-    `The server gave up changes that the slot still needed. Raise max_slot_wal_keep_size or see to the reason, drop it with SELECT pg_drop_replication_slot('${e.slot}'), and start over with a new snapshot.`,
+  hint: `The server gave up changes that the slot still needed. Raise max_slot_wal_keep_size or see to the reason, and begin anew. ${BEGIN_ANEW}`,
 })
 
 export const SLOT_PHYSICAL = defineError('SLOT_PHYSICAL', {
@@ -421,7 +425,8 @@ export const SLOT_TWO_PHASE = defineError('SLOT_TWO_PHASE', {
 export const SLOT_EXISTS = defineError('SLOT_EXISTS', {
   retry: 'operator',
   message: (e: { slot: string }) => `replication slot "${e.slot}" exists already`,
-  hint: (e) => `Choose another name, or drop it if nobody needs it: SELECT pg_drop_replication_slot('${e.slot}').`,
+  hint: (e) =>
+    `Choose another name with --slot (slot). If nobody needs it (tailrace slots tells who reads it), drop it: SELECT pg_drop_replication_slot('${e.slot}').`,
 })
 
 export const SLOTS_EXHAUSTED = defineError('SLOTS_EXHAUSTED', {
@@ -501,6 +506,18 @@ export const STATE_LOCKED = defineError('STATE_LOCKED', {
   retry: 'later',
   message: (e: { path: string; pid: number }) => `the state file ${e.path} is in use by process ${e.pid}`,
   hint: 'Wait for that run to end, or give this one a state file, an output and a slot of its own.',
+})
+
+export const OUTPUT_LOCKED = defineError('OUTPUT_LOCKED', {
+  retry: 'later',
+  message: (e: { path: string; pid: number }) => `the output ${e.path} is being written by process ${e.pid}`,
+  hint: 'Wait for that run to end, or give this one an output of its own.',
+})
+
+export const OUTPUT_MOVED = defineError('OUTPUT_MOVED', {
+  retry: 'operator',
+  message: (e: { path: string }) => `the output ${e.path} was moved or deleted while the run was writing to it`,
+  hint: 'What was written since the last recorded position is in the old file, and comes again. With --state put the file back and start again, or begin anew: remove the state file and drop the slot. To rotate, end the run first.',
 })
 
 export const STATE_MISMATCH = defineError('STATE_MISMATCH', {

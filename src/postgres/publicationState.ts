@@ -179,6 +179,11 @@ function short(text: string): string {
   return createHash('sha256').update(text).digest('base64url').slice(0, 12)
 }
 
+/** Whether two marks are of the same captured tables. */
+export function sameTables(before: string, now: string): boolean {
+  return before.split(' ')[1] === now.split(' ')[1]
+}
+
 /** What happened to the publications between two marks; undefined when nothing did. */
 export async function markChange(queryable: Queryable, before: string, now: string): Promise<string | undefined> {
   const [publications, tables, digest] = before.split(' ')

@@ -8,7 +8,7 @@ import {
 } from '../core/errors.js'
 import { RowBatch } from '../core/rowBatch.js'
 import { formatLsn } from '../postgres/lsn.js'
-import { markChange, publicationMark } from '../postgres/publicationState.js'
+import { markChange, publicationMark, sameTables } from '../postgres/publicationState.js'
 import { describeTransaction, waitForRunningTransactions } from '../postgres/runningTransactions.js'
 import { describeCause } from '../postgres/serverError.js'
 import { copySlot, dropSlot, inspectSlot } from '../postgres/slot.js'
@@ -226,7 +226,16 @@ export class SourceRun {
     })
     // That one is missing is told by whoever would have to make it.
     if ([...states.values()].some(({ oid }) => oid === undefined)) return
-    const change = await markChange(connections.control, known, publicationMark(states, tables))
+    const now = publicationMark(states, tables)
+    if (!sameTables(known, now)) {
+      emit({
+        type: 'warning',
+        code: 'TABLES_CHANGED',
+        message: 'other tables are captured than those that the position was read with',
+        hint: 'Tables that were added are captured from now on, without the rows they have already. For those begin anew with a snapshot, in another slot.',
+      })
+    }
+    const change = await markChange(connections.control, known, now)
     if (change === undefined) return
     const from = formatLsn(position.resumeLsn)
     const problem = PUBLICATION_CHANGED({ change, from, to: formatLsn(facts.insertLsn) })

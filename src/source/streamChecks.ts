@@ -1,4 +1,11 @@
-import { POSITION_DIVERGED, POSITION_OTHER_SERVER, SLOT_AHEAD, SLOT_MISSING, TIMELINE_BEHIND } from '../core/errors.js'
+import {
+  POSITION_DIVERGED,
+  POSITION_OTHER_SERVER,
+  PUBLICATION_MISSING,
+  SLOT_AHEAD,
+  SLOT_MISSING,
+  TIMELINE_BEHIND,
+} from '../core/errors.js'
 import { identifySystem } from '../postgres/catalog/server.js'
 import { formatLsn, type Lsn, laterLsn } from '../postgres/lsn.js'
 import type { Queryable } from '../postgres/queryable.js'
@@ -44,10 +51,19 @@ export async function checkSlotPlace(control: Queryable, slot: string, startLsn:
   throw SLOT_AHEAD({ slot, confirmed: formatLsn(confirmed), position: formatLsn(startLsn) })
 }
 
-/** Of a missing slot the server says the same (42704) as of a missing publication. */
-export async function explainStreamError(control: Queryable, slot: string, error: unknown): Promise<unknown> {
+/** Of a missing slot the server says the same (42704) as of a missing publication, which it may need for the past. */
+export async function explainStreamError(
+  control: Queryable,
+  slot: string,
+  error: unknown,
+  position: StreamPosition,
+): Promise<unknown> {
   const explained = slotCommandError(error, slot)
   if (!SLOT_MISSING.is(explained)) return explained
+  const publication = /publication "(.*)" does not exist/.exec(String((error as Error).message))?.[1]
+  if (publication !== undefined) {
+    return PUBLICATION_MISSING({ publication, lsn: formatLsn(position.resumeLsn) }, { cause: error })
+  }
   const gone = await inspectSlot(control, slot).then(
     (found) => found === undefined,
     () => false,

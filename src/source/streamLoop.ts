@@ -122,7 +122,7 @@ export class StreamLoop {
         } else if (isTransient(error) && owner === undefined) {
           control.renew()
           emit({ type: 'reconnecting', attempt, delayMs, cause: error as TailraceError })
-        } else throw await explainStreamError(control, slot, error)
+        } else throw await explainStreamError(control, slot, error, collector.position)
         await sleep(delayMs, signal).catch(() => {})
       }
     }

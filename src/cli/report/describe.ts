@@ -40,7 +40,7 @@ export function describe(event: SourceEvent): string {
     case 'slot-created':
       return `made the ${event.temporary ? 'temporary ' : ''}slot ${event.slot} at ${event.lsn}`
     case 'slot-waiting':
-      return `slot ${event.slot} is still in use, waiting for ${event.seconds} s`
+      return `slot ${event.slot} is in use; waited ${event.seconds} s so far for its reader to go`
     case 'publication-created':
       return `made the publication ${event.publication} of ${plural(event.tables, 'table')}`
     case 'snapshot-started':

@@ -1,8 +1,9 @@
 import { close, fdatasync, fstat, fsync, ftruncate, open, read, writev } from 'node:fs'
+import { stat } from 'node:fs/promises'
 import { dirname, resolve } from 'node:path'
 import { promisify } from 'node:util'
 import { sleep } from '../../core/abort.js'
-import { OUTPUT_CLOSED, OUTPUT_FAILED } from '../../core/errors.js'
+import { OUTPUT_CLOSED, OUTPUT_FAILED, OUTPUT_MOVED } from '../../core/errors.js'
 import { stdoutMayBlock, writeToStdout } from './pipe.js'
 
 const openAsync = promisify(open)
@@ -38,13 +39,13 @@ export class Output {
   static async open(path: string): Promise<Output> {
     try {
       const fd = await openAsync(path, 'a+')
-      const stat = await statAsync(fd)
-      if (!stat.isFile()) return new Output(fd, path, false, 0)
+      const found = await statAsync(fd)
+      if (!found.isFile()) return new Output(fd, path, false, 0)
       // A file made just now is durable only when its folder is.
       const folder = await openAsync(dirname(resolve(path)), 'r')
       await promisify(fsync)(folder)
       await closeAsync(folder)
-      return new Output(fd, path, true, stat.size)
+      return new Output(fd, path, true, found.size)
     } catch (cause) {
       throw outputFailed(path, cause)
     }
@@ -103,6 +104,14 @@ export class Output {
     } catch (cause) {
       throw outputFailed(this.#name, cause)
     }
+    await this.#requireItsName()
+  }
+
+  /** Whoever moves or deletes the file would find nothing of what is recorded as written from then on. */
+  async #requireItsName(): Promise<void> {
+    const [open, named] = await Promise.all([statAsync(this.#fd), stat(this.#name).catch(() => undefined)])
+    if (named?.ino === open.ino && named.dev === open.dev) return
+    throw OUTPUT_MOVED({ path: this.#name })
   }
 
   async close(): Promise<void> {

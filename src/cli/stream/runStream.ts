@@ -3,7 +3,7 @@ import { NdjsonEncoder, type NdjsonOptions } from '../../codec/ndjson.js'
 import { sleep } from '../../core/abort.js'
 import { backoffMs } from '../../core/backoff.js'
 import { ByteWriter } from '../../core/byteWriter.js'
-import { SNAPSHOT_INTERRUPTED, STATE_MISMATCH } from '../../core/errors.js'
+import { OUTPUT_LOCKED, SNAPSHOT_INTERRUPTED, STATE_MISMATCH } from '../../core/errors.js'
 import type { Position, PositionJson } from '../../core/record.js'
 import { parseConnectionString } from '../../postgres/connectionString.js'
 import { isTransient } from '../../postgres/serverError.js'
@@ -60,14 +60,16 @@ export async function runStream(options: StreamOptions): Promise<number> {
 async function streamOnce(options: StreamOptions, signal: AbortSignal): Promise<void> {
   const { state: statePath, output: path, format, idleTimeout } = options
   const stop = new AbortController()
-  // Checked before a file is touched: a wrong option leaves nothing behind.
-  const settings = sourceOptions(options, stop.signal)
-  void new PostgresSource(settings)
-  const file = path === undefined ? null : resolve(path)
+  const file = path === undefined || path === '-' ? null : resolve(path)
   const state = statePath === undefined ? undefined : await readState(statePath)
+  // Checked before a file is touched: a wrong option leaves nothing behind.
+  const settings = sourceOptions(options, stop.signal, slotOf(state))
+  void new PostgresSource(settings)
   checkState(state, options, file)
   const output = file === null ? Output.stdout() : await Output.open(file)
   try {
+    await using outputLock = output.isFile ? await lockOutput(file!) : undefined
+    void outputLock
     const start = state?.output?.start ?? (await output.endOfLastLine())
     output.cutAt(keptLength(output, state, statePath) ?? start)
     if (statePath !== undefined && state === undefined) {
@@ -129,14 +131,14 @@ function drawsProgress({ quiet, log: format, output }: StreamOptions): boolean {
   return process.stderr.isTTY === true && !dumb && !quiet && format === 'text' && !recordsThere
 }
 
-function sourceOptions(options: StreamOptions, signal: AbortSignal): SourceOptions {
+function sourceOptions(options: StreamOptions, signal: AbortSignal, known: string | undefined): SourceOptions {
   const { key, format, output, state, idleTimeout, quiet, verbose, log: logFormat, ...settings } = options
   const withState = state !== undefined
   return {
     ...settings,
     signal,
     keys: key ?? [],
-    slot: settings.slot ?? (withState && settings.snapshot !== 'only' ? defaultSlot(settings.url) : undefined),
+    slot: settings.slot ?? known ?? (withState && settings.snapshot !== 'only' ? defaultSlot(settings.url) : undefined),
     // A slot without a state holds the place by itself; a run without a snapshot can begin wherever it stands.
     existingSlot: withState && settings.snapshot !== 'never' ? 'refuse' : 'resume',
   }
@@ -149,10 +151,24 @@ function defaultSlot(url: string | undefined): string {
     .replace(/[^a-z0-9_]/g, '_')}`.slice(0, 63)
 }
 
+/** Where no lock can be made, on a full disk, the first write tells. */
+async function lockOutput(file: string): Promise<StateLock | undefined> {
+  try {
+    return await StateLock.take(file, OUTPUT_LOCKED)
+  } catch (error) {
+    if (OUTPUT_LOCKED.is(error)) throw error
+    return undefined
+  }
+}
+
+function slotOf(state: State | undefined): string | undefined {
+  return (state?.position as { slot?: string | null } | null | undefined)?.slot ?? undefined
+}
+
 function checkState(state: State | undefined, options: StreamOptions, file: string | null): void {
   const path = options.state!
-  const slot = (state?.position as { slot?: string | null } | null | undefined)?.slot
-  if (options.snapshot === 'only' && typeof slot === 'string') {
+  const slot = slotOf(state)
+  if (options.snapshot === 'only' && slot !== undefined) {
     throw STATE_MISMATCH({ path, problem: `it holds the place of slot ${slot}, and --snapshot only has none` })
   }
   if (state?.output === undefined || state.output.file === file) return

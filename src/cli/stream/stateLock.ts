@@ -1,7 +1,9 @@
 import { readFileSync, renameSync, writeFileSync } from 'node:fs'
 import { constants, copyFile, link, readFile, rm } from 'node:fs/promises'
 import { sleep } from '../../core/abort.js'
-import { STATE_FAILED, STATE_LOCKED } from '../../core/errors.js'
+import { type OUTPUT_LOCKED, STATE_FAILED, STATE_LOCKED } from '../../core/errors.js'
+
+type Held = typeof STATE_LOCKED | typeof OUTPUT_LOCKED
 
 /** Two that take over at the same moment are further apart than this only if one was stopped in between. */
 const TAKEOVER_MS = 100
@@ -14,7 +16,8 @@ export class StateLock implements AsyncDisposable {
   readonly #path: string
   readonly #identity: string
 
-  static async take(statePath: string): Promise<StateLock> {
+  /** Of a state file, or of an output: two runs that write into one file cut off each other's lines. */
+  static async take(statePath: string, held: Held = STATE_LOCKED): Promise<StateLock> {
     const path = `${statePath}.lock`
     const mine = identity(process.pid)
     // It never stands there without saying whose it is.
@@ -25,10 +28,10 @@ export class StateLock implements AsyncDisposable {
         const taken = await link(prepared, path)
           .catch((error) => copyInstead(error, prepared, path))
           .then(() => true, refused)
-        if (taken || (await takenOver(path, prepared, statePath))) return new StateLock(path, mine)
+        if (taken || (await takenOver(path, prepared, statePath, held))) return new StateLock(path, mine)
       }
     } catch (cause) {
-      if (STATE_LOCKED.is(cause)) throw cause
+      if (held.is(cause)) throw cause
       throw STATE_FAILED({ path, problem: (cause as Error).message }, { cause })
     } finally {
       await rm(prepared, { force: true })
@@ -60,11 +63,11 @@ function refused(error: NodeJS.ErrnoException): false {
  * Whether a lock whose holder is gone is now ours; throws when somebody has it. Each of several that find it puts its
  * own in its place, and after a while the last one has it.
  */
-async function takenOver(path: string, prepared: string, statePath: string): Promise<boolean> {
+async function takenOver(path: string, prepared: string, statePath: string, held: Held): Promise<boolean> {
   const holder = read(path)
   if (holder === undefined) return false // given back just now
   const pid = Number(holder.split(' ')[0])
-  if (pid > 0 && identity(pid) === holder && pid !== process.pid) throw STATE_LOCKED({ path: statePath, pid })
+  if (pid > 0 && identity(pid) === holder && pid !== process.pid) throw held({ path: statePath, pid })
   renameSync(prepared, path)
   await sleep(TAKEOVER_MS)
   return read(path) === identity(process.pid)

@@ -68,7 +68,7 @@ test.concurrent('a publication that was there before is altered with --manage-pu
   expect(await published()).toEqual(['t', 'u'])
 })
 
-test.concurrent('a slot in use is waited for, as long as it may be our own of a lost connection', async () => {
+test.concurrent('a slot that somebody reads is waited for a moment, since it may be our own of a lost connection', async () => {
   await using db = await testDatabase(server, TABLE)
   db.expectSlots = true
   const args = streamArgs(db, 't', '--slot', db.name)
@@ -76,7 +76,7 @@ test.concurrent('a slot in use is waited for, as long as it may be our own of a 
   await first.says('streaming from')
   await using second = startTailrace(args)
   await using third = startTailrace(args)
-  await second.says('is still in use, waiting')
+  await second.says('is in use; waited')
   second.kill('SIGINT')
   expect(await second.ended).toMatchObject({ code: 0 })
   expect(await third.ended).toMatchObject({ code: 1 })
@@ -104,9 +104,9 @@ test.concurrent('a second run with the same files touches nothing, and ends at o
   const second = await tailrace(args)
   expect({ code: second.code, stdout: second.stdout }).toEqual({ code: 1, stdout: '' })
   expect(second.stderr).toMatch(/^tailrace: STATE_LOCKED: .*\n$/)
-  // Nor with another state, while the first one has the slot.
+  // Nor with another state: the output is the first one's.
   const other = await tailrace(args.map((arg) => (arg === state ? `${state}2` : arg)))
-  expect(other.stderr).toMatch(/^tailrace: SLOT_EXISTS: .*\n$/)
+  expect(other.stderr).toMatch(/^tailrace: OUTPUT_LOCKED: .*\n$/)
   expect(await readFile(output, 'utf8')).toBe(before)
   first.kill('SIGKILL')
   await first.ended

@@ -61,3 +61,19 @@ test('a state names its slot, which need not be given again', async () => {
   await db.query('INSERT INTO t VALUES (2)')
   expect((await tailrace(args)).records.map(({ key }) => key)).toEqual([{ id: 2 }])
 })
+
+test('an output is rotated by a new pair of files and the slot’s name', async () => {
+  await using db = await testDatabase(server, TABLE)
+  db.expectSlots = true
+  await using folder = await temporaryFolder()
+  const pair = (n: number) => ['--output', join(folder.path, `out${n}`), '--state', join(folder.path, `state${n}`)]
+  const args = (n: number) => streamArgs(db, 't', ...pair(n), '--slot', db.name, '--until', 'current')
+  expect((await tailrace(args(1))).code).toBe(0)
+  await db.query('INSERT INTO t VALUES (2)')
+  expect(await tailrace([...args(2), '--snapshot', 'never'])).toMatchObject({ code: 0 })
+  await db.query('INSERT INTO t VALUES (3)')
+  expect(await tailrace(args(2))).toMatchObject({ code: 0 })
+  const [first, second] = await Promise.all([1, 2].map((n) => readFile(join(folder.path, `out${n}`), 'utf8')))
+  const ids = (text: string) => [...text.matchAll(/"key":\{"id":(\d)\}/g)].map(([, id]) => id)
+  expect([ids(first!), ids(second!)]).toEqual([['1'], ['2', '3']])
+})

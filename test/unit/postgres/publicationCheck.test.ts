@@ -72,7 +72,9 @@ test('a row filter and a column list, with what takes them away', () => {
   expect(error?.message).toBe(
     'publication shop does not fit: it filters the rows of public.orders by (id > 7); it has of public.orders only the columns id, "Odd"',
   )
-  expect(error?.hint).toBe(`Run: ${sql}\nor let tailrace do so, with --manage-publication.`)
+  expect(error?.hint).toBe(
+    `As its owner run: ${sql}\nor let tailrace do so, with --manage-publication; or use another publication, with --publication (publication).`,
+  )
 })
 
 describe('partitions', () => {

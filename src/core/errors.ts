@@ -339,7 +339,7 @@ export const GENERATED_COLUMN_IN_IDENTITY = defineError('GENERATED_COLUMN_IN_IDE
   retry: 'operator',
   message: (e: { table: string; column: string; sql: string }) =>
     `generated column ${e.column} is part of the replica identity of ${e.table} and would not be published: UPDATE and DELETE on the table would fail`,
-  hint: (e) => `Run: ${e.sql}\nor capture inserts and truncates only, with keyless = inserts.`,
+  hint: (e) => `Run: ${e.sql}\nor capture inserts and truncates only, with --keyless inserts (keyless).`,
 })
 
 export const PUBLICATION_UNFIT = defineError('PUBLICATION_UNFIT', {

@@ -152,6 +152,17 @@ export async function inspectPublication(queryable: Queryable, name: string): Pr
   }
 }
 
+/** Which of these there are not. */
+export async function missingPublications(queryable: Queryable, names: readonly string[]): Promise<readonly string[]> {
+  const rows = await queryable.query<{ name: string }>(
+    `SELECT n.name
+       FROM pg_catalog.unnest($1::pg_catalog.text[]) AS n (name)
+      WHERE NOT EXISTS (SELECT FROM pg_catalog.pg_publication p WHERE p.pubname = n.name)`,
+    [names],
+  )
+  return rows.map(({ name }) => name)
+}
+
 /**
  * Makes a publication of these tables and no others; false when one of that name is there by now: somebody else's, or
  * this one, made before the connection was lost and asked for again. Generated columns are published where the server

@@ -8,6 +8,7 @@ import {
 } from '../core/errors.js'
 import { identifySystem } from '../postgres/catalog/server.js'
 import { formatLsn, type Lsn, laterLsn } from '../postgres/lsn.js'
+import { missingPublications } from '../postgres/publication.js'
 import type { Queryable } from '../postgres/queryable.js'
 import { timelineHistory } from '../postgres/replication/timelineHistory.js'
 import type { Session } from '../postgres/session.js'
@@ -51,22 +52,29 @@ export async function checkSlotPlace(control: Queryable, slot: string, startLsn:
   throw SLOT_AHEAD({ slot, confirmed: formatLsn(confirmed), position: formatLsn(startLsn) })
 }
 
-/** Of a missing slot the server says the same (42704) as of a missing publication, which it may need for the past. */
+/**
+ * Of a missing slot the server says the same (42704) as of a missing publication, in a language of its own: what is
+ * there tells which it was. One that is there now may have been missing when a change was made.
+ */
 export async function explainStreamError(
   control: Queryable,
-  slot: string,
+  { slot, publications, position }: StreamedFrom,
   error: unknown,
-  position: StreamPosition,
 ): Promise<unknown> {
   const explained = slotCommandError(error, slot)
   if (!SLOT_MISSING.is(explained)) return explained
-  const publication = /publication "(.*)" does not exist/.exec(String((error as Error).message))?.[1]
-  if (publication !== undefined) {
+  try {
+    if ((await inspectSlot(control, slot)) === undefined) return explained
+    const missing = await missingPublications(control, publications)
+    const publication = (missing.length > 0 ? missing : publications).join(', ')
     return PUBLICATION_MISSING({ publication, lsn: formatLsn(position.resumeLsn) }, { cause: error })
+  } catch {
+    return error
   }
-  const gone = await inspectSlot(control, slot).then(
-    (found) => found === undefined,
-    () => false,
-  )
-  return gone ? explained : error
+}
+
+export interface StreamedFrom {
+  readonly slot: string
+  readonly publications: readonly string[]
+  readonly position: StreamPosition
 }

@@ -122,7 +122,7 @@ export class StreamLoop {
         } else if (isTransient(error) && owner === undefined) {
           control.renew()
           emit({ type: 'reconnecting', attempt, delayMs, cause: error as TailraceError })
-        } else throw await explainStreamError(control, slot, error, collector.position)
+        } else throw await this.#explain(error)
         await sleep(delayMs, signal).catch(() => {})
       }
     }
@@ -197,6 +197,11 @@ export class StreamLoop {
     if (until === undefined || this.#finished) return
     this.#asking ??= setInterval(() => this.#stream?.sendStatus(true), ASK_MS)
     this.#stream.sendStatus(true)
+  }
+
+  #explain(error: unknown): Promise<unknown> {
+    const { control, slot, publications, collector } = this.#options
+    return explainStreamError(control, { slot, publications, position: collector.position }, error)
   }
 
   #disconnect(): void {

@@ -1,7 +1,7 @@
-import { describeBytes } from '../../core/quantity.js'
+import { describeBytes, describeSeconds } from '../../core/quantity.js'
 import type { SourceEvent } from '../../source/events.js'
 import type { LogLevel } from '../log.js'
-import { count, duration } from './format.js'
+import { count } from './format.js'
 
 type Type = SourceEvent['type']
 
@@ -50,7 +50,7 @@ export function describe(event: SourceEvent): string {
     case 'snapshot-table-finished':
       return `snapshot of ${event.table} finished: ${plural(event.rows, 'row')}`
     case 'snapshot-finished':
-      return `snapshot finished: ${plural(event.rows, 'row')} in ${duration(event.seconds)}`
+      return `snapshot finished: ${plural(event.rows, 'row')} in ${describeSeconds(event.seconds)}`
     case 'lock-waited-for':
       return `the snapshot keeps pid ${event.pid} (${event.application ?? 'no name'}) from its ${event.mode} on ${event.table}`
     case 'streaming':
@@ -58,7 +58,7 @@ export function describe(event: SourceEvent): string {
     case 'stream-progress':
       return `streaming: ${plural(event.records, 'record')}, at ${event.lsn}, ${lag(event)}`
     case 'reconnecting':
-      return `${event.cause.message}; trying again in ${duration(event.delayMs / 1000)}`
+      return `${event.cause.message}; trying again in ${describeSeconds(event.delayMs / 1000)}`
     case 'table-dropped':
       return `warning: table ${event.table} was dropped; the others go on`
     case 'warning':
@@ -68,7 +68,7 @@ export function describe(event: SourceEvent): string {
 
 /** How far behind the server a stream is. */
 export function lag({ lagBytes, lagSeconds }: { readonly lagBytes: number; readonly lagSeconds: number }): string {
-  if (lagSeconds > 0) return `${describeBytes(lagBytes)} and ${duration(lagSeconds)} behind`
+  if (lagSeconds > 0) return `${describeBytes(lagBytes)} and ${describeSeconds(lagSeconds)} behind`
   return lagBytes < CAUGHT_UP_BYTES ? 'caught up' : `${describeBytes(lagBytes)} behind`
 }
 

@@ -1,8 +1,9 @@
 import { MultiBar, type SingleBar } from 'cli-progress'
+import { describeSeconds } from '../../core/quantity.js'
 import type { SourceEvent } from '../../source/events.js'
 import { printThrough } from '../log.js'
 import { lag } from './describe.js'
-import { count, duration } from './format.js'
+import { count } from './format.js'
 import { Rate } from './rate.js'
 
 type Progress = Extract<SourceEvent, { type: 'snapshot-progress' }>
@@ -91,7 +92,7 @@ export class ProgressBars {
       this.#tables.set(table, known)
     }
     const rate = known.rate.add(rows)
-    const left = rate > 0 && estimatedRows > rows ? `, ${duration((estimatedRows - rows) / rate)} left` : ''
+    const left = rate > 0 && estimatedRows > rows ? `, ${describeSeconds((estimatedRows - rows) / rate)} left` : ''
     known.bar.setTotal(total)
     known.bar.update(rows, { table, line: `${count(rows)} rows, ${count(rate)} a second${left}` })
   }

@@ -149,11 +149,12 @@ export class ChangeCollector extends CommittedHandler implements PgoutputHandler
     this.#place = { lsn: walEnd, seq: BEFORE_ROWS, sub: 0, end: walEnd, fingerprint: 0, snapshot: undefined }
   }
 
-  /** One message of the plugin; `walPlace` is the low half of its LSN. */
-  collect(bytes: Buffer, start: number, end: number, walPlace: number): void {
+  /** One message of the plugin; `walPlace` is the low half of its LSN. False: it is to come again later. */
+  collect(bytes: Buffer, start: number, end: number, walPlace: number): boolean {
     this.#bytes = bytes
     this.#walPlace = walPlace
     this.decoder.decode(bytes, start, end)
+    return true
   }
 
   /** What came until now; a new batch begins. */

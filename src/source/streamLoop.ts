@@ -13,6 +13,7 @@ import type { Batch } from './batch.js'
 import type { BatchQueue } from './batchQueue.js'
 import { type ChangeCollector, type Collected, RepeatTransaction } from './changeCollector.js'
 import type { SourceEvent } from './events.js'
+import { Intake } from './intake.js'
 import { comparePlaces, type StreamPosition } from './position.js'
 import { ShutdownWatch } from './shutdownWatch.js'
 import { SlotWait } from './slotWait.js'
@@ -76,6 +77,13 @@ export class StreamLoop {
   /** `until` is reached: nothing more is read. */
   #finished = false
 
+  readonly #intake = new Intake({
+    take: (bytes, start, end, walPlace) => this.#take(bytes, start, end, walPlace),
+    taken: () => this.#onTaken(),
+    onEmpty: () => this.#onDemand(),
+    onFailure: (error) => this.#stream?.fail(error),
+  })
+
   readonly #shutdown = new ShutdownWatch({
     probe: () => this.#refusedByShutdown(),
     settled: () => this.#options.ledger.settled,
@@ -106,6 +114,7 @@ export class StreamLoop {
       } catch (error) {
         if (this.#finished || signal.aborted) return
         this.#disconnect()
+        this.#intake.clear()
         collector.reconnected()
         if (error instanceof RepeatTransaction) continue
         // A stream that dies as soon as it has begun is no success: what it brings may be what kills it.
@@ -140,6 +149,7 @@ export class StreamLoop {
   /** Ends the stream cleanly, with a last confirmation. May be called again. */
   async stop(): Promise<void> {
     this.#stopping.abort()
+    this.#intake.end()
     clearInterval(this.#asking)
     clearTimeout(this.#confirming)
     // The end may be reached by what comes along with the answer to START_REPLICATION.
@@ -170,12 +180,7 @@ export class StreamLoop {
         },
       },
       {
-        wal: (bytes, start, end, walPlace) => {
-          if (this.#finished) return
-          collector.collect(bytes, start, end, walPlace)
-          // Not only at a chunk's end: that of a backlog hardly ever lies between two transactions.
-          if (until !== undefined && this.#trusted && this.#reached()) this.#finish()
-        },
+        wal: (bytes, start, end, walPlace) => this.#intake.wal(bytes, start, end, walPlace),
         keepalive: (walEnd, replyWanted) => this.#onKeepalive(walEnd, replyWanted),
         chunkEnd: () => this.#onChunkEnd(),
         tick: () => this.#offerAdvanceInTime(),
@@ -190,7 +195,8 @@ export class StreamLoop {
       await Promise.race([checked, this.#stream.ended.then(() => checked)])
       this.#unproved = undefined
       this.#trusted = true
-      this.#stream.resume()
+      this.#intake.drain()
+      if (this.#intake.empty) this.#stream.resume()
     }
     emit({ type: 'streaming', slot, lsn: formatLsn(startLsn) })
     this.#onChunkEnd()
@@ -222,10 +228,27 @@ export class StreamLoop {
     }
   }
 
+  /** Whether the message could be taken. */
+  #take(bytes: Buffer, start: number, end: number, walPlace: number): boolean {
+    if (this.#finished) return true
+    if (!this.#options.collector.collect(bytes, start, end, walPlace)) return false
+    // Not only at a chunk's end: that of a backlog hardly ever lies between two transactions.
+    if (this.#options.until !== undefined && this.#trusted && this.#reached()) this.#finish()
+    return true
+  }
+
+  /** Of what waited, a portion was taken, or no more can be now. */
+  #onTaken(): boolean {
+    const { collector, queue, batchBytes } = this.#options
+    if (this.#finished || !this.#trusted) return false
+    if (collector.count > 0 && (queue.hungry || collector.bytes >= batchBytes)) this.#handOn()
+    return !queue.full
+  }
+
   #onKeepalive(walEnd: Lsn, replyWanted: boolean): void {
     const { collector, ledger } = this.#options
     if (replyWanted && ledger.confirmed < walEnd) this.#shutdown.asked()
-    if (this.#finished || !collector.betweenTransactions) return
+    if (this.#finished || !this.#intake.empty || !collector.betweenTransactions) return
     collector.idle(walEnd)
     // A server that wants a reply may be shutting down: it waits until all it sent is confirmed.
     if (replyWanted) this.#offerAdvance()
@@ -242,7 +265,7 @@ export class StreamLoop {
     }
     if (collector.count === 0) this.#offerAdvanceInTime()
     else if (queue.hungry || collector.bytes >= batchBytes) this.#handOn()
-    if (queue.full) this.#stream?.pause()
+    if (queue.full || !this.#intake.empty) this.#stream?.pause()
     if (this.#reached()) this.#finish()
   }
 
@@ -250,7 +273,8 @@ export class StreamLoop {
   #onDemand(): void {
     if (this.#finished || !this.#trusted) return
     if (this.#options.collector.count > 0 && this.#options.queue.hungry) this.#handOn()
-    if (!this.#options.queue.full) this.#stream?.resume()
+    this.#intake.drain()
+    if (!this.#options.queue.full && this.#intake.empty) this.#stream?.resume()
   }
 
   #handOn(): void {

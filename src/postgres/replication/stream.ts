@@ -135,6 +135,12 @@ export class ReplicationStream {
     setTimeout(() => this.#takeover.destroy(), STOP_TIMEOUT_MS).unref()
   }
 
+  /** What the stream brought cannot be used: `ended` rejects with `error`. */
+  fail(error: unknown): void {
+    this.#finish(error)
+    this.#takeover.destroy()
+  }
+
   /** Confirms a last time, ends the COPY mode and waits until the session takes queries again, or is cut. */
   async stop(): Promise<void> {
     if (!this.#stopping && !this.#finished) {

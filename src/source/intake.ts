@@ -1,0 +1,120 @@
+/** One message of the output plugin, in the bytes received; `walPlace` as `ReplicationHandler` gives it. */
+export interface WalMessage {
+  readonly bytes: Buffer
+  readonly start: number
+  readonly end: number
+  readonly walPlace: number
+}
+
+/** Messages that stand in the stream's order and come from elsewhere, in portions: a transaction that was spooled. */
+export type WalMessages = AsyncIterator<readonly WalMessage[]>
+
+export interface IntakeOptions {
+  /** Takes a message; false: not yet, it is to be offered again. */
+  readonly take: (bytes: Buffer, start: number, end: number, walPlace: number) => boolean
+  /** A portion was taken, or nothing more can be taken now. False: there is no room for another before `drain`. */
+  readonly taken: () => boolean
+  /** Everything that waited is taken. */
+  readonly onEmpty: () => void
+  readonly onFailure: (error: unknown) => void
+}
+
+/**
+ * Between the stream and whoever takes its messages: keeps those that cannot be taken yet, in order. As a rule there are
+ * none, and a message costs a call. While there are, the socket is to be paused: a chunk's messages at most wait here.
+ */
+export class Intake {
+  readonly #options: IntakeOptions
+  #waiting: (WalMessage | WalMessages)[] = []
+  #next = 0
+  /** Portions of what comes from elsewhere are being fetched. */
+  #fetching = false
+  #draining = false
+  #ended = false
+
+  constructor(options: IntakeOptions) {
+    this.#options = options
+  }
+
+  get empty(): boolean {
+    return this.#waiting.length === 0
+  }
+
+  wal(bytes: Buffer, start: number, end: number, walPlace: number): void {
+    if (this.#waiting.length === 0 && this.#options.take(bytes, start, end, walPlace)) return
+    this.#waiting.push({ bytes, start, end, walPlace })
+  }
+
+  /** What comes from elsewhere stands here. */
+  insert(messages: WalMessages): void {
+    this.#waiting.push(messages)
+    this.drain()
+  }
+
+  /** What waits may be takeable now. */
+  drain(): void {
+    if (this.#draining || this.#fetching || this.#ended || this.empty) return
+    this.#draining = true
+    try {
+      this.#drain()
+    } catch (error) {
+      this.#options.onFailure(error)
+    } finally {
+      this.#draining = false
+    }
+  }
+
+  /** The connection is gone: what waits comes again. */
+  clear(): void {
+    for (const item of this.#waiting.slice(this.#next)) if (isElsewhere(item)) void item.return?.()
+    this.#waiting = []
+    this.#next = 0
+  }
+
+  /** Nothing is taken any more. */
+  end(): void {
+    this.#ended = true
+    this.clear()
+  }
+
+  #drain(): void {
+    for (let item = this.#waiting[this.#next]; item !== undefined; item = this.#waiting[this.#next]) {
+      if (isElsewhere(item)) {
+        if (!this.#options.taken()) return
+        void this.#fetch(item)
+        return
+      }
+      if (!this.#options.take(item.bytes, item.start, item.end, item.walPlace)) {
+        this.#options.taken()
+        return
+      }
+      this.#next++
+    }
+    this.#waiting = []
+    this.#next = 0
+    this.#options.taken()
+    this.#options.onEmpty()
+  }
+
+  async #fetch(messages: WalMessages): Promise<void> {
+    this.#fetching = true
+    try {
+      const portion = await messages.next()
+      // Cleared meanwhile.
+      if (this.#waiting[this.#next] !== messages) return
+      if (portion.done === true) this.#next++
+      else this.#waiting.splice(0, this.#next, ...portion.value)
+      if (portion.done !== true) this.#next = 0
+    } catch (error) {
+      if (this.#waiting[this.#next] === messages) this.#options.onFailure(error)
+      return
+    } finally {
+      this.#fetching = false
+    }
+    this.drain()
+  }
+}
+
+function isElsewhere(item: WalMessage | WalMessages): item is WalMessages {
+  return 'next' in item
+}

@@ -178,6 +178,13 @@ export const SNAPSHOT_DIFFERS = defineError('SNAPSHOT_DIFFERS', {
   hint: 'A connection pooler in transaction mode between us and the server does this. Connect to the server directly.',
 })
 
+export const SNAPSHOT_NOT_KEPT = defineError('SNAPSHOT_NOT_KEPT', {
+  retry: 'operator',
+  message: (e: { slot: string }) =>
+    `an incremental snapshot into slot ${e.slot} could not be gone on with: nothing keeps how far it is`,
+  hint: 'Keep the position: --state FILE on the command line, `position` in the library. Or read the rows with --strategy consistent.',
+})
+
 export const SNAPSHOT_INTERRUPTED = defineError('SNAPSHOT_INTERRUPTED', {
   retry: 'later',
   message: (e: { problem: string }) => `the snapshot was interrupted: ${e.problem}`,

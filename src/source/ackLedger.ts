@@ -89,8 +89,8 @@ export class AckLedger {
     while (covered < this.#boundaries.length && covers(position, this.#boundaries[covered]!.position)) covered++
     if (covered > 0) this.#confirm(this.#boundaries[covered - 1]!.confirmable)
     this.#boundaries.splice(0, covered)
-    const { end, snapshot } = position.place
-    if (end !== undefined && snapshot === undefined) this.#confirm(end)
+    const { end } = position.place
+    if (end !== undefined) this.#confirm(end)
   }
 
   /** Of all that tells histories apart but the timeline, which a failover changes in the middle of a run. */

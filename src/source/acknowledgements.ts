@@ -5,6 +5,7 @@ import type { Lsn } from '../postgres/lsn.js'
 import { AckLedger } from './ackLedger.js'
 import { Batch } from './batch.js'
 import type { Origin, StreamPosition } from './position.js'
+import type { SnapshotProgress } from './scan/progress.js'
 
 /** How long the last acknowledgement is waited for before an empty batch asks for it again. */
 const ASK_MS = 1000
@@ -33,8 +34,8 @@ export class Acknowledgements {
   }
 
   /** A batch of `rows` up to `position`, which acknowledges here. */
-  batch(rows: RowBatch, position: StreamPosition): Batch {
-    return new Batch(rows, position, (acked) => this.ack(acked))
+  batch(rows: RowBatch, position: StreamPosition, snapshotAt?: (index: number) => SnapshotProgress): Batch {
+    return new Batch(rows, position, (acked) => this.ack(acked), snapshotAt)
   }
 
   /**

@@ -3,6 +3,7 @@ import type { ChangeRecord, Position } from '../core/record.js'
 import { HEAD, HEAD_FINGERPRINT, HEAD_SEQ, HEAD_SUB, HEAD_TRANSACTION, type RowBatch } from '../core/rowBatch.js'
 import { BatchRecord } from './batchRecord.js'
 import { OUTSIDE_TRANSACTION, StreamPosition } from './position.js'
+import type { SnapshotProgress } from './scan/progress.js'
 
 /**
  * Some records in order, and the position behind the last of them. A batch may be empty: then it only carries a
@@ -16,15 +17,20 @@ export class Batch<Tables extends object = Record<string, Record<string, unknown
   /** @internal The records as numbers over the bytes received. */
   readonly rows: RowBatch
   readonly #end: StreamPosition
-  readonly #firstSnapshotRow: number
+  readonly #snapshotAt: ((index: number) => SnapshotProgress) | undefined
   readonly #ack: (position: StreamPosition) => void
 
   /** @internal */
-  constructor(rows: RowBatch, position: StreamPosition, ack: (position: StreamPosition) => void) {
+  constructor(
+    rows: RowBatch,
+    position: StreamPosition,
+    ack: (position: StreamPosition) => void,
+    snapshotAt?: (index: number) => SnapshotProgress,
+  ) {
     this.rows = rows
     this.position = this.#end = position
     this.#ack = ack
-    this.#firstSnapshotRow = (position.place.snapshot?.rows ?? 0) - rows.count
+    this.#snapshotAt = snapshotAt
   }
 
   /** Number of records. */
@@ -65,9 +71,8 @@ export class Batch<Tables extends object = Record<string, Record<string, unknown
     if (index === this.rows.count - 1) return this.#end
     const { origin, place } = this.#end
     const head = index * HEAD
-    if (place.snapshot !== undefined) {
-      const rows = this.#firstSnapshotRow + index + 1
-      return new StreamPosition(origin, { ...place, snapshot: { id: place.snapshot.id, rows } })
+    if (this.#snapshotAt !== undefined) {
+      return new StreamPosition(origin, { ...place, snapshot: this.#snapshotAt(index) })
     }
     const { heads, transactions } = this.rows
     const lsn = transactions[heads[head + HEAD_TRANSACTION]!]!.commitLsn
@@ -77,7 +82,7 @@ export class Batch<Tables extends object = Record<string, Record<string, unknown
       sub: heads[head + HEAD_SUB]!,
       end: heads[head + HEAD_SEQ] === OUTSIDE_TRANSACTION ? lsn : undefined,
       fingerprint: heads[head + HEAD_FINGERPRINT]!,
-      snapshot: undefined,
+      snapshot: place.snapshot,
     })
   }
 }

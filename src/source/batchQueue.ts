@@ -28,8 +28,13 @@ export class BatchQueue<Item> {
     return this.#waiting !== undefined
   }
 
+  /** Of what waits, and what the consumer took last. */
+  get bytes(): number {
+    return this.#bytes + this.#inHand
+  }
+
   get full(): boolean {
-    return this.#bytes + this.#inHand >= this.#limit
+    return this.bytes >= this.#limit
   }
 
   push(item: Item | Promise<Item>, bytes: number): void {

@@ -25,12 +25,14 @@ export interface PlanWishes {
   readonly keyless: 'refuse' | 'inserts'
   readonly generated: GeneratedColumns
   readonly serverVersion: number
+  /** More tables are captured than these: columns and keys may be chosen for one of them. */
+  readonly someOnly?: boolean | undefined
 }
 
 /** Decides keys and columns of the tables, or refuses the first that cannot be captured exactly. Pure. */
 export function planCapture(tables: readonly CatalogTable[], wishes: PlanWishes): PlannedTable[] {
-  const columns = chosenColumns(tables, wishes.columns)
-  const keys = chosenColumns(tables, wishes.keys)
+  const columns = chosenColumns(tables, wishes.columns, wishes)
+  const keys = chosenColumns(tables, wishes.keys, wishes)
   return tables.map((table) => {
     const { keyless, generated, serverVersion } = wishes
     const choice = chooseKeyByPolicy(table, { key: keys.get(table), keyless, generated, serverVersion })
@@ -61,11 +63,13 @@ function identifies({ replicaIdentity, identityColumns }: CatalogTable, key: rea
 function chosenColumns(
   tables: readonly CatalogTable[],
   selections: readonly ColumnSelection[],
+  { someOnly = false }: PlanWishes,
 ): Map<CatalogTable, string[]> {
   const names = new RelationNames(tables)
   const chosen = new Map<CatalogTable, string[]>()
   for (const selection of selections) {
     const [table] = names.match(selection.table)
+    if (table === undefined && someOnly) continue
     if (table === undefined) throw KEY_TABLE_UNKNOWN({ selection: selection.text, tables: tables.map(sqlName) })
     chosen.set(table, [...(chosen.get(table) ?? []), ...resolveColumns(selection, table)])
   }

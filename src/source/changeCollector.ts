@@ -12,13 +12,28 @@ import {
   TRUNCATE,
   UPDATE,
 } from '../core/rowBatch.js'
+import type { Table } from '../core/table.js'
 import { formatLsn, INVALID_LSN, type Lsn } from '../postgres/lsn.js'
 import { PgoutputDecoder } from '../postgres/pgoutput/decoder.js'
 import { NO_OLD_TUPLE, OLD_TUPLE, type OldKind, type PgoutputHandler } from '../postgres/pgoutput/handler.js'
 import type { Relation } from '../postgres/pgoutput/relation.js'
+import * as tag from '../postgres/pgoutput/tag.js'
 import { CommittedHandler } from './committedHandler.js'
 import { mixFingerprint } from './fingerprint.js'
+import type { WalMessage } from './intake.js'
 import { BEFORE_ROWS, type Origin, OUTSIDE_TRANSACTION, type Place, StreamPosition } from './position.js'
+import { isPartial, keyTextAt } from './scan/keyText.js'
+import type { Scans } from './scan/scans.js'
+import type { KeyText } from './scan/stretches.js'
+import {
+  DROP,
+  ONLY_CREATE,
+  ONLY_DELETE,
+  type TableScan,
+  EMIT as VERDICT_EMIT,
+  type Verdict,
+  WAIT,
+} from './scan/tableScan.js'
 import type { CapturedShape, ShapeRegistry } from './shapeRegistry.js'
 
 /** What came until now, to be handed on. */
@@ -39,6 +54,20 @@ export interface CollectorOptions {
   /** Which logical messages become records. */
   readonly messages: (prefix: string) => boolean
   readonly onRedeliveryChange: 'stop' | 'repeat'
+  /** Tables whose rows are read meanwhile. */
+  readonly scans?: Scans | undefined
+  /** Something that a message waited for, other than a table's rows, is there. */
+  readonly onReady?: () => void
+}
+
+interface Peeking {
+  readonly scan: TableScan
+  readonly keys: KeyText[]
+}
+
+interface RowKeys {
+  readonly oldKey?: KeyText | undefined
+  readonly newKey?: KeyText | undefined
 }
 
 /** No old tuple, as a head has it. */
@@ -86,6 +115,9 @@ export class ChangeCollector extends CommittedHandler implements PgoutputHandler
   #relation: Relation | undefined
   #shape: CapturedShape | undefined
   #tableIndex = -1
+  /** The message being read cannot be decided yet: it left no trace, and comes again. */
+  #waits = false
+  #peeking: Peeking | undefined
   /** Relations, by OID, whose shape changed: to be told before the next row of each. */
   readonly #changedShapes = new Set<number>()
   /** Where skipping ended in the transaction being read: a schema record there was delivered, too. */
@@ -115,7 +147,13 @@ export class ChangeCollector extends CommittedHandler implements PgoutputHandler
   /** Behind everything that was read, taken or not. */
   get position(): StreamPosition {
     this.#settlePlace()
-    return new StreamPosition(this.#origin, this.#place)
+    const snapshot = this.#options.scans?.progressAt(this.#place)
+    return new StreamPosition(this.#origin, snapshot === undefined ? this.#place : { ...this.#place, snapshot })
+  }
+
+  /** What the slot may be told once everything up to the position is durable. */
+  get confirmable(): Lsn {
+    return this.#lastEnd
   }
 
   /** A promotion has taken the server to another timeline, or the publications are others: positions say so from now on. */
@@ -145,6 +183,7 @@ export class ChangeCollector extends CommittedHandler implements PgoutputHandler
   idle(walEnd: Lsn): void {
     if (walEnd <= this.readTo) return
     this.#mustHaveCome()
+    if (this.#options.scans?.active) this.#options.scans.passed(walEnd)
     this.#lastEnd = walEnd
     this.#place = { lsn: walEnd, seq: BEFORE_ROWS, sub: 0, end: walEnd, fingerprint: 0, snapshot: undefined }
   }
@@ -153,8 +192,26 @@ export class ChangeCollector extends CommittedHandler implements PgoutputHandler
   collect(bytes: Buffer, start: number, end: number, walPlace: number): boolean {
     this.#bytes = bytes
     this.#walPlace = walPlace
+    this.#waits = false
     this.decoder.decode(bytes, start, end)
-    return true
+    return !this.#waits
+  }
+
+  /** The keys of the rows of a scanned table in messages that are still to be collected, as far as its shape is known. */
+  keysOf(scan: TableScan, messages: Iterable<WalMessage>): readonly KeyText[] {
+    const peeking = { scan, keys: [] as KeyText[] }
+    this.#peeking = peeking
+    try {
+      for (const { bytes, start, end } of messages) {
+        const kind = bytes[start]
+        if (kind === tag.RELATION) break
+        this.#bytes = bytes
+        if (kind === tag.INSERT || kind === tag.UPDATE || kind === tag.DELETE) this.decoder.decode(bytes, start, end)
+      }
+    } finally {
+      this.#peeking = undefined
+    }
+    return peeking.keys
   }
 
   /** What came until now; a new batch begins. */
@@ -170,6 +227,7 @@ export class ChangeCollector extends CommittedHandler implements PgoutputHandler
   }
 
   begin(finalLsn: Lsn, commitTime: bigint, xid: number): void {
+    if (this.#options.scans?.active) this.#options.scans.passed(finalLsn)
     this.#transaction = { xid, commitLsn: finalLsn, commitTime }
     this.#transactionIndex = -1
     this.#seq = BEFORE_ROWS
@@ -220,6 +278,8 @@ export class ChangeCollector extends CommittedHandler implements PgoutputHandler
       }
       const shape = this.#enter(relation)
       if (shape === undefined) continue
+      const scan = this.#options.scans?.of(relation.oid)
+      if (scan !== undefined) this.#options.scans!.truncate(scan, this.#transaction!)
       if (this.#changedShapes.size > 0) this.#tellShape(relation)
       this.#batch.bytes += length
       this.#add(TRUNCATE, this.#seq, 0, options, NOTHING_OLD, this.#fingerprint)
@@ -263,20 +323,80 @@ export class ChangeCollector extends CommittedHandler implements PgoutputHandler
     tapeStart: number,
     length: number,
   ): void {
+    const scan = this.#options.scans?.active ? this.#options.scans.of(relation.oid) : undefined
+    if (this.#peeking !== undefined) {
+      this.#peek(this.#peeking, relation, newAt, oldAt)
+      this.#batch.tape.length = tapeStart
+      return
+    }
+    const verdict = scan === undefined ? VERDICT_EMIT : this.#judge(scan, operation, relation, newAt, oldAt)
+    if (verdict === WAIT) {
+      this.#batch.tape.length = tapeStart
+      return
+    }
     if (!this.#count(relation.oid, operation, length)) {
       this.#batch.tape.length = tapeStart
       this.#changedShapes.delete(relation.oid)
       return
     }
     if (relation !== this.#relation) this.#enter(relation)
-    if (this.#shape === undefined) {
+    if (this.#shape === undefined || verdict === DROP) {
       this.#batch.tape.length = tapeStart
       return
     }
     if (this.#changedShapes.size > 0) this.#tellShape(relation)
     this.#batch.bytes += length
+    if (verdict === ONLY_CREATE) return this.#add(CREATE, this.#seq, 0, newAt, NOTHING_OLD, this.#fingerprint)
     const kind = oldKind === NO_OLD_TUPLE ? NO_OLD : oldKind === OLD_TUPLE ? OLD_ROW : OLD_KEY
-    this.#add(operation, this.#seq, 0, newAt, (oldAt << 2) | kind, this.#fingerprint)
+    const old = (oldAt << 2) | kind
+    if (verdict === ONLY_DELETE) this.#add(DELETE, this.#seq, 0, -1, old, this.#fingerprint)
+    else this.#add(operation, this.#seq, 0, newAt, old, this.#fingerprint)
+  }
+
+  /** What becomes of a row of a table that is read meanwhile. Before it is counted: one that has to wait leaves no trace. */
+  #judge(scan: TableScan, operation: number, relation: Relation, newAt: number, oldAt: number): Verdict {
+    const shape = this.#options.shapes.of(relation)
+    if (shape === undefined || this.#isDelivered(this.#seq + 1, 0)) return VERDICT_EMIT
+    const { table } = shape
+    if (table === undefined) {
+      this.#waits = true
+      const { onReady = () => {} } = this.#options
+      shape.ready.then(onReady, onReady)
+      return WAIT
+    }
+    const { oldKey, newKey } = this.#keys(scan, table, newAt, oldAt)
+    // Under another name than the catalog has by now: a consumer that keeps rows by key is right with all of them.
+    if (oldKey === undefined && newKey === undefined) return VERDICT_EMIT
+    const kind = operation === CREATE ? 'insert' : operation === UPDATE ? 'update' : 'delete'
+    const partial = newAt >= 0 && isPartial(this.#batch.tape.values, newAt, table.columns.length)
+    const verdict = scan.judge({ operation: kind, oldKey, newKey, partial }, this.#transaction!)
+    if (verdict === WAIT) this.#waits = true
+    return verdict
+  }
+
+  #peek({ scan, keys }: Peeking, relation: Relation, newAt: number, oldAt: number): void {
+    const table = this.#options.shapes.of(relation)?.table
+    if (table === undefined || this.#options.scans?.of(relation.oid) !== scan) return
+    const { oldKey, newKey } = this.#keys(scan, table, newAt, oldAt)
+    if (oldKey !== undefined) keys.push(oldKey)
+    if (newKey !== undefined && newKey !== oldKey) keys.push(newKey)
+  }
+
+  #keys(scan: TableScan, table: Table, newAt: number, oldAt: number): RowKeys {
+    const columns = scan.columnsIn(table)
+    if (columns === undefined) return {}
+    const { values } = this.#batch.tape
+    const oldKey = oldAt < 0 ? undefined : keyTextAt(this.#bytes, values, oldAt, columns)
+    // What was not sent of it is as it was.
+    const newKey = newAt < 0 ? undefined : (keyTextAt(this.#bytes, values, newAt, columns) ?? oldKey)
+    return { oldKey, newKey }
+  }
+
+  /** Whether (seq, sub) of the transaction being read was delivered before. */
+  #isDelivered(seq: number, sub: number): boolean {
+    if (this.#mode === DELIVER) return false
+    if (this.#mode === SKIP_ALL) return true
+    return seq < this.#place.seq || (seq === this.#place.seq && sub <= this.#place.sub)
   }
 
   /** Counts one row (or one table of a truncate) as the server sends it; false when it was delivered before. */
@@ -294,8 +414,7 @@ export class ChangeCollector extends CommittedHandler implements PgoutputHandler
 
   /** Whether (seq, sub) of the transaction being read was delivered before. The first that was not ends the skipping. */
   #skips(seq: number, sub: number): boolean {
-    if (this.#mode === SKIP_ALL) return true
-    if (seq < this.#place.seq || (seq === this.#place.seq && sub <= this.#place.sub)) return true
+    if (this.#isDelivered(seq, sub)) return true
     this.#endOfSkipped()
     return false
   }

@@ -40,6 +40,15 @@ export class Intake {
     return this.#waiting.length === 0
   }
 
+  /** Those that wait, up to where others from elsewhere stand. */
+  *waiting(): Generator<WalMessage, void, void> {
+    for (let index = this.#next; index < this.#waiting.length; index++) {
+      const item = this.#waiting[index]!
+      if (isElsewhere(item)) return
+      yield item
+    }
+  }
+
   wal(bytes: Buffer, start: number, end: number, walPlace: number): void {
     if (this.#waiting.length === 0 && this.#options.take(bytes, start, end, walPlace)) return
     this.#waiting.push({ bytes, start, end, walPlace })

@@ -1,6 +1,7 @@
 import { POSITION_INVALID } from '../core/errors.js'
 import type { Position, PositionJson } from '../core/record.js'
 import { formatLsn, type Lsn, parseLsn } from '../postgres/lsn.js'
+import { parseProgress, progressToJson, type SnapshotProgress } from './scan/progress.js'
 
 /** Which history a position belongs to: LSNs of two of them must never be compared. */
 export interface Origin {
@@ -12,6 +13,8 @@ export interface Origin {
   readonly slot: string | null
   /** Counts the slots made under this name: a slot made anew begins a new epoch. */
   readonly epoch: number
+  /** OIDs of the captured tables: one that is not among them when a run is resumed is to be read. */
+  readonly captured?: readonly number[] | undefined
   /** OIDs of the publications by which the changes were judged, parted by blanks; absent where that is not known. */
   readonly publications?: string | undefined
 }
@@ -33,8 +36,8 @@ export interface Place {
   readonly end: Lsn | undefined
   /** What the transaction counted so far; only while `end` is not known. */
   readonly fingerprint: number
-  /** Set while the first snapshot is unfinished: such a position says only that it must begin again. */
-  readonly snapshot: { readonly id: string; readonly rows: number } | undefined
+  /** Set while a snapshot is unfinished, or the stream has not passed what it showed. */
+  readonly snapshot: SnapshotProgress | undefined
 }
 
 /** A place in one history. Immutable; see design section 2, "Position". */
@@ -52,6 +55,17 @@ export class StreamPosition implements Position {
     return this.place.end ?? this.place.lsn
   }
 
+  /** An unfinished snapshot that cannot be gone on with: such a position says only that all begins anew. */
+  get beginsAnew(): boolean {
+    const { snapshot } = this.place
+    return snapshot !== undefined && snapshot.tables === undefined
+  }
+
+  /** Whoever resumes here gets some rows, which came before it, once more: those of a table that is read whole. */
+  get repeats(): boolean {
+    return this.beginsAnew || this.place.snapshot?.tables?.some(({ begun }) => begun) === true
+  }
+
   toJSON(): PositionJson {
     const { lsn, seq, sub, end, fingerprint, snapshot } = this.place
     return {
@@ -61,8 +75,8 @@ export class StreamPosition implements Position {
       seq,
       sub,
       ...(end !== undefined && { end: formatLsn(end) }),
-      ...(end === undefined && snapshot === undefined && { fingerprint }),
-      ...(snapshot !== undefined && { snapshot }),
+      ...(end === undefined && !this.beginsAnew && { fingerprint }),
+      ...(snapshot !== undefined && { snapshot: progressToJson(snapshot) }),
     }
   }
 
@@ -83,6 +97,7 @@ export class StreamPosition implements Position {
       database: text(fields, 'database'),
       slot: fields.slot === null ? null : text(fields, 'slot'),
       epoch: integer(fields, 'epoch'),
+      ...(fields.captured !== undefined && { captured: integers(fields, 'captured') }),
       ...(fields.publications !== undefined && { publications: text(fields, 'publications') }),
     }
     const { snapshot } = fields
@@ -92,18 +107,16 @@ export class StreamPosition implements Position {
       sub: integer(fields, 'sub'),
       end: fields.end === undefined ? undefined : lsn(fields, 'end'),
       fingerprint: fields.fingerprint === undefined ? 0 : integer(fields, 'fingerprint'),
-      snapshot: snapshot === undefined ? undefined : snapshotOf(snapshot),
+      snapshot: snapshot === undefined ? undefined : parseProgress(snapshot),
     })
   }
 }
 
 /** Negative when `a` comes before `b`. Both must be of one history. */
 export function comparePlaces(a: Place, b: Place): number {
-  if (a.snapshot !== undefined || b.snapshot !== undefined) {
-    return (a.snapshot?.rows ?? Number.POSITIVE_INFINITY) - (b.snapshot?.rows ?? Number.POSITIVE_INFINITY) || 0
-  }
   if (a.lsn !== b.lsn) return a.lsn < b.lsn ? -1 : 1
-  return a.seq - b.seq || a.sub - b.sub || compareEnds(a.end, b.end)
+  const ends = a.seq - b.seq || a.sub - b.sub || compareEnds(a.end, b.end)
+  return ends || (a.snapshot?.rows ?? 0) - (b.snapshot?.rows ?? 0)
 }
 
 /** The same last record with its transaction whole comes after it with the end unknown. */
@@ -120,13 +133,6 @@ function parseJson(stored: string): unknown {
   }
 }
 
-function snapshotOf(stored: unknown): NonNullable<Place['snapshot']> {
-  if (typeof stored !== 'object' || stored === null)
-    throw POSITION_INVALID({ problem: 'its "snapshot" is no JSON object' })
-  const fields = stored as Record<string, unknown>
-  return { id: text(fields, 'id'), rows: integer(fields, 'rows') }
-}
-
 function text(fields: Record<string, unknown>, name: string): string {
   const value = fields[name]
   if (typeof value !== 'string') throw POSITION_INVALID({ problem: `its "${name}" is no string` })
@@ -137,6 +143,12 @@ function integer(fields: Record<string, unknown>, name: string): number {
   const value = fields[name]
   if (!Number.isSafeInteger(value)) throw POSITION_INVALID({ problem: `its "${name}" is no whole number` })
   return value as number
+}
+
+function integers(fields: Record<string, unknown>, name: string): readonly number[] {
+  const value = fields[name]
+  if (Array.isArray(value) && value.every(Number.isSafeInteger)) return value
+  throw POSITION_INVALID({ problem: `its "${name}" is no list of whole numbers` })
 }
 
 function lsn(fields: Record<string, unknown>, name: string): Lsn {

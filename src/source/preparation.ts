@@ -75,15 +75,17 @@ export async function planAgain(
   return plan(tables, options, facts, generated)
 }
 
-function plan(
+/** Keys and columns of these tables; `someOnly`: others are captured beside them. */
+export function plan(
   tables: Parameters<typeof planCapture>[0],
   { columns, keys, keyless, snapshot }: ParsedOptions,
   { version }: ServerFacts,
   generated: GeneratedColumns,
+  { someOnly = false } = {},
 ): PlannedTable[] {
   // A snapshot alone asks nothing of the replica identity.
   const policy = snapshot === 'only' ? 'inserts' : keyless
-  return planCapture(tables, { columns, keys, keyless: policy, generated, serverVersion: version })
+  return planCapture(tables, { columns, keys, keyless: policy, generated, serverVersion: version, someOnly })
 }
 
 /** Publications of ours carry them where the server can; one that is there already may not. */

@@ -39,6 +39,10 @@ export const sourceSettings = {
     description:
       'initial: all rows first, then every change; never: changes from now on; only: all rows, then the end (nothing is made on the server).',
   }),
+  strategy: setting(z.enum(['auto', 'consistent', 'incremental']).default('auto'), {
+    description:
+      'How the rows are read. consistent: all in one snapshot, then the changes; incremental: in chunks while changes go on, with nothing held for long. auto: consistent where the slot is new, else incremental.',
+  }),
   slot: setting(z.string().min(1).optional(), {
     description:
       'Replication slot to hold the place between runs, created if missing. Without one a temporary slot is used.',

@@ -56,8 +56,12 @@ export async function* snapshotBatches(context: RunContext, start: SnapshotStart
     deliver: (batch) => {
       rows += batch.count
       const position = at(rows)
+      const before = rows - batch.count
       acknowledgements.ledger.offer(position, lsn)
-      queue.push(acknowledgements.batch(batch, position), batch.bytes)
+      queue.push(
+        acknowledgements.batch(batch, position, (index) => ({ id, rows: before + index + 1 })),
+        batch.bytes,
+      )
     },
     emit,
     signal: AbortSignal.any([signal, ended.signal]),

@@ -5,6 +5,7 @@ import {
   SLOT_ACTIVE,
   SLOT_MISSING,
   SNAPSHOT_INTERRUPTED,
+  SNAPSHOT_NOT_KEPT,
 } from '../core/errors.js'
 import { RowBatch } from '../core/rowBatch.js'
 import { formatLsn } from '../postgres/lsn.js'
@@ -15,7 +16,8 @@ import { copySlot, dropSlot, inspectSlot } from '../postgres/slot.js'
 import { Acknowledgements } from './acknowledgements.js'
 import type { Batch } from './batch.js'
 import { BatchQueue } from './batchQueue.js'
-import { restrictByPublications } from './capturePlan.js'
+import { type PlannedTable, restrictByPublications } from './capturePlan.js'
+import { CaptureSet } from './captureSet.js'
 import { Connections } from './connections.js'
 import { asWarning, type SourceEvent } from './events.js'
 import { openSlot } from './freshSlot.js'
@@ -32,7 +34,10 @@ import {
   temporaryName,
   watchPublications,
 } from './publications.js'
+import type { WatchedPublications } from './publicationWatch.js'
 import type { RunContext } from './runContext.js'
+import { type TableProgress, unreadTable } from './scan/progress.js'
+import { scanKeyOf } from './scan/scanKey.js'
 import { SnapshotReaders } from './snapshot/snapshotPhase.js'
 import { snapshotBatches } from './snapshotBatches.js'
 import { decideStart, originOf, type Start } from './start.js'
@@ -116,7 +121,7 @@ export class SourceRun {
     const readers = await SnapshotReaders.open({ connections, planned: prepared.planned, workers, emit, signal })
     const planned = await planAgain(connections.control, options, prepared)
     const snapshotName = await readers.exportSnapshot()
-    const origin = originOf(prepared.facts, undefined, 1)
+    const origin = originOf(prepared.facts, undefined, 1, [])
     const lsn = prepared.facts.insertLsn
     yield* snapshotBatches(this.#context, { prepared, planned, origin, lsn, snapshotName, readers, owner: undefined })
   }
@@ -136,23 +141,32 @@ export class SourceRun {
     const publications = await this.#preparePublications(prepared, publication ?? temporary)
     const { watched } = publications
     const wantsSnapshot = options.snapshot === 'initial'
+    const incremental = wantsSnapshot && options.strategy === 'incremental'
+    if (incremental && slotName !== undefined && options.existingSlot === 'resume' && options.position === undefined) {
+      throw SNAPSHOT_NOT_KEPT({ slot: slotName })
+    }
     // A slot with a snapshot is a temporary one until the snapshot is finished: a crash leaves nothing that would make
     // the next start skip it (design section 3, rule 7).
     const slot =
-      slotName === undefined || wantsSnapshot
-        ? { name: temporary, temporary: true, exportSnapshot: wantsSnapshot }
+      slotName === undefined || (wantsSnapshot && !incremental)
+        ? { name: temporary, temporary: true, exportSnapshot: wantsSnapshot && !incremental }
         : { name: slotName, temporary: false, exportSnapshot: false }
+    if (incremental && slotName !== undefined) yield* this.#intend(prepared, start, watched)
     const { owner, readers, created } = await openSlot(this.#context, prepared.planned, first, slot)
     const planned = restrictByPublications(await planAgain(control, options, prepared), publications.publications)
-    const origin = originOf(prepared.facts, slotName, start.epoch, watched)
+    const capture = new CaptureSet(prepared, planned, publications.publications, options, emit)
+    const origin = originOf(prepared.facts, slotName, start.epoch, capture.oids, watched)
     const lsn = created.consistentPoint
     if (readers !== undefined) {
       const snapshotName = created.snapshotName!
       yield* snapshotBatches(this.#context, { prepared, planned, origin, lsn, snapshotName, readers, owner })
     } else acknowledgements.begin(lsn, origin)
-    const place = { lsn, seq: BEFORE_ROWS, sub: 0, end: lsn, fingerprint: 0, snapshot: undefined }
+    const id = formatLsn(lsn)
+    const scanned = incremental ? planned.map((one) => toBeRead(one, id)) : []
+    const snapshot = incremental ? { id, rows: 0, tables: scanned } : undefined
+    const place = { lsn, seq: BEFORE_ROWS, sub: 0, end: lsn, fingerprint: 0, snapshot }
     const resumed = new StreamPosition(origin, place)
-    const stream = { prepared, planned, resumed, publications: watched, fresh: true }
+    const stream = { prepared, capture, scanned, resumed, publications: watched, fresh: true }
     if (slotName === undefined) {
       yield* streamBatches(this.#context, { ...stream, slot: temporary, owner })
       return
@@ -169,6 +183,23 @@ export class SourceRun {
     yield* streamBatches(this.#context, { ...stream, slot: slotName, owner: undefined })
   }
 
+  /** Before there is a slot its consumer knows that there may be one: a start that finds it begins anew. */
+  async *#intend(
+    { facts }: Prepared,
+    { slot, epoch }: Extract<Start, { kind: 'fresh' }>,
+    watched: WatchedPublications,
+  ): AsyncGenerator<Batch, void, void> {
+    const { acknowledgements, signal } = this.#context
+    const origin = originOf(facts, slot, epoch, [], watched)
+    const lsn = facts.insertLsn
+    const place = { lsn, seq: BEFORE_ROWS, sub: 0, end: undefined, fingerprint: 0, snapshot: { id: '', rows: 0 } }
+    const intent = new StreamPosition(origin, place)
+    acknowledgements.begin(lsn, origin)
+    acknowledgements.ledger.offer(intent, lsn)
+    yield acknowledgements.batch(new RowBatch(), intent)
+    yield* acknowledgements.settle(signal)
+  }
+
   /** The snapshot is finished when its last record is durable: only then there is a slot that outlives a crash. */
   async *#makePermanent(temporary: string, slot: string): AsyncGenerator<Batch, void, void> {
     const { acknowledgements, connections, signal } = this.#context
@@ -181,12 +212,13 @@ export class SourceRun {
   }
 
   async *#resume(prepared: Prepared, position: StreamPosition, publication: string): AsyncGenerator<Batch, void, void> {
-    const { connections, acknowledgements, emit, signal } = this.#context
+    const { options, connections, acknowledgements, emit, signal } = this.#context
     const { control } = connections
     await this.#checkJudgement(prepared, position, publication)
     const publications = await this.#preparePublications(prepared, publication)
     const { watched } = publications
-    const origin = { ...position.origin, publications: publicationMark(watched.states, watched.tables) }
+    const captured = prepared.planned.map(({ table }) => table.oid)
+    const origin = { ...position.origin, captured, publications: publicationMark(watched.states, watched.tables) }
     let resumed = new StreamPosition(origin, position.place)
     if (publications.created.length > 0 || publications.altered.length > 0) {
       await waitForRunningTransactions(control, {
@@ -210,7 +242,9 @@ export class SourceRun {
     acknowledgements.begin(slot?.confirmedFlushLsn ?? 0n, position.origin)
     acknowledgements.ledger.resumed(resumed)
     const planned = restrictByPublications(prepared.planned, publications.publications)
-    const stream = { prepared, planned, resumed, publications: watched, slot: position.origin.slot! }
+    const capture = new CaptureSet(prepared, planned, publications.publications, options, emit)
+    const scanned = (position.place.snapshot?.tables ?? []).filter(({ oid }) => capture.has(oid))
+    const stream = { prepared, capture, scanned, resumed, publications: watched, slot: position.origin.slot! }
     yield* streamBatches(this.#context, { ...stream, owner: undefined, fresh: false })
   }
 
@@ -252,7 +286,7 @@ export class SourceRun {
       manage: options.managePublication,
       // What changed since the position was judged by publications that are gone.
       onMissing: (missing) => {
-        if (position === undefined || position.place.snapshot !== undefined) return
+        if (position === undefined || position.beginsAnew) return
         throw PUBLICATION_MISSING({ publication: missing, lsn: formatLsn(position.resumeLsn) })
       },
       onCreated: (created) => {
@@ -288,4 +322,10 @@ export class SourceRun {
     }
     await connections.close()
   }
+}
+
+/** A table that is to be read in chunks from its beginning. */
+function toBeRead(planned: PlannedTable, id: string): TableProgress {
+  const { table } = planned
+  return unreadTable({ oid: table.oid, id, table: `${table.schema}.${table.name}`, key: scanKeyOf(planned) })
 }

@@ -40,7 +40,7 @@ export function decideStart(facts: StartFacts): Start {
   if (slotName === undefined || slot === undefined) return { kind: 'fresh', slot: slotName, epoch: 1, dropSlot: false }
   if (existingSlot === 'refuse') throw SLOT_EXISTS({ slot: slotName })
   requireUsable(slot, slotName, server.database)
-  const origin: Origin = originOf(server, slotName, 1)
+  const origin: Origin = originOf(server, slotName, 1, [])
   const lsn = slot.confirmedFlushLsn!
   const place = { lsn, seq: BEFORE_ROWS, sub: 0, end: lsn, fingerprint: 0, snapshot: undefined }
   return { kind: 'resume', position: new StreamPosition(origin, place) }
@@ -50,11 +50,12 @@ export function originOf(
   server: StartFacts['server'],
   slot: string | undefined,
   epoch: number,
+  captured: readonly number[],
   publications?: WatchedPublications,
 ): Origin {
   const { systemIdentifier, timeline, database } = server
   const known = publications && { publications: publicationMark(publications.states, publications.tables) }
-  return { system: systemIdentifier, timeline, database, slot: slot ?? null, epoch, ...known }
+  return { system: systemIdentifier, timeline, database, slot: slot ?? null, epoch, captured, ...known }
 }
 
 /** Told before anything else: what does not fit there follows from it. */
@@ -75,10 +76,9 @@ function fromPosition({ server, slotName, slot }: StartFacts, position: StreamPo
     throw POSITION_OTHER_SLOT({ expected: origin.slot, found: slotName })
   }
   if (server.timeline < origin.timeline) throw TIMELINE_BEHIND({ expected: origin.timeline, found: server.timeline })
-  if (place.snapshot !== undefined) {
-    // The slot was a temporary one until the snapshot was finished. A permanent one that stands where that stood was
-    // made in the last moment of this run; any other is somebody else's.
-    if (slot !== undefined && slot.confirmedFlushLsn !== place.lsn) throw SLOT_EXISTS({ slot: origin.slot })
+  if (position.beginsAnew) {
+    // One made since the position was recorded is ours, of a run that could not record it; an older one is not.
+    if (slot !== undefined && (slot.confirmedFlushLsn ?? 0n) < place.lsn) throw SLOT_EXISTS({ slot: origin.slot })
     if (slot !== undefined) requireUsable({ ...slot, invalidation: undefined }, origin.slot, server.database)
     return { kind: 'fresh', slot: origin.slot, epoch: origin.epoch + 1, dropSlot: slot !== undefined }
   }

@@ -5,7 +5,7 @@ import { publicationMark } from '../postgres/publicationState.js'
 import { describeCause, isTransient } from '../postgres/serverError.js'
 import type { Session } from '../postgres/session.js'
 import type { Batch } from './batch.js'
-import type { PlannedTable } from './capturePlan.js'
+import type { CaptureSet } from './captureSet.js'
 import { ChangeCollector } from './changeCollector.js'
 import { DropWatch } from './dropWatch.js'
 import { asWarning } from './events.js'
@@ -13,6 +13,8 @@ import type { StreamPosition } from './position.js'
 import type { Prepared } from './preparation.js'
 import { PublicationWatch, type WatchedPublications } from './publicationWatch.js'
 import type { RunContext } from './runContext.js'
+import type { TableProgress } from './scan/progress.js'
+import { Scans } from './scan/scans.js'
 import { shapesOf } from './streamedShapes.js'
 import { StreamLoop } from './streamLoop.js'
 import { StreamProgress } from './streamProgress.js'
@@ -22,7 +24,9 @@ import { currentLsn } from './untilLsn.js'
 
 export interface StreamStart {
   readonly prepared: Prepared
-  readonly planned: readonly PlannedTable[]
+  readonly capture: CaptureSet
+  /** Those whose rows are still to be read, or whose changes are still to be judged by what was read. */
+  readonly scanned: readonly TableProgress[]
   readonly resumed: StreamPosition
   readonly slot: string
   readonly publications: WatchedPublications
@@ -38,17 +42,29 @@ const LAST_ACK_MS = 5000
 /** Every change from the position on, as batches. */
 export async function* streamBatches(context: RunContext, start: StreamStart): AsyncGenerator<Batch, void, void> {
   const { options, connections, queue, acknowledgements, emit, signal } = context
-  const { prepared, planned, resumed, owner } = start
+  const { prepared, capture, resumed, owner } = start
   const { control } = connections
-  const shapes = await shapesOf(control, prepared, planned, start.fresh)
+  const shapes = await shapesOf(control, prepared, capture, start.fresh)
+  const scans = new Scans({
+    connections,
+    capture,
+    workers: options.snapshotWorkers,
+    batchBytes: context.batchBytes,
+    resumed: resumed.place.snapshot ?? { id: '', rows: 0 },
+    emit,
+    signal,
+  })
+  for (const one of start.scanned) await scans.add(one)
   const collector = new ChangeCollector({
     origin: resumed.origin,
     shapes,
     resumed,
     messages: options.wantsMessage,
     onRedeliveryChange: options.onRedeliveryChange,
+    scans,
+    onReady: () => loop.decided(),
   })
-  const loop = new StreamLoop({
+  const loop: StreamLoop = new StreamLoop({
     slot: start.slot,
     publications: start.publications.names,
     messages: options.messages !== false,
@@ -60,6 +76,8 @@ export async function* streamBatches(context: RunContext, start: StreamStart): A
     ledger: acknowledgements.ledger,
     queue,
     toBatch: (collected) => toBatch(collected, (position) => acknowledgements.ack(position)),
+    scans,
+    scannedBatch: (rows, position, progressAt) => acknowledgements.batch(rows, position, progressAt),
     batchBytes: context.batchBytes,
     until: options.until === 'current' ? await currentLsn(control, signal) : options.until,
     emit,
@@ -92,7 +110,7 @@ export async function* streamBatches(context: RunContext, start: StreamStart): A
     loop.confirmSoon()
     if (ledger.holds) void publications.look()
   }
-  const drops = new DropWatch(control, new Map(planned.map(({ table }) => [table.oid, sqlName(table)])), emit)
+  const drops = new DropWatch(control, new Map(capture.planned.map(({ table }) => [table.oid, sqlName(table)])), emit)
   const types = new TypeWatch(prepared.compiler, shapes, emit)
   const end = () => {
     queue.abandon()

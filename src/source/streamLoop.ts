@@ -1,6 +1,7 @@
 import { sleep } from '../core/abort.js'
 import { backoffMs } from '../core/backoff.js'
 import { CONNECTION_LOST, SLOT_ACTIVE as SLOT_HELD } from '../core/errors.js'
+import type { RowBatch } from '../core/rowBatch.js'
 import type { TailraceError } from '../core/tailraceError.js'
 import { formatLsn, type Lsn, laterLsn } from '../postgres/lsn.js'
 import type { Queryable } from '../postgres/queryable.js'
@@ -15,6 +16,8 @@ import { type ChangeCollector, type Collected, RepeatTransaction } from './chang
 import type { SourceEvent } from './events.js'
 import { Intake } from './intake.js'
 import { comparePlaces, type StreamPosition } from './position.js'
+import type { SnapshotProgress } from './scan/progress.js'
+import type { ScanOutlet, Scans } from './scan/scans.js'
 import { ShutdownWatch } from './shutdownWatch.js'
 import { SlotWait } from './slotWait.js'
 import { checkServer, checkSlotPlace, explainStreamError } from './streamChecks.js'
@@ -35,6 +38,13 @@ export interface StreamLoopOptions {
   readonly ledger: AckLedger
   readonly queue: BatchQueue<Batch>
   readonly toBatch: (collected: Collected) => Batch | Promise<Batch>
+  /** Tables whose rows are read meanwhile, and a batch of such rows. */
+  readonly scans: Scans
+  readonly scannedBatch: (
+    rows: RowBatch,
+    position: StreamPosition,
+    progressAt: (index: number) => SnapshotProgress,
+  ) => Batch
   /** Records are handed on in batches of about this size when the consumer is behind. */
   readonly batchBytes: number
   /** End when everything that committed before this LSN was handed on. */
@@ -44,6 +54,8 @@ export interface StreamLoopOptions {
 
 /** An advance without records is handed on this often: each is a write for a consumer that stores positions. */
 const IDLE_ADVANCE_MS = 1000
+/** Rows that are read meanwhile wait at most so far ahead of the consumer: changes stand behind them. */
+const SCAN_AHEAD_BYTES = 512 * 1024
 /** How often to ask for the server's WAL end while `until` is not reached. */
 const ASK_MS = 100
 /** Acknowledgements are told to the server at most this late; each status update costs it a write of the slot. */
@@ -76,6 +88,7 @@ export class StreamLoop {
   #confirming: NodeJS.Timeout | undefined
   /** `until` is reached: nothing more is read. */
   #finished = false
+  #failure: { readonly error: unknown } | undefined
 
   readonly #intake = new Intake({
     take: (bytes, start, end, walPlace) => this.#take(bytes, start, end, walPlace),
@@ -89,6 +102,21 @@ export class StreamLoop {
     settled: () => this.#options.ledger.settled,
     leave: () => this.#stream?.leave(CONNECTION_LOST({ to: 'the walsender', problem: 'the server is shutting down' })),
   })
+
+  readonly #outlet: ScanOutlet = {
+    isOpen: () => this.#takesRows(),
+    flush: () => {
+      if (this.#options.collector.count > 0) this.#handOn()
+    },
+    push: (rows, progressAt) => this.#pushRows(rows, progressAt),
+    decided: () => this.#intake.drain(),
+    advanced: () => {
+      this.#offerAdvance()
+      if (this.#reached()) this.#finish()
+    },
+    waitingKeys: (scan) => this.#options.collector.keysOf(scan, this.#intake.waiting()),
+  }
+  #scanning: Promise<void> | undefined
 
   constructor(options: StreamLoopOptions) {
     this.#options = options
@@ -110,8 +138,10 @@ export class StreamLoop {
         await this.#connecting
         waiting = undefined
         await this.#stream?.ended
+        if (this.#failure !== undefined) throw this.#failure.error
         return
       } catch (error) {
+        if (this.#failure !== undefined) throw this.#failure.error
         if (this.#finished || signal.aborted) return
         this.#disconnect()
         this.#intake.clear()
@@ -137,6 +167,11 @@ export class StreamLoop {
     }
   }
 
+  /** What a message waited for is there. */
+  decided(): void {
+    this.#intake.drain()
+  }
+
   /** Tells the server soon what may be confirmed now. */
   confirmSoon(): void {
     if (this.#stopping.signal.aborted) return
@@ -149,6 +184,7 @@ export class StreamLoop {
   /** Ends the stream cleanly, with a last confirmation. May be called again. */
   async stop(): Promise<void> {
     this.#stopping.abort()
+    this.#options.scans.close()
     this.#intake.end()
     clearInterval(this.#asking)
     clearTimeout(this.#confirming)
@@ -156,6 +192,7 @@ export class StreamLoop {
     await this.#connecting.catch(() => {})
     await this.#stream?.stop()
     if (this.#session !== this.#options.owner) await this.#session?.close()
+    await this.#scanning
   }
 
   async #connect(): Promise<void> {
@@ -198,11 +235,38 @@ export class StreamLoop {
       this.#intake.drain()
       if (this.#intake.empty) this.#stream.resume()
     }
+    this.#scan()
     emit({ type: 'streaming', slot, lsn: formatLsn(startLsn) })
     this.#onChunkEnd()
     if (until === undefined || this.#finished) return
     this.#asking ??= setInterval(() => this.#stream?.sendStatus(true), ASK_MS)
     this.#stream.sendStatus(true)
+  }
+
+  /** Rows are read once the slot is ours: who else reads it would write where we do. */
+  #scan(): void {
+    this.#scanning ??= this.#options.scans.run(this.#outlet).catch((error) => {
+      this.#failure ??= { error }
+      this.#stopping.abort()
+      this.#stream?.fail(error)
+    })
+  }
+
+  /** Between two transactions, or where the stream waits for rows. */
+  #takesRows(): boolean {
+    const { queue, collector } = this.#options
+    if (this.#finished || !this.#trusted || this.#stopping.signal.aborted) return false
+    const room = queue.hungry || queue.bytes < SCAN_AHEAD_BYTES
+    return room && (collector.betweenTransactions || !this.#intake.empty)
+  }
+
+  #pushRows(rows: RowBatch, progressAt: (index: number) => SnapshotProgress): void {
+    const { collector, ledger, queue, scannedBatch } = this.#options
+    const { position } = collector
+    ledger.offer(position, collector.confirmable)
+    this.#offered = position
+    this.#lastOffer = performance.now()
+    queue.push(scannedBatch(rows, position, progressAt), rows.bytes)
   }
 
   #explain(error: unknown): Promise<unknown> {
@@ -266,6 +330,7 @@ export class StreamLoop {
     if (collector.count === 0) this.#offerAdvanceInTime()
     else if (queue.hungry || collector.bytes >= batchBytes) this.#handOn()
     if (queue.full || !this.#intake.empty) this.#stream?.pause()
+    this.#options.scans.pump()
     if (this.#reached()) this.#finish()
   }
 
@@ -274,6 +339,7 @@ export class StreamLoop {
     if (this.#finished || !this.#trusted) return
     if (this.#options.collector.count > 0 && this.#options.queue.hungry) this.#handOn()
     this.#intake.drain()
+    this.#options.scans.pump()
     if (!this.#options.queue.full && this.#intake.empty) this.#stream?.resume()
   }
 
@@ -302,8 +368,8 @@ export class StreamLoop {
   }
 
   #reached(): boolean {
-    const { until, collector } = this.#options
-    return until !== undefined && collector.betweenTransactions && collector.readTo >= until
+    const { until, collector, scans } = this.#options
+    return until !== undefined && collector.betweenTransactions && collector.readTo >= until && !scans.unread
   }
 
   #finish(): void {

@@ -1,8 +1,8 @@
 import { compositesIn } from '../postgres/catalog/types.js'
-import type { PlannedTable } from './capturePlan.js'
+import type { CaptureSet } from './captureSet.js'
 import type { ControlSession } from './controlSession.js'
 import type { Prepared } from './preparation.js'
-import { qualifiedName, ShapeRegistry } from './shapeRegistry.js'
+import { ShapeRegistry } from './shapeRegistry.js'
 import { compileCatalogTable } from './snapshotTable.js'
 import { compileRelation } from './streamedTable.js'
 
@@ -14,21 +14,18 @@ import { compileRelation } from './streamedTable.js'
 export async function shapesOf(
   control: ControlSession,
   { compiler }: Prepared,
-  planned: readonly PlannedTable[],
+  capture: CaptureSet,
   told: boolean,
 ): Promise<ShapeRegistry> {
   const { types } = compiler
-  const byOid = new Map(planned.map((one) => [one.table.oid, one]))
-  const byName = new Map(planned.map((one) => [qualifiedName(one.table), one]))
-  const planOf = (relation: { readonly oid: number; readonly schema: string; readonly name: string }) =>
-    byOid.get(relation.oid) ?? byName.get(qualifiedName(relation))
+  const { planned } = capture
   const isComposite = (oid: number) => {
     const type = types.get(oid)
     return type !== undefined && compositesIn(type).length > 0
   }
   const shapes = new ShapeRegistry({
-    captures: (relation) => planOf(relation) !== undefined,
-    compile: (relation) => compileRelation(relation, planOf(relation)!.plan, control, compiler),
+    captures: (relation) => capture.find(relation) !== undefined,
+    compile: (relation) => compileRelation(relation, capture.find(relation)!.plan, control, compiler),
     mayAlter: ({ columns }) => columns.some(({ typeOid }) => isComposite(typeOid)),
   })
   await types.load(planned.flatMap(({ table }) => table.columns.map(({ typeOid }) => typeOid)))

@@ -1,4 +1,5 @@
 import type { Position } from '../../core/record.js'
+import { StreamPosition } from '../../source/position.js'
 import type { Output } from './output.js'
 import { type State, writeState } from './stateFile.js'
 
@@ -10,6 +11,10 @@ export interface CheckpointOptions {
   readonly file: string | null
   readonly start: number
   readonly ack: (position: Position) => Promise<void>
+}
+
+function repeats(position: Position): boolean {
+  return position instanceof StreamPosition && position.repeats && !position.beginsAnew
 }
 
 /** At most this long after a line was written it is durable and confirmed. */
@@ -37,6 +42,8 @@ export class Checkpoint {
 
   /** The lines up to `position` are written. */
   wrote(position: Position): void {
+    // What is resumed there repeats rows: they are cut off, with the position before them.
+    if (this.#options.output.isFile && repeats(position)) return
     this.#written = { position, bytes: this.#options.output.bytes }
     this.#timer ??= setTimeout(() => {
       this.#timer = undefined

@@ -13,6 +13,7 @@ export function streamCommand(finished: (exitCode: number) => void): Command {
     .addOption(settingOption('columns', '--columns <table:columns>').argParser(collect))
     .addOption(settingOption('keys', '--key <table:columns>').env('TAILRACE_KEY').argParser(collect))
     .addOption(settingOption('snapshot', '--snapshot <mode>'))
+    .addOption(settingOption('strategy', '--strategy <how>'))
     .addOption(settingOption('slot', '--slot <name>'))
     .addOption(settingOption('publication', '--publication <name>'))
     .addOption(settingOption('managePublication'))

@@ -8,6 +8,7 @@ import type { Position, PositionJson } from '../../core/record.js'
 import { parseConnectionString } from '../../postgres/connectionString.js'
 import { isTransient } from '../../postgres/serverError.js'
 import type { SourceOptions } from '../../source/options.js'
+import { StreamPosition } from '../../source/position.js'
 import { PostgresSource } from '../../source/postgresSource.js'
 import { configureLog, log } from '../log.js'
 import { reportEvents } from '../report/report.js'
@@ -182,8 +183,8 @@ function checkState(state: State | undefined, options: StreamOptions, file: stri
  */
 function keptLength(output: Output, state: State | undefined, path: string | undefined): number | undefined {
   if (state?.output === undefined || !output.isFile) return undefined
-  const unfinished = state.position === null || 'snapshot' in state.position
-  const length = unfinished ? state.output.start : state.output.bytes
+  const beginsAnew = state.position === null || StreamPosition.parse(state.position).beginsAnew
+  const length = beginsAnew ? state.output.start : state.output.bytes
   if (output.bytes < length) {
     const problem = `the output has ${output.bytes} bytes, and had ${length}`
     throw STATE_MISMATCH({ path: path!, problem })

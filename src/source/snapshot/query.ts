@@ -15,15 +15,20 @@ export interface UnitQuery {
 
 /** `COPY (SELECT …) TO STDOUT` of one unit. */
 export function copySql(unit: SnapshotUnit, query: UnitQuery): string {
-  const columns = query.columns.map((name) => (query.read.has(name) ? quoteIdentifier(name) : 'NULL'))
-  if (query.withPlace) columns.push(unit.table.kind === 'partitioned' ? 'tableoid::text || ctid::text' : 'ctid::text')
   const conditions: string[] = []
   if (unit.fromPage > 0) conditions.push(`ctid >= '(${unit.fromPage},0)'::tid`)
   if (unit.toPage !== undefined) conditions.push(`ctid < '(${unit.toPage},0)'::tid`)
   if (query.rowFilter !== undefined) conditions.push(`(${query.rowFilter})`)
   const where = conditions.length === 0 ? '' : ` WHERE ${conditions.join(' AND ')}`
   const { schema, name } = unit.relation
-  return `COPY (SELECT ${columns.join(', ')} FROM ONLY ${quoteQualified(schema, name)}${where}) TO STDOUT`
+  return `COPY (SELECT ${selectList(unit.table, query)} FROM ONLY ${quoteQualified(schema, name)}${where}) TO STDOUT`
+}
+
+/** What is selected: a column for each of the table's, and the row's place if it is wanted. */
+export function selectList(table: CatalogTable, query: UnitQuery): string {
+  const columns = query.columns.map((name) => (query.read.has(name) ? quoteIdentifier(name) : 'NULL'))
+  if (query.withPlace) columns.push(table.kind === 'partitioned' ? 'tableoid::text || ctid::text' : 'ctid::text')
+  return columns.join(', ')
 }
 
 /**

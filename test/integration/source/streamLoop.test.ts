@@ -6,6 +6,7 @@ import { AckLedger } from '../../../src/source/ackLedger.js'
 import type { Batch } from '../../../src/source/batch.js'
 import { BatchQueue } from '../../../src/source/batchQueue.js'
 import { StreamPosition } from '../../../src/source/position.js'
+import { Scans } from '../../../src/source/scan/scans.js'
 import { StreamLoop } from '../../../src/source/streamLoop.js'
 import { toBatch } from '../../../src/source/toBatch.js'
 import { type TestDatabase, testDatabase } from '../../support/database.js'
@@ -60,11 +61,29 @@ async function streamOf(db: TestDatabase, slot: string) {
     ledger: new AckLedger(lsn),
     queue,
     toBatch: (collected) => toBatch(collected, () => {}),
+    scans: noScans(),
+    scannedBatch: () => {
+      throw new Error('nothing is scanned')
+    },
     batchBytes: BATCH_BYTES,
     until: undefined,
     emit: ({ type }) => events.push(type),
   })
   return { loop, collector, queue, answer, asked: () => asked, events }
+}
+
+/** No table is ever added: neither connections nor tables are asked for. */
+function noScans(): Scans {
+  const signal = new AbortController().signal
+  return new Scans({
+    connections: {} as never,
+    capture: {} as never,
+    workers: 1,
+    batchBytes: BATCH_BYTES,
+    resumed: { id: '', rows: 0 },
+    emit: () => {},
+    signal,
+  })
 }
 
 async function slotBefore(db: TestDatabase, sql: string): Promise<string> {

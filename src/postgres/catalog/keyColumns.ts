@@ -1,0 +1,66 @@
+import { quoteIdentifier } from '../identifier.js'
+import type { Queryable } from '../queryable.js'
+
+/** What is needed to compare a key column's values as the server does, from their text forms. */
+export interface KeyColumn {
+  readonly name: string
+  /** OID of its type; of a domain that of its base type. */
+  readonly typeOid: number
+  /** As SQL has it in a cast; without typmod, which could cut a value. */
+  readonly typeName: string
+  /** ` COLLATE …` of the column; empty for a type without. */
+  readonly collate: string
+  /** Its order is that of the bytes. */
+  readonly byBytes: boolean
+}
+
+interface Row {
+  readonly name: string
+  readonly type: string
+  readonly type_name: string
+  readonly schema: string | null
+  readonly collation: string | null
+  readonly by_bytes: boolean
+}
+
+// The database's own collation (OID 100) has no locale in pg_collation. `collprovider` d, c, i, b; b has "C" as ucs_basic's order.
+const SQL = `
+WITH RECURSIVE base (number, oid) AS (
+  SELECT a.attnum, a.atttypid
+    FROM pg_catalog.pg_attribute a
+   WHERE a.attrelid = $1 AND a.attname = ANY ($2::pg_catalog.text[]) AND NOT a.attisdropped
+  UNION ALL
+  SELECT b.number, t.typbasetype FROM base b JOIN pg_catalog.pg_type t ON t.oid = b.oid AND t.typtype = 'd'
+)
+SELECT a.attname AS name,
+       t.oid::pg_catalog.text AS type,
+       pg_catalog.format_type(t.oid, -1) AS type_name,
+       n.nspname AS schema,
+       c.collname AS collation,
+       CASE WHEN c.oid = 100 THEN d.datcollate IN ('C', 'POSIX') AND coalesce(pg_catalog.to_jsonb(d) ->> 'datlocprovider', 'c') = 'c'
+            ELSE coalesce(c.collprovider = 'c' AND c.collcollate IN ('C', 'POSIX'), false) END AS by_bytes
+  FROM base b
+  JOIN pg_catalog.pg_type t ON t.oid = b.oid AND t.typtype <> 'd'
+  JOIN pg_catalog.pg_attribute a ON a.attrelid = $1 AND a.attnum = b.number
+  JOIN pg_catalog.pg_database d ON d.datname = pg_catalog.current_database()
+  LEFT JOIN pg_catalog.pg_collation c ON c.oid = a.attcollation
+  LEFT JOIN pg_catalog.pg_namespace n ON n.oid = c.collnamespace`
+
+/** The columns `names` of a table, in that order; one that is gone is missing. */
+export async function keyColumns(queryable: Queryable, oid: number, names: readonly string[]): Promise<KeyColumn[]> {
+  if (names.length === 0) return []
+  const rows = await queryable.query<Row>(SQL, [oid, names])
+  return names.flatMap((name) => {
+    const row = rows.find((one) => one.name === name)
+    if (row === undefined) return []
+    const { schema, collation } = row
+    const collated = schema !== null && collation !== null
+    return {
+      name,
+      typeOid: Number(row.type),
+      typeName: row.type_name,
+      collate: collated ? ` COLLATE ${quoteIdentifier(schema)}.${quoteIdentifier(collation)}` : '',
+      byBytes: row.by_bytes,
+    }
+  })
+}

@@ -1,0 +1,102 @@
+import { sleep } from '../../core/abort.js'
+import { backoffMs } from '../../core/backoff.js'
+import type { Transaction } from '../../core/record.js'
+import type { RowBatch } from '../../core/rowBatch.js'
+import { keyColumns } from '../../postgres/catalog/keyColumns.js'
+import { CopyOut } from '../../postgres/copy/copyOut.js'
+import { isTransient } from '../../postgres/serverError.js'
+import type { Session } from '../../postgres/session.js'
+import { parseTransactionSnapshot } from '../../postgres/transactionSnapshot.js'
+import type { CaptureSet } from '../captureSet.js'
+import type { Connections } from '../connections.js'
+import type { SourceEvent } from '../events.js'
+import { RowCollector } from '../snapshot/rowCollector.js'
+import { rowSql } from './chunkSql.js'
+import { keyId } from './keyOrder.js'
+import { lockForChunk, openChunk, replayedLsn } from './openChunk.js'
+import type { KeyText, Reading } from './stretches.js'
+import type { TableScan } from './tableScan.js'
+
+/** The row of one key, if it is there, and in which snapshot it was looked for. */
+export interface ApartRow {
+  readonly key: KeyText
+  readonly reading: Reading
+  readonly rows: RowBatch
+}
+
+export interface ApartReaderOptions {
+  readonly connections: Connections
+  readonly capture: CaptureSet
+  readonly emit: (event: SourceEvent) => void
+  readonly deliver: (scan: TableScan, row: ApartRow) => void
+  readonly onFailure: (error: unknown) => void
+  readonly signal: AbortSignal
+}
+
+const BACKOFF = { firstMs: 10, maxMs: 1000 }
+
+/**
+ * Reads single rows in snapshots of their own: of one whose key was changed from a part of the table that is still to be
+ * read into one that was read, without all of its values, no chunk will ever show these.
+ */
+export class ApartReader {
+  readonly #options: ApartReaderOptions
+  /** By table and key: those that are being read. */
+  readonly #wanted = new Set<string>()
+  #last: Promise<void> = Promise.resolve()
+
+  constructor(options: ApartReaderOptions) {
+    this.#options = options
+  }
+
+  want(scan: TableScan, key: KeyText, transaction: Transaction): void {
+    const id = `${scan.progress.oid} ${keyId(key)}`
+    if (this.#wanted.has(id)) return
+    this.#wanted.add(id)
+    this.#last = this.#last
+      .then(() => this.#patiently(scan, key, transaction))
+      .catch((error) => {
+        if (!this.#options.signal.aborted) this.#options.onFailure(error)
+      })
+      .finally(() => this.#wanted.delete(id))
+  }
+
+  async #patiently(scan: TableScan, key: KeyText, transaction: Transaction): Promise<void> {
+    for (let attempt = 1; ; attempt++) {
+      try {
+        await using session = await this.#options.connections.ordinary()
+        const row = await this.#read(session, scan, key, transaction)
+        if (row !== undefined) return this.#options.deliver(scan, row)
+      } catch (error) {
+        if (!isTransient(error)) throw error
+      }
+      await sleep(backoffMs(attempt, BACKOFF), this.#options.signal)
+    }
+  }
+
+  /** Undefined: the snapshot does not show the transaction yet. */
+  async #read(
+    session: Session,
+    scan: TableScan,
+    key: KeyText,
+    transaction: Transaction,
+  ): Promise<ApartRow | undefined> {
+    const { capture, connections, emit } = this.#options
+    const { control } = connections
+    const { oid, id, key: names } = scan.progress
+    const captured = await capture.look(control, oid)
+    const rows = (collector: RowCollector, reading: Reading) => ({ key, reading, rows: collector.take() })
+    if (captured === undefined) return undefined
+    const replayed = await replayedLsn(control)
+    await lockForChunk(session, captured.planned.table, control, emit)
+    const opened = await openChunk(session, oid, replayed)
+    if ('standby' in opened) return undefined
+    const { sees } = parseTransactionSnapshot(opened.snapshot)!
+    if (!sees(transaction.xid, transaction.commitLsn)) return undefined
+    const query = { ...captured.query, read: new Set([...captured.query.read, ...names]) }
+    const collector = new RowCollector(captured.table, query.columns.length + (query.withPlace ? 1 : 0), id)
+    const sql = rowSql(captured.planned.table, await keyColumns(session, oid, names), key, query)
+    await new CopyOut(session, sql, { row: (bytes, start, end) => collector.collect(bytes, start, end) }).done
+    return rows(collector, { snapshot: opened.snapshot, until: opened.until })
+  }
+}

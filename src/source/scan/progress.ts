@@ -1,0 +1,160 @@
+import { POSITION_INVALID } from '../../core/errors.js'
+import { formatLsn, parseLsn } from '../../postgres/lsn.js'
+import { type KeyText, PASSED, type Reading, type Stretch, UNREAD } from './stretches.js'
+
+/** How far a snapshot is, as a position has it. Immutable. */
+export interface SnapshotProgress {
+  /** The part of every snapshot row's id that names the snapshot. */
+  readonly id: string
+  /** Counts its rows, and whatever else was delivered of it: makes positions increase. */
+  readonly rows: number
+  /** Absent in a snapshot that cannot be gone on with: it must begin anew. */
+  readonly tables?: readonly TableProgress[] | undefined
+  /** Transactions whose changes were left to rows still to be read: these must show them. */
+  readonly unproved?: readonly UnprovedTransaction[] | undefined
+}
+
+export interface TableProgress {
+  readonly oid: number
+  /** The part of its rows' ids that names the snapshot: another one each time that it is read. */
+  readonly id: string
+  /** `schema.table`, for people. */
+  readonly table: string
+  /** Columns of the key by which it is read; empty: it is read whole, in one snapshot. */
+  readonly key: readonly string[]
+  readonly stretches: readonly Stretch[]
+  /** The consumer has had its rows before. */
+  readonly again: boolean
+  /** Only rows for which this SQL holds. */
+  readonly where: string | undefined
+  /** A table that is read whole was begun: it comes again from its first row. */
+  readonly begun: boolean
+  /** Rows that were read by themselves. */
+  readonly apart: readonly { readonly key: KeyText; readonly read: Reading }[]
+}
+
+export interface UnprovedTransaction {
+  readonly xid: number
+  readonly commitLsn: bigint
+  readonly tables: readonly number[]
+}
+
+export function progressToJson({ id, rows, tables, unproved = [] }: SnapshotProgress): object {
+  return {
+    id,
+    rows,
+    ...(tables !== undefined && { tables: tables.map(tableToJson) }),
+    ...(unproved.length > 0 && {
+      unproved: unproved.map(({ xid, commitLsn, tables }) => [xid, formatLsn(commitLsn), tables]),
+    }),
+  }
+}
+
+function tableToJson({ oid, id, table, key, stretches, again, where, begun, apart }: TableProgress): object {
+  return {
+    oid,
+    id,
+    table,
+    key,
+    stretches: stretches.map(({ to, read }) => ({
+      ...(to !== undefined && { to }),
+      ...(read === PASSED ? { read: true } : read !== undefined && readingToJson(read)),
+    })),
+    ...(again && { again }),
+    ...(where !== undefined && { where }),
+    ...(begun && { begun }),
+    ...(apart.length > 0 && { apart: apart.map(({ key, read }) => ({ key, ...readingToJson(read) })) }),
+  }
+}
+
+function readingToJson({ snapshot, until }: Reading): object {
+  return { snapshot, until: formatLsn(until) }
+}
+
+type Fields = Record<string, unknown>
+
+/** Reads what `progressToJson` gave; POSITION_INVALID for anything else. */
+export function parseProgress(stored: unknown): SnapshotProgress {
+  const fields = object(stored, 'snapshot')
+  const { tables, unproved } = fields
+  return {
+    id: text(fields.id, 'id'),
+    rows: whole(fields.rows, 'rows'),
+    ...(tables !== undefined && { tables: list(tables, 'tables').map(parseTable) }),
+    ...(unproved !== undefined && { unproved: list(unproved, 'unproved').map(parseUnproved) }),
+  }
+}
+
+function parseTable(stored: unknown): TableProgress {
+  const fields = object(stored, 'tables')
+  const stretches = list(fields.stretches, 'stretches').map(parseStretch)
+  if (stretches.length === 0) invalid('stretches')
+  return {
+    oid: whole(fields.oid, 'oid'),
+    id: text(fields.id, 'id'),
+    table: text(fields.table, 'table'),
+    key: texts(fields.key, 'key'),
+    stretches,
+    again: fields.again === true,
+    where: fields.where === undefined ? undefined : text(fields.where, 'where'),
+    begun: fields.begun === true,
+    apart: list(fields.apart ?? [], 'apart').map((one) => {
+      const { key, ...read } = object(one, 'apart')
+      return { key: texts(key, 'key'), read: parseReading(read) }
+    }),
+  }
+}
+
+function parseStretch(stored: unknown): Stretch {
+  const fields = object(stored, 'stretches')
+  const to = fields.to === undefined ? undefined : texts(fields.to, 'to')
+  if (fields.read === true) return { to, read: PASSED }
+  return { to, read: fields.snapshot === undefined ? undefined : parseReading(fields) }
+}
+
+function parseReading({ snapshot, until }: Fields): Reading {
+  const lsn = parseLsn(text(until, 'until'))
+  return { snapshot: text(snapshot, 'snapshot'), until: lsn ?? invalid('until') }
+}
+
+function parseUnproved(stored: unknown): UnprovedTransaction {
+  const [xid, commitLsn, tables] = list(stored, 'unproved')
+  const lsn = parseLsn(text(commitLsn, 'unproved'))
+  return {
+    xid: whole(xid, 'unproved'),
+    commitLsn: lsn ?? invalid('unproved'),
+    tables: list(tables, 'unproved').map((oid) => whole(oid, 'unproved')),
+  }
+}
+
+function invalid(name: string): never {
+  throw POSITION_INVALID({ problem: `its snapshot's "${name}" cannot be read` })
+}
+
+function object(value: unknown, name: string): Fields {
+  return typeof value === 'object' && value !== null ? (value as Fields) : invalid(name)
+}
+
+function list(value: unknown, name: string): readonly unknown[] {
+  return Array.isArray(value) ? value : invalid(name)
+}
+
+function text(value: unknown, name: string): string {
+  return typeof value === 'string' ? value : invalid(name)
+}
+
+function texts(value: unknown, name: string): readonly string[] {
+  return list(value, name).map((one) => text(one, name))
+}
+
+function whole(value: unknown, name: string): number {
+  return Number.isSafeInteger(value) ? (value as number) : invalid(name)
+}
+
+/** A table that is to be read from its beginning. */
+export function unreadTable(
+  table: Pick<TableProgress, 'oid' | 'id' | 'table' | 'key'>,
+  { again = false, where }: { readonly again?: boolean; readonly where?: string | undefined } = {},
+): TableProgress {
+  return { ...table, stretches: UNREAD, apart: [], begun: false, again, where }
+}

@@ -1,0 +1,305 @@
+import type { Transaction } from '../../core/record.js'
+import type { RowBatch } from '../../core/rowBatch.js'
+import { keyColumns } from '../../postgres/catalog/keyColumns.js'
+import type { Lsn } from '../../postgres/lsn.js'
+import type { CaptureSet } from '../captureSet.js'
+import type { Connections } from '../connections.js'
+import type { SourceEvent } from '../events.js'
+import type { Place } from '../position.js'
+import { ApartReader, type ApartRow } from './apartReader.js'
+import { ChunkReader, type Piece } from './chunkReader.js'
+import { KeyOrder } from './keyOrder.js'
+import { type SnapshotProgress, type TableProgress, unreadTable } from './progress.js'
+import { ScanReport } from './scanReport.js'
+import { ScanWorkers } from './scanWorkers.js'
+import { advance, firstUnread, type KeyText } from './stretches.js'
+import { TableScan } from './tableScan.js'
+import { Unproved } from './unproved.js'
+
+/** Where rows go that were read: the stream, between whose changes they stand. */
+export interface ScanOutlet {
+  /** Whether rows can be handed on now. */
+  isOpen(): boolean
+  /** Hands on what the stream brought until now: what follows stands behind it. */
+  flush(): void
+  push(rows: RowBatch, progressAt: (index: number) => SnapshotProgress): void
+  /** Changes that waited may be decided now. */
+  decided(): void
+  /** Something was finished without a row. */
+  advanced(): void
+  /** Keys of the table in the changes that wait. */
+  waitingKeys(scan: TableScan): readonly KeyText[]
+}
+
+export interface ScansOptions {
+  readonly connections: Connections
+  readonly capture: CaptureSet
+  readonly workers: number
+  readonly batchBytes: number
+  readonly resumed: SnapshotProgress
+  readonly emit: (event: SourceEvent) => void
+  readonly signal: AbortSignal
+}
+
+const CLOSED: ScanOutlet = {
+  isOpen: () => false,
+  flush: () => {},
+  push: () => {},
+  decided: () => {},
+  advanced: () => {},
+  waitingKeys: () => [],
+}
+
+/** The tables whose rows are read while the stream goes on, in chunks, by several workers (design section 4). */
+export class Scans {
+  readonly #options: ScansOptions
+  readonly #scans = new Map<number, TableScan>()
+  readonly #readers = new Map<TableScan, ChunkReader>()
+  readonly #unproved: Unproved
+  readonly #workers: ScanWorkers
+  readonly #apart: ApartReader
+  readonly #report: ScanReport
+  /** Of these the server is being asked where keys lie. */
+  readonly #ordering = new Set<TableScan>()
+  #outlet = CLOSED
+  #count: number
+  #progress: SnapshotProgress | undefined
+  /** Of the last position with a count: those at the same place go on telling it. */
+  #countedAt: Place | undefined
+
+  constructor(options: ScansOptions) {
+    const { connections, capture, emit, signal, workers, resumed } = options
+    this.#options = options
+    this.#count = resumed.rows
+    this.#unproved = new Unproved(resumed.unproved)
+    this.#report = new ScanReport(emit)
+    this.#workers = new ScanWorkers({
+      workers,
+      connect: () => connections.ordinary(),
+      next: () => [...this.#scans.values()].find((scan) => scan.unread && !this.#workers.busyWith(scan)),
+      read: (session, scan) => this.#reader(scan).read(session),
+      signal,
+    })
+    this.#apart = new ApartReader({
+      connections,
+      capture,
+      emit,
+      deliver: (scan, row) => this.#deliverApart(scan, row),
+      onFailure: (error) => this.#workers.fail(error),
+      signal,
+    })
+  }
+
+  /** Some table's changes have to be judged. */
+  get active(): boolean {
+    return this.#scans.size > 0
+  }
+
+  /** Some table is still to be read. */
+  get unread(): boolean {
+    for (const scan of this.#scans.values()) if (scan.unread) return true
+    return false
+  }
+
+  of(oid: number): TableScan | undefined {
+    return this.#scans.get(oid)
+  }
+
+  /** What a position at `place` says of the snapshot. */
+  progressAt(place: Place): SnapshotProgress | undefined {
+    if (this.#scans.size === 0 && (this.#countedAt === undefined || !isSamePlace(this.#countedAt, place))) {
+      return undefined
+    }
+    this.#countedAt = place
+    const unproved = this.#unproved.transactions
+    if (this.#progress === undefined || this.#progress.unproved !== unproved) {
+      const tables = [...this.#scans.values()].map(({ progress }) => progress)
+      this.#progress = { id: this.#options.resumed.id, rows: this.#count, tables, unproved }
+    }
+    return this.#progress
+  }
+
+  /** The table is to be read; its changes are judged from now on. */
+  async add(progress: TableProgress): Promise<void> {
+    const { oid, key } = progress
+    const columns = await keyColumns(this.#options.connections.control, oid, key)
+    const scan: TableScan = new TableScan(progress, {
+      order: new KeyOrder(columns),
+      onUnproved: (transaction) => this.#unproved.add(transaction, oid),
+      onUnknownKey: () => void this.#order(scan),
+      onPartial: (key, transaction) => this.#apart.want(scan, key, transaction),
+    })
+    this.#scans.set(oid, scan)
+    if (scan.unread) this.#report.begins(progress, this.#options.capture.estimatedRows(oid))
+    this.#changed()
+    this.#workers.wake()
+  }
+
+  /** The table is read once more from its beginning, those rows for which `where` holds. */
+  async again(table: Pick<TableProgress, 'oid' | 'id' | 'table' | 'key'>, where: string | undefined): Promise<void> {
+    this.#leave(table.oid)
+    await this.add(unreadTable(table, { again: true, where }))
+  }
+
+  /** The table is captured no more: what was read of it is forgotten. */
+  remove(oid: number): void {
+    if (!this.#leave(oid)) return
+    this.#unproved.drop(oid)
+    this.#count++
+    this.#changed()
+    this.#report.ends(oid)
+    this.#outlet.decided()
+    this.#outlet.advanced()
+  }
+
+  /** The stream has reached `lsn`. */
+  passed(lsn: Lsn): void {
+    for (const [oid, scan] of this.#scans) {
+      const { progress } = scan
+      scan.passed(lsn)
+      if (scan.over) this.#scans.delete(oid)
+      if (scan.over || scan.progress !== progress) this.#changed()
+    }
+  }
+
+  /** A truncate of the table is handed on. */
+  truncate(scan: TableScan, transaction: Transaction): void {
+    if (!scan.truncate(transaction)) return
+    this.#readers.get(scan)?.giveUp()
+    this.#changed()
+    this.#workers.wake()
+  }
+
+  /** Reads whenever there is something to be read, into `outlet`; rejects with the first failure. */
+  async run(outlet: ScanOutlet): Promise<void> {
+    this.#outlet = outlet
+    await this.#workers.run()
+  }
+
+  /** While it is paused no chunk is begun. */
+  pause(paused: boolean): void {
+    this.#workers.pause(paused)
+  }
+
+  /** There may be room for rows. */
+  pump(): void {
+    for (const reader of this.#readers.values()) reader.pump()
+  }
+
+  close(): void {
+    this.#outlet = CLOSED
+    for (const reader of this.#readers.values()) reader.giveUp()
+    this.#workers.close()
+  }
+
+  #leave(oid: number): boolean {
+    const scan = this.#scans.get(oid)
+    if (scan === undefined) return false
+    this.#scans.delete(oid)
+    this.#workers.leave(scan)
+    this.#readers.get(scan)?.giveUp()
+    this.#readers.delete(scan)
+    return true
+  }
+
+  #reader(scan: TableScan): ChunkReader {
+    const known = this.#readers.get(scan)
+    if (known !== undefined) return known
+    const { connections, capture, batchBytes, emit, signal } = this.#options
+    const { oid, id, table } = scan.progress
+    const reader = new ChunkReader(scan, {
+      control: connections.control,
+      capture,
+      batchBytes,
+      emit,
+      signal,
+      unproved: this.#unproved,
+      isResting: (other) => !this.#workers.busyWith(this.#scans.get(other)),
+      isOpen: () => this.#outlet.isOpen() && !this.#ordering.has(scan),
+      deliver: (piece) => this.#deliver(scan, piece),
+      decided: () => this.#outlet.decided(),
+      onGone: () => {
+        emit({ type: 'table-dropped', table })
+        capture.remove(oid)
+        this.remove(oid)
+      },
+      onOtherKey: (key) => {
+        this.again({ oid, id, table, key }, scan.progress.where).catch((error) => this.#workers.fail(error))
+      },
+    })
+    this.#readers.set(scan, reader)
+    return reader
+  }
+
+  /** Asks the server where the keys lie that wait. Nothing of the table is handed on meanwhile. */
+  async #order(scan: TableScan): Promise<void> {
+    if (this.#ordering.has(scan)) return
+    this.#ordering.add(scan)
+    // What waits stands in the intake only when the message that asked is back there.
+    await Promise.resolve()
+    try {
+      const { control } = this.#options.connections
+      await scan.order.ask(control, this.#outlet.waitingKeys(scan), scan.progress.stretches)
+    } catch (error) {
+      if (!this.#options.signal.aborted) this.#workers.fail(error)
+    } finally {
+      this.#ordering.delete(scan)
+    }
+    this.#outlet.decided()
+    this.pump()
+  }
+
+  /** Hands rows on, or says that there are no more in the stretch. */
+  #deliver(scan: TableScan, { rows, reading, keyOf }: Piece): void {
+    this.#outlet.flush()
+    const before = scan.progress
+    if (rows === undefined) {
+      scan.delivered(undefined)
+      this.#count++
+      this.#changed()
+      if (!scan.unread) {
+        this.#readers.delete(scan)
+        this.#report.ends(before.oid)
+      }
+      this.#outlet.advanced()
+      return
+    }
+    const tables = [...this.#scans.values()].map(({ progress }) => progress)
+    const shared = { id: this.#options.resumed.id, unproved: this.#unproved.transactions }
+    const count = this.#count
+    const stretch = firstUnread(before.stretches)
+    const changedAt = (index: number): Partial<TableProgress> =>
+      scan.isWhole ? { begun: true } : { stretches: advance(before.stretches, stretch, keyOf(index), reading) }
+    const progressAt = (index: number): SnapshotProgress => ({
+      ...shared,
+      rows: count + index + 1,
+      tables: tables.map((one) => (one === before ? { ...one, ...changedAt(index) } : one)),
+    })
+    this.#count += rows.count
+    if (scan.isWhole) scan.begun()
+    else scan.delivered(keyOf(rows.count - 1))
+    this.#changed()
+    this.#report.read(before.oid, rows.count)
+    this.#outlet.push(rows, progressAt)
+  }
+
+  #deliverApart(scan: TableScan, { key, reading, rows }: ApartRow): void {
+    if (this.#scans.get(scan.progress.oid) !== scan) return
+    this.#outlet.flush()
+    scan.deliveredApart(key, reading)
+    this.#count++
+    this.#changed()
+    const tables = [...this.#scans.values()].map(({ progress }) => progress)
+    const progress = { id: this.#options.resumed.id, rows: this.#count, tables, unproved: this.#unproved.transactions }
+    if (rows.count > 0) this.#outlet.push(rows, () => progress)
+    this.#outlet.decided()
+  }
+
+  #changed(): void {
+    this.#progress = undefined
+  }
+}
+
+function isSamePlace(a: Place, b: Place): boolean {
+  return a.lsn === b.lsn && a.seq === b.seq && a.sub === b.sub && a.end === b.end
+}

@@ -1,0 +1,249 @@
+import type { Transaction } from '../../core/record.js'
+import type { Table } from '../../core/table.js'
+import type { Lsn } from '../../postgres/lsn.js'
+import { parseTransactionSnapshot, type TransactionSnapshot } from '../../postgres/transactionSnapshot.js'
+import { type KeyOrder, keyId } from './keyOrder.js'
+import type { TableProgress } from './progress.js'
+import { advance, firstUnread, forget, isOver, type KeyText, PASSED, type Reading, UNREAD } from './stretches.js'
+
+/** The change goes on as it is. */
+export const EMIT = 0
+/** The rows that are read show its effect. */
+export const DROP = 1
+/** Not to be decided yet. */
+export const WAIT = 2
+/** Of a change of the key: the old row is no more; the new one is shown by rows that are read. */
+export const ONLY_DELETE = 3
+/** Of a change of the key: the row is new to the consumer, who has not had the old one. */
+export const ONLY_CREATE = 4
+export type Verdict = typeof EMIT | typeof DROP | typeof WAIT | typeof ONLY_DELETE | typeof ONLY_CREATE
+
+export type ScannedOperation = 'insert' | 'update' | 'delete'
+
+/** A change of a row of the table, as far as it decides. */
+export interface ScannedChange {
+  readonly operation: ScannedOperation
+  /** The row's key before; undefined for an insert. */
+  readonly oldKey: KeyText | undefined
+  /** The row's key afterwards; undefined for a delete. */
+  readonly newKey: KeyText | undefined
+  /** The new row is not all there: a TOASTed value that did not change was not sent. */
+  readonly partial: boolean
+}
+
+/** What a table is doing between two chunks, while one is opened, and while one is read. */
+type Phase =
+  | { readonly phase: 'resting' }
+  /** The snapshot is being taken. */
+  | { readonly phase: 'asking' }
+  | {
+      readonly phase: 'reading'
+      readonly stretch: number
+      readonly reading: Reading
+      readonly snapshot: TransactionSnapshot
+    }
+
+/** Parsed ones are kept for reuse, those of long ago too. */
+const MAX_SNAPSHOTS = 200
+
+const RESTING: Phase = { phase: 'resting' }
+
+export interface TableScanOptions {
+  readonly order: KeyOrder
+  /** A change was left to rows still to be read: they must show it. */
+  readonly onUnproved: (transaction: Transaction, oid: number) => void
+  /** The server is to be asked where these keys lie. */
+  readonly onUnknownKey: (key: KeyText) => void
+  /** The row of this key is to be read by itself, in a snapshot that shows the transaction. */
+  readonly onPartial: (key: KeyText, transaction: Transaction) => void
+}
+
+/**
+ * One table whose rows are read while its changes come (design section 4): decides for each change whether the rows that
+ * are read show its effect. Never by comparing LSNs of rows: a transaction that was open when a chunk was read has lower
+ * ones, and would be lost.
+ */
+export class TableScan {
+  readonly #options: TableScanOptions
+  #progress: TableProgress
+  #phase: Phase = RESTING
+  #table: Table | undefined
+  #columns: readonly number[] | undefined
+  readonly #snapshots = new Map<string, TransactionSnapshot>()
+
+  constructor(progress: TableProgress, options: TableScanOptions) {
+    this.#progress = progress
+    this.#options = options
+  }
+
+  get progress(): TableProgress {
+    return this.#progress
+  }
+
+  get order(): KeyOrder {
+    return this.#options.order
+  }
+
+  /** Where the key's columns stand in this shape of the table; undefined where it has not all of them. */
+  columnsIn(table: Table): readonly number[] | undefined {
+    if (table !== this.#table) {
+      const columns = this.#progress.key.map((name) => table.columns.findIndex((column) => column.name === name))
+      this.#columns = columns.includes(-1) ? undefined : columns
+      this.#table = table
+    }
+    return this.#columns
+  }
+
+  get isWhole(): boolean {
+    return this.#progress.key.length === 0
+  }
+
+  /** Something is still to be read. */
+  get unread(): boolean {
+    return firstUnread(this.#progress.stretches) >= 0
+  }
+
+  /** Nothing is to be read, and nothing to be decided any more. */
+  get over(): boolean {
+    const { stretches, apart } = this.#progress
+    return isOver(stretches) && apart.length === 0
+  }
+
+  /** The snapshot of the next chunk is about to be taken: until it is known nothing can be decided of unread keys. */
+  asks(): void {
+    this.#phase = { phase: 'asking' }
+  }
+
+  /** The first unread stretch is read in this snapshot from now on. */
+  reads(reading: Reading): void {
+    const stretch = firstUnread(this.#progress.stretches)
+    this.#phase = { phase: 'reading', stretch, reading, snapshot: this.#snapshotOf(reading) }
+  }
+
+  /** The chunk is over, all of what was read of it was delivered, or it is given up. */
+  rests(): void {
+    this.#phase = RESTING
+  }
+
+  /** Rows up to `to` were delivered; undefined: there are no more in the stretch. */
+  delivered(to: KeyText | undefined): void {
+    if (this.#phase.phase !== 'reading') return
+    const { stretch, reading } = this.#phase
+    const stretches = advance(this.#progress.stretches, stretch, to, reading)
+    this.#change({ stretches })
+    if (to === undefined) {
+      this.#change({ begun: false })
+      this.#phase = RESTING
+      return
+    }
+    // The stretch has one more before it, if its beginning is not a part of that.
+    this.#phase = { ...this.#phase, stretch: firstUnread(stretches) }
+  }
+
+  /** Rows of a table that is read whole were delivered: there is no going on behind them. */
+  begun(): void {
+    if (!this.#progress.begun) this.#change({ begun: true })
+  }
+
+  /** The row of `key` was read by itself, and delivered if it is there. */
+  deliveredApart(key: KeyText, read: Reading): void {
+    this.#change({ apart: [...this.#progress.apart.filter((one) => keyId(one.key) !== keyId(key)), { key, read }] })
+  }
+
+  /** The stream has reached `lsn`. */
+  passed(lsn: Lsn): void {
+    const { stretches, apart } = this.#progress
+    const kept = forget(stretches, lsn)
+    if (kept !== stretches) {
+      this.#change({ stretches: kept })
+      if (this.#phase.phase === 'reading') this.#phase = { ...this.#phase, stretch: firstUnread(kept) }
+      if (this.#snapshots.size > MAX_SNAPSHOTS) this.#snapshots.clear()
+    }
+    if (apart.some(({ read }) => read.until <= lsn)) {
+      this.#change({ apart: apart.filter(({ read }) => read.until > lsn) })
+    }
+  }
+
+  /** What becomes of a change. It leaves no trace when it has to wait. */
+  judge(change: ScannedChange, transaction: Transaction): Verdict {
+    const { operation, oldKey, newKey } = change
+    const { again, where } = this.#progress
+    if (operation === 'insert') return this.#side(newKey!, transaction, true)
+    if (operation === 'delete') {
+      const side = this.#side(oldKey!, transaction, false)
+      // The consumer may hold a row from before that this deletes.
+      return side === DROP && again ? EMIT : side
+    }
+    if (oldKey === undefined || keyId(oldKey) === keyId(newKey!)) return this.#side(newKey!, transaction, false)
+    // Of both before anything is left behind.
+    const old = this.#side(oldKey, transaction, false)
+    if (old === WAIT) return WAIT
+    const now = this.#side(newKey!, transaction, false)
+    if (now === WAIT) return WAIT
+    if (where !== undefined) return EMIT
+    if (now === DROP) return old === EMIT || again ? ONLY_DELETE : DROP
+    if (old === EMIT || again) return EMIT
+    if (!change.partial) return ONLY_CREATE
+    // What was not sent stands nowhere but in the table.
+    this.#options.onPartial(newKey!, transaction)
+    return WAIT
+  }
+
+  /**
+   * A truncate goes on. Where rows are read that it may or may not have wiped, all is read once more behind it: whether
+   * that is so. Its lock is held until it is visible, so that a chunk whose lock comes after it shows its effect.
+   */
+  truncate(transaction: Transaction): boolean {
+    const { stretches, apart } = this.#progress
+    const shown = [...stretches.map(({ read }) => read), ...apart.map(({ read }) => read)]
+    const isShown = shown.some((read) => read !== undefined && read !== PASSED && this.#sees(read, transaction))
+    if (!this.unread && !isShown) return false
+    this.#phase = RESTING
+    this.#change({ stretches: UNREAD, apart: [], begun: false })
+    return true
+  }
+
+  /** EMIT, DROP or WAIT: for the row of one key. */
+  #side(key: KeyText, transaction: Transaction, isInsert: boolean): Verdict {
+    const { stretches, apart, again, where } = this.#progress
+    for (const one of apart) {
+      if (keyId(one.key) === keyId(key)) return this.#sees(one.read, transaction) ? DROP : EMIT
+    }
+    const rank = this.isWhole ? 0 : this.#options.order.rank(key, stretches)
+    if (rank === undefined) {
+      this.#options.onUnknownKey(key)
+      return WAIT
+    }
+    const { read } = stretches[rank]!
+    if (read === PASSED) return EMIT
+    if (read !== undefined) return this.#sees(read, transaction) && where === undefined ? DROP : EMIT
+    const phase = this.#phase
+    if (phase.phase === 'asking') return WAIT
+    if (phase.phase === 'reading' && phase.stretch === rank) {
+      if (phase.snapshot.sees(transaction.xid, transaction.commitLsn)) return again ? EMIT : DROP
+      // A row that nobody has a key for cannot come before itself.
+      if (isInsert && this.isWhole) return EMIT
+      return WAIT
+    }
+    this.#options.onUnproved(transaction, this.#progress.oid)
+    return again ? EMIT : DROP
+  }
+
+  #sees(read: Reading, { xid, commitLsn }: Transaction): boolean {
+    return commitLsn < read.until && this.#snapshotOf(read).sees(xid, commitLsn)
+  }
+
+  #snapshotOf({ snapshot: text }: Reading): TransactionSnapshot {
+    let snapshot = this.#snapshots.get(text)
+    if (snapshot === undefined) {
+      snapshot = parseTransactionSnapshot(text)
+      if (snapshot === undefined) throw new Error(`no snapshot: ${text}`)
+      this.#snapshots.set(text, snapshot)
+    }
+    return snapshot
+  }
+
+  #change(change: Partial<TableProgress>): void {
+    this.#progress = { ...this.#progress, ...change }
+  }
+}

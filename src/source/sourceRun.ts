@@ -121,7 +121,7 @@ export class SourceRun {
     const readers = await SnapshotReaders.open({ connections, planned: prepared.planned, workers, emit, signal })
     const planned = await planAgain(connections.control, options, prepared)
     const snapshotName = await readers.exportSnapshot()
-    const origin = originOf(prepared.facts, undefined, 1, [])
+    const origin = originOf(prepared.facts, undefined, 1)
     const lsn = prepared.facts.insertLsn
     yield* snapshotBatches(this.#context, { prepared, planned, origin, lsn, snapshotName, readers, owner: undefined })
   }
@@ -190,7 +190,7 @@ export class SourceRun {
     watched: WatchedPublications,
   ): AsyncGenerator<Batch, void, void> {
     const { acknowledgements, signal } = this.#context
-    const origin = originOf(facts, slot, epoch, [], watched)
+    const origin = originOf(facts, slot, epoch, undefined, watched)
     const lsn = facts.insertLsn
     const place = { lsn, seq: BEFORE_ROWS, sub: 0, end: undefined, fingerprint: 0, snapshot: { id: '', rows: 0 } }
     const intent = new StreamPosition(origin, place)

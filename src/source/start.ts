@@ -40,7 +40,7 @@ export function decideStart(facts: StartFacts): Start {
   if (slotName === undefined || slot === undefined) return { kind: 'fresh', slot: slotName, epoch: 1, dropSlot: false }
   if (existingSlot === 'refuse') throw SLOT_EXISTS({ slot: slotName })
   requireUsable(slot, slotName, server.database)
-  const origin: Origin = originOf(server, slotName, 1, [])
+  const origin: Origin = originOf(server, slotName, 1)
   const lsn = slot.confirmedFlushLsn!
   const place = { lsn, seq: BEFORE_ROWS, sub: 0, end: lsn, fingerprint: 0, snapshot: undefined }
   return { kind: 'resume', position: new StreamPosition(origin, place) }
@@ -50,12 +50,12 @@ export function originOf(
   server: StartFacts['server'],
   slot: string | undefined,
   epoch: number,
-  captured: readonly number[],
+  captured?: readonly number[],
   publications?: WatchedPublications,
 ): Origin {
   const { systemIdentifier, timeline, database } = server
   const known = publications && { publications: publicationMark(publications.states, publications.tables) }
-  return { system: systemIdentifier, timeline, database, slot: slot ?? null, epoch, captured, ...known }
+  return { system: systemIdentifier, timeline, database, slot: slot ?? null, epoch, ...(captured !== undefined && { captured }), ...known }
 }
 
 /** Told before anything else: what does not fit there follows from it. */

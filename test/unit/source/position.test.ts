@@ -76,8 +76,8 @@ describe('what cannot be read is refused, and says why', () => {
     ['half an index', { ...good, seq: 0.5 }, 'its "seq" is no whole number'],
     ['an end that is none', { ...good, end: 'x' }, 'its "end" is no LSN'],
     ['a fingerprint that is none', { ...good, fingerprint: '7' }, 'its "fingerprint" is no whole number'],
-    ['a snapshot that is none', { ...good, snapshot: null }, 'its "snapshot" is no JSON object'],
-    ['a snapshot without its rows', { ...good, snapshot: { id: 'x' } }, 'its "rows" is no whole number'],
+    ['a snapshot that is none', { ...good, snapshot: null }, 'its snapshot\'s "snapshot" cannot be read'],
+    ['a snapshot without its rows', { ...good, snapshot: { id: 'x' } }, 'its snapshot\'s "rows" cannot be read'],
   ])('%s', (_, stored, problem) => {
     expect(() => StreamPosition.parse(stored)).toThrow(
       expect.objectContaining({ code: 'POSITION_INVALID', message: expect.stringContaining(problem) }),

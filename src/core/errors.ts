@@ -188,7 +188,7 @@ export const SNAPSHOT_NOT_KEPT = defineError('SNAPSHOT_NOT_KEPT', {
 export const SNAPSHOT_INTERRUPTED = defineError('SNAPSHOT_INTERRUPTED', {
   retry: 'later',
   message: (e: { problem: string }) => `the snapshot was interrupted: ${e.problem}`,
-  hint: 'Start again: the snapshot begins anew, and what was written of it is to be thrown away.',
+  hint: 'Start again: with the position (--state) it goes on where it was; without one it begins anew, and what was written of it is to be thrown away.',
 })
 
 export const TEMPORARY_SLOT_LOST = defineError('TEMPORARY_SLOT_LOST', {

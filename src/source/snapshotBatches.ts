@@ -8,6 +8,8 @@ import type { PlannedTable } from './capturePlan.js'
 import { BEFORE_ROWS, type Origin, StreamPosition } from './position.js'
 import { compileTables, type Prepared } from './preparation.js'
 import type { RunContext } from './runContext.js'
+import type { SnapshotProgress } from './scan/progress.js'
+import { ConsistentProgress } from './snapshot/consistentProgress.js'
 import { readSnapshot, type SnapshotReaders } from './snapshot/snapshotPhase.js'
 
 export interface SnapshotStart {
@@ -18,6 +20,8 @@ export interface SnapshotStart {
   readonly lsn: Lsn
   readonly snapshotName: string
   readonly readers: SnapshotReaders
+  /** The slot outlives a crash: then positions tell how far the snapshot is, and another run goes on with it. */
+  readonly resumable: boolean
   /** Without it there is nothing to go on with: the session that owns the temporary slot. */
   readonly owner: Session | undefined
 }
@@ -25,20 +29,17 @@ export interface SnapshotStart {
 /** All rows, as batches. The first is empty: stored, its position tells that a snapshot was begun and not finished. */
 export async function* snapshotBatches(context: RunContext, start: SnapshotStart): AsyncGenerator<Batch, void, void> {
   const { queue, acknowledgements, emit, signal } = context
-  const { prepared, planned, origin, lsn, readers, owner } = start
+  const { prepared, planned, origin, lsn, readers, resumable } = start
+  // Once the readers have its snapshot, a slot that outlives its session needs it no more.
+  const owner = resumable ? undefined : start.owner
   const id = formatLsn(lsn)
-  const at = (rows: number) =>
-    new StreamPosition(origin, {
-      lsn,
-      seq: BEFORE_ROWS,
-      sub: 0,
-      end: undefined,
-      fingerprint: 0,
-      snapshot: { id, rows },
-    })
+  const progress = new ConsistentProgress(id, planned)
+  const at = (snapshot: SnapshotProgress) =>
+    new StreamPosition(origin, { lsn, seq: BEFORE_ROWS, sub: 0, end: undefined, fingerprint: 0, snapshot })
+  const begun = at(resumable ? progress.now : { id, rows: 0 })
   acknowledgements.begin(lsn, origin)
-  acknowledgements.ledger.offer(at(0), lsn)
-  yield acknowledgements.batch(new RowBatch(), at(0))
+  acknowledgements.ledger.offer(begun, lsn)
+  yield acknowledgements.batch(new RowBatch(), begun)
 
   const began = performance.now()
   const ended = new AbortController()
@@ -53,16 +54,17 @@ export async function* snapshotBatches(context: RunContext, start: SnapshotStart
     snapshotId: id,
     batchBytes: context.batchBytes,
     queue,
-    deliver: (batch) => {
+    deliver: (batch, unit) => {
+      const before = rows
       rows += batch.count
-      const position = at(rows)
-      const before = rows - batch.count
+      const told = progress.delivered(batch, unit)
+      const snapshotAt = resumable ? told : (index: number) => ({ id, rows: before + index + 1 })
+      const position = at(snapshotAt(batch.count - 1))
       acknowledgements.ledger.offer(position, lsn)
-      queue.push(
-        acknowledgements.batch(batch, position, (index) => ({ id, rows: before + index + 1 })),
-        batch.bytes,
-      )
+      queue.push(acknowledgements.batch(batch, position, snapshotAt), batch.bytes)
     },
+    finished: (unit, last) => progress.finished(unit, last),
+    onKeyed: resumable ? (keyed) => progress.ranges(keyed) : undefined,
     emit,
     signal: AbortSignal.any([signal, ended.signal]),
     control: context.connections.control,

@@ -123,7 +123,8 @@ export class SourceRun {
     const snapshotName = await readers.exportSnapshot()
     const origin = originOf(prepared.facts, undefined, 1)
     const lsn = prepared.facts.insertLsn
-    yield* snapshotBatches(this.#context, { prepared, planned, origin, lsn, snapshotName, readers, owner: undefined })
+    const snapshot = { prepared, planned, origin, lsn, snapshotName, readers, owner: undefined, resumable: false }
+    yield* snapshotBatches(this.#context, snapshot)
   }
 
   async *#fresh(
@@ -142,16 +143,18 @@ export class SourceRun {
     const { watched } = publications
     const wantsSnapshot = options.snapshot === 'initial'
     const incremental = wantsSnapshot && options.strategy === 'incremental'
-    if (incremental && slotName !== undefined && options.existingSlot === 'resume' && options.position === undefined) {
+    // Where no position is kept a slot with a snapshot is a temporary one until the snapshot is finished: a crash leaves
+    // nothing that would make the next start skip it (design section 3, rule 7).
+    const resumable = slotName !== undefined && (options.position !== undefined || options.existingSlot !== 'resume')
+    if (incremental && slotName !== undefined && !resumable) {
       throw SNAPSHOT_NOT_KEPT({ slot: slotName })
     }
-    // A slot with a snapshot is a temporary one until the snapshot is finished: a crash leaves nothing that would make
-    // the next start skip it (design section 3, rule 7).
+    const consistent = wantsSnapshot && !incremental
     const slot =
-      slotName === undefined || (wantsSnapshot && !incremental)
-        ? { name: temporary, temporary: true, exportSnapshot: wantsSnapshot && !incremental }
-        : { name: slotName, temporary: false, exportSnapshot: false }
-    if (incremental && slotName !== undefined) yield* this.#intend(prepared, start, watched)
+      slotName === undefined || (consistent && !resumable)
+        ? { name: temporary, temporary: true, exportSnapshot: consistent }
+        : { name: slotName, temporary: false, exportSnapshot: consistent }
+    if (wantsSnapshot && resumable && slotName !== undefined) yield* this.#intend(prepared, start, watched)
     const { owner, readers, created } = await openSlot(this.#context, prepared.planned, first, slot)
     const planned = restrictByPublications(await planAgain(control, options, prepared), publications.publications)
     const capture = new CaptureSet(prepared, planned, publications.publications, options, emit)
@@ -159,7 +162,8 @@ export class SourceRun {
     const lsn = created.consistentPoint
     if (readers !== undefined) {
       const snapshotName = created.snapshotName!
-      yield* snapshotBatches(this.#context, { prepared, planned, origin, lsn, snapshotName, readers, owner })
+      const snapshot = { prepared, planned, origin, lsn, snapshotName, readers, owner, resumable }
+      yield* snapshotBatches(this.#context, snapshot)
     } else acknowledgements.begin(lsn, origin)
     const id = formatLsn(lsn)
     const scanned = incremental ? planned.map((one) => toBeRead(one, id)) : []
@@ -171,7 +175,7 @@ export class SourceRun {
       yield* streamBatches(this.#context, { ...stream, slot: temporary, owner })
       return
     }
-    if (readers !== undefined) {
+    if (readers !== undefined && !resumable) {
       yield* this.#makePermanent(temporary, slotName)
       emit({ type: 'slot-created', slot: slotName, temporary: false, lsn: formatLsn(lsn) })
     }
@@ -217,9 +221,15 @@ export class SourceRun {
     await this.#checkJudgement(prepared, position, publication)
     const publications = await this.#preparePublications(prepared, publication)
     const { watched } = publications
+    const { snapshot } = position.place
+    // What an interrupted snapshot has read before the stream began ends where that begins.
+    const place =
+      snapshot?.tables === undefined || position.place.seq !== BEFORE_ROWS
+        ? position.place
+        : { ...position.place, end: position.resumeLsn }
     const captured = prepared.planned.map(({ table }) => table.oid)
     const origin = { ...position.origin, captured, publications: publicationMark(watched.states, watched.tables) }
-    let resumed = new StreamPosition(origin, position.place)
+    let resumed = new StreamPosition(origin, place)
     if (publications.created.length > 0 || publications.altered.length > 0) {
       await waitForRunningTransactions(control, {
         signal,
@@ -236,7 +246,7 @@ export class SourceRun {
     if (publications.created.length > 0) {
       // The server judges each change by the publications that there were at that change: older ones cannot be read.
       const lsn = await currentLsn(control, signal)
-      resumed = new StreamPosition(origin, { ...position.place, lsn, seq: BEFORE_ROWS, sub: 0, end: lsn })
+      resumed = new StreamPosition(origin, { ...place, lsn, seq: BEFORE_ROWS, sub: 0, end: lsn })
     }
     const slot = await inspectSlot(control, position.origin.slot!)
     acknowledgements.begin(slot?.confirmedFlushLsn ?? 0n, position.origin)

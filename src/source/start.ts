@@ -55,7 +55,15 @@ export function originOf(
 ): Origin {
   const { systemIdentifier, timeline, database } = server
   const known = publications && { publications: publicationMark(publications.states, publications.tables) }
-  return { system: systemIdentifier, timeline, database, slot: slot ?? null, epoch, ...(captured !== undefined && { captured }), ...known }
+  return {
+    system: systemIdentifier,
+    timeline,
+    database,
+    slot: slot ?? null,
+    epoch,
+    ...(captured !== undefined && { captured }),
+    ...known,
+  }
 }
 
 /** Told before anything else: what does not fit there follows from it. */

@@ -59,6 +59,8 @@ export class SnapshotReading implements AsyncDisposable {
       snapshotId: '0/0',
       batchBytes: 1,
       queue,
+      finished: () => {},
+      onKeyed: undefined,
       deliver: (rows) => queue.push(rows, rows.bytes),
       emit,
       signal: this.abort.signal,

@@ -45,10 +45,10 @@ export async function runStream(options: StreamOptions): Promise<number> {
         await streamOnce(options, signals.signal)
         return 0
       } catch (error) {
-        // With a state the output is cut back to where the snapshot began, and it begins again.
+        // With a state the output is cut back to what the position counts, and the snapshot goes on from there.
         const again = SNAPSHOT_INTERRUPTED.is(error) || (attempt > 1 && isTransient(error))
         if (options.state === undefined || !again || signals.signal.aborted) throw error
-        log('warn', `${(error as Error).message}; the snapshot begins again`)
+        log('warn', `${(error as Error).message}; trying again`)
         await sleep(backoffMs(attempt, RETRY), signals.signal).catch(() => {})
         if (signals.signal.aborted) return 0
       }

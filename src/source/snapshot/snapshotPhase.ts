@@ -5,10 +5,11 @@ import type { Queryable } from '../../postgres/queryable.js'
 import type { BatchQueue } from '../batchQueue.js'
 import type { PlannedTable } from '../capturePlan.js'
 import type { SourceEvent } from '../events.js'
+import { type KeyedTable, planKeyRanges } from './keyRanges.js'
 import { LockWatch } from './lockWatch.js'
 import type { SnapshotReaders } from './snapshotReaders.js'
 import { SnapshotRun } from './snapshotRun.js'
-import { planUnits, relationsOf } from './units.js'
+import { PAGE_BYTES, planUnits, relationsOf, type SnapshotUnit } from './units.js'
 
 export { SnapshotReaders } from './snapshotReaders.js'
 
@@ -21,7 +22,10 @@ export interface SnapshotPhase {
   readonly batchBytes: number
   /** Where `deliver` puts the rows: while it is full nothing is read. */
   readonly queue: Pick<BatchQueue<unknown>, 'full' | 'onDemand'>
-  readonly deliver: (rows: RowBatch) => void
+  readonly deliver: (rows: RowBatch, unit: SnapshotUnit) => void
+  readonly finished: (unit: SnapshotUnit, last: boolean) => void
+  /** What can be read by its key is to be, so that an interrupted snapshot can go on; called before the first row. */
+  readonly onKeyed: ((keyed: ReadonlyMap<number, KeyedTable>) => void) | undefined
   readonly emit: (event: SourceEvent) => void
   readonly signal: AbortSignal
   /** For looks at who waits for the readers. */
@@ -73,14 +77,24 @@ async function readAll(phase: SnapshotPhase, failure: AbortController): Promise<
     const query = { columns: one.columns, read, withPlace: table.key.length === 0, rowFilter: one.rowFilter }
     return [one.table.oid, { table, query }] as const
   })
+  const keyed = new Map<number, KeyedTable>()
+  if (phase.onKeyed !== undefined) {
+    for (const one of planned) {
+      const pages = Math.ceil((bytes.get(one.table.oid) ?? 0) / PAGE_BYTES)
+      const ranges = await planKeyRanges(first!, one, pages, readers.sessions.length)
+      if (ranges !== undefined) keyed.set(one.table.oid, ranges)
+    }
+    phase.onKeyed(keyed)
+  }
   const run = new SnapshotRun({
     readers,
     snapshotId: phase.snapshotId,
-    units: planUnits(catalogTables, (oid) => bytes.get(oid) ?? 0, readers.sessions.length),
+    units: planUnits(catalogTables, (oid) => bytes.get(oid) ?? 0, readers.sessions.length, keyed),
     tables: new Map(queries),
     estimatedRows: (oid) => estimates.get(oid) ?? 0,
     queue: phase.queue,
     deliver: phase.deliver,
+    finished: phase.finished,
     batchBytes: phase.batchBytes,
     emit,
     failure,

@@ -5,6 +5,7 @@ import { sqlName } from '../../postgres/identifier.js'
 import type { Session } from '../../postgres/session.js'
 import type { BatchQueue } from '../batchQueue.js'
 import type { SourceEvent } from '../events.js'
+import { chunkSql } from '../scan/chunkSql.js'
 import { copySql, type UnitQuery } from './query.js'
 import { RowCollector } from './rowCollector.js'
 import type { SnapshotReaders } from './snapshotReaders.js'
@@ -21,7 +22,9 @@ export interface SnapshotRunOptions {
   readonly estimatedRows: (oid: number) => number
   /** Where `deliver` puts the rows: while it is full nothing is read. */
   readonly queue: Pick<BatchQueue<unknown>, 'full' | 'onDemand'>
-  readonly deliver: (rows: RowBatch) => void
+  readonly deliver: (rows: RowBatch, unit: SnapshotUnit) => void
+  /** All rows of the unit were delivered; `last`: no other of its table is left. */
+  readonly finished: (unit: SnapshotUnit, last: boolean) => void
   readonly batchBytes: number
   readonly emit: (event: SourceEvent) => void
   /** Aborted with the first failure, whereupon the readers are cut. */
@@ -71,7 +74,7 @@ export class SnapshotRun {
     const { table, query } = this.#options.tables.get(unit.table.oid)!
     const columns = query.columns.length + (query.withPlace ? 1 : 0)
     const collector = new RowCollector(table, columns, this.#options.snapshotId)
-    const copy = new CopyOut(session, copySql(unit, query), {
+    const copy = new CopyOut(session, sqlOf(unit, query), {
       row: (bytes, start, end) => collector.collect(bytes, start, end),
       chunkEnd: () => this.#onChunkEnd(copy, collector, unit),
     })
@@ -99,7 +102,7 @@ export class SnapshotRun {
   #handOn(collector: RowCollector, unit: SnapshotUnit): void {
     if (collector.count === 0) return
     const rows = collector.take()
-    this.#options.deliver(rows)
+    this.#options.deliver(rows, unit)
     const progress = this.#progress.get(unit.table.oid)!
     progress.rows += rows.count
     const now = performance.now()
@@ -109,11 +112,22 @@ export class SnapshotRun {
     this.#options.emit({ type: 'snapshot-progress', table: sqlName(unit.table), rows: progress.rows, estimatedRows })
   }
 
-  #finishUnit({ table }: SnapshotUnit): void {
+  #finishUnit(unit: SnapshotUnit): void {
+    const { table } = unit
     const progress = this.#progress.get(table.oid)!
-    if (--progress.units > 0) return
+    progress.units--
+    this.#options.finished(unit, progress.units === 0)
+    if (progress.units > 0) return
     this.#options.emit({ type: 'snapshot-table-finished', table: sqlName(table), rows: progress.rows })
   }
+}
+
+function sqlOf(unit: SnapshotUnit, query: UnitQuery): string {
+  const { table, range } = unit
+  if (range === undefined) return copySql(unit, query)
+  const { key, from, stretch } = range
+  const read = new Set([...query.read, ...key.map(({ name }) => name)])
+  return chunkSql({ table, key, from, to: stretch.to, limit: undefined, where: undefined }, { ...query, read })
 }
 
 interface TableProgress {

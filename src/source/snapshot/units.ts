@@ -1,5 +1,8 @@
+import type { KeyColumn } from '../../postgres/catalog/keyColumns.js'
 import type { CatalogTable } from '../../postgres/catalog/tables.js'
 import type { QualifiedName } from '../../postgres/identifier.js'
+import { beginOf, type KeyText, type Stretch } from '../scan/stretches.js'
+import type { KeyedTable } from './keyRanges.js'
 
 /** A relation that has rows of its own: an ordinary table, or a leaf partition. */
 export type Relation = QualifiedName & { readonly oid: number }
@@ -9,15 +12,17 @@ export interface SnapshotUnit {
   readonly table: CatalogTable
   /** The relation to read: the table, or one of its leaf partitions. */
   readonly relation: Relation
+  /** Read in the order of the key: behind `from`, up to and including the stretch's own end. */
+  readonly range?: { readonly key: readonly KeyColumn[]; readonly from: KeyText | undefined; readonly stretch: Stretch }
   /** First page, and the page behind the last; the last range is open, for rows on pages added meanwhile. */
   readonly fromPage: number
   readonly toPage: number | undefined
 }
 
-const PAGE_BYTES = 8192
+export const PAGE_BYTES = 8192
 
 /** Smaller ranges cost more in transactions than they gain in balance. */
-const MIN_RANGE_PAGES = (64 * 1024 * 1024) / PAGE_BYTES
+export const MIN_RANGE_PAGES = (64 * 1024 * 1024) / PAGE_BYTES
 /** Ranges a worker gets of one relation, so that all are busy to the end. */
 const RANGES_PER_WORKER = 4
 
@@ -29,13 +34,24 @@ export function planUnits(
   tables: readonly CatalogTable[],
   bytesOf: (oid: number) => number,
   workers: number,
+  keyed: ReadonlyMap<number, KeyedTable> = new Map(),
 ): SnapshotUnit[] {
   const relations = tables.flatMap((table) => relationsOf(table).map((relation) => ({ table, relation })))
   const sized = relations.map((one) => ({ ...one, pages: Math.ceil(bytesOf(one.relation.oid) / PAGE_BYTES) }))
   sized.sort((a, b) => b.pages - a.pages)
-  return sized.flatMap(({ table, relation, pages }) =>
-    ranges(pages, workers).map((range) => ({ table, relation, ...range })),
+  // What must be read whole comes first, together: until it is there no place can be recorded.
+  const whole = sized.filter(({ table }) => !keyed.has(table.oid))
+  const units: SnapshotUnit[] = whole.flatMap(({ table, relation, pages }) =>
+    rangesOf(pages, workers).map((range) => ({ table, relation, ...range })),
   )
+  for (const { table, relation } of sized) {
+    const { key, stretches } = keyed.get(table.oid) ?? { key: [], stretches: [] }
+    for (const [index, stretch] of stretches.entries()) {
+      const range = { key, from: beginOf(stretches, index), stretch }
+      units.push({ table, relation, fromPage: 0, toPage: undefined, range })
+    }
+  }
+  return units
 }
 
 /** Where the rows of a table lie: itself, or its leaves. */
@@ -43,7 +59,8 @@ export function relationsOf(table: CatalogTable): readonly Relation[] {
   return table.kind === 'partitioned' ? table.partitions : [table]
 }
 
-function ranges(pages: number, workers: number): Pick<SnapshotUnit, 'fromPage' | 'toPage'>[] {
+/** Ranges of pages, as many as keep `workers` busy. */
+export function rangesOf(pages: number, workers: number): Pick<SnapshotUnit, 'fromPage' | 'toPage'>[] {
   const size = Math.max(MIN_RANGE_PAGES, Math.ceil(pages / (workers * RANGES_PER_WORKER)))
   if (workers === 1 || pages <= size) return [{ fromPage: 0, toPage: undefined }]
   const found: Pick<SnapshotUnit, 'fromPage' | 'toPage'>[] = []

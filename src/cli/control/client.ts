@@ -5,7 +5,7 @@ import { type Answer, PROTOCOL_VERSION, type Result, readObject, type SignalRequ
 import type { SocketPlace } from './socketPath.js'
 
 /** A run answers at once, and then every two seconds; one that is silent for longer is stopped, or gone. */
-const SILENT_MS = 15_000
+const SILENT_MS = 10_000
 
 /** What the run refused, in its own words. */
 export class Refusal extends Error {

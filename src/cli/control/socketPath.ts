@@ -23,7 +23,7 @@ export interface SocketPlace {
 }
 
 /** What sockaddr_un.sun_path holds before its NUL: 107 on Linux, 103 on macOS and the BSDs. */
-const MAX_PATH_BYTES = process.platform === 'linux' ? 107 : 103
+export const MAX_PATH_BYTES = process.platform === 'linux' ? 107 : 103
 
 /** The places that such a run may listen at, the likeliest first; none when it has no name to find it by. */
 export function socketPlaces({ control, state, slot }: RunName): readonly SocketPlace[] {

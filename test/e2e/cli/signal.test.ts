@@ -1,4 +1,6 @@
+import { once } from 'node:events'
 import { chmod, lstat, mkdir, readdir, symlink, writeFile } from 'node:fs/promises'
+import { createServer } from 'node:net'
 import { join } from 'node:path'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { ControlServer } from '../../../src/cli/control/controlServer.js'
@@ -124,6 +126,18 @@ test('of two runs with one --control the second does not begin, and the first go
   })
   expect(await status(...control)).toMatchObject({ pid: first.pid })
   expect(await ended(first, 'SIGTERM')).toEqual({ code: 0, signal: null })
+})
+
+test('the socket of some other program stands, and is not spoken to', async () => {
+  await using db = await testDatabase(server, SHOP)
+  await using folder = await temporaryFolder()
+  const path = join(folder.path, 'c')
+  const other = createServer((socket) => socket.on('error', () => {})).listen(path)
+  await once(other, 'listening')
+  const { code, stderr } = await tailrace(streamArgs(db, 'orders', '--control', path))
+  expect({ code, stderr }).toEqual({ code: 1, stderr: expect.stringMatching(/CONTROL_IN_USE: .* by another program/) })
+  expect((await lstat(path)).isSocket()).toBe(true)
+  other.close()
 })
 
 test('a run that has the usual place already keeps it, and the other one goes on without', async () => {

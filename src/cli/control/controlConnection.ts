@@ -5,6 +5,7 @@ import { log } from '../log.js'
 import type { ControlledRun } from './controlledRun.js'
 import { LineReader } from './lineReader.js'
 import { type Answer, type Request, readRequest, type ToldError, WAITING_EVERY_MS, writeMessage } from './protocol.js'
+import { occupation } from './runStatus.js'
 
 /** Whoever has connected and asks nothing for so long is closed. */
 const SILENT_MS = 30_000
@@ -82,8 +83,8 @@ export class ControlConnection {
     const since = performance.now()
     const timer = setInterval(() => {
       const seconds = Math.round((performance.now() - since) / 1000)
-      const { waitingFor } = this.#run.status
-      this.#answer({ type: 'waiting', seconds, ...(waitingFor !== null && { for: waitingFor }) }, id)
+      const busy = occupation(this.#run.status)
+      this.#answer({ type: 'waiting', seconds, ...(busy !== null && { for: busy }) }, id)
     }, WAITING_EVERY_MS)
     try {
       return { type: 'done', result: await this.#run.handle(request, () => this.#socket.destroyed) }

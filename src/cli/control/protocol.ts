@@ -19,8 +19,8 @@ export type SignalRequest =
   | { readonly command: 'resnapshot'; readonly table: string; readonly where?: string }
 
 /**
- * What the run answers, also an object a line: `accepted` at once, `waiting` every few seconds, and at last `done` or
- * `error`. Each has `version` and the request's `id`.
+ * What the run answers, also an object a line: `accepted` at once, `waiting` every two seconds with what the run is at, and
+ * at last `done` or `error`. Each has `version` and the request's `id`.
  */
 export type Answer =
   | { readonly type: 'accepted' }

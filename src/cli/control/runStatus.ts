@@ -1,5 +1,6 @@
 import type { SourceEvent } from '../../source/events.js'
 import { describe } from '../report/describe.js'
+import { count } from '../report/format.js'
 
 /** What a run tells of itself. What is not known (yet) is null; nothing is ever left out. */
 export interface RunStatus {
@@ -31,6 +32,18 @@ export interface Scan {
   readonly rows: number
   /** 0 when the server has never counted. */
   readonly estimatedRows: number
+}
+
+/** How far one table is, without a word for it. */
+export function scanAsText({ table, rows, estimatedRows }: Scan): string {
+  const of = rows > estimatedRows ? '' : ` of about ${count(estimatedRows)}`
+  return `${table}: ${count(rows)}${of} rows`
+}
+
+/** What the run is at, or waits for, beside streaming. */
+export function occupation({ waitingFor, scanning }: RunStatus): string | null {
+  if (waitingFor !== null) return waitingFor
+  return scanning.length === 0 ? null : `reading ${scanning.map(scanAsText).join(', ')}`
 }
 
 type Told = { -readonly [Name in keyof RunStatus]: RunStatus[Name] }

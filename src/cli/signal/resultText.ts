@@ -1,6 +1,6 @@
 import { describeBytes, describeSeconds } from '../../core/quantity.js'
 import type { Result } from '../control/protocol.js'
-import type { RunStatus } from '../control/runStatus.js'
+import { type RunStatus, scanAsText } from '../control/runStatus.js'
 import { count } from '../report/format.js'
 import { printable } from '../table.js'
 
@@ -34,10 +34,7 @@ export function statusAsText(status: RunStatus, now: Date): string {
     ['database', status.database && `${status.database} on PostgreSQL ${status.serverVersion}`],
     ['slot', status.slot],
     ['tables', tables && (tables.length === 0 ? 'none' : tables.join(', '))],
-    ...scanning.map(({ table, rows, estimatedRows }) => {
-      const of = rows > estimatedRows ? '' : ` of about ${count(estimatedRows)}`
-      return ['reading', `${table}: ${count(rows)}${of} rows`] as const
-    }),
+    ...scanning.map((scan) => ['reading', scanAsText(scan)] as const),
     ['position', lsn],
     ['lag', lagBytes === null ? null : lag(lagBytes, lagSeconds ?? 0)],
     ['records', records === null ? null : count(records)],

@@ -66,6 +66,7 @@ test('--log json is an object a line, errors too', async () => {
   const events = lines.map((line) => JSON.parse(line) as Record<string, unknown>)
   expect(events.map(({ level, event }) => [level, event])).toEqual([
     ['debug', 'connected'],
+    ['debug', 'capturing'],
     ['debug', 'publication-created'],
     ['debug', 'slot-created'],
     ['info', 'snapshot-started'],

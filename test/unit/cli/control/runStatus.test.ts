@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { StatusKeeper } from '../../../../src/cli/control/runStatus.js'
+import { occupation, StatusKeeper } from '../../../../src/cli/control/runStatus.js'
 import { statusAsText } from '../../../../src/cli/signal/resultText.js'
 import type { SourceEvent } from '../../../../src/source/events.js'
 
@@ -61,6 +61,16 @@ test('what is waited for is told until something else comes', () => {
   expect(keeper.status.waitingFor).toBe('waiting for running transactions since 3 s: pid 7')
   keeper.saw(STREAMING)
   expect(keeper.status.waitingFor).toBeNull()
+})
+
+test('whoever waits is told what is waited for, else what is read', () => {
+  const keeper = after(CAPTURING)
+  expect(occupation(keeper.status)).toBeNull()
+  keeper.saw(SCANNING)
+  keeper.saw({ type: 'snapshot-progress', table: 'public.customers', rows: 20, estimatedRows: 0 })
+  expect(occupation(keeper.status)).toBe('reading public.orders: 1,500 of about 9,000 rows, public.customers: 20 rows')
+  keeper.saw({ type: 'waiting-for-transactions', seconds: 3, holders: ['pid 7'] })
+  expect(occupation(keeper.status)).toBe('waiting for running transactions since 3 s: pid 7')
 })
 
 test('a table that was dropped, and what a run before had, are captured no more', () => {

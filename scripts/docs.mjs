@@ -58,7 +58,8 @@ function cliPage() {
   const main = fileURLToPath(new URL('../dist/cli/main.js', import.meta.url))
   const help = (...args) =>
     execFileSync(process.execPath, [main, ...args, '--help'], { encoding: 'utf8', env: { COLUMNS: '100' } })
-  const names = [['stream'], ['doctor'], ['slots'], ['slots', 'drop'], ['demo']]
+  const signals = ['status', 'add', 'remove', 'resnapshot'].map((name) => ['signal', name])
+  const names = [['stream'], ['doctor'], ['slots'], ['slots', 'drop'], ['signal'], ...signals, ['demo']]
   const commands = names.map((name) => `## tailrace ${name.join(' ')}\n\n\`\`\`\n${help(...name)}\`\`\`\n`)
   return `# Command line
 

@@ -2,6 +2,7 @@ import { Command } from 'commander'
 import { demoCommand } from './demo/command.js'
 import { doctorCommand } from './doctor/command.js'
 import { fail } from './failure.js'
+import { signalCommand } from './signal/command.js'
 import { slotsCommand } from './slots/command.js'
 import { streamCommand } from './stream/command.js'
 import { packageVersion } from './version.js'
@@ -23,6 +24,7 @@ export async function run(argv: readonly string[]): Promise<number> {
     .addCommand(streamCommand(finished))
     .addCommand(doctorCommand(finished))
     .addCommand(slotsCommand())
+    .addCommand(signalCommand())
     .addCommand(demoCommand(finished))
   for (const command of program.commands.flatMap((one) => [one, ...one.commands])) {
     command.exitOverride().showSuggestionAfterError().configureOutput(OUTPUT)

@@ -22,7 +22,7 @@ export function plainOption(flags: string, description: string): Option {
 
 /** commander takes a switch for on, whatever its variable says. */
 function fromVariable(option: Option, variable: string): Option {
-  const off = option.isBoolean() && OFF.includes(process.env[variable]?.toLowerCase() ?? 'unset')
+  const off = (option.isBoolean() || option.negate) && OFF.includes(process.env[variable]?.toLowerCase() ?? 'unset')
   return off ? option : option.env(variable)
 }
 

@@ -532,3 +532,45 @@ export const STATE_MISMATCH = defineError('STATE_MISMATCH', {
   message: (e: { path: string; problem: string }) => `the state file ${e.path} belongs to another run: ${e.problem}`,
   hint: 'Give the options it was made with, or another state file for a new run.',
 })
+
+// ── Signals to a run ────────────────────────────────────────────────────────────────────────────────────────────────
+
+export const RUN_NOT_FOUND = defineError('RUN_NOT_FOUND', {
+  retry: 'operator',
+  message: (e: { paths: readonly string[] }) => `no run listens at ${e.paths.join(' or ')}`,
+  hint: 'Name it as the run does: --state with the same file, --slot where it has no state, or --control. When none is running, start it with other --tables: that does the same.',
+})
+
+export const CONTROL_IN_USE = defineError('CONTROL_IN_USE', {
+  retry: 'operator',
+  message: (e: { path: string; pid: number | undefined }) =>
+    `the control socket ${e.path} is in use by ${e.pid === undefined ? 'another program' : `process ${e.pid}`}`,
+  hint: 'Give this run a socket of its own with --control, or none with --no-control.',
+})
+
+export const CONTROL_FAILED = defineError('CONTROL_FAILED', {
+  retry: 'operator',
+  message: (e: { path: string; problem: string }) => `cannot use the control socket ${e.path}: ${e.problem}`,
+  hint: 'Only the user who started the run may use its socket. Check the folder and its permissions, or name another place with --control (both for tailrace stream and tailrace signal).',
+})
+
+export const SIGNAL_INVALID = defineError('SIGNAL_INVALID', {
+  retry: 'never',
+  message: (e: { problem: string; near: string | undefined }) => `cannot understand the signal: ${e.problem}`,
+  hint: (e) =>
+    e.near === undefined
+      ? 'Use tailrace signal of the same version as the run; docs/signals.md has the protocol.'
+      : `Did you mean ${e.near}?`,
+})
+
+export const SIGNAL_UNAVAILABLE = defineError('SIGNAL_UNAVAILABLE', {
+  retry: 'later',
+  message: (e: { problem: string }) => `the run cannot do that: ${e.problem}`,
+  hint: '"tailrace signal status" tells how it is. Try again when it streams, or start it with other --tables.',
+})
+
+export const SIGNAL_UNANSWERED = defineError('SIGNAL_UNANSWERED', {
+  retry: 'later',
+  message: (e: { path: string; problem: string }) => `the run at ${e.path} did not finish its answer: ${e.problem}`,
+  hint: 'What was begun may have been done: when the run is there again, "tailrace signal status" tells which tables it captures.',
+})

@@ -3,6 +3,8 @@ import type { TailraceError } from '../core/tailraceError.js'
 /** What a source tells of its work. Nothing is lost when nobody listens, and errors reject the loop: they are no event. */
 export type SourceEvent =
   | { readonly type: 'connected'; readonly serverVersion: string; readonly database: string }
+  /** Which tables are captured (`schema.table`): at the start of a run, and whenever others are from then on. */
+  | { readonly type: 'capturing'; readonly tables: readonly string[] }
   /** The slot cannot be made before the transactions that run now have ended: these hold it up. */
   | { readonly type: 'waiting-for-transactions'; readonly seconds: number; readonly holders: readonly string[] }
   /** Somebody (a migration) has a lock that keeps the snapshot from reading a table, or waits for one. */

@@ -8,6 +8,7 @@ import {
   SNAPSHOT_NOT_KEPT,
 } from '../core/errors.js'
 import { RowBatch } from '../core/rowBatch.js'
+import { sqlName } from '../postgres/identifier.js'
 import { formatLsn } from '../postgres/lsn.js'
 import { markChange, publicationMark, sameTables } from '../postgres/publicationState.js'
 import { describeTransaction, waitForRunningTransactions } from '../postgres/runningTransactions.js'
@@ -109,6 +110,7 @@ export class SourceRun {
     const prepared = await prepare(connections.control, options, publication)
     const { versionText, database } = prepared.facts
     emit({ type: 'connected', serverVersion: versionText, database })
+    emit({ type: 'capturing', tables: prepared.planned.map(({ table }) => sqlName(table)) })
     if (options.snapshot !== 'only') for (const warning of warnings(prepared.planned)) emit(warning)
     return prepared
   }

@@ -8,6 +8,7 @@ type Type = SourceEvent['type']
 /** How much each kind of event matters: what a run waits for, or lost, is told also to whoever wants to hear little. */
 export const LEVELS: Readonly<Record<Type, LogLevel>> = {
   connected: 'debug',
+  capturing: 'debug',
   'waiting-for-transactions': 'warn',
   'waiting-for-lock': 'warn',
   'slot-created': 'debug',
@@ -33,6 +34,8 @@ export function describe(event: SourceEvent): string {
   switch (event.type) {
     case 'connected':
       return `connected to database ${event.database} on PostgreSQL ${event.serverVersion}`
+    case 'capturing':
+      return `capturing ${event.tables.join(', ')}`
     case 'waiting-for-transactions':
       return `waiting for running transactions since ${event.seconds} s: ${event.holders.join(', ')}`
     case 'waiting-for-lock':

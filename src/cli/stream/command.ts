@@ -36,6 +36,13 @@ export function streamCommand(finished: (exitCode: number) => void): Command {
         'Keep the position here, so that the run can be resumed: in --output every record stands exactly once, whatever kills it.',
       ),
     )
+    .addOption(
+      plainOption(
+        '--control <path>',
+        'Listen here for "tailrace signal". Default: beside the state file, or by the name of the slot.',
+      ),
+    )
+    .addOption(plainOption('--no-control', 'Take no signals.'))
     .addOption(settingOption('until', '--until <current|lsn>'))
     .addOption(plainOption('--idle-timeout <seconds>', 'End when no record came for so long.').argParser(seconds))
     .addOption(plainOption('-q, --quiet', 'Say only what goes wrong, and what is waited for.').conflicts('verbose'))

@@ -10,6 +10,7 @@ import { isTransient } from '../../postgres/serverError.js'
 import type { SourceOptions } from '../../source/options.js'
 import { StreamPosition } from '../../source/position.js'
 import { PostgresSource } from '../../source/postgresSource.js'
+import { ControlServer } from '../control/controlServer.js'
 import { configureLog, log } from '../log.js'
 import { reportEvents } from '../report/report.js'
 import { Signals } from '../signals.js'
@@ -24,6 +25,8 @@ export interface StreamOptions extends Omit<SourceOptions, 'keys' | 'position' |
   readonly format: NdjsonOptions['format']
   readonly output?: string
   readonly state?: string
+  /** Path of the control socket; false: none. */
+  readonly control?: string | false
   readonly idleTimeout?: number
   readonly quiet?: boolean
   readonly verbose?: boolean
@@ -40,9 +43,10 @@ export async function runStream(options: StreamOptions): Promise<number> {
   try {
     await using lock = options.state === undefined ? undefined : await StateLock.take(options.state)
     void lock
+    await using control = await ControlServer.open(options)
     for (let attempt = 1; ; attempt++) {
       try {
-        await streamOnce(options, signals.signal)
+        await streamOnce(options, signals.signal, control)
         return 0
       } catch (error) {
         // With a state the output is cut back to what the position counts, and the snapshot goes on from there.
@@ -58,7 +62,11 @@ export async function runStream(options: StreamOptions): Promise<number> {
   }
 }
 
-async function streamOnce(options: StreamOptions, signal: AbortSignal): Promise<void> {
+async function streamOnce(
+  options: StreamOptions,
+  signal: AbortSignal,
+  control: ControlServer | undefined,
+): Promise<void> {
   const { state: statePath, output: path, format, idleTimeout } = options
   const stop = new AbortController()
   const file = path === undefined || path === '-' ? null : resolve(path)
@@ -92,6 +100,7 @@ async function streamOnce(options: StreamOptions, signal: AbortSignal): Promise<
     }
     const idle = new IdleTimer(idleTimeout, end)
     const reporting = reportEvents(source.events(), { drawn: drawsProgress(options), onStreaming: () => idle.start() })
+    const controlled = control?.attach(source)
     signal.addEventListener('abort', end, { once: true })
     if (signal.aborted) end()
     try {
@@ -118,6 +127,7 @@ async function streamOnce(options: StreamOptions, signal: AbortSignal): Promise<
       idle.stop()
       await source.close()
       await reporting
+      await controlled
     }
     if (stop.signal.reason instanceof Error && stop.signal.reason.name !== 'AbortError') throw stop.signal.reason
   } finally {
@@ -133,7 +143,7 @@ function drawsProgress({ quiet, log: format, output }: StreamOptions): boolean {
 }
 
 function sourceOptions(options: StreamOptions, signal: AbortSignal, known: string | undefined): SourceOptions {
-  const { key, format, output, state, idleTimeout, quiet, verbose, log: logFormat, ...settings } = options
+  const { key, format, output, state, control, idleTimeout, quiet, verbose, log: logFormat, ...settings } = options
   const withState = state !== undefined
   return {
     ...settings,

@@ -1,9 +1,9 @@
 import { readFileSync, renameSync, writeFileSync } from 'node:fs'
 import { constants, copyFile, link, readFile, rm } from 'node:fs/promises'
 import { sleep } from '../../core/abort.js'
-import { type OUTPUT_LOCKED, STATE_FAILED, STATE_LOCKED } from '../../core/errors.js'
+import { type CONTROL_IN_USE, type OUTPUT_LOCKED, STATE_FAILED, STATE_LOCKED } from '../../core/errors.js'
 
-type Held = typeof STATE_LOCKED | typeof OUTPUT_LOCKED
+type Held = typeof STATE_LOCKED | typeof OUTPUT_LOCKED | typeof CONTROL_IN_USE
 
 /** Two that take over at the same moment are further apart than this only if one was stopped in between. */
 const TAKEOVER_MS = 100
@@ -16,7 +16,7 @@ export class StateLock implements AsyncDisposable {
   readonly #path: string
   readonly #identity: string
 
-  /** Of a state file, or of an output: two runs that write into one file cut off each other's lines. */
+  /** Of a state file, a control socket, or an output: two runs that write into one file cut off each other's lines. */
   static async take(statePath: string, held: Held = STATE_LOCKED): Promise<StateLock> {
     const path = `${statePath}.lock`
     const mine = identity(process.pid)

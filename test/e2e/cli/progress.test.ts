@@ -66,6 +66,7 @@ test('--log json is an object a line, errors too', async () => {
   const events = lines.map((line) => JSON.parse(line) as Record<string, unknown>)
   expect(events.map(({ level, event }) => [level, event])).toEqual([
     ['debug', 'connected'],
+    ['debug', 'capturing'],
     ['debug', 'publication-created'],
     ['debug', 'slot-created'],
     ['info', 'snapshot-started'],
@@ -73,7 +74,7 @@ test('--log json is an object a line, errors too', async () => {
     ['info', 'snapshot-finished'],
     ['info', 'streaming'],
   ])
-  expect(events[4]).toMatchObject({ table: 'public.t', rows: 2, message: 'snapshot of public.t finished: 2 rows' })
+  expect(events[5]).toMatchObject({ table: 'public.t', rows: 2, message: 'snapshot of public.t finished: 2 rows' })
   expect(Date.parse(String(events[0]!.time))).toBeGreaterThan(Date.now() - 60_000)
   const failed = await tailrace(streamArgs(db, 'nothing', '--log', 'json', ...UNTIL))
   expect(JSON.parse(failed.stderr)).toMatchObject({

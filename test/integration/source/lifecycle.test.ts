@@ -193,6 +193,7 @@ test('a run tells of its work in order, to whoever listens', async () => {
   const types = reader.events.map(({ type }) => type).filter((type) => type !== 'snapshot-progress')
   expect(types).toEqual([
     'connected',
+    'capturing',
     'publication-created',
     'slot-created',
     'snapshot-started',
@@ -203,6 +204,7 @@ test('a run tells of its work in order, to whoever listens', async () => {
   ])
   const told = new Map(reader.events.map((event) => [event.type, event]))
   expect(told.get('connected')).toMatchObject({ database: db.name })
+  expect(told.get('capturing')).toMatchObject({ tables: ['public.t'] })
   expect(told.get('publication-created')).toMatchObject({ publication: 'tailrace', tables: 1 })
   expect(told.get('snapshot-started')).toMatchObject({ tables: 1 })
   expect(told.get('snapshot-table-finished')).toMatchObject({ table: 'public.t', rows: 20_000 })

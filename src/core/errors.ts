@@ -178,6 +178,32 @@ export const SNAPSHOT_DIFFERS = defineError('SNAPSHOT_DIFFERS', {
   hint: 'A connection pooler in transaction mode between us and the server does this. Connect to the server directly.',
 })
 
+export const TABLE_NOT_CAPTURED = defineError('TABLE_NOT_CAPTURED', {
+  retry: 'operator',
+  message: (e: { tables: string; problem: string; captured: readonly string[] }) => `${e.tables}: ${e.problem}`,
+  hint: (e) => `Captured are: ${e.captured.join(', ')}.`,
+})
+
+export const TABLE_NEEDS_PUBLICATION = defineError('TABLE_NEEDS_PUBLICATION', {
+  retry: 'operator',
+  message: (e: { tables: readonly string[]; publication: string }) =>
+    `${e.tables.join(', ')} would be captured through publication ${e.publication}, which this stream was not begun with`,
+  hint: 'Tables of which only inserts are captured have a publication of their own. Give the table a primary key or REPLICA IDENTITY FULL, or begin anew with it.',
+})
+
+export const WHERE_INVALID = defineError('WHERE_INVALID', {
+  retry: 'operator',
+  message: (e: { table: string; where: string; problem: string }) =>
+    `the condition ${JSON.stringify(e.where)} does not fit ${e.table}: ${e.problem}`,
+  hint: 'Write it as behind WHERE, with the columns of the table and the functions of pg_catalog, others with their schema.',
+})
+
+export const SOURCE_ENDED = defineError('SOURCE_ENDED', {
+  retry: 'operator',
+  message: () => 'the source has ended: its tables cannot be changed any more',
+  hint: 'Tables are changed while the loop over the source runs; name others when it is made anew.',
+})
+
 export const SNAPSHOT_NOT_KEPT = defineError('SNAPSHOT_NOT_KEPT', {
   retry: 'operator',
   message: (e: { slot: string }) =>

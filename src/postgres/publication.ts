@@ -1,7 +1,7 @@
 import { PUBLICATION_DENIED } from '../core/errors.js'
 import type { TailraceError } from '../core/tailraceError.js'
 import type { GeneratedColumns } from './catalog/identity.js'
-import { type QualifiedName, quoteIdentifier, sqlName } from './identifier.js'
+import { type QualifiedName, quoteIdentifier, quoteLiteral, sqlName } from './identifier.js'
 import type { Queryable } from './queryable.js'
 import { sqlstateOf } from './serverError.js'
 
@@ -11,6 +11,8 @@ export interface Publication {
   readonly oid: number
   readonly name: string
   readonly owner: string
+  /** By COMMENT ON PUBLICATION. */
+  readonly comment?: string | undefined
   readonly allTables: boolean
   readonly insert: boolean
   readonly update: boolean
@@ -45,6 +47,7 @@ export interface NewPublication {
   readonly operations: PublishedOperations
   /** As a number: 170010. */
   readonly serverVersion: number
+  readonly comment?: string
 }
 
 export interface PublicationMember extends QualifiedName {
@@ -57,6 +60,7 @@ interface PublicationRow {
   readonly oid: string
   readonly name: string
   readonly owner: string
+  readonly comment: string | null
   readonly all_tables: boolean
   readonly insert: boolean
   readonly update: boolean
@@ -72,6 +76,7 @@ SELECT pg_catalog.current_setting('server_version_num')::pg_catalog.int4 AS vers
        p.oid::pg_catalog.text AS oid,
        p.pubname AS name,
        pg_catalog.pg_get_userbyid(p.pubowner) AS owner,
+       pg_catalog.obj_description(p.oid, 'pg_publication') AS comment,
        p.puballtables AS all_tables,
        p.pubinsert AS insert,
        p.pubupdate AS update,
@@ -133,6 +138,7 @@ export async function inspectPublication(queryable: Queryable, name: string): Pr
     oid: Number(row.oid),
     name: row.name,
     owner: row.owner,
+    comment: row.comment ?? undefined,
     allTables: row.all_tables,
     insert: row.insert,
     update: row.update,
@@ -170,7 +176,10 @@ export async function missingPublications(queryable: Queryable, names: readonly 
  */
 export async function createPublication(queryable: Queryable, publication: NewPublication): Promise<boolean> {
   try {
-    await alter(queryable, publication.name, createPublicationSql(publication))
+    const { name, comment } = publication
+    const told =
+      comment === undefined ? '' : ` COMMENT ON PUBLICATION ${quoteIdentifier(name)} IS ${quoteLiteral(comment)};`
+    await alter(queryable, name, `${createPublicationSql(publication)}${told}`)
     return true
   } catch (cause) {
     if (sqlstateOf(cause) === DUPLICATE_OBJECT) return false

@@ -23,6 +23,8 @@ export class CaptureSet {
   readonly #emit: (event: SourceEvent) => void
   readonly #byOid = new Map<number, PlannedTable>()
   readonly #byName = new Map<string, PlannedTable>()
+  /** Gone, but the stream may still bring changes of before. */
+  readonly #dropped = new Set<number>()
   #publications: readonly Publication[]
 
   constructor(
@@ -39,17 +41,31 @@ export class CaptureSet {
     for (const one of planned) this.#add(one)
   }
 
+  /** Those that are there. */
   get planned(): readonly PlannedTable[] {
-    return [...this.#byOid.values()]
+    return [...this.#byOid.values()].filter(({ table }) => !this.#dropped.has(table.oid))
   }
 
   get oids(): readonly number[] {
-    return [...this.#byOid.keys()]
+    return this.planned.map(({ table }) => table.oid)
   }
 
   /** By OID, else by name: a table that was dropped and made again has another OID. */
   find(relation: { readonly oid: number; readonly schema: string; readonly name: string }): PlannedTable | undefined {
     return this.#byOid.get(relation.oid) ?? this.#byName.get(qualifiedName(relation))
+  }
+
+  /** Those that were dropped since the last look. */
+  async lookForDropped(queryable: Queryable): Promise<readonly PlannedTable[]> {
+    const { planned } = this
+    const gone = await queryable.query<{ oid: string }>(
+      `SELECT t.oid::pg_catalog.text AS oid
+         FROM pg_catalog.unnest($1::pg_catalog.int8[]) AS t (oid)
+        WHERE NOT EXISTS (SELECT FROM pg_catalog.pg_class c WHERE c.oid = t.oid::pg_catalog.oid)`,
+      [planned.map(({ table }) => table.oid)],
+    )
+    for (const { oid } of gone) this.#dropped.add(Number(oid))
+    return planned.filter(({ table }) => this.#dropped.has(table.oid))
   }
 
   /** By the planner's figure. */
@@ -61,10 +77,14 @@ export class CaptureSet {
     return this.#byOid.has(oid)
   }
 
-  /** What is added is published as these say. */
-  add(planned: readonly PlannedTable[], publications: readonly Publication[]): void {
+  add(planned: readonly PlannedTable[]): void {
+    for (const one of planned) this.#add(one)
+  }
+
+  /** The tables are published as these say from now on. */
+  publishedBy(publications: readonly Publication[]): void {
     this.#publications = publications
-    for (const one of restrictByPublications(planned, publications)) this.#add(one)
+    for (const one of restrictByPublications(this.planned, publications)) this.#add(one)
   }
 
   remove(oid: number): PlannedTable | undefined {

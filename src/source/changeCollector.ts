@@ -157,7 +157,7 @@ export class ChangeCollector extends CommittedHandler implements PgoutputHandler
   }
 
   /** A promotion has taken the server to another timeline, or the publications are others: positions say so from now on. */
-  follow(now: Partial<Pick<Origin, 'timeline' | 'publications'>>): void {
+  follow(now: Partial<Pick<Origin, 'timeline' | 'publications' | 'captured'>>): void {
     this.#origin = { ...this.#origin, ...now }
   }
 

@@ -5,6 +5,7 @@ import { EventHub, type SourceEvent } from './events.js'
 import { type ParsedOptions, parseOptions, type SourceOptions } from './options.js'
 import { StreamPosition } from './position.js'
 import { SourceRun } from './sourceRun.js'
+import type { TableControl } from './tableControl.js'
 
 /**
  * A PostgreSQL database's rows, then every change after them.
@@ -27,7 +28,7 @@ import { SourceRun } from './sourceRun.js'
  * again when the run is resumed. A source runs once.
  */
 export class PostgresSource<Tables extends object = Record<string, Record<string, unknown>>>
-  implements AsyncIterable<Batch<Tables>>, AsyncDisposable
+  implements AsyncIterable<Batch<Tables>>, AsyncDisposable, TableControl
 {
   readonly #options: ParsedOptions
   readonly #events = new EventHub()
@@ -62,6 +63,28 @@ export class PostgresSource<Tables extends object = Record<string, Record<string
    */
   async ack(position: Position | PositionJson | string): Promise<void> {
     this.#run.ack(StreamPosition.parse(position))
+  }
+
+  /**
+   * Captures more tables (names or patterns) from now on: their rows, read in chunks while the stream goes on, then their
+   * changes. Resolves with the names of those that were added, once every transaction that ran when the publication got
+   * them has ended. Rejects with `TABLE_NOT_FOUND`, what keeps a table from being captured, or `SOURCE_ENDED`.
+   */
+  async addTables(tables: string | readonly string[]): Promise<readonly string[]> {
+    return (await this.#run.tables).addTables(tables)
+  }
+
+  /** Captures these no more: they leave the publication if that is ours, and are read anew when they are added again. */
+  async removeTables(tables: string | readonly string[]): Promise<readonly string[]> {
+    return (await this.#run.tables).removeTables(tables)
+  }
+
+  /**
+   * Reads a table's rows once more as `snapshot` records with ids of their own, while its changes go on; `where`: an SQL
+   * condition on its columns. Resolves when that has begun. Rejects with `TABLE_NOT_CAPTURED` or `WHERE_INVALID`.
+   */
+  async resnapshot(table: string, options: { readonly where?: string } = {}): Promise<void> {
+    return (await this.#run.tables).resnapshot(table, options)
   }
 
   /** What the source tells of its work, from now on. Nothing is lost when nobody listens. */

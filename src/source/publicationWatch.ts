@@ -43,7 +43,7 @@ export interface PublicationWatchOptions {
   readonly publications: WatchedPublications
   readonly control: ControlSession
   /** Whatever committed before `lsn` was judged by the publications that we know. */
-  readonly onUnchanged: (lsn: Lsn, states: PublicationStates) => void
+  readonly onUnchanged: (lsn: Lsn, states: PublicationStates, tables: readonly number[]) => void
   /** True: go on, and hold what is now for right. False: nothing is looked at afterwards. */
   readonly onChanged: (change: TailraceError) => boolean
   readonly emit: (event: SourceEvent) => void
@@ -58,7 +58,10 @@ export class PublicationWatch {
   readonly #options: PublicationWatchOptions
   readonly #stopping = new AbortController()
   readonly #timer: NodeJS.Timeout
+  #question: PublicationQuestion
   #states: PublicationStates
+  /** We alter the publications ourselves: nobody looks meanwhile. */
+  #altering: Promise<unknown> | undefined
   #looking: Promise<void> | undefined
   #ending: Promise<void> | undefined
   #again = false
@@ -71,8 +74,14 @@ export class PublicationWatch {
 
   constructor(options: PublicationWatchOptions) {
     this.#options = options
+    this.#question = options.publications
     this.#states = options.publications.states
     this.#timer = setInterval(() => void this.look(), LOOK_MS)
+  }
+
+  /** Of the publications that are watched. */
+  get names(): readonly string[] {
+    return this.#question.names
   }
 
   /** Something waits to be confirmed. Never rejects: what cannot be asked now is asked at the next look. */
@@ -84,6 +93,21 @@ export class PublicationWatch {
       if (this.#again) void this.look()
     })
     return this.#looking
+  }
+
+  /** Alters the publications; what they are afterwards is held for right. */
+  async altering<T>(work: () => Promise<{ readonly result: T; readonly watched: WatchedPublications }>): Promise<T> {
+    await this.#looking
+    const altering = work()
+    this.#altering = altering.catch(() => {})
+    try {
+      const { result, watched } = await altering
+      this.#question = watched
+      this.#states = watched.states
+      return result
+    } finally {
+      this.#altering = undefined
+    }
   }
 
   /** No look follows but, where `needed`, a last one: what was acknowledged until now can be confirmed. */
@@ -132,7 +156,9 @@ export class PublicationWatch {
   }
 
   async #look(runningMs: number, signal?: AbortSignal): Promise<void> {
-    const { publications, control, onUnchanged, onChanged } = this.#options
+    await this.#altering
+    const { control, onUnchanged, onChanged } = this.#options
+    const publications = this.#question
     const lsn = await visibleLsn(control, runningMs, signal)
     let found = await publicationStates(control, publications, false)
     let change: string | undefined
@@ -145,7 +171,7 @@ export class PublicationWatch {
       this.#hold(found)
       if (!lsn.certain) return
       this.#unchangedTo = lsn.lsn
-      onUnchanged(lsn.lsn, this.#states)
+      onUnchanged(lsn.lsn, this.#states, this.#question.tables)
       return
     }
     const from = this.#unchangedTo === undefined ? 'the start of this run' : formatLsn(this.#unchangedTo)

@@ -1,6 +1,13 @@
 import { randomBytes } from 'node:crypto'
 import { quoteLiteral } from '../postgres/identifier.js'
-import { createPublication, dropPublication, inspectPublication, type Publication } from '../postgres/publication.js'
+import {
+  createPublication,
+  dropPublication,
+  inspectPublication,
+  type Publication,
+  type PublishedOperations,
+  removeTablesSql,
+} from '../postgres/publication.js'
 import { checkPublication, publicationError } from '../postgres/publicationCheck.js'
 import type { Queryable } from '../postgres/queryable.js'
 import type { PlannedTable } from './capturePlan.js'
@@ -24,13 +31,15 @@ export function isTemporaryName(name: string): boolean {
 }
 
 /** Tables whose updates and deletes would fail with a publication of updates have one of inserts beside the other. */
-function publicationNames(name: string, planned: readonly PlannedTable[]): string[] {
+export function publicationNames(name: string, planned: readonly PlannedTable[]): string[] {
   const inserts = planned.filter(({ key }) => key.insertsOnly)
   return [...(inserts.length < planned.length ? [name] : []), ...(inserts.length > 0 ? [`${name}_inserts`] : [])]
 }
 
 export interface PublicationWishes {
   readonly name: string
+  /** Publications made for it are ours, to be altered without being asked; undefined for a temporary one. */
+  readonly slot: string | undefined
   readonly serverVersion: number
   /** May alter one that was there before. */
   readonly manage: boolean
@@ -62,12 +71,14 @@ export async function preparePublications(
   const publications: Publication[] = []
   const names = publicationNames(wishes.name, planned)
   for (const name of names) {
-    const operations = name === wishes.name ? 'all' : 'inserts'
+    const operations: PublishedOperations = name === wishes.name ? 'all' : 'inserts'
     const tables = planned.filter(({ key }) => key.insertsOnly === (operations === 'inserts')).map(({ table }) => table)
     let publication = await inspectPublication(queryable, name)
     if (publication === undefined) {
       wishes.onMissing(name)
-      const made = await createPublication(queryable, { name, tables, operations, serverVersion: wishes.serverVersion })
+      const comment = madeFor(wishes.slot)
+      const publicationToMake = { name, tables, operations, serverVersion: wishes.serverVersion, comment }
+      const made = await createPublication(queryable, publicationToMake)
       if (made || isTemporaryName(name)) {
         created.push(name)
         wishes.onCreated(name)
@@ -81,7 +92,8 @@ export async function preparePublications(
       )
       const error = publicationError(name, findings)
       if (error !== undefined) {
-        if (!wishes.manage || findings.some(({ alters }) => alters !== 'publication')) throw error
+        const mayAlter = wishes.manage || isOurs(publication, wishes.slot)
+        if (!mayAlter || findings.some(({ alters }) => alters !== 'publication')) throw error
         for (const sql of new Set(findings.map((finding) => finding.sql))) await queryable.query(sql)
         altered.push(name)
       }
@@ -91,6 +103,38 @@ export async function preparePublications(
   }
   const watched = await watchPublications(queryable, planned, wishes)
   return { names, created, altered, publications, watched }
+}
+
+/** What a publication is told by that we made for a slot. */
+function madeFor(slot: string | undefined): string {
+  return slot === undefined ? 'Made by tailrace for one run' : `Made by tailrace for slot ${slot}`
+}
+
+/** One that nobody else reads by, as far as can be known. */
+function isOurs({ name, comment }: Publication, slot: string | undefined): boolean {
+  return isTemporaryName(name) || (slot !== undefined && comment === madeFor(slot))
+}
+
+/** Tables that are captured no more leave the publications that are ours; gives their state for whoever watches them. */
+export async function leavePublications(
+  queryable: ControlSession,
+  leaving: readonly number[],
+  planned: readonly PlannedTable[],
+  wishes: Pick<PublicationWishes, 'name' | 'slot' | 'serverVersion'>,
+): Promise<WatchedPublications> {
+  for (const name of [wishes.name, `${wishes.name}_inserts`]) {
+    const publication = await inspectPublication(queryable, name)
+    if (publication === undefined || !isOurs(publication, wishes.slot)) continue
+    const members = publication.tables.filter(({ oid }) => leaving.includes(oid))
+    if (members.length > 0)
+      await queryable.query(
+        removeTablesSql(
+          name,
+          members.map((table) => ({ ...table, hasChildren: true })),
+        ),
+      )
+  }
+  return watchPublications(queryable, planned, wishes)
 }
 
 /** The state of a run's publications that are there now, for whoever watches them. */

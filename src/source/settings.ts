@@ -48,9 +48,9 @@ export const sourceSettings = {
       'Replication slot to hold the place between runs, created if missing. Without one a temporary slot is used.',
     example: 'tailrace_shop',
   }),
-  existingSlot: setting(z.enum(['refuse', 'resume']).default('refuse'), {
+  existingSlot: setting(z.enum(['refuse', 'resume', 'snapshot']).default('refuse'), {
     description:
-      'When the slot exists and no position is given: refuse, since a snapshot could not be joined to it; or resume where it stands, without a snapshot.',
+      'When the slot exists and no position is given: refuse, since a snapshot could not be joined to it; resume where it stands, without a snapshot; or snapshot: take it over, and read all rows incrementally.',
   }),
   publication: setting(z.string().min(1).optional(), {
     description:

@@ -77,6 +77,15 @@ export class ShapeRegistry {
     return learned
   }
 
+  /** The table is captured no more. */
+  forget(oid: number): void {
+    const relation = this.#relations.get(oid)
+    if (relation !== undefined) this.#current.set(relation, undefined)
+    this.#known.delete(oid)
+    this.#told.delete(oid)
+    if (relation !== undefined) this.#told.delete(qualifiedName(relation))
+  }
+
   of(relation: Relation): CapturedShape | undefined {
     return this.#current.get(relation)
   }

@@ -1,4 +1,5 @@
 import { sleep } from '../core/abort.js'
+import { deferred } from '../core/deferred.js'
 import {
   PUBLICATION_CHANGED,
   PUBLICATION_MISSING,
@@ -6,18 +7,18 @@ import {
   SLOT_MISSING,
   SNAPSHOT_INTERRUPTED,
   SNAPSHOT_NOT_KEPT,
+  SOURCE_ENDED,
 } from '../core/errors.js'
 import { RowBatch } from '../core/rowBatch.js'
 import { sqlName } from '../postgres/identifier.js'
 import { formatLsn } from '../postgres/lsn.js'
 import { markChange, publicationMark, sameTables } from '../postgres/publicationState.js'
-import { describeTransaction, waitForRunningTransactions } from '../postgres/runningTransactions.js'
 import { describeCause } from '../postgres/serverError.js'
 import { copySlot, dropSlot, inspectSlot } from '../postgres/slot.js'
 import { Acknowledgements } from './acknowledgements.js'
 import type { Batch } from './batch.js'
 import { BatchQueue } from './batchQueue.js'
-import { type PlannedTable, restrictByPublications } from './capturePlan.js'
+import { restrictByPublications } from './capturePlan.js'
 import { CaptureSet } from './captureSet.js'
 import { Connections } from './connections.js'
 import { asWarning, type SourceEvent } from './events.js'
@@ -36,14 +37,14 @@ import {
   watchPublications,
 } from './publications.js'
 import type { WatchedPublications } from './publicationWatch.js'
+import { resumedStart } from './resumedStart.js'
 import type { RunContext } from './runContext.js'
-import { type TableProgress, unreadTable } from './scan/progress.js'
-import { scanKeyOf } from './scan/scanKey.js'
+import { toBeRead } from './scan/scanKey.js'
 import { SnapshotReaders } from './snapshot/snapshotPhase.js'
 import { snapshotBatches } from './snapshotBatches.js'
 import { decideStart, originOf, type Start } from './start.js'
 import { streamBatches } from './streamBatches.js'
-import { currentLsn } from './untilLsn.js'
+import type { TableControl } from './tableControl.js'
 
 /** Batches of this size keep the costs of a batch small beside those of its rows. */
 const BATCH_BYTES = 256 * 1024
@@ -58,6 +59,7 @@ export class SourceRun {
   readonly #temporaryPublications: string[] = []
 
   constructor(options: ParsedOptions, emit: (event: SourceEvent) => void, signal: AbortSignal) {
+    this.#tables.promise.catch(() => {})
     this.#context = {
       options,
       emit,
@@ -68,6 +70,13 @@ export class SourceRun {
       batchBytes: Math.min(BATCH_BYTES, options.maxBytes),
     }
   }
+
+  /** Where the tables can be changed, once the stream has begun; rejects when the run ends before. */
+  get tables(): Promise<TableControl> {
+    return this.#tables.promise
+  }
+  readonly #tables = deferred<TableControl>()
+  readonly onTables = (tables: TableControl): void => this.#tables.resolve(tables)
 
   /** Everything up to `position` is durable. */
   ack(position: StreamPosition): void {
@@ -85,6 +94,7 @@ export class SourceRun {
     } catch (error) {
       if (!signal.aborted) throw error
     } finally {
+      this.#tables.reject(SOURCE_ENDED({}))
       await this.#close()
     }
   }
@@ -141,7 +151,8 @@ export class SourceRun {
     const first = await connections.replication()
     const temporary = temporaryName(first.processId)
     if (slotName === undefined) await dropAbandonedPublications(control)
-    const publications = await this.#preparePublications(prepared, publication ?? temporary)
+    const publicationName = publication ?? temporary
+    const publications = await this.#preparePublications(prepared, publicationName, slotName)
     const { watched } = publications
     const wantsSnapshot = options.snapshot === 'initial'
     const incremental = wantsSnapshot && options.strategy === 'incremental'
@@ -172,7 +183,17 @@ export class SourceRun {
     const snapshot = incremental ? { id, rows: 0, tables: scanned } : undefined
     const place = { lsn, seq: BEFORE_ROWS, sub: 0, end: lsn, fingerprint: 0, snapshot }
     const resumed = new StreamPosition(origin, place)
-    const stream = { prepared, capture, scanned, resumed, publications: watched, fresh: true }
+    const { onTables } = this
+    const stream = {
+      prepared,
+      capture,
+      scanned,
+      resumed,
+      publications: watched,
+      publicationName,
+      onTables,
+      fresh: true,
+    }
     if (slotName === undefined) {
       yield* streamBatches(this.#context, { ...stream, slot: temporary, owner })
       return
@@ -218,46 +239,11 @@ export class SourceRun {
   }
 
   async *#resume(prepared: Prepared, position: StreamPosition, publication: string): AsyncGenerator<Batch, void, void> {
-    const { options, connections, acknowledgements, emit, signal } = this.#context
-    const { control } = connections
     await this.#checkJudgement(prepared, position, publication)
-    const publications = await this.#preparePublications(prepared, publication)
-    const { watched } = publications
-    const { snapshot } = position.place
-    // What an interrupted snapshot has read before the stream began ends where that begins.
-    const place =
-      snapshot?.tables === undefined || position.place.seq !== BEFORE_ROWS
-        ? position.place
-        : { ...position.place, end: position.resumeLsn }
-    const captured = prepared.planned.map(({ table }) => table.oid)
-    const origin = { ...position.origin, captured, publications: publicationMark(watched.states, watched.tables) }
-    let resumed = new StreamPosition(origin, place)
-    if (publications.created.length > 0 || publications.altered.length > 0) {
-      await waitForRunningTransactions(control, {
-        signal,
-        onWaiting: (holders) =>
-          emit({ type: 'waiting-for-transactions', seconds: 0, holders: holders.map(describeTransaction) }),
-      })
-      emit({
-        type: 'warning',
-        code: 'TABLES_WITHOUT_SNAPSHOT',
-        message: `tables that were not in publication ${publication} before are captured from now on, without their rows`,
-        hint: 'For all rows begin anew with a snapshot, in another slot.',
-      })
-    }
-    if (publications.created.length > 0) {
-      // The server judges each change by the publications that there were at that change: older ones cannot be read.
-      const lsn = await currentLsn(control, signal)
-      resumed = new StreamPosition(origin, { ...place, lsn, seq: BEFORE_ROWS, sub: 0, end: lsn })
-    }
-    const slot = await inspectSlot(control, position.origin.slot!)
-    acknowledgements.begin(slot?.confirmedFlushLsn ?? 0n, position.origin)
-    acknowledgements.ledger.resumed(resumed)
-    const planned = restrictByPublications(prepared.planned, publications.publications)
-    const capture = new CaptureSet(prepared, planned, publications.publications, options, emit)
-    const scanned = (position.place.snapshot?.tables ?? []).filter(({ oid }) => capture.has(oid))
-    const stream = { prepared, capture, scanned, resumed, publications: watched, slot: position.origin.slot! }
-    yield* streamBatches(this.#context, { ...stream, owner: undefined, fresh: false })
+    const publications = await this.#preparePublications(prepared, publication, position.origin.slot!)
+    const start = await resumedStart(this.#context, { prepared, position, publication, publications })
+    const { onTables } = this
+    yield* streamBatches(this.#context, { ...start, onTables })
   }
 
   /** Changes since the position were judged by the publications that there were: PostgreSQL 18 tells of none missing. */
@@ -273,7 +259,7 @@ export class SourceRun {
     // That one is missing is told by whoever would have to make it.
     if ([...states.values()].some(({ oid }) => oid === undefined)) return
     const now = publicationMark(states, tables)
-    if (!sameTables(known, now)) {
+    if (!sameTables(known, now) && (options.snapshot === 'never' || position.origin.captured === undefined)) {
       emit({
         type: 'warning',
         code: 'TABLES_CHANGED',
@@ -289,11 +275,16 @@ export class SourceRun {
     emit(asWarning(problem))
   }
 
-  async #preparePublications(prepared: Prepared, name: string): Promise<PreparedPublications> {
+  async #preparePublications(
+    prepared: Prepared,
+    name: string,
+    slot: string | undefined,
+  ): Promise<PreparedPublications> {
     const { options, connections, emit } = this.#context
     const { position } = options
     return preparePublications(connections.control, prepared.planned, {
       name,
+      slot,
       serverVersion: prepared.facts.version,
       manage: options.managePublication,
       // What changed since the position was judged by publications that are gone.
@@ -334,10 +325,4 @@ export class SourceRun {
     }
     await connections.close()
   }
-}
-
-/** A table that is to be read in chunks from its beginning. */
-function toBeRead(planned: PlannedTable, id: string): TableProgress {
-  const { table } = planned
-  return unreadTable({ oid: table.oid, id, table: `${table.schema}.${table.name}`, key: scanKeyOf(planned) })
 }

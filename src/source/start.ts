@@ -21,7 +21,7 @@ export interface StartFacts {
   readonly slotName: string | undefined
   /** The server's slot of that name, or of the position's. */
   readonly slot: Slot | undefined
-  readonly existingSlot: 'refuse' | 'resume'
+  readonly existingSlot: 'refuse' | 'resume' | 'snapshot'
 }
 
 export type Start =

@@ -1,13 +1,11 @@
 import { TEMPORARY_SLOT_LOST } from '../core/errors.js'
 import type { TailraceError } from '../core/tailraceError.js'
-import { sqlName } from '../postgres/identifier.js'
 import { publicationMark } from '../postgres/publicationState.js'
 import { describeCause, isTransient } from '../postgres/serverError.js'
 import type { Session } from '../postgres/session.js'
 import type { Batch } from './batch.js'
 import type { CaptureSet } from './captureSet.js'
 import { ChangeCollector } from './changeCollector.js'
-import { DropWatch } from './dropWatch.js'
 import { asWarning } from './events.js'
 import type { StreamPosition } from './position.js'
 import type { Prepared } from './preparation.js'
@@ -18,6 +16,9 @@ import { Scans } from './scan/scans.js'
 import { shapesOf } from './streamedShapes.js'
 import { StreamLoop } from './streamLoop.js'
 import { StreamProgress } from './streamProgress.js'
+import { TableChanges } from './tableChanges.js'
+import type { TableControl } from './tableControl.js'
+import { TableWatch } from './tableWatch.js'
 import { toBatch } from './toBatch.js'
 import { TypeWatch } from './typeWatch.js'
 import { currentLsn } from './untilLsn.js'
@@ -29,6 +30,10 @@ export interface StreamStart {
   readonly scanned: readonly TableProgress[]
   readonly resumed: StreamPosition
   readonly slot: string
+  /** Of the run's publications the first. */
+  readonly publicationName: string
+  /** Told where the tables can be changed. */
+  readonly onTables: (tables: TableControl) => void
   readonly publications: WatchedPublications
   /** The session that owns a temporary slot. */
   readonly owner: Session | undefined
@@ -89,8 +94,8 @@ export async function* streamBatches(context: RunContext, start: StreamStart): A
   const publications = new PublicationWatch({
     publications: start.publications,
     control,
-    onUnchanged: (lsn, states) => {
-      collector.follow({ publications: publicationMark(states, start.publications.tables) })
+    onUnchanged: (lsn, states, tables) => {
+      collector.follow({ publications: publicationMark(states, tables) })
       ledger.allow(lsn)
       loop.confirmSoon()
       progress.report(lsn)
@@ -110,7 +115,22 @@ export async function* streamBatches(context: RunContext, start: StreamStart): A
     loop.confirmSoon()
     if (ledger.holds) void publications.look()
   }
-  const drops = new DropWatch(control, new Map(capture.planned.map(({ table }) => [table.oid, sqlName(table)])), emit)
+  const changes = new TableChanges({
+    options,
+    prepared,
+    control,
+    capture,
+    scans,
+    shapes,
+    publications,
+    publication: start.publicationName,
+    slot: start.slot,
+    onCaptured: (captured) => collector.follow({ captured }),
+    emit,
+    signal,
+  })
+  start.onTables(changes)
+  const watch = new TableWatch({ control, options, capture, changes, emit })
   const types = new TypeWatch(prepared.compiler, shapes, emit)
   const end = () => {
     queue.abandon()
@@ -136,7 +156,7 @@ export async function* streamBatches(context: RunContext, start: StreamStart): A
     if (changed !== undefined && !signal.aborted) throw changed
   } finally {
     signal.removeEventListener('abort', end)
-    drops.stop()
+    watch.stop()
     types.stop()
     // Nobody waits for a server that is away; what is still asked is the clean-up.
     control.end()

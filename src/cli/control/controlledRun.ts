@@ -9,7 +9,7 @@ import type { Result, SignalRequest } from './protocol.js'
 import { type RunStatus, StatusKeeper } from './runStatus.js'
 
 /** A source, as far as a signal needs one. */
-export interface ControlledSource extends Partial<TableControl> {
+export interface ControlledSource extends TableControl {
   events(): AsyncIterable<SourceEvent>
 }
 
@@ -83,9 +83,6 @@ export class ControlledRun {
 
 async function change(source: ControlledSource, request: Change): Promise<Result> {
   const { addTables, removeTables, resnapshot } = source
-  if (addTables === undefined || removeTables === undefined || resnapshot === undefined) {
-    throw SIGNAL_UNAVAILABLE({ problem: 'its tables are fixed while it runs' })
-  }
   switch (request.command) {
     case 'add':
       return { command: 'add', tables: await addTables.call(source, request.tables) }

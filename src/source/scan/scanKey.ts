@@ -1,4 +1,6 @@
+import { sqlName } from '../../postgres/identifier.js'
 import type { PlannedTable } from '../capturePlan.js'
+import { type TableProgress, unreadTable } from './progress.js'
 
 /**
  * The columns in whose order a table is read in chunks: those of an index, in its order, that tell every row apart and that
@@ -15,4 +17,10 @@ export function scanKeyOf({ table, plan, columns }: PlannedTable): readonly stri
   if (same !== undefined) return same
   // With the whole old row every index will do.
   return plan.full || plan.insertsOnly ? (indexes[0] ?? []) : []
+}
+
+/** The table, to be read from its beginning; `id` names the snapshot in its rows' ids. */
+export function toBeRead(planned: PlannedTable, id: string): TableProgress {
+  const { table } = planned
+  return unreadTable({ oid: table.oid, id, table: sqlName(table), key: scanKeyOf(planned) })
 }

@@ -28,6 +28,7 @@ export class ScanReport {
       this.#began = performance.now()
     }
     this.#tables.set(oid, { table, estimatedRows, rows: 0, reported: performance.now() })
+    this.#emit({ type: 'snapshot-progress', table, rows: 0, estimatedRows })
     if (this.#starting) return
     this.#starting = true
     // Those that are added together are told together.

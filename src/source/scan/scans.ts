@@ -55,6 +55,8 @@ export class Scans {
   readonly #options: ScansOptions
   readonly #scans = new Map<number, TableScan>()
   readonly #readers = new Map<TableScan, ChunkReader>()
+  /** Not to be read yet. */
+  readonly #held = new Set<number>()
   readonly #unproved: Unproved
   readonly #workers: ScanWorkers
   readonly #apart: ApartReader
@@ -76,7 +78,7 @@ export class Scans {
     this.#workers = new ScanWorkers({
       workers,
       connect: () => connections.ordinary(),
-      next: () => [...this.#scans.values()].find((scan) => scan.unread && !this.#workers.busyWith(scan)),
+      next: () => [...this.#scans.values()].find((scan) => this.#isWanting(scan)),
       read: (session, scan) => this.#reader(scan).read(session),
       signal,
     })
@@ -120,7 +122,8 @@ export class Scans {
   }
 
   /** The table is to be read; its changes are judged from now on. */
-  async add(progress: TableProgress): Promise<void> {
+  async add(progress: TableProgress, { held = false } = {}): Promise<void> {
+    if (held) this.#held.add(progress.oid)
     const { oid, key } = progress
     const columns = await keyColumns(this.#options.connections.control, oid, key)
     const scan: TableScan = new TableScan(progress, {
@@ -132,6 +135,12 @@ export class Scans {
     this.#scans.set(oid, scan)
     if (scan.unread) this.#report.begins(progress, this.#options.capture.estimatedRows(oid))
     this.#changed()
+    this.#workers.wake()
+  }
+
+  /** A table that was added and held may be read now. */
+  release(oid: number): void {
+    this.#held.delete(oid)
     this.#workers.wake()
   }
 
@@ -192,7 +201,12 @@ export class Scans {
     this.#workers.close()
   }
 
+  #isWanting(scan: TableScan): boolean {
+    return scan.unread && !this.#held.has(scan.progress.oid) && !this.#workers.busyWith(scan)
+  }
+
   #leave(oid: number): boolean {
+    this.#held.delete(oid)
     const scan = this.#scans.get(oid)
     if (scan === undefined) return false
     this.#scans.delete(oid)

@@ -1,8 +1,8 @@
 import type { RowBatch } from '../../core/rowBatch.js'
 import type { PlannedTable } from '../capturePlan.js'
 import { keyTextOf } from '../scan/keyText.js'
-import { type SnapshotProgress, type TableProgress, unreadTable } from '../scan/progress.js'
-import { scanKeyOf } from '../scan/scanKey.js'
+import type { SnapshotProgress, TableProgress } from '../scan/progress.js'
+import { toBeRead } from '../scan/scanKey.js'
 import { advance, isOver, PASSED, type Stretch } from '../scan/stretches.js'
 import type { KeyedTable } from './keyRanges.js'
 import type { SnapshotUnit } from './units.js'
@@ -18,12 +18,7 @@ export class ConsistentProgress {
 
   constructor(id: string, planned: readonly PlannedTable[]) {
     this.#id = id
-    this.#tables = new Map(
-      planned.map((one) => {
-        const { oid, schema, name } = one.table
-        return [oid, unreadTable({ oid, id, table: `${schema}.${name}`, key: scanKeyOf(one) })]
-      }),
-    )
+    this.#tables = new Map(planned.map((one) => [one.table.oid, toBeRead(one, id)]))
   }
 
   get now(): SnapshotProgress {

@@ -1,0 +1,119 @@
+import { sleep } from '../core/abort.js'
+import { formatLsn, type Lsn, lastRecordEnd } from '../postgres/lsn.js'
+import { publicationMark } from '../postgres/publicationState.js'
+import { describeTransaction, waitForRunningTransactions } from '../postgres/runningTransactions.js'
+import { inspectSlot } from '../postgres/slot.js'
+import { visibleLsn } from '../postgres/visibleLsn.js'
+import { restrictByPublications } from './capturePlan.js'
+import { CaptureSet } from './captureSet.js'
+import { BEFORE_ROWS, type Place, StreamPosition } from './position.js'
+import type { Prepared } from './preparation.js'
+import { leavePublications, type PreparedPublications } from './publications.js'
+import type { RunContext } from './runContext.js'
+import type { SnapshotProgress, TableProgress } from './scan/progress.js'
+import { toBeRead } from './scan/scanKey.js'
+import type { StreamStart } from './streamBatches.js'
+
+export interface ResumedFrom {
+  readonly prepared: Prepared
+  readonly position: StreamPosition
+  /** Of the run's publications the first. */
+  readonly publication: string
+  readonly publications: PreparedPublications
+}
+
+/** What transactions that run for long may be waited for at a time, until all that is in the WAL is visible. */
+const RUNNING_MS = 3000
+const PAUSE_MS = 200
+
+/** Where the stream goes on, and which rows are still to be read: of tables that are new, or were not finished. */
+export async function resumedStart(
+  context: RunContext,
+  { prepared, position, publication, publications }: ResumedFrom,
+): Promise<Omit<StreamStart, 'onTables'>> {
+  const { options, connections, acknowledgements, emit, signal } = context
+  const { control } = connections
+  const slot = position.origin.slot!
+  const captured = prepared.planned.map(({ table }) => table.oid)
+  const known = position.origin.captured
+  const leaving = known?.filter((oid) => !captured.includes(oid)) ?? []
+  const wishes = { name: publication, slot, serverVersion: prepared.facts.version }
+  const watched =
+    leaving.length === 0 ? publications.watched : await leavePublications(control, leaving, prepared.planned, wishes)
+  const planned = restrictByPublications(prepared.planned, publications.publications)
+  const takesOver = options.position === undefined && options.existingSlot === 'snapshot'
+  const isNew = (oid: number) => (takesOver ? true : known !== undefined && !known.includes(oid))
+  const added = options.snapshot === 'never' ? [] : planned.filter(({ table }) => isNew(table.oid))
+  const altered = publications.created.length > 0 || publications.altered.length > 0
+  if (altered) {
+    await waitForRunningTransactions(control, {
+      signal,
+      onWaiting: (holders) =>
+        emit({ type: 'waiting-for-transactions', seconds: 0, holders: holders.map(describeTransaction) }),
+    })
+    if (added.length === 0) {
+      emit({
+        type: 'warning',
+        code: 'TABLES_WITHOUT_SNAPSHOT',
+        message: `tables that were not in publication ${publication} before are captured from now on, without their rows`,
+        hint: 'For all rows begin anew with a snapshot, in another slot.',
+      })
+    }
+  }
+  // What the stream has passed over of these, or never brings, the rows that are read must show.
+  const visible = altered || added.length > 0 ? await allVisible(context) : undefined
+  const unfinished = (position.place.snapshot?.tables ?? []).filter(({ oid }) => captured.includes(oid))
+  const id = visible === undefined ? '' : formatLsn(visible)
+  const scanned: readonly TableProgress[] = [
+    ...unfinished,
+    ...added.filter(({ table }) => unfinished.every(({ oid }) => oid !== table.oid)).map((one) => toBeRead(one, id)),
+  ]
+  const origin = { ...position.origin, captured, publications: publicationMark(watched.states, watched.tables) }
+  const resumed = new StreamPosition(
+    origin,
+    placeOf(position, scanned, publications.created.length > 0 || takesOver ? visible : undefined),
+  )
+  const confirmed = (await inspectSlot(control, slot))?.confirmedFlushLsn ?? 0n
+  acknowledgements.begin(confirmed, position.origin)
+  acknowledgements.ledger.resumed(resumed)
+  const capture = new CaptureSet(prepared, planned, publications.publications, options, emit)
+  return {
+    prepared,
+    capture,
+    scanned,
+    resumed,
+    slot,
+    publications: watched,
+    publicationName: publication,
+    owner: undefined,
+    fresh: false,
+  }
+}
+
+/**
+ * Where the stream begins. The server judges each change by the publications that there were at that change: where they
+ * were made just now, older changes cannot be read.
+ */
+function placeOf({ place, resumeLsn }: StreamPosition, tables: readonly TableProgress[], from: Lsn | undefined): Place {
+  const snapshot = tables.length === 0 && place.snapshot === undefined ? undefined : progressOf(place, tables)
+  if (from !== undefined && from > resumeLsn) {
+    return { lsn: from, seq: BEFORE_ROWS, sub: 0, end: from, fingerprint: 0, snapshot }
+  }
+  // An interrupted snapshot that was read before the stream began ends where that begins.
+  const end = place.snapshot?.tables !== undefined && place.seq === BEFORE_ROWS ? resumeLsn : place.end
+  return { ...place, end, snapshot }
+}
+
+function progressOf({ snapshot }: Place, tables: readonly TableProgress[]): SnapshotProgress {
+  const { id = tables[0]?.id ?? '', rows = 0, unproved } = snapshot ?? {}
+  return { id, rows, tables, unproved }
+}
+
+/** An LSN such that everything which commits before it is visible from now on. */
+async function allVisible({ connections, signal }: RunContext): Promise<Lsn> {
+  for (;;) {
+    const { lsn, certain } = await visibleLsn(connections.control, RUNNING_MS, signal)
+    if (certain) return lastRecordEnd(lsn)
+    await sleep(PAUSE_MS, signal)
+  }
+}

@@ -1,0 +1,221 @@
+import { TABLE_NEEDS_PUBLICATION, TABLE_NOT_CAPTURED, WHERE_INVALID } from '../core/errors.js'
+import { readingObstacle } from '../postgres/catalog/readability.js'
+import { findTables } from '../postgres/catalog/tables.js'
+import { quoteQualified, sqlName } from '../postgres/identifier.js'
+import { formatLsn } from '../postgres/lsn.js'
+import { describeTransaction, waitForRunningTransactions } from '../postgres/runningTransactions.js'
+import { isTransient, sqlstateOf } from '../postgres/serverError.js'
+import { parseTablePatterns, RelationNames, type TablePattern } from '../postgres/tablePattern.js'
+import type { PlannedTable } from './capturePlan.js'
+import type { CaptureSet } from './captureSet.js'
+import type { ControlSession } from './controlSession.js'
+import type { SourceEvent } from './events.js'
+import type { ParsedOptions } from './options.js'
+import { type Prepared, plan } from './preparation.js'
+import { leavePublications, type PreparedPublications, preparePublications, publicationNames } from './publications.js'
+import type { PublicationWatch } from './publicationWatch.js'
+import { toBeRead } from './scan/scanKey.js'
+import type { Scans } from './scan/scans.js'
+import type { ShapeRegistry } from './shapeRegistry.js'
+import type { TableControl } from './tableControl.js'
+import { currentLsn } from './untilLsn.js'
+
+export interface TableChangesOptions {
+  readonly options: ParsedOptions
+  readonly prepared: Prepared
+  readonly control: ControlSession
+  readonly capture: CaptureSet
+  readonly scans: Scans
+  readonly shapes: ShapeRegistry
+  readonly publications: PublicationWatch
+  /** Of the run: by which it is known to be ours. */
+  readonly publication: string
+  readonly slot: string
+  /** Other tables are captured from now on. */
+  readonly onCaptured: (oids: readonly number[]) => void
+  readonly emit: (event: SourceEvent) => void
+  readonly signal: AbortSignal
+}
+
+/** Captures more tables, or fewer, while the stream goes on. One change after the other. */
+export class TableChanges implements TableControl {
+  readonly #options: TableChangesOptions
+  /** Taken out on request: their pattern does not bring them back. */
+  readonly #removed = new Set<number>()
+  #last: Promise<unknown> = Promise.resolve()
+
+  constructor(options: TableChangesOptions) {
+    this.#options = options
+  }
+
+  addTables(tables: string | readonly string[]): Promise<readonly string[]> {
+    return this.#inTurn(async () => {
+      const patterns = parseTablePatterns(tables)
+      const added = await this.#add(patterns)
+      for (const { table } of added) this.#removed.delete(table.oid)
+      return added.map(({ table }) => sqlName(table))
+    })
+  }
+
+  removeTables(tables: string | readonly string[]): Promise<readonly string[]> {
+    return this.#inTurn(() => this.#remove(tables))
+  }
+
+  resnapshot(table: string, { where }: { readonly where?: string } = {}): Promise<void> {
+    return this.#inTurn(() => this.#readAgain(table, where))
+  }
+
+  /** Tables that the run's own patterns mean by now. */
+  async look(): Promise<void> {
+    const { include } = this.#options.options
+    await this.#inTurn(() => this.#add(include, (oid) => !this.#removed.has(oid)))
+  }
+
+  #inTurn<T>(work: () => Promise<T>): Promise<T> {
+    const { signal } = this.#options
+    const turn = this.#last.then(() => {
+      signal.throwIfAborted()
+      return work()
+    })
+    this.#last = turn.catch(() => {})
+    return turn
+  }
+
+  async #add(patterns: readonly TablePattern[], wanted = (_: number) => true): Promise<readonly PlannedTable[]> {
+    const { options, prepared, control, capture, scans, emit, signal } = this.#options
+    const { facts, generated } = prepared
+    await capture.lookForDropped(control)
+    const found = await findTables(control, patterns, options.excluded)
+    const tables = found.filter(({ oid }) => !capture.has(oid) && wanted(oid))
+    if (tables.length === 0) return []
+    const obstacle = readingObstacle(tables, facts.user)
+    if (obstacle !== undefined) throw obstacle
+    const planned = plan(tables, options, facts, generated, { someOnly: true })
+    this.#requirePublications(planned)
+    const id = formatLsn(await currentLsn(control, signal))
+    // Before the publication sends them: none of their changes is passed over.
+    capture.add(planned)
+    for (const one of planned) await scans.add(toBeRead(one, id), { held: true })
+    try {
+      const publications = await this.#publish(capture.planned)
+      capture.publishedBy(publications.publications)
+      await waitForRunningTransactions(control, {
+        signal,
+        onWaiting: (holders) =>
+          emit({ type: 'waiting-for-transactions', seconds: 0, holders: holders.map(describeTransaction) }),
+      })
+    } catch (error) {
+      for (const { table } of planned) {
+        capture.remove(table.oid)
+        scans.remove(table.oid)
+      }
+      throw error
+    }
+    for (const { table } of planned) scans.release(table.oid)
+    this.#captured()
+    return planned
+  }
+
+  /** The names by which the stream was begun cannot be changed while it runs. */
+  #requirePublications(planned: readonly PlannedTable[]): void {
+    const { publication, publications } = this.#options
+    const missing = publicationNames(publication, planned).filter((name) => !publications.names.includes(name))
+    if (missing.length === 0) return
+    throw TABLE_NEEDS_PUBLICATION({
+      tables: planned.map(({ table }) => sqlName(table)),
+      publication: missing.join(', '),
+    })
+  }
+
+  async #publish(planned: readonly PlannedTable[]): Promise<PreparedPublications> {
+    const { options, prepared, control, publications, publication: name, slot, emit } = this.#options
+    return publications.altering(async () => {
+      const prepares = preparePublications(control, planned, {
+        name,
+        slot,
+        serverVersion: prepared.facts.version,
+        manage: options.managePublication,
+        onMissing: () => {},
+        onCreated: () => {},
+        emit,
+      })
+      const found = await prepares
+      return { result: found, watched: found.watched }
+    })
+  }
+
+  async #remove(lists: string | readonly string[]): Promise<readonly string[]> {
+    const { control, capture, scans, shapes, publications, publication: name, prepared, slot } = this.#options
+    const leaving = this.#capturedBy(lists)
+    if (leaving.length === capture.oids.length) {
+      throw TABLE_NOT_CAPTURED({ tables: lists.toString(), problem: 'no table would be left', captured: this.#names() })
+    }
+    for (const { table } of leaving) {
+      this.#removed.add(table.oid)
+      capture.remove(table.oid)
+      scans.remove(table.oid)
+      shapes.forget(table.oid)
+    }
+    await publications.altering(async () => {
+      const tables = leaving.map(({ table }) => table.oid)
+      const watched = await leavePublications(control, tables, capture.planned, {
+        name,
+        slot,
+        serverVersion: prepared.facts.version,
+      })
+      return { result: undefined, watched }
+    })
+    this.#captured()
+    return leaving.map(({ table }) => sqlName(table))
+  }
+
+  async #readAgain(table: string, where: string | undefined): Promise<void> {
+    const { control, scans, signal } = this.#options
+    const planned = this.#capturedBy(table)
+    const id = formatLsn(await currentLsn(control, signal))
+    if (where !== undefined) for (const one of planned) await this.#checkWhere(one, where)
+    for (const one of planned) {
+      const { oid, key, table: name } = toBeRead(one, id)
+      await scans.again({ oid, id, table: name, key }, where)
+    }
+  }
+
+  /** As one statement, which a condition that ends it and begins another is not. */
+  async #checkWhere({ table }: PlannedTable, where: string): Promise<void> {
+    const { control } = this.#options
+    try {
+      await control.query(
+        `SELECT FROM ${quoteQualified(table.schema, table.name)} WHERE (${where}\n) AND $1::pg_catalog.bool LIMIT 0`,
+        [false],
+      )
+    } catch (cause) {
+      if (isTransient(cause) || sqlstateOf(cause) === undefined) throw cause
+      const { message } = (cause as { details: { message: string } }).details
+      throw WHERE_INVALID({ table: sqlName(table), where, problem: message }, { cause })
+    }
+  }
+
+  #capturedBy(lists: string | readonly string[]): readonly PlannedTable[] {
+    const { capture } = this.#options
+    const names = new RelationNames(capture.planned.map(({ table }) => table))
+    const found = new Set<number>()
+    for (const pattern of parseTablePatterns(lists)) {
+      const matching = names.match(pattern)
+      if (matching.length === 0) {
+        throw TABLE_NOT_CAPTURED({ tables: pattern.text, problem: 'it is not captured', captured: this.#names() })
+      }
+      for (const { oid } of matching) found.add(oid)
+    }
+    return capture.planned.filter(({ table }) => found.has(table.oid))
+  }
+
+  #names(): readonly string[] {
+    return this.#options.capture.planned.map(({ table }) => sqlName(table))
+  }
+
+  #captured(): void {
+    const { capture, emit, onCaptured } = this.#options
+    onCaptured(capture.oids)
+    emit({ type: 'capturing', tables: this.#names() })
+  }
+}

@@ -1,0 +1,140 @@
+import { afterAll, beforeAll, expect, test } from 'vitest'
+import type { EmbeddedPostgres } from '../../../src/cli/embedded/server.js'
+import { type TestDatabase, testDatabase } from '../../support/database.js'
+import { startServer } from '../../support/servers.js'
+import { rowsOf } from '../../support/sourceCapture.js'
+import { readSource, type SourceRecord } from '../../support/sourceReader.js'
+import { byField, replay, requireOrder, sorted } from '../../support/sourceReplay.js'
+import { waitFor } from '../../support/waitFor.js'
+
+let server: EmbeddedPostgres
+beforeAll(async () => {
+  server = await startServer()
+})
+afterAll(() => server?.[Symbol.asyncDispose]())
+
+const TABLES = `
+  CREATE TABLE t (id int PRIMARY KEY, n int); INSERT INTO t SELECT id, 0 FROM generate_series(1, 100) id;
+  CREATE TABLE u (id int PRIMARY KEY, n int); INSERT INTO u SELECT id, 0 FROM generate_series(1, 5000) id;
+  CREATE SCHEMA s; CREATE TABLE s.v (id int PRIMARY KEY, n int); INSERT INTO s.v VALUES (1, 1)`
+
+async function requireTable(db: TestDatabase, records: readonly SourceRecord[], table: string): Promise<void> {
+  const rows = (await rowsOf(db, table, 'id')) as Record<string, unknown>[]
+  expect(replay(records, table).sort(byField('id'))).toEqual(rows.map(sorted))
+}
+
+const published = async (db: TestDatabase) =>
+  (await db.query<{ name: string }>('SELECT tablename AS name FROM pg_publication_tables ORDER BY 1')).map(
+    ({ name }) => name,
+  )
+
+test.concurrent('a table is added while its rows change, and another taken out', async () => {
+  await using db = await testDatabase(server, TABLES)
+  db.expectSlots = true
+  await using reader = readSource({ url: db.url, tables: 't', slot: `s_${db.name}` })
+  await reader.told('streaming')
+  let over = false
+  const writing = (async () => {
+    for (let round = 0; !over; round++) {
+      await db.query(`UPDATE u SET n = n + 1 WHERE id % 50 = ${round % 50}; UPDATE t SET n = n + 1 WHERE id = 1;
+        DELETE FROM u WHERE id = ${1 + ((round * 7) % 5000)}; INSERT INTO u VALUES (${6000 + round}, 0)`)
+    }
+  })()
+  expect(await reader.source.addTables('u')).toEqual(['public.u'])
+  await reader.until(() => reader.events.filter(({ type }) => type === 'snapshot-finished').length === 2, {
+    what: 'u to be read',
+  })
+  over = true
+  await writing
+  await db.query('INSERT INTO u VALUES (1000000, 1)')
+  await reader.seen(({ table, key }) => table === 'u' && key?.id === 1_000_000, 'the last row')
+  expect(reader.snapshotOf('u').length).toBeGreaterThan(4000)
+  await requireTable(db, reader.records, 'u')
+  requireOrder(reader.records)
+
+  expect(await reader.source.removeTables('u')).toEqual(['public.u'])
+  expect(await published(db)).toEqual(['t'])
+  await db.query('UPDATE u SET n = -1 WHERE id = 1000000; UPDATE t SET n = -1 WHERE id = 2')
+  await reader.seen(({ table, key, operation }) => table === 't' && operation === 'update' && key?.id === 2, 't')
+  expect(reader.records.at(-1)!.table).toBe('t')
+  expect(reader.changesOf('u').at(-1)).toMatchObject({ operation: 'create', key: { id: 1_000_000 } })
+  await expect(reader.source.removeTables('u')).rejects.toMatchObject({ code: 'TABLE_NOT_CAPTURED' })
+})
+
+test.concurrent('a table is read once more, whole and in part', async () => {
+  await using db = await testDatabase(server, TABLES)
+  db.expectSlots = true
+  await using reader = readSource({ url: db.url, tables: 't', slot: `s_${db.name}` })
+  await reader.told('streaming')
+  await reader.source.resnapshot('t')
+  await reader.until(() => reader.snapshotOf('t').length === 200, { what: 'all rows again' })
+  await reader.source.resnapshot('t', { where: 'id > 90' })
+  await reader.until(() => reader.snapshotOf('t').length === 210, { what: 'some rows again' })
+  expect(new Set(reader.snapshotOf('t').map(({ id }) => id)).size).toBe(210)
+  requireOrder(reader.records)
+  const bad = reader.source.resnapshot('t', { where: 'true) TO STDOUT; DROP TABLE t; --' })
+  await expect(bad).rejects.toMatchObject({ code: 'WHERE_INVALID' })
+  await expect(reader.source.resnapshot('u')).rejects.toMatchObject({ code: 'TABLE_NOT_CAPTURED' })
+})
+
+test.concurrent('other tables at the next start: new ones are read, those left out leave the publication', async () => {
+  await using db = await testDatabase(server, TABLES)
+  db.expectSlots = true
+  const options = { url: db.url, slot: `s_${db.name}` }
+  let position: object
+  {
+    await using reader = readSource({ ...options, tables: 't' })
+    await reader.told('streaming')
+    position = reader.batches.at(-1)!.position.toJSON()
+  }
+  await db.query('UPDATE u SET n = 1 WHERE id < 10; UPDATE t SET n = 1 WHERE id < 10')
+  {
+    await using reader = readSource({ ...options, tables: 't,u', position } as never)
+    await reader.told('snapshot-finished')
+    await db.query('UPDATE u SET n = 2 WHERE id < 5')
+    await reader.until(() => reader.changesOf('u').length === 4, { what: 'changes of u' })
+    expect(reader.snapshotOf('t')).toEqual([])
+    expect(reader.changesOf('t')).toHaveLength(9)
+    await requireTable(db, reader.records, 'u')
+    position = reader.batches.at(-1)!.position.toJSON()
+    expect(await published(db)).toEqual(['t', 'u'])
+  }
+  {
+    await using reader = readSource({ ...options, tables: 't', position } as never)
+    await reader.told('streaming')
+    expect(await published(db)).toEqual(['t'])
+    await reader.until(() => reader.batches.length > 0, { what: 'a position' })
+    position = reader.batches.at(-1)!.position.toJSON()
+  }
+  await using reader = readSource({ ...options, tables: 't,u', position } as never)
+  await reader.told('snapshot-finished')
+  expect(reader.snapshotOf('u')).toHaveLength(5000)
+})
+
+test.concurrent('a pattern takes in a table that is made while the stream runs, and one made anew', async () => {
+  await using db = await testDatabase(server, TABLES)
+  db.expectSlots = true
+  await using reader = readSource({ url: db.url, tables: 's.*', slot: `s_${db.name}` })
+  await reader.told('streaming')
+  await db.query('CREATE TABLE s.w (id int PRIMARY KEY); INSERT INTO s.w VALUES (1), (2)')
+  await reader.until(() => reader.snapshotOf('w').length === 2, { what: 'the new table', timeoutMs: 20_000 })
+  await db.query('INSERT INTO s.w VALUES (3)')
+  await reader.until(() => reader.changesOf('w').length === 1, { what: 'its change' })
+  await db.query('DROP TABLE s.v; CREATE TABLE s.v (id int PRIMARY KEY); INSERT INTO s.v VALUES (7)')
+  await waitFor(() => reader.snapshotOf('v').some(({ key }) => key!.id === 7), { what: 'v anew', timeoutMs: 20_000 })
+})
+
+test.concurrent('a slot that exists is taken over, and all rows are read', async () => {
+  await using db = await testDatabase(server, TABLES)
+  db.expectSlots = true
+  const slot = `s_${db.name}`
+  // Before its publication, as some guides have it.
+  await db.query("SELECT pg_create_logical_replication_slot($1, 'pgoutput')", [slot])
+  await db.query('UPDATE t SET n = 1 WHERE id < 10')
+  await using reader = readSource({ url: db.url, tables: 't', slot, existingSlot: 'snapshot' })
+  await reader.told('snapshot-finished')
+  await db.query('UPDATE t SET n = 2 WHERE id < 5')
+  await reader.until(() => reader.changesOf('t').length === 4, { what: 'changes' })
+  expect(reader.snapshotOf('t')).toHaveLength(100)
+  await requireTable(db, reader.records, 't')
+})

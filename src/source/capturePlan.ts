@@ -93,13 +93,23 @@ export function restrictByPublications(
       const problem = 'the column list of the publication leaves it out'
       throw KEY_COLUMN_UNPUBLISHED({ table: sqlName(one.table), column: quoteIdentifier(unpublished), problem })
     }
-    // The server ORs the filters of several publications: one without any lets every row through.
-    const filters = members.map(({ rowFilter }) => rowFilter)
-    const filtered = !everything && filters.length > 0 && filters.every((filter) => filter !== undefined)
     return {
       ...one,
       columns: list === undefined ? one.columns : one.columns.filter((name) => list.includes(name)),
-      rowFilter: filtered ? filters.map((filter) => `(${filter})`).join(' OR ') : undefined,
+      rowFilter: rowFilterOf(one.table, publications),
     }
   })
+}
+
+/** The rows of a table that publications let through, as SQL; undefined: all. */
+export function rowFilterOf(
+  { oid, schema }: Pick<CatalogTable, 'oid' | 'schema'>,
+  publications: readonly Publication[],
+): string | undefined {
+  if (publications.some(({ allTables, schemas }) => allTables || schemas.includes(schema))) return undefined
+  const members = publications.flatMap(({ tables }) => tables.filter((member) => member.oid === oid))
+  // The server ORs the filters of several publications: one without any lets every row through.
+  const filters = members.map(({ rowFilter }) => rowFilter)
+  const filtered = filters.length > 0 && filters.every((filter) => filter !== undefined)
+  return filtered ? filters.map((filter) => `(${filter})`).join(' OR ') : undefined
 }

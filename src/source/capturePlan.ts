@@ -95,10 +95,24 @@ export function restrictByPublications(
     }
     return {
       ...one,
-      columns: list === undefined ? one.columns : one.columns.filter((name) => list.includes(name)),
+      columns: list === undefined ? publishedColumns(one, publications) : namesOf(one.table.columns, list),
       rowFilter: rowFilterOf(one.table, publications),
     }
   })
+}
+
+/** A list may name generated columns: PostgreSQL 18 publishes them then, whatever the publication says of them. */
+function namesOf(columns: CatalogTable['columns'], list: readonly string[]): string[] {
+  return columns.map(({ name }) => name).filter((name) => list.includes(name))
+}
+
+/** Of several publications the one that has the table decides about its generated columns. */
+function publishedColumns({ table, columns }: PlannedTable, publications: readonly Publication[]): readonly string[] {
+  const publishing = publications.find(({ allTables, schemas, tables }) => {
+    return allTables || schemas.includes(table.schema) || tables.some(({ oid }) => oid === table.oid)
+  })
+  if (publishing === undefined) return columns
+  return table.columns.filter((column) => isPublished(column, publishing.generatedColumns)).map(({ name }) => name)
 }
 
 /** The rows of a table that publications let through, as SQL; undefined: all. */

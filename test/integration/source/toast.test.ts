@@ -1,9 +1,13 @@
+import { setTimeout as sleep } from 'node:timers/promises'
 import { expect, test } from 'vitest'
 import type { Batch } from '../../../src/source/batch.js'
+import { Random } from '../../chaos/random.js'
 import { type TestDatabase, testDatabase } from '../../support/database.js'
 import { urlAs } from '../../support/openSession.js'
-import { type CaptureOptions, capture } from '../../support/sourceCapture.js'
+import { startServer } from '../../support/servers.js'
+import { type CaptureOptions, capture, rowsOf } from '../../support/sourceCapture.js'
 import { readSource, type SourceReader } from '../../support/sourceReader.js'
+import { byField, replay, requireOrder, sorted } from '../../support/sourceReplay.js'
 import { describeEachMajor } from '../../support/versions.js'
 import { waitFor } from '../../support/waitFor.js'
 
@@ -346,6 +350,71 @@ describeEachMajor('toast: fetch', (postgres) => {
       await db.query(`DROP OWNED BY ${role}; DROP ROLE ${role}`)
     }
   })
+})
+
+test('a commit that is streamed and not visible yet is waited for: an older value is never given', async () => {
+  await using server = await startServer()
+  await using db = await testDatabase(server, `${TABLE} INSERT INTO t VALUES (1, 0, ${long('a')})`)
+  const synchronous = async (standby: string) => {
+    await db.query(`ALTER SYSTEM SET synchronous_standby_names = '${standby}'`)
+    await db.query('SELECT pg_reload_conf()')
+  }
+  const waiting = () => db.query("SELECT FROM pg_stat_activity WHERE wait_event = 'SyncRep'")
+  await db.query('CREATE TABLE filler (id serial PRIMARY KEY, note text)')
+  await using reader = readSource({ url: db.url, tables: 't,filler', ...FETCH })
+  await reader.told('streaming')
+  await synchronous('nobody')
+  const writer = await db.connect()
+  const committed = writer.query(`UPDATE t SET big = ${long('b')}; ${FILLER} UPDATE t SET n = 1`)
+  await waitFor(async () => (await waiting()).length > 0, { what: 'the commit to wait' })
+  await reader.told('warning')
+  expect(reader.events.find(({ type }) => type === 'warning')).toMatchObject({ code: 'COMMIT_NOT_VISIBLE' })
+  expect(bigs(reader)).toEqual([[1, LONG.b, undefined]])
+  await synchronous('')
+  await committed
+  await reader.seen(({ after }) => after?.n === 1, 'the second change')
+  expect(bigs(reader)).toEqual([
+    [1, LONG.b, undefined],
+    [1, LONG.b, undefined],
+  ])
+})
+
+test.each([1, 2, 3, 4])('whatever is written meanwhile, a consumer ends with the table (seed %i)', async (seed) => {
+  await using server = await startServer()
+  await using db = await testDatabase(server, `${TABLE} CREATE TABLE capture_marker (n serial PRIMARY KEY)`)
+  // The smallest batches, and a consumer that takes its time over some: values are read long after their changes.
+  let batches = 0
+  const onBatch = () => (++batches % 3 === 0 ? sleep(5) : undefined)
+  const options = { url: db.url, tables: 't,capture_marker', maxBytes: 64 * 1024, ...FETCH }
+  await using reader = readSource(options, { onBatch })
+  await reader.told('streaming')
+  const random = new Random(seed)
+  for (let n = 0; n < 400; n++) {
+    const [id, other, letter] = [
+      random.integer(1, 6),
+      random.integer(1, 6),
+      String.fromCharCode(random.integer(97, 122)),
+    ]
+    const value = random.chance(0.25) ? 'NULL' : long(letter)
+    const swap = `CASE WHEN id = -${id} THEN ${other} WHEN id = -${other} THEN ${id} ELSE -id END`
+    const change = random.pick([
+      `INSERT INTO t VALUES (${id}, ${n}, ${value}, ${long(letter)}) ON CONFLICT DO NOTHING`,
+      `UPDATE t SET n = ${n} WHERE id <= ${id}`,
+      `UPDATE t SET n = ${n}`,
+      `UPDATE t SET big = ${value} WHERE id = ${id}`,
+      `UPDATE t SET other = ${value}, n = ${n} WHERE id = ${id}`,
+      `UPDATE t SET id = ${other} WHERE id = ${id} AND NOT EXISTS (SELECT FROM t WHERE id = ${other})`,
+      `UPDATE t SET id = -id; UPDATE t SET id = ${swap}`,
+      random.chance(0.2) ? 'TRUNCATE t' : `DELETE FROM t WHERE id = ${id}`,
+    ])
+    await db.query(change)
+  }
+  await db.query('INSERT INTO capture_marker DEFAULT VALUES')
+  await reader.seen(({ table }) => table === 'capture_marker', 'the marker')
+  requireOrder(reader.records)
+  const rows = (await rowsOf(db, 't', 'id')) as Record<string, unknown>[]
+  expect(replay(reader.records, 't').sort(byField('id'))).toEqual(rows.map(sorted))
+  expect(reader.changesOf('t').length).toBeGreaterThan(300)
 })
 
 /** Sessions whose last statement read values by key. */

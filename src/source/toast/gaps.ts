@@ -97,10 +97,15 @@ export function findGaps(batch: RowBatch, missing: ReadonlyMap<number, readonly 
   for (let record = 0; record < count; record++) {
     const head = record * HEAD
     const index = heads[head + HEAD_TABLE]!
+    const table = tables[index]
+    if (table === undefined) continue
     const columns = missing.get(index)
-    if (columns === undefined) continue
+    if (columns === undefined) {
+      // Perhaps another shape of a table that has gaps: what was known before it may have been changed in it.
+      known.delete(table.oid)
+      continue
+    }
     const operation = heads[head + HEAD_OPERATION]!
-    const table = tables[index]!
     let rows = known.get(table.oid)
     if (rows === undefined || rows.table !== index) {
       rows = { table: index, byKey: new Map() }

@@ -6,7 +6,7 @@ import { Tape } from '../../core/tape.js'
 import { CopyOut } from '../../postgres/copy/copyOut.js'
 import { readCopyRow } from '../../postgres/copy/row.js'
 import { sqlName } from '../../postgres/identifier.js'
-import { inspectPublication } from '../../postgres/publication.js'
+import { inspectPublication, type Publication } from '../../postgres/publication.js'
 import { describeCause, isTransient, sqlstateOf } from '../../postgres/serverError.js'
 import type { Session } from '../../postgres/session.js'
 import { areVisible } from '../../postgres/visibleTransactions.js'
@@ -31,7 +31,8 @@ export class TooMuch extends Error {}
 /** Reads rows by their keys over one connection of its own, which it opens when it needs one. */
 export class RowReader {
   readonly #options: RowReaderOptions
-  readonly #targets = new Map<Table, Target | undefined>()
+  /** By table. A publication that is altered ends the run. */
+  readonly #rowFilters = new WeakMap<Table, { readonly sql: string | undefined }>()
   #session: Session | undefined
 
   constructor(options: RowReaderOptions) {
@@ -60,7 +61,7 @@ export class RowReader {
       } catch (error) {
         if (error instanceof TooMuch) this.renew()
         if (error instanceof TooMuch || isLoss(error)) throw error
-        this.#targets.delete(table)
+        this.#rowFilters.delete(table)
         if (look < MAX_LOOKS) continue
         throw TOAST_NOT_FETCHED({ table: sqlName(table), problem: describeCause(error) }, { cause: error })
       }
@@ -82,15 +83,24 @@ export class RowReader {
     return this.#session
   }
 
+  /** Looked up each time, since no message tells of an ALTER before the next change of the table. */
   async #target(session: Session, table: Table): Promise<Target | undefined> {
-    if (this.#targets.has(table)) return this.#targets.get(table)
+    let rowFilter = this.#rowFilters.get(table)
+    if (rowFilter === undefined) {
+      rowFilter = { sql: await this.#rowFilterOf(session, table) }
+      this.#rowFilters.set(table, rowFilter)
+    }
     const found = await findTarget(session, table)
-    const publications = []
-    for (const name of this.#options.publications) publications.push(await inspectPublication(session, name))
-    const published = publications.filter((publication) => publication !== undefined)
-    const target = found && { ...found, rowFilter: rowFilterOf(table, published) }
-    this.#targets.set(table, target)
-    return target
+    return found && { ...found, rowFilter: rowFilter.sql }
+  }
+
+  async #rowFilterOf(session: Session, table: Table): Promise<string | undefined> {
+    const publications: Publication[] = []
+    for (const name of this.#options.publications) {
+      const publication = await inspectPublication(session, name)
+      if (publication !== undefined) publications.push(publication)
+    }
+    return rowFilterOf(table, publications)
   }
 
   async #answer(

@@ -23,10 +23,18 @@ const TABLE = `
 /** More than one batch holds. */
 const FILLER = "INSERT INTO filler (note) SELECT repeat('-', 100) FROM generate_series(1, 4000);"
 
-/** Runs `changes` while the consumer holds the batch before them, so that all of them are there when it goes on. */
-async function captureHeld(db: TestDatabase, options: CaptureOptions, changes: string): Promise<SourceReader> {
+/**
+ * Runs `changes` while the consumer holds the batch before them, which has `before`: so all of them are there when it
+ * goes on.
+ */
+async function captureHeld(
+  db: TestDatabase,
+  options: CaptureOptions,
+  changes: string,
+  before = '',
+): Promise<SourceReader> {
   await db.query(
-    'CREATE TABLE capture_marker (n serial PRIMARY KEY); CREATE TABLE filler (id serial PRIMARY KEY, note text)',
+    'CREATE TABLE IF NOT EXISTS capture_marker (n serial PRIMARY KEY); CREATE TABLE IF NOT EXISTS filler (id serial PRIMARY KEY, note text)',
   )
   let release: () => void = () => {}
   const released = new Promise<void>((resolve) => {
@@ -43,9 +51,18 @@ async function captureHeld(db: TestDatabase, options: CaptureOptions, changes: s
   const tables = [options.tables, 'capture_marker', 'filler'].flat()
   await using reader = readSource({ url: db.url, ...options, tables } as never, { onBatch })
   await reader.told('streaming')
-  await db.query('INSERT INTO capture_marker DEFAULT VALUES')
+  await db.query(`${before} INSERT INTO capture_marker DEFAULT VALUES`)
   await waitFor(() => held, { what: 'the batch to be held' })
   await db.query(changes)
+  const [written] = await db.query<{ lsn: string }>('SELECT pg_current_wal_insert_lsn() AS lsn')
+  await db.query('INSERT INTO capture_marker DEFAULT VALUES')
+  const received = () =>
+    db.query(
+      `SELECT FROM pg_stat_replication r JOIN pg_stat_activity a USING (pid)
+        WHERE a.datname = current_database() AND r.write_lsn >= $1`,
+      [written!.lsn],
+    )
+  await waitFor(async () => (await received()).length > 0, { what: 'all changes to be received', timeoutMs: 30_000 })
   release()
   const [marker] = await db.query<{ n: number }>('INSERT INTO capture_marker DEFAULT VALUES RETURNING n')
   await reader.seen(({ table, key }) => table === 'capture_marker' && key?.n === marker!.n, 'the marker')
@@ -102,14 +119,12 @@ describeEachMajor('toast: fetch', (postgres) => {
   test.concurrent('a key of a type whose equality is not in pg_catalog', async () => {
     await using db = await testDatabase(
       postgres.server,
-      `CREATE SCHEMA s; CREATE TYPE s.pair AS (a int, b text); CREATE DOMAIN s.two AS s.pair;
-       CREATE TABLE t (id s.two PRIMARY KEY, n int, big text, other text); ALTER TABLE t ALTER big SET STORAGE EXTERNAL;
-       CREATE FUNCTION s.same(s.pair, s.pair) RETURNS bool LANGUAGE sql IMMUTABLE AS 'SELECT $1.a OPERATOR(pg_catalog.=) $2.a';
-       CREATE OPERATOR s.= (LEFTARG = s.pair, RIGHTARG = s.pair, FUNCTION = s.same);
-       INSERT INTO t VALUES ('(1,x)', 0, ${long('a')})`,
+      `CREATE SCHEMA s; CREATE EXTENSION ltree SCHEMA s; CREATE DOMAIN s.place AS s.ltree; CREATE TYPE s.pair AS (a int, b text);
+       CREATE TABLE t (id s.place, pair s.pair, n int, big text, PRIMARY KEY (pair, id)); ALTER TABLE t ALTER big SET STORAGE EXTERNAL;
+       INSERT INTO t VALUES ('top.x', '(1,"a b")', 0, ${long('a')}), ('top', '(1,"a b")', 0, ${long('b')})`,
     )
     const reader = await capture(db, { tables: 't', ...FETCH }, () => db.query('UPDATE t SET n = 1'))
-    expect(reader.changesOf('t').map(({ after }) => after!.big)).toEqual([LONG.a])
+    expect(reader.changesOf('t').map(({ after }) => after!.big)).toEqual([LONG.a, LONG.b])
   })
 
   test.concurrent('a changed key is read by the new one, through several changes, swaps too', async () => {
@@ -295,19 +310,51 @@ describeEachMajor('toast: fetch', (postgres) => {
       `${TABLE} CREATE TABLE u (LIKE t INCLUDING ALL); CREATE TABLE v (LIKE t INCLUDING ALL); CREATE TABLE w (LIKE t INCLUDING ALL);
        INSERT INTO t VALUES (1, 0, ${long('a')}, ${long('b')}); INSERT INTO u TABLE t; INSERT INTO v TABLE t; INSERT INTO w TABLE t`,
     )
+    const update = (n: number) => ['t', 'u', 'v', 'w'].map((table) => `UPDATE ${table} SET n = ${n};`).join(' ')
     const reader = await captureHeld(
       db,
       { tables: 't,u,v,w', ...FETCH },
-      `UPDATE t SET n = 1; UPDATE u SET n = 1; UPDATE v SET n = 1; UPDATE w SET n = 1;
-       CREATE SCHEMA s; ALTER TABLE t SET SCHEMA s; ALTER TABLE s.t RENAME TO other_name;
+      `${update(2)} CREATE SCHEMA s; ALTER TABLE t SET SCHEMA s; ALTER TABLE s.t RENAME TO other_name;
        DROP TABLE u; ALTER TABLE v DROP big; ALTER TABLE w ALTER big TYPE json USING to_json(big)`,
+      update(1),
     )
     const updates = (table: string) =>
-      reader.changesOf(table).map(({ after, unchanged }) => [after?.big, after?.other, unchanged])
-    expect(updates('t')).toEqual([[LONG.a, LONG.b, undefined]])
-    expect(updates('u')).toEqual([[undefined, undefined, ['big', 'other']]])
-    expect(updates('v')).toEqual([[undefined, LONG.b, ['big']]])
-    expect(updates('w')).toEqual([[undefined, LONG.b, ['big']]])
+      reader.changesOf(table).map(({ after, unchanged }) => [after!.n, after!.big, after!.other, unchanged])
+    const whole = [1, LONG.a, LONG.b, undefined]
+    expect(updates('t')).toEqual([whole, [2, LONG.a, LONG.b, undefined]])
+    expect(updates('u')).toEqual([whole, [2, undefined, undefined, ['big', 'other']]])
+    expect(updates('v')).toEqual([whole, [2, undefined, LONG.b, ['big']]])
+    expect(updates('w')).toEqual([whole, [2, undefined, LONG.b, ['big']]])
+  })
+
+  test.concurrent('shapes that come and go within a batch keep their values apart', async () => {
+    await using db = await testDatabase(postgres.server, TABLE)
+    const reader = await captureHeld(
+      db,
+      { tables: 't', ...FETCH },
+      `INSERT INTO t VALUES (1, 0, ${long('a')}); ALTER TABLE t ADD x int; UPDATE t SET big = ${long('b')};
+       ALTER TABLE t DROP x; UPDATE t SET n = 1`,
+    )
+    const rows = reader.changesOf('t').filter(({ operation }) => operation !== 'schema')
+    expect(rows.map(({ after }) => after!.big)).toEqual([LONG.a, LONG.b, LONG.b])
+  })
+
+  test.runIf(postgres.major >= 15).concurrent('a row that has left the row filter by then is not read', async () => {
+    await using db = await testDatabase(
+      postgres.server,
+      `CREATE TABLE t (id int PRIMARY KEY, region text NOT NULL, n int, big text, UNIQUE (id, region));
+       ALTER TABLE t ALTER big SET STORAGE EXTERNAL, REPLICA IDENTITY USING INDEX t_id_region_key;
+       INSERT INTO t VALUES (1, 'here', 0, ${long('a')}), (2, 'here', 0, ${long('b')});
+       CREATE TABLE capture_marker (n serial PRIMARY KEY); CREATE TABLE filler (id serial PRIMARY KEY, note text);
+       CREATE PUBLICATION theirs FOR TABLE t WHERE (region = 'here'), capture_marker, filler`,
+    )
+    const change = `UPDATE t SET n = 1; ${FILLER} UPDATE t SET region = 'elsewhere', big = ${long('c')} WHERE id = 1`
+    const reader = await captureHeld(db, { tables: 't', publication: 'theirs', ...FETCH }, change)
+    expect(bigs(reader)).toEqual([
+      [1, undefined, ['big']],
+      [2, LONG.b, undefined],
+      [1, undefined, undefined],
+    ])
   })
 
   test.concurrent('a connection cut by the server is made anew', async () => {

@@ -31,7 +31,7 @@ export class TooMuch extends Error {}
 /** Reads rows by their keys over one connection of its own, which it opens when it needs one. */
 export class RowReader {
   readonly #options: RowReaderOptions
-  /** By table. A publication that is altered ends the run. */
+  /** By table. The publication watch tells when a publication is altered. */
   readonly #rowFilters = new WeakMap<Table, { readonly sql: string | undefined }>()
   #session: Session | undefined
 

@@ -110,7 +110,7 @@ export class NdjsonEncoder {
     if (operation !== DELETE) {
       writer.write(AFTER)
       lines.row.write(writer, bytes, view, tape, newAt, before ? oldAt : NO_FALLBACK)
-      if (operation === UPDATE && !before) this.#writeUnchanged(writer, table, tape, newAt)
+      if (operation !== SNAPSHOT && !before) this.#writeUnchanged(writer, table, tape, newAt)
     }
     if (operation === SNAPSHOT) this.#writeSnapshotTail(writer, batch, lines, table, bytes, newAt)
     else this.#writeTail(writer, batch, head)

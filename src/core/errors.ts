@@ -346,6 +346,13 @@ export const ROW_SECURITY_ACTIVE = defineError('ROW_SECURITY_ACTIVE', {
     `A snapshot would lack them while the stream has them all. As a superuser run: ${e.sql} (or connect as a role that has it).`,
 })
 
+export const TOAST_NOT_FETCHED = defineError('TOAST_NOT_FETCHED', {
+  retry: 'operator',
+  message: (e: { table: string; problem: string }) =>
+    `cannot read unchanged values of ${e.table} from it: ${e.problem}`,
+  hint: 'Mend that (the role needs SELECT on the table, and no row level security that hides its rows) and start again; or go on with toast: "omit", which names such columns in `unchanged`.',
+})
+
 export const REPLICA_IDENTITY_MISSING = defineError('REPLICA_IDENTITY_MISSING', {
   retry: 'operator',
   message: (e: { tables: readonly string[]; sql: string }) =>

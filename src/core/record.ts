@@ -75,6 +75,8 @@ export interface CreateRecord<Name extends string, Row extends object> extends C
   readonly key: Partial<Row> | undefined
   readonly before: undefined
   readonly after: RowView<Row>
+  /** As of an update: of a row that an UPDATE brought over a publication's row filter. Else empty. */
+  readonly unchanged: readonly string[]
 }
 
 export interface UpdateRecord<Name extends string, Row extends object> extends Common<Name>, InTransaction {

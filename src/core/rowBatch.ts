@@ -99,6 +99,24 @@ export class RowBatch {
     this.count++
   }
 
+  /**
+   * Records `from` to `to` (not included) as a batch of their own, over the same bytes and tape; what is added to its
+   * buffers is its own.
+   */
+  part(from: number, to: number): RowBatch {
+    const { bytes, count, tape, tables, transactions, messages, snapshotId } = this
+    // What each record had is not kept: an even share.
+    const share = Math.floor((bytes * to) / count) - Math.floor((bytes * from) / count)
+    return Object.assign(new RowBatch(), {
+      heads: this.heads.slice(from * HEAD, to * HEAD),
+      count: to - from,
+      bytes: share,
+      buffers: [...this.buffers],
+      views: [...this.views],
+      ...{ tape, tables, transactions, messages, snapshotId },
+    })
+  }
+
   /** The records to come lie in `buffer`. */
   use(buffer: Uint8Array): void {
     if (this.buffers[this.buffers.length - 1] === buffer) return

@@ -67,6 +67,14 @@ export class Batch<Tables extends object = Record<string, Record<string, unknown
     return encodeNdjson(this.rows)
   }
 
+  /** @internal Records `from` to `to` (not included) as a batch of their own. */
+  part(from: number, to: number): Batch<Tables> {
+    if (from === 0 && to === this.rows.count) return this
+    const snapshotAt = this.#snapshotAt
+    const progress = snapshotAt && ((index: number) => snapshotAt(from + index))
+    return new Batch(this.rows.part(from, to), this.#positionAt(to - 1), this.#ack, progress)
+  }
+
   #positionAt(index: number): StreamPosition {
     if (index === this.rows.count - 1) return this.#end
     const { origin, place } = this.#end

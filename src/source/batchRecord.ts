@@ -89,7 +89,7 @@ export class BatchRecord {
   }
 
   get unchanged(): readonly string[] {
-    return this.operation === 'update' ? this.after!.unchanged() : []
+    return this.operation === 'update' || this.operation === 'create' ? this.after!.unchanged() : []
   }
 
   get cascade(): boolean | undefined {

@@ -93,13 +93,37 @@ export function restrictByPublications(
       const problem = 'the column list of the publication leaves it out'
       throw KEY_COLUMN_UNPUBLISHED({ table: sqlName(one.table), column: quoteIdentifier(unpublished), problem })
     }
-    // The server ORs the filters of several publications: one without any lets every row through.
-    const filters = members.map(({ rowFilter }) => rowFilter)
-    const filtered = !everything && filters.length > 0 && filters.every((filter) => filter !== undefined)
     return {
       ...one,
-      columns: list === undefined ? one.columns : one.columns.filter((name) => list.includes(name)),
-      rowFilter: filtered ? filters.map((filter) => `(${filter})`).join(' OR ') : undefined,
+      columns: list === undefined ? publishedColumns(one, publications) : namesOf(one.table.columns, list),
+      rowFilter: rowFilterOf(one.table, publications),
     }
   })
+}
+
+/** A list may name generated columns: PostgreSQL 18 publishes them then, whatever the publication says of them. */
+function namesOf(columns: CatalogTable['columns'], list: readonly string[]): string[] {
+  return columns.map(({ name }) => name).filter((name) => list.includes(name))
+}
+
+/** Of several publications the one that has the table decides about its generated columns. */
+function publishedColumns({ table, columns }: PlannedTable, publications: readonly Publication[]): readonly string[] {
+  const publishing = publications.find(({ allTables, schemas, tables }) => {
+    return allTables || schemas.includes(table.schema) || tables.some(({ oid }) => oid === table.oid)
+  })
+  if (publishing === undefined) return columns
+  return table.columns.filter((column) => isPublished(column, publishing.generatedColumns)).map(({ name }) => name)
+}
+
+/** The rows of a table that publications let through, as SQL; undefined: all. */
+export function rowFilterOf(
+  { oid, schema }: Pick<CatalogTable, 'oid' | 'schema'>,
+  publications: readonly Publication[],
+): string | undefined {
+  if (publications.some(({ allTables, schemas }) => allTables || schemas.includes(schema))) return undefined
+  const members = publications.flatMap(({ tables }) => tables.filter((member) => member.oid === oid))
+  // The server ORs the filters of several publications: one without any lets every row through.
+  const filters = members.map(({ rowFilter }) => rowFilter)
+  const filtered = filters.length > 0 && filters.every((filter) => filter !== undefined)
+  return filtered ? filters.map((filter) => `(${filter})`).join(' OR ') : undefined
 }

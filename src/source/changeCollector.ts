@@ -183,7 +183,6 @@ export class ChangeCollector extends CommittedHandler implements PgoutputHandler
   idle(walEnd: Lsn): void {
     if (walEnd <= this.readTo) return
     this.#mustHaveCome()
-    if (this.#options.scans?.active) this.#options.scans.passed(walEnd)
     this.#lastEnd = walEnd
     this.#place = { lsn: walEnd, seq: BEFORE_ROWS, sub: 0, end: walEnd, fingerprint: 0, snapshot: undefined }
   }
@@ -223,11 +222,12 @@ export class ChangeCollector extends CommittedHandler implements PgoutputHandler
     this.decoder.tape = this.#batch.tape
     this.#transactionIndex = -1
     this.#relation = undefined
+    // Not before: a position in the middle of the batch still needs what its end has passed.
+    if (this.#options.scans?.active) this.#options.scans.passed(this.readTo)
     return collected
   }
 
   begin(finalLsn: Lsn, commitTime: bigint, xid: number): void {
-    if (this.#options.scans?.active) this.#options.scans.passed(finalLsn)
     this.#transaction = { xid, commitLsn: finalLsn, commitTime }
     this.#transactionIndex = -1
     this.#seq = BEFORE_ROWS

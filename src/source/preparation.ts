@@ -33,7 +33,7 @@ export async function prepare(
   if (options.position !== undefined) requireSameDatabase(options.position, facts)
   if (options.snapshot !== 'only' && facts.walLevel !== 'logical') throw WAL_LEVEL({ found: facts.walLevel })
   const tables = await findTables(queryable, options.include, options.excluded)
-  if (options.snapshot !== 'never') {
+  if (options.snapshot !== 'never' || options.toast === 'fetch') {
     const obstacle = readingObstacle(tables, facts.user)
     if (obstacle !== undefined) throw obstacle
   }

@@ -64,6 +64,10 @@ export const sourceSettings = {
     description:
       'A table without replica identity: refuse it, or capture only its inserts and truncates. (In an ordinary publication its UPDATE and DELETE would fail for the application.)',
   }),
+  toast: setting(z.enum(['omit', 'fetch']).default('omit'), {
+    description:
+      'Large (TOASTed) values that an UPDATE left as they were, and that the server does not send: omit, and name them in `unchanged`; or fetch them from the table, by key. What is fetched is the value that the row has by then: see docs/records.md.',
+  }),
   messages: setting(z.union([z.boolean(), z.string()]).default(false), {
     description: 'Logical messages (pg_logical_emit_message): none, all, or those whose prefix begins so.',
     example: 'outbox',

@@ -19,6 +19,7 @@ import { StreamProgress } from './streamProgress.js'
 import { TableChanges } from './tableChanges.js'
 import type { TableControl } from './tableControl.js'
 import { TableWatch } from './tableWatch.js'
+import { toastFetch } from './toast/toastFetch.js'
 import { toBatch } from './toBatch.js'
 import { TypeWatch } from './typeWatch.js'
 import { currentLsn } from './untilLsn.js'
@@ -87,6 +88,7 @@ export async function* streamBatches(context: RunContext, start: StreamStart): A
     until: options.until === 'current' ? await currentLsn(control, signal) : options.until,
     emit,
   })
+  const toast = options.toast === 'fetch' ? toastFetch(context, start.publications.names) : undefined
   const progress = new StreamProgress(resumed.resumeLsn, emit)
   const { ledger } = acknowledgements
   ledger.allow(ledger.confirmed)
@@ -142,13 +144,16 @@ export async function* streamBatches(context: RunContext, start: StreamStart): A
     () => queue.end(),
     (cause) => {
       const lost = owner !== undefined && isTransient(cause)
-      queue.fail(lost ? TEMPORARY_SLOT_LOST({ problem: describeCause(cause) }, { cause }) : cause)
+      const error = lost ? TEMPORARY_SLOT_LOST({ problem: describeCause(cause) }, { cause }) : cause
+      queue.fail(error)
+      toast?.fail(error)
     },
   )
   try {
     for (let batch = await queue.next(); batch !== undefined; batch = await queue.next()) {
       progress.took(batch)
-      yield batch
+      if (toast === undefined) yield batch
+      else yield* toast.filled(batch)
     }
     // At the end of `until`: the slot moves with the last acknowledgement, which comes after the last batch.
     if (owner === undefined && !signal.aborted) yield* acknowledgements.settle(signal, LAST_ACK_MS)
@@ -158,6 +163,7 @@ export async function* streamBatches(context: RunContext, start: StreamStart): A
     signal.removeEventListener('abort', end)
     watch.stop()
     types.stop()
+    await toast?.close()
     // Nobody waits for a server that is away; what is still asked is the clean-up.
     control.end()
     await publications.end(ledger.holds)

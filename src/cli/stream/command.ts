@@ -18,6 +18,7 @@ export function streamCommand(finished: (exitCode: number) => void): Command {
     .addOption(settingOption('publication', '--publication <name>'))
     .addOption(settingOption('managePublication'))
     .addOption(settingOption('keyless', '--keyless <policy>'))
+    .addOption(settingOption('toast', '--toast <policy>'))
     .addOption(settingOption('messages', '--messages [prefix]'))
     .addOption(
       plainOption('--format <format>', 'ndjson: the whole record; row: only the row, of a delete its key.')

@@ -189,7 +189,9 @@ function toast({ tables, capture }: TableFacts, facts: DoctorFacts): Finding[] {
       found: `long values may be missing from updates of ${names.join(', ')}`,
       why: 'A value stored out of line (TOAST) that an UPDATE leaves alone is not sent: the column is absent from `after`, and named in `unchanged`.',
       mend: [
-        advice('Nothing, if what consumes the records keeps the old value of columns named in `unchanged`. Else:'),
+        advice(
+          'Nothing, if what consumes the records keeps the old value of columns named in `unchanged`, or if they are read from the table (--toast fetch). Else:',
+        ),
         sql(found.map(({ table }) => replicaIdentityFullSql(table)).join(' ')),
       ],
     }),

@@ -39,6 +39,11 @@ export class Connections {
     return this.#sessions.size
   }
 
+  /** Of the server's processes, the control session's left out. */
+  get pids(): readonly number[] {
+    return [...this.#sessions.keys()].map(({ processId }) => processId)
+  }
+
   /** For SQL and COPY. */
   ordinary(): Promise<Session> {
     return this.#connect(this.#ordinary, { settings: { ...READING, ...KEEPALIVE } })

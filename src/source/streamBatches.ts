@@ -87,6 +87,7 @@ export async function* streamBatches(context: RunContext, start: StreamStart): A
     until: options.until === 'current' ? await currentLsn(control, signal) : options.until,
     emit,
   })
+  context.watch.follow(start.slot, loop)
   const progress = new StreamProgress(resumed.resumeLsn, emit)
   const { ledger } = acknowledgements
   ledger.allow(ledger.confirmed)
@@ -156,6 +157,7 @@ export async function* streamBatches(context: RunContext, start: StreamStart): A
     if (changed !== undefined && !signal.aborted) throw changed
   } finally {
     signal.removeEventListener('abort', end)
+    context.watch.stop()
     watch.stop()
     types.stop()
     // Nobody waits for a server that is away; what is still asked is the clean-up.

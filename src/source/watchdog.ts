@@ -1,0 +1,209 @@
+import type { Queryable } from '../postgres/queryable.js'
+import { describeCause } from '../postgres/serverError.js'
+import { type SessionState, sessionStates } from '../postgres/sessionStates.js'
+import type { SlotWal } from '../postgres/slotWal.js'
+import type { Acknowledgements } from './acknowledgements.js'
+import type { SourceEvent } from './events.js'
+import { type Blame, blame, type RunPhase, type Stall, type StreamFacts, stalled } from './stall.js'
+
+/** Where a record ends at the end of a page, the next place is behind the next page's header. */
+const PADDING = 64n
+const LONGEST_TICK_MS = 1000
+/** Questions that are not answered in this time count as not answered. */
+const ANSWER_MS = 5000
+
+/** A stream that is watched. */
+export interface WatchedStream {
+  facts(): StreamFacts
+  /** Has the server say where it is. */
+  ask(): void
+}
+
+export interface WatchdogOptions {
+  /** So long without progress is reported. */
+  readonly stallMs: number
+  readonly control: Queryable
+  readonly acknowledgements: Acknowledgements
+  /** Of our sessions' processes on the server. */
+  readonly pids: () => readonly number[]
+  readonly emit: (event: SourceEvent) => void
+}
+
+/**
+ * Watches that a run goes on while it has something to do (design section 3, rule 12): a connection that lives proves
+ * nothing. What stands, and whose turn it is, is decided in stall.ts.
+ */
+export class Watchdog {
+  readonly #options: WatchdogOptions
+  readonly #timer: NodeJS.Timeout
+  #phase: RunPhase = 'starting'
+  #movedAt = performance.now()
+  /** The batch that the consumer has. */
+  #handed: { readonly at: number; readonly records: number } | undefined
+  #acks = 0
+  #unacknowledgedSince: number | undefined
+  #stream: WatchedStream | undefined
+  /** What the stream had read at the last tick. */
+  #read = ''
+  #unreadSince: number | undefined
+  #asked = false
+  #slot: SlotWal | undefined
+  /** Since when an answer about the slot is waited for. */
+  #lookingSince: number | undefined
+  /** What its transactions had spilled when the stream moved last. */
+  #spilled = 0
+  #waitsFor: { readonly at: number; readonly text: string } | undefined
+  #lost: string | undefined
+  #told: { readonly blame: Blame; readonly since: number } | undefined
+  #blaming = false
+  #stopped = false
+
+  constructor(options: WatchdogOptions) {
+    this.#options = options
+    const { stallMs } = options
+    this.#timer = setInterval(() => void this.#tick(), Math.min(LONGEST_TICK_MS, Math.max(50, stallMs / 4)))
+  }
+
+  stop(): void {
+    this.#stopped = true
+    clearInterval(this.#timer)
+  }
+
+  /** The run tells of its work: what it does, and that it goes on. */
+  hear(event: SourceEvent): void {
+    const now = performance.now()
+    if (event.type === 'waiting-for-lock' || event.type === 'waiting-for-transactions') {
+      const what = event.type === 'waiting-for-lock' ? 'a lock on the tables' : 'running transactions'
+      this.#waitsFor = { at: now, text: `the run waits for ${what}: ${event.holders.join(', ')}` }
+      return
+    }
+    if (event.type === 'slot-waiting') return
+    if (event.type === 'reconnecting') {
+      this.#lost = describeCause(event.cause)
+      return
+    }
+    if (event.type === 'snapshot-started') this.#phase = 'snapshot'
+    else if (event.type === 'snapshot-finished' && this.#phase === 'snapshot') this.#phase = 'settling'
+    else if (event.type === 'streaming') this.#phase = 'streaming'
+    this.#movedAt = now
+  }
+
+  /** The consumer gets a batch. */
+  handed(records: number): void {
+    const at = performance.now()
+    this.#handed = { at, records }
+    if (records > 0) this.#movedAt = at
+  }
+
+  /** The consumer asks for the next one. */
+  asked(): void {
+    this.#handed = undefined
+  }
+
+  follow(stream: WatchedStream): void {
+    this.#stream = stream
+  }
+
+  /** The server is asked about the slot. */
+  looking(): void {
+    this.#lookingSince = performance.now()
+  }
+
+  /** It has answered; undefined when that was no slot. */
+  look(slot: SlotWal | undefined): void {
+    this.#lookingSince = undefined
+    this.#slot = slot ?? this.#slot
+  }
+
+  async #tick(): Promise<void> {
+    const { stallMs } = this.#options
+    const now = performance.now()
+    this.#noteAcks(now)
+    this.#noteStream(now)
+    const since = (at: number | undefined) => (at === undefined ? undefined : now - at)
+    const stall = stalled(
+      {
+        phase: this.#phase,
+        consumerMs: since(this.#handed?.at),
+        unacknowledgedMs: since(this.#unacknowledgedSince),
+        unreadMs: since(this.#unreadSince),
+        quietMs: now - this.#movedAt,
+      },
+      stallMs,
+    )
+    if (stall === undefined) this.#goesOn(now)
+    else if (!this.#blaming) {
+      this.#blaming = true
+      await this.#blame(stall, now).finally(() => {
+        this.#blaming = false
+      })
+    }
+  }
+
+  #noteAcks(now: number): void {
+    const { ledger, count } = this.#options.acknowledgements
+    if (ledger.settled) this.#unacknowledgedSince = undefined
+    else if (count !== this.#acks) this.#unacknowledgedSince = now
+    else this.#unacknowledgedSince ??= now
+    this.#acks = count
+  }
+
+  #noteStream(now: number): void {
+    const facts = this.#stream?.facts()
+    if (facts === undefined) return
+    const read = `${facts.messages} ${facts.readTo} ${facts.connected}`
+    const hasMore = this.#slot !== undefined && this.#slot.endLsn > facts.readTo + PADDING
+    const mute = this.#lookingSince !== undefined && now - this.#lookingSince > ANSWER_MS
+    if (read !== this.#read || facts.paused || (facts.connected && !hasMore && !mute)) {
+      this.#unreadSince = undefined
+      this.#asked = false
+      this.#spilled = this.#slot?.spilledBytes ?? 0
+    } else this.#unreadSince ??= now
+    this.#read = read
+    if (facts.connected) this.#lost = undefined
+    // It may have passed over all there is without a word.
+    if (this.#unreadSince === undefined || this.#asked || now - this.#unreadSince < this.#options.stallMs / 2) return
+    this.#asked = true
+    this.#stream?.ask()
+  }
+
+  async #blame(stall: Stall, now: number): Promise<void> {
+    const { emit, stallMs } = this.#options
+    const ofServer = stall.on !== 'consumer' && stall.on !== 'acknowledgement'
+    const sessions = ofServer ? await this.#sessions() : []
+    // What stood a moment ago may have moved while the server was asked.
+    if (this.#stopped) return
+    const recent = this.#waitsFor !== undefined && now - this.#waitsFor.at < Math.max(stallMs, 15_000)
+    const found = blame(stall, {
+      records: this.#handed?.records ?? 0,
+      stream: this.#stream?.facts(),
+      slot: this.#slot,
+      spilledBytes: (this.#slot?.spilledBytes ?? 0) - this.#spilled,
+      answers: sessions !== undefined,
+      sessions: sessions ?? [],
+      waitsFor: recent ? this.#waitsFor!.text : undefined,
+      lost: this.#lost,
+    })
+    if (this.#told?.blame.side === found.side) return
+    this.#told = { blame: found, since: now - stall.ms }
+    emit({ type: 'stalled', ...found, waitingFor: stall.on, seconds: Math.round(stall.ms / 1000) })
+  }
+
+  #goesOn(now: number): void {
+    if (this.#told === undefined) return
+    const { blame: told, since } = this.#told
+    this.#told = undefined
+    this.#options.emit({ type: 'stall-ended', side: told.side, seconds: Math.round((now - since) / 1000) })
+  }
+
+  /** Undefined when the server does not answer. */
+  async #sessions(): Promise<readonly SessionState[] | undefined> {
+    const { control, pids, stallMs } = this.#options
+    let timer: NodeJS.Timeout | undefined
+    const late = new Promise<undefined>((resolve) => {
+      timer = setTimeout(() => resolve(undefined), Math.min(ANSWER_MS, stallMs))
+    })
+    const asked = sessionStates(control, pids()).catch(() => undefined)
+    return Promise.race([asked, late]).finally(() => clearTimeout(timer))
+  }
+}

@@ -49,11 +49,7 @@ export class RunWatch {
       emit,
     })
     this.#heartbeat = new Heartbeat({ mode: heartbeat, intervalMs: heartbeatMs })
-    const { control } = connections
-    if (stallMs > 0) {
-      const pids = () => connections.pids
-      this.#watchdog = new Watchdog({ stallMs, control, acknowledgements, pids, emit })
-    }
+    if (stallMs > 0) this.#watchdog = new Watchdog({ stallMs, acknowledgements, connections, emit })
     this.#lookMs = stallMs > 0 ? Math.min(LOOK_MS, Math.max(100, stallMs / 3)) : LOOK_MS
   }
 

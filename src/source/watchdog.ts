@@ -1,8 +1,8 @@
-import type { Queryable } from '../postgres/queryable.js'
 import { describeCause } from '../postgres/serverError.js'
 import { type SessionState, sessionStates } from '../postgres/sessionStates.js'
-import type { SlotWal } from '../postgres/slotWal.js'
+import { inspectSlotWal, type SlotWal } from '../postgres/slotWal.js'
 import type { Acknowledgements } from './acknowledgements.js'
+import type { Connections } from './connections.js'
 import type { SourceEvent } from './events.js'
 import { type Blame, blame, type RunPhase, type Stall, type StreamFacts, stalled } from './stall.js'
 
@@ -22,10 +22,8 @@ export interface WatchedStream {
 export interface WatchdogOptions {
   /** So long without progress is reported. */
   readonly stallMs: number
-  readonly control: Queryable
   readonly acknowledgements: Acknowledgements
-  /** Of our sessions' processes on the server. */
-  readonly pids: () => readonly number[]
+  readonly connections: Pick<Connections, 'ordinary' | 'pids'>
   readonly emit: (event: SourceEvent) => void
 }
 
@@ -170,17 +168,17 @@ export class Watchdog {
   async #blame(stall: Stall, now: number): Promise<void> {
     const { emit, stallMs } = this.#options
     const ofServer = stall.on !== 'consumer' && stall.on !== 'acknowledgement'
-    const sessions = ofServer ? await this.#sessions() : []
+    const answer = ofServer ? await this.#askServer() : undefined
     // What stood a moment ago may have moved while the server was asked.
     if (this.#stopped) return
     const recent = this.#waitsFor !== undefined && now - this.#waitsFor.at < Math.max(stallMs, 15_000)
     const found = blame(stall, {
       records: this.#handed?.records ?? 0,
       stream: this.#stream?.facts(),
-      slot: this.#slot,
-      spilledBytes: (this.#slot?.spilledBytes ?? 0) - this.#spilled,
-      answers: sessions !== undefined,
-      sessions: sessions ?? [],
+      slot: answer?.slot ?? this.#slot,
+      spilledBytes: (answer?.slot?.spilledBytes ?? this.#spilled) - this.#spilled,
+      answers: answer !== undefined,
+      sessions: answer?.sessions ?? [],
       waitsFor: recent ? this.#waitsFor!.text : undefined,
       lost: this.#lost,
     })
@@ -196,14 +194,30 @@ export class Watchdog {
     this.#options.emit({ type: 'stall-ended', side: told.side, seconds: Math.round((now - since) / 1000) })
   }
 
-  /** Undefined when the server does not answer. */
-  async #sessions(): Promise<readonly SessionState[] | undefined> {
-    const { control, pids, stallMs } = this.#options
+  /** On a connection of its own: another one may be dead, or wait for what is to be found out. Undefined: no answer. */
+  async #askServer(): Promise<ServerAnswer | undefined> {
+    const { connections, stallMs } = this.#options
+    const { pids } = connections
     let timer: NodeJS.Timeout | undefined
+    const connecting = connections.ordinary()
     const late = new Promise<undefined>((resolve) => {
-      timer = setTimeout(() => resolve(undefined), Math.min(ANSWER_MS, stallMs))
+      timer = setTimeout(() => resolve(undefined), Math.max(1000, Math.min(ANSWER_MS, stallMs)))
     })
-    const asked = sessionStates(control, pids()).catch(() => undefined)
-    return Promise.race([asked, late]).finally(() => clearTimeout(timer))
+    const asking = connecting.then(async (session) => ({
+      sessions: await sessionStates(session, pids),
+      slot: this.#slot === undefined ? undefined : await inspectSlotWal(session, this.#slot.name),
+    }))
+    const answer = await Promise.race([asking.catch(() => undefined), late])
+    clearTimeout(timer)
+    connecting.then(
+      (session) => (answer === undefined ? session.destroy() : session.close()),
+      () => {},
+    )
+    return answer
   }
+}
+
+interface ServerAnswer {
+  readonly sessions: readonly SessionState[]
+  readonly slot: SlotWal | undefined
 }

@@ -68,7 +68,7 @@ export class RunWatch {
   /** The same batches; when the consumer has one, and when it asks for the next, is noted. */
   async *consumed(batches: AsyncGenerator<Batch, void, void>): AsyncGenerator<Batch, void, void> {
     for await (const batch of batches) {
-      this.#watchdog?.handed(batch.length)
+      this.#watchdog?.handed(batch)
       yield batch
       this.#watchdog?.asked()
     }
@@ -125,6 +125,8 @@ export class RunWatch {
   #pauseSnapshot(paused: boolean): void {
     if (this.onPauseSnapshot === undefined) return
     this.onPauseSnapshot(paused)
-    this.#options.emit({ type: 'snapshot-paused', paused })
+    const event = { type: 'snapshot-paused', paused } as const
+    this.hear(event)
+    this.#options.emit(event)
   }
 }

@@ -6,19 +6,21 @@ import type { SlotWal } from '../postgres/slotWal.js'
 /** Whose turn it is. `tailrace`: ours, which is a fault to report. */
 export type BlockingSide = 'server' | 'network' | 'tailrace' | 'consumer'
 
-/** `settling`: the snapshot was handed out, and is to be acknowledged. */
-export type RunPhase = 'starting' | 'snapshot' | 'settling' | 'streaming'
-
 /** Since when each thing that should move stands, in milliseconds; undefined: it has no reason to move. */
 export interface Standing {
-  readonly phase: RunPhase
+  /** Nothing was handed out so far, nor does a stream run. */
+  readonly starting: boolean
+  /** Whether changes are streamed; a snapshot may be read meanwhile, or before. */
+  readonly streaming: boolean
   /** The consumer has a batch, and has not asked for the next. */
   readonly consumerMs: number | undefined
-  /** Something handed out is not acknowledged, nor was anything else meanwhile. */
+  /** Something handed out is not acknowledged, nor was anything meanwhile. */
   readonly unacknowledgedMs: number | undefined
   /** There is WAL that we have not read, or no connection to read it on. */
   readonly unreadMs: number | undefined
-  /** Nothing came of the start or of the snapshot. */
+  /** A snapshot is being read, and nothing came of it. */
+  readonly snapshotMs: number | undefined
+  /** Nothing came at all. */
   readonly quietMs: number
 }
 
@@ -31,16 +33,17 @@ export interface Stall {
 
 /** What a run waits for too long; undefined while it moves, or has nothing to do. Pure. */
 export function stalled(standing: Standing, stallMs: number): Stall | undefined {
-  const { phase, consumerMs, unacknowledgedMs, unreadMs, quietMs } = standing
+  const { consumerMs, unacknowledgedMs, unreadMs, snapshotMs, quietMs } = standing
   const long = (ms: number | undefined): ms is number => ms !== undefined && ms >= stallMs
   if (long(consumerMs)) return { on: 'consumer', ms: consumerMs }
-  if (phase === 'starting') return long(quietMs) ? { on: 'start', ms: quietMs } : undefined
-  if (phase === 'snapshot') {
-    return consumerMs === undefined && long(quietMs) ? { on: 'snapshot', ms: quietMs } : undefined
-  }
-  if (phase === 'streaming' && long(unreadMs)) return { on: 'wal', ms: unreadMs }
-  if (consumerMs === undefined && long(unacknowledgedMs)) return { on: 'acknowledgement', ms: unacknowledgedMs }
-  return undefined
+  if (standing.starting) return long(quietMs) ? { on: 'start', ms: quietMs } : undefined
+  if (long(unreadMs)) return { on: 'wal', ms: unreadMs }
+  // Whoever has a batch holds up the snapshot, and may be about to acknowledge.
+  if (consumerMs !== undefined) return undefined
+  if (long(snapshotMs)) return { on: 'snapshot', ms: snapshotMs }
+  // Rows of a snapshot that the stream waits for are acknowledged when it is over, or when the consumer likes.
+  const asked = standing.streaming || snapshotMs === undefined
+  return asked && long(unacknowledgedMs) ? { on: 'acknowledgement', ms: unacknowledgedMs } : undefined
 }
 
 /** What a stream of changes knows of itself. */
@@ -92,7 +95,8 @@ export function blame({ on, ms }: Stall, facts: StallFacts): Blame {
     const holds = held === undefined ? '' : `; the slot holds ${describeBytes(held)} of WAL`
     return { side: 'consumer', problem: `everything was handed out, and nothing acknowledged for ${time}${holds}` }
   }
-  if (on === 'wal' && facts.stream?.connected !== true) {
+  if ((on === 'wal' && facts.stream?.connected !== true) || (on === 'start' && facts.lost !== undefined)) {
+    if (facts.waitsFor !== undefined) return { side: 'server', problem: facts.waitsFor }
     const why = facts.lost === undefined ? '' : `: ${facts.lost}`
     return { side: 'network', problem: `there has been no stream for ${time}${why}` }
   }

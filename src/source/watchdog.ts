@@ -2,13 +2,16 @@ import { describeCause } from '../postgres/serverError.js'
 import { type SessionState, sessionStates } from '../postgres/sessionStates.js'
 import { inspectSlotWal, type SlotWal } from '../postgres/slotWal.js'
 import type { Acknowledgements } from './acknowledgements.js'
+import type { Batch } from './batch.js'
 import type { Connections } from './connections.js'
 import type { SourceEvent } from './events.js'
-import { type Blame, blame, type RunPhase, type Stall, type StreamFacts, stalled } from './stall.js'
+import { type Blame, blame, type Stall, type StreamFacts, stalled } from './stall.js'
 
 /** Where a record ends at the end of a page, the next place is behind the next page's header. */
 const PADDING = 64n
 const LONGEST_TICK_MS = 1000
+/** Events of a run that has not begun yet. */
+const BEFORE_THE_START: readonly SourceEvent['type'][] = ['connected', 'slot-created', 'publication-created', 'warning']
 /** Questions that are not answered in this time count as not answered. */
 const ANSWER_MS = 5000
 
@@ -34,7 +37,11 @@ export interface WatchdogOptions {
 export class Watchdog {
   readonly #options: WatchdogOptions
   readonly #timer: NodeJS.Timeout
-  #phase: RunPhase = 'starting'
+  #starting = true
+  #streaming = false
+  /** While a snapshot is read: when something came of it last. */
+  #snapshotAt: number | undefined
+  #snapshotPaused = false
   #movedAt = performance.now()
   /** The batch that the consumer has. */
   #handed: { readonly at: number; readonly records: number } | undefined
@@ -52,7 +59,9 @@ export class Watchdog {
   #spilled = 0
   #waitsFor: { readonly at: number; readonly text: string } | undefined
   #lost: string | undefined
-  #told: { readonly blame: Blame; readonly since: number } | undefined
+  #told: { readonly side: Blame['side']; readonly on: Stall['on']; readonly since: number } | undefined
+  /** When the server was last asked why. */
+  #blamedAt = 0
   #blaming = false
   #stopped = false
 
@@ -75,27 +84,39 @@ export class Watchdog {
       this.#waitsFor = { at: now, text: `the run waits for ${what}: ${event.holders.join(', ')}` }
       return
     }
-    if (event.type === 'slot-waiting') return
+    if (event.type === 'slot-waiting') {
+      this.#waitsFor = { at: now, text: `the run waits for slot ${event.slot}, which another reader has` }
+      return
+    }
     if (event.type === 'reconnecting') {
       this.#lost = describeCause(event.cause)
       return
     }
-    if (event.type === 'snapshot-started') this.#phase = 'snapshot'
-    else if (event.type === 'snapshot-finished' && this.#phase === 'snapshot') this.#phase = 'settling'
-    else if (event.type === 'streaming') this.#phase = 'streaming'
+    if (event.type === 'snapshot-paused') this.#snapshotPaused = event.paused
     this.#movedAt = now
+    if (!BEFORE_THE_START.includes(event.type)) this.#starting = false
+    if (event.type === 'streaming') this.#streaming = true
+    else if (event.type === 'snapshot-finished') this.#snapshotAt = undefined
+    else if (event.type === 'snapshot-started' || this.#snapshotAt !== undefined) {
+      if (event.type.startsWith('snapshot-')) this.#snapshotAt = now
+    }
   }
 
   /** The consumer gets a batch. */
-  handed(records: number): void {
+  handed({ length, rows }: Batch): void {
     const at = performance.now()
-    this.#handed = { at, records }
-    if (records > 0) this.#movedAt = at
+    this.#handed = { at, records: length }
+    if (length > 0) this.#starting = false
+    if (this.#snapshotAt !== undefined && rows.snapshotId !== '') this.#snapshotAt = at
   }
 
   /** The consumer asks for the next one. */
   asked(): void {
     this.#handed = undefined
+    const now = performance.now()
+    this.#movedAt = now
+    // Until now the snapshot may have waited for room.
+    if (this.#snapshotAt !== undefined && !this.#streaming) this.#snapshotAt = now
   }
 
   follow(stream: WatchedStream): void {
@@ -121,16 +142,19 @@ export class Watchdog {
     const since = (at: number | undefined) => (at === undefined ? undefined : now - at)
     const stall = stalled(
       {
-        phase: this.#phase,
+        starting: this.#starting,
+        streaming: this.#streaming,
         consumerMs: since(this.#handed?.at),
         unacknowledgedMs: since(this.#unacknowledgedSince),
         unreadMs: since(this.#unreadSince),
+        snapshotMs: this.#snapshotPaused ? undefined : since(this.#snapshotAt),
         quietMs: now - this.#movedAt,
       },
       stallMs,
     )
     if (stall === undefined) this.#goesOn(now)
-    else if (!this.#blaming) {
+    else if (!this.#blaming && (stall.on !== this.#told?.on || now - this.#blamedAt > stallMs)) {
+      this.#blamedAt = now
       this.#blaming = true
       await this.#blame(stall, now).finally(() => {
         this.#blaming = false
@@ -182,16 +206,17 @@ export class Watchdog {
       waitsFor: recent ? this.#waitsFor!.text : undefined,
       lost: this.#lost,
     })
-    if (this.#told?.blame.side === found.side) return
-    this.#told = { blame: found, since: now - stall.ms }
+    const before = this.#told
+    this.#told = { side: found.side, on: stall.on, since: before?.since ?? now - stall.ms }
+    if (before?.side === found.side && before.on === stall.on) return
     emit({ type: 'stalled', ...found, waitingFor: stall.on, seconds: Math.round(stall.ms / 1000) })
   }
 
   #goesOn(now: number): void {
     if (this.#told === undefined) return
-    const { blame: told, since } = this.#told
+    const { side, since } = this.#told
     this.#told = undefined
-    this.#options.emit({ type: 'stall-ended', side: told.side, seconds: Math.round((now - since) / 1000) })
+    this.#options.emit({ type: 'stall-ended', side, seconds: Math.round((now - since) / 1000) })
   }
 
   /** On a connection of its own: another one may be dead, or wait for what is to be found out. Undefined: no answer. */

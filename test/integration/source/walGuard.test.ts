@@ -46,23 +46,24 @@ describeEachMajor('the WAL that a slot holds', (postgres) => {
   test('is measured against the budget, with the time until it is reached', async () => {
     await using db = await testDatabase(postgres.server, TABLE)
     db.expectSlots = true
-    await using reader = readSource({ ...fromNow(db), walBudgetBytes: 64 * MIB }, { ack: false })
+    await using reader = readSource({ ...fromNow(db), walBudgetBytes: 160 * MIB }, { ack: false })
     await reader.told('streaming')
     const first = await looksLike(reader, 'little is held', () => true)
-    expect(first).toMatchObject({ slot: fromNow(db).slot, level: 'ok', limit: 'walBudgetBytes', limitBytes: 64 * MIB })
+    expect(first).toMatchObject({ slot: fromNow(db).slot, level: 'ok', limit: 'walBudgetBytes', limitBytes: 160 * MIB })
     await db.query('INSERT INTO t VALUES (1)')
     await reader.seen(() => true, 'the row')
-    // The first of them was half full, maybe.
-    await writeSegments(db, 3)
-    expect((await looksLike(reader, 'half', ({ level }) => level === 'half')).heldBytes).toBeGreaterThan(32 * MIB)
     const growing = async () => {
       await writeSegments(db, 1)
       return looks(reader).find(({ secondsToLimit = 0 }) => secondsToLimit > 0)
     }
-    const { bytesPerSecond } = await reader.until(growing, { what: 'growth', intervalMs: 500 })
-    expect(bytesPerSecond).toBeGreaterThan(MIB)
-    await writeSegments(db, 3)
-    await looksLike(reader, 'reached', ({ level }) => level === 'reached')
+    const look = await reader.until(growing, { what: 'growth', intervalMs: 500 })
+    expect(look.heldBytes).toBeGreaterThan(16 * MIB)
+    expect(look.bytesPerSecond).toBeGreaterThan(MIB)
+    expect(look.secondsToLimit! * look.bytesPerSecond).toBeCloseTo(160 * MIB - look.heldBytes, -1)
+    await writeSegments(db, 10)
+    const reached = await looksLike(reader, 'reached', ({ level }) => level === 'reached')
+    // Since the row, that nobody has acknowledged.
+    expect(reached.unconfirmedBytes).toBeGreaterThan(140 * MIB)
     // Told, and nothing else: the run goes on.
     await db.query('INSERT INTO t VALUES (2)')
     await reader.seen(({ key }) => key!.id === 2, 'the row after')

@@ -6,10 +6,12 @@ const LIMIT = 60_000
 
 function standing(facts: Partial<Standing> = {}): Standing {
   return {
-    phase: 'streaming',
+    starting: false,
+    streaming: true,
     consumerMs: undefined,
     unacknowledgedMs: undefined,
     unreadMs: undefined,
+    snapshotMs: undefined,
     quietMs: 0,
     ...facts,
   }
@@ -24,10 +26,12 @@ describe('a run is stalled', () => {
     [{ consumerMs: LIMIT }, 'consumer'],
     [{ unreadMs: LIMIT }, 'wal'],
     [{ unacknowledgedMs: LIMIT }, 'acknowledgement'],
-    [{ phase: 'settling', unacknowledgedMs: LIMIT }, 'acknowledgement'],
-    [{ phase: 'snapshot', quietMs: LIMIT }, 'snapshot'],
-    [{ phase: 'starting', quietMs: LIMIT }, 'start'],
-    [{ phase: 'snapshot', consumerMs: LIMIT, quietMs: LIMIT }, 'consumer'],
+    [{ streaming: false, unacknowledgedMs: LIMIT }, 'acknowledgement'],
+    [{ streaming: false, snapshotMs: LIMIT }, 'snapshot'],
+    [{ snapshotMs: LIMIT }, 'snapshot'],
+    [{ snapshotMs: 5, unacknowledgedMs: LIMIT }, 'acknowledgement'],
+    [{ streaming: false, starting: true, quietMs: LIMIT }, 'start'],
+    [{ snapshotMs: LIMIT, consumerMs: LIMIT }, 'consumer'],
     // Who has a batch may be about to acknowledge, and reading goes on only when it is taken.
     [{ consumerMs: LIMIT, unreadMs: LIMIT, unacknowledgedMs: LIMIT }, 'consumer'],
     // What is not read may be what the consumer waits for to acknowledge all.
@@ -40,10 +44,11 @@ describe('a run is stalled', () => {
     { consumerMs: LIMIT - 1 },
     { unreadMs: LIMIT - 1 },
     { unacknowledgedMs: LIMIT - 1 },
-    { phase: 'snapshot', quietMs: LIMIT - 1 },
-    // Its rows are acknowledged when it is over, or when the consumer likes.
-    { phase: 'snapshot', unacknowledgedMs: LIMIT },
-    { phase: 'snapshot', consumerMs: 5, quietMs: LIMIT },
+    { snapshotMs: LIMIT - 1 },
+    { starting: true, quietMs: LIMIT - 1 },
+    // Rows of a snapshot that the stream waits for are acknowledged when it is over, or when the consumer likes.
+    { streaming: false, snapshotMs: 5, unacknowledgedMs: LIMIT },
+    { consumerMs: 5, snapshotMs: LIMIT },
     { consumerMs: 5, unacknowledgedMs: LIMIT },
   ] as const)('not (yet) with %o', (facts) => {
     expect(stalled(standing(facts), LIMIT)).toBeUndefined()
@@ -127,10 +132,10 @@ describe('whose turn it is', () => {
       })
     }
     const known = facts({ waitsFor: 'the run waits for a lock on the tables: pid 9' })
-    expect(blame({ on: 'start', ms: 60_000 }, known)).toEqual({
-      side: 'server',
-      problem: 'the run waits for a lock on the tables: pid 9',
-    })
+    const expected = { side: 'server', problem: 'the run waits for a lock on the tables: pid 9' }
+    expect(blame({ on: 'start', ms: 60_000 }, known)).toEqual(expected)
+    const waiting = facts({ waitsFor: 'the run waits for slot s, which another reader has' }, { connected: false })
+    expect(blame({ on: 'wal', ms: 60_000 }, waiting).side).toBe('server')
   })
 
   test('ours, with records that were not handed on, or a server that has nothing to do', () => {

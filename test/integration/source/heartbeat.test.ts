@@ -1,5 +1,6 @@
 import { expect, test } from 'vitest'
 import { type TestDatabase, testDatabase } from '../../support/database.js'
+import { urlAs } from '../../support/openSession.js'
 import { DEFAULT_MAJOR, majors, startServer } from '../../support/servers.js'
 import { readSource, type SourceReader } from '../../support/sourceReader.js'
 import { waitFor } from '../../support/waitFor.js'
@@ -94,3 +95,36 @@ test.concurrent.each([...CASES, [DEFAULT_MAJOR, 'never'] as const])(
     expect(reader.records.map(({ operation }) => operation)).toEqual(['create'])
   },
 )
+
+test('heartbeats are written again and again where they are wanted, and who may not write them is told once', async () => {
+  await using server = await startServer()
+  await using db = await testDatabase(server, 'CREATE TABLE t (id int PRIMARY KEY)')
+  const always = {
+    url: db.url,
+    tables: 't',
+    snapshot: 'never',
+    heartbeat: 'always',
+    heartbeatMs: 1000,
+    stallMs: 600,
+  } as const
+  {
+    await using reader = readSource(always)
+    const heartbeats = () => reader.events.filter(({ type }) => type === 'heartbeat').length
+    await reader.until(() => heartbeats() >= 3, { what: 'three heartbeats' })
+  }
+  await db.query(`DO $$ DECLARE f regprocedure; BEGIN
+    FOR f IN SELECT oid FROM pg_proc WHERE proname = 'pg_logical_emit_message' LOOP
+      EXECUTE format('REVOKE EXECUTE ON FUNCTION %s FROM PUBLIC', f);
+    END LOOP; END $$`)
+  await db.query(`CREATE ROLE reader_${db.name} LOGIN REPLICATION`)
+  await db.query(`GRANT SELECT ON t TO reader_${db.name}; CREATE PUBLICATION p FOR TABLE t`)
+  await using denied = readSource({ ...always, url: urlAs(db.url, `reader_${db.name}`), publication: 'p' })
+  const warning = await denied.told('warning')
+  expect(warning).toMatchObject({ code: 'HEARTBEAT_DENIED', message: expect.stringContaining('permission denied') })
+  await db.query('INSERT INTO t VALUES (1)')
+  await denied.seen(({ key }) => key?.id === 1, 'the row')
+  const looks = () => denied.events.filter(({ type }) => type === 'wal-retention').length
+  const enough = looks() + 8
+  await denied.until(() => looks() >= enough, { what: 'the time for two more' })
+  expect(denied.events.filter(({ type }) => type === 'warning')).toHaveLength(1)
+})

@@ -127,6 +127,20 @@ describeEachMajor('a run that stands still', (postgres) => {
     await reader.told('stall-ended')
     await reader.seen(({ operation }) => operation === 'snapshot', 'the row')
   })
+
+  test.concurrent('waits for the network in the middle of a snapshot', async ({ expect }) => {
+    await using db = await testDatabase(
+      postgres.server,
+      "CREATE TABLE t (id int PRIMARY KEY, fill text); INSERT INTO t SELECT id, repeat('x', 500) FROM generate_series(1, 20000) id",
+    )
+    await using proxy = await TcpProxy.to(postgres.server.port)
+    const options = { ...watched(db), url: proxy.url(db.url), snapshot: 'initial', maxBytes: 65536 } as const
+    const onBatch = async ({ length }: { readonly length: number }) => length > 0 && proxy.swallow()
+    await using reader = readSource(options, { onBatch })
+    const event = await reader.told('stalled')
+    expect(event).toMatchObject({ side: 'network', waitingFor: 'snapshot' })
+    proxy.cut()
+  })
 })
 
 describe('a walsender that waits for a lock', () => {

@@ -23,6 +23,9 @@ export interface RunWatchOptions {
   readonly signal: AbortSignal
 }
 
+/** Has a snapshot rest, or go on. Whether there is one. */
+type PauseSnapshot = (paused: boolean) => boolean
+
 /** Looks at the run's slot every few seconds, for all who watch it: the WAL guard, the heartbeat and the watchdog. */
 export class RunWatch {
   readonly #options: RunWatchOptions
@@ -34,8 +37,8 @@ export class RunWatch {
   #timer: NodeJS.Timeout | undefined
   #beats = true
   #stopped = false
-  /** Set by whoever reads a snapshot beside the stream: has it rest, or go on (`onWalBudget: 'pause-snapshot'`). */
-  onPauseSnapshot: ((paused: boolean) => void) | undefined
+  #rest: PauseSnapshot | undefined
+  #resting = false
 
   constructor(watched: RunWatchOptions) {
     this.#options = watched
@@ -63,6 +66,12 @@ export class RunWatch {
     if (stream !== undefined) this.#watchdog?.follow(stream)
     this.#slot = slot
     if (this.#timer === undefined && !this.#stopped) this.#later(0)
+  }
+
+  /** A snapshot is read beside the stream from now on: it rests when the slot holds too much (`onWalBudget`). */
+  onRest(rest: PauseSnapshot): void {
+    this.#rest = rest
+    if (this.#resting) this.#pauseSnapshot(true)
   }
 
   /** The same batches; when the consumer has one, and when it asks for the next, is noted. */
@@ -123,8 +132,8 @@ export class RunWatch {
   }
 
   #pauseSnapshot(paused: boolean): void {
-    if (this.onPauseSnapshot === undefined) return
-    this.onPauseSnapshot(paused)
+    this.#resting = paused
+    if (this.#rest?.(paused) !== true) return
     const event = { type: 'snapshot-paused', paused } as const
     this.hear(event)
     this.#options.emit(event)

@@ -31,19 +31,22 @@ export interface Stall {
   readonly ms: number
 }
 
+/** Of the time that counts as long. */
+const BRIEF = 0.1
+
 /** What a run waits for too long; undefined while it moves, or has nothing to do. Pure. */
 export function stalled(standing: Standing, stallMs: number): Stall | undefined {
   const { consumerMs, unacknowledgedMs, unreadMs, snapshotMs, quietMs } = standing
   const long = (ms: number | undefined): ms is number => ms !== undefined && ms >= stallMs
   if (long(consumerMs)) return { on: 'consumer', ms: consumerMs }
-  if (standing.starting) return long(quietMs) ? { on: 'start', ms: quietMs } : undefined
   if (long(unreadMs)) return { on: 'wal', ms: unreadMs }
-  // Whoever has a batch holds up the snapshot, and may be about to acknowledge.
-  if (consumerMs !== undefined) return undefined
+  // Whoever has a batch holds up the snapshot, and may be about to acknowledge; but not by a look at an empty one.
+  if (consumerMs !== undefined && consumerMs >= stallMs * BRIEF) return undefined
   if (long(snapshotMs)) return { on: 'snapshot', ms: snapshotMs }
   // Rows of a snapshot that the stream waits for are acknowledged when it is over, or when the consumer likes.
   const asked = standing.streaming || snapshotMs === undefined
-  return asked && long(unacknowledgedMs) ? { on: 'acknowledgement', ms: unacknowledgedMs } : undefined
+  if (asked && long(unacknowledgedMs)) return { on: 'acknowledgement', ms: unacknowledgedMs }
+  return standing.starting && long(quietMs) ? { on: 'start', ms: quietMs } : undefined
 }
 
 /** What a stream of changes knows of itself. */

@@ -60,6 +60,10 @@ export async function* streamBatches(context: RunContext, start: StreamStart): A
     signal,
   })
   for (const one of start.scanned) await scans.add(one)
+  context.watch.onRest((paused) => {
+    scans.pause(paused)
+    return scans.unread
+  })
   const collector = new ChangeCollector({
     origin: resumed.origin,
     shapes,

@@ -10,8 +10,8 @@ import { type Blame, blame, type Stall, type StreamFacts, stalled } from './stal
 /** Where a record ends at the end of a page, the next place is behind the next page's header. */
 const PADDING = 64n
 const LONGEST_TICK_MS = 1000
-/** Events of a run that has not begun yet. */
-const BEFORE_THE_START: readonly SourceEvent['type'][] = ['connected', 'slot-created', 'publication-created', 'warning']
+/** Events of a run that has begun. */
+const BEGUN: readonly string[] = ['snapshot-started', 'streaming', 'polling']
 /** Questions that are not answered in this time count as not answered. */
 const ANSWER_MS = 5000
 
@@ -94,7 +94,7 @@ export class Watchdog {
     }
     if (event.type === 'snapshot-paused') this.#snapshotPaused = event.paused
     this.#movedAt = now
-    if (!BEFORE_THE_START.includes(event.type)) this.#starting = false
+    if (BEGUN.includes(event.type)) this.#starting = false
     if (event.type === 'streaming') this.#streaming = true
     else if (event.type === 'snapshot-finished') this.#snapshotAt = undefined
     else if (event.type === 'snapshot-started' || this.#snapshotAt !== undefined) {

@@ -145,7 +145,19 @@ function drawsProgress({ quiet, log: format, output }: StreamOptions): boolean {
 }
 
 function sourceOptions(options: StreamOptions, signal: AbortSignal, known: string | undefined): SourceOptions {
-  const { key, walBudget, format, output, state, control, idleTimeout, quiet, verbose, log: logFormat, ...settings } = options
+  const {
+    key,
+    walBudget,
+    format,
+    output,
+    state,
+    control,
+    idleTimeout,
+    quiet,
+    verbose,
+    log: logFormat,
+    ...settings
+  } = options
   const withState = state !== undefined
   return {
     ...settings,

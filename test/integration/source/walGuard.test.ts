@@ -107,6 +107,7 @@ describeEachMajor('the WAL that a slot holds', (postgres) => {
       postgres.server,
       "CREATE TABLE t (id int PRIMARY KEY, fill text); INSERT INTO t SELECT id, repeat('x', 500) FROM generate_series(1, 5000) id",
     )
+    db.expectSlots = true
     const options = { url: db.url, tables: 't', slot: fromNow(db).slot, ...OFTEN, maxBytes: 65536 } as const
     let written: Promise<void> | undefined
     await using reader = readSource(
@@ -123,7 +124,6 @@ describeEachMajor('the WAL that a slot holds', (postgres) => {
     )
     await expect(reader.ended).rejects.toMatchObject({ code: 'WAL_BUDGET_REACHED' })
     expect(reader.events.some(({ type }) => type === 'streaming')).toBe(false)
-    await waitFor(async () => (await slotsOf(db)).length === 0, { what: 'the temporary slot to go' })
   })
 })
 
@@ -141,4 +141,45 @@ test('a slot that outgrows max_slot_wal_keep_size is told of at each step, befor
   await writeSegments(db, 3)
   const reached = await looksLike(reader, 'unreserved', ({ walStatus }) => walStatus === 'unreserved')
   expect(reached.level).toBe('reached')
+})
+
+test('an incremental snapshot rests while the slot holds too much, and goes on', { timeout: 180_000 }, async () => {
+  await using server = await startServer()
+  await using db = await testDatabase(
+    server,
+    'CREATE TABLE t (id int PRIMARY KEY); INSERT INTO t SELECT generate_series(1, 200000)',
+  )
+  db.expectSlots = true
+  let acking = false
+  const options = { url: db.url, tables: 't', slot: fromNow(db).slot, strategy: 'incremental', ...OFTEN } as const
+  const guarded = { ...options, walBudgetBytes: 20 * MIB, onWalBudget: 'pause-snapshot', maxBytes: 65536 } as const
+  let written: Promise<unknown> | undefined
+  await using reader = readSource(guarded, {
+    // That a snapshot was begun is stored before there is a slot.
+    ack: ({ length }) => acking || length === 0,
+    onBatch: ({ length }) => {
+      if (length === 0) return undefined
+      written ??= writeSegments(db, 3).then(() => reader.told('snapshot-paused'))
+      return written
+    },
+  })
+  expect(await reader.told('snapshot-paused')).toMatchObject({ paused: true })
+  // A chunk that is being read is read to its end, and no more are begun.
+  const rows = () => reader.records.length
+  let before = -1
+  const rests = () => {
+    const same = rows() === before
+    before = rows()
+    return same
+  }
+  await reader.until(rests, { what: 'no more rows', intervalMs: 1000 })
+  expect(rows()).toBeLessThan(200_000)
+  // Of a run that goes on.
+  await db.query('INSERT INTO t VALUES (-1)')
+  acking = true
+  await reader.batches.at(-1)!.ack()
+  const goesOn = () => reader.events.some((event) => event.type === 'snapshot-paused' && !event.paused)
+  await reader.until(goesOn, { what: 'the snapshot to go on', timeoutMs: 120_000 })
+  await reader.until(() => rows() >= 200_001, { what: 'all rows', timeoutMs: 30_000 })
+  expect(new Set(reader.records.map(({ key }) => key!.id)).size).toBe(200_001)
 })

@@ -128,6 +128,22 @@ describeEachMajor('a run that stands still', (postgres) => {
     await reader.seen(({ operation }) => operation === 'snapshot', 'the row')
   })
 
+  test.concurrent('waits for whoever has locked a table that is read beside the stream', async ({ expect }) => {
+    await using db = await testDatabase(postgres.server, `${TABLE}; INSERT INTO t VALUES (1)`)
+    const migration = await db.connect({ application_name: 'migration' })
+    await using reader = readSource(watched(db))
+    await reader.told('streaming')
+    await migration.query('BEGIN; LOCK t IN ACCESS EXCLUSIVE MODE')
+    await reader.source.resnapshot('t')
+    const event = await reader.told('stalled')
+    expect(event).toMatchObject({ side: 'server', waitingFor: 'snapshot' })
+    expect(event.problem).toMatch(/migration/)
+    expect(event.problem).toMatch(/on public\.t/)
+    await migration.query('COMMIT')
+    await reader.seen(({ operation }) => operation === 'snapshot', 'the row')
+    await reader.told('stall-ended')
+  })
+
   test.concurrent('waits for the network in the middle of a snapshot', async ({ expect }) => {
     await using db = await testDatabase(
       postgres.server,

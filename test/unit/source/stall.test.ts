@@ -31,6 +31,9 @@ describe('a run is stalled', () => {
     [{ snapshotMs: LIMIT }, 'snapshot'],
     [{ snapshotMs: 5, unacknowledgedMs: LIMIT }, 'acknowledgement'],
     [{ streaming: false, starting: true, quietMs: LIMIT }, 'start'],
+    // The intent of a snapshot is to be stored before there is a slot; it is asked for again and again.
+    [{ streaming: false, starting: true, unacknowledgedMs: LIMIT, quietMs: LIMIT }, 'acknowledgement'],
+    [{ unacknowledgedMs: LIMIT, consumerMs: 5 }, 'acknowledgement'],
     [{ snapshotMs: LIMIT, consumerMs: LIMIT }, 'consumer'],
     // Who has a batch may be about to acknowledge, and reading goes on only when it is taken.
     [{ consumerMs: LIMIT, unreadMs: LIMIT, unacknowledgedMs: LIMIT }, 'consumer'],
@@ -48,8 +51,8 @@ describe('a run is stalled', () => {
     { starting: true, quietMs: LIMIT - 1 },
     // Rows of a snapshot that the stream waits for are acknowledged when it is over, or when the consumer likes.
     { streaming: false, snapshotMs: 5, unacknowledgedMs: LIMIT },
-    { consumerMs: 5, snapshotMs: LIMIT },
-    { consumerMs: 5, unacknowledgedMs: LIMIT },
+    { consumerMs: LIMIT / 10, snapshotMs: LIMIT },
+    { consumerMs: LIMIT / 10, unacknowledgedMs: LIMIT },
   ] as const)('not (yet) with %o', (facts) => {
     expect(stalled(standing(facts), LIMIT)).toBeUndefined()
   })

@@ -1,3 +1,4 @@
+import { describeBytes } from './quantity.js'
 import { defineError } from './tailraceError.js'
 
 const BEGIN_ANEW =
@@ -422,6 +423,16 @@ export const SLOT_LOST = defineError('SLOT_LOST', {
   retry: 'operator',
   message: (e: { slot: string; reason: string }) => `replication slot "${e.slot}" is lost (${e.reason})`,
   hint: `The server gave up changes that the slot still needed. Raise max_slot_wal_keep_size or see to the reason, and begin anew. ${BEGIN_ANEW}`,
+})
+
+export const WAL_BUDGET_REACHED = defineError('WAL_BUDGET_REACHED', {
+  retry: 'operator',
+  message: (e: { slot: string; temporary: boolean; heldBytes: number; budgetBytes: number }) =>
+    `replication slot "${e.slot}" holds ${describeBytes(e.heldBytes)} of WAL, and walBudgetBytes allows ${describeBytes(e.budgetBytes)}`,
+  hint: (e) =>
+    e.temporary
+      ? 'The slot was a temporary one and is gone, the server frees its WAL. Begin again with a larger --wal-budget (walBudgetBytes) or a faster consumer.'
+      : `Nothing is lost, but the slot goes on holding WAL: see what held it up (docs/wal.md), and start the same command again with a larger --wal-budget (walBudgetBytes). To free the WAL at once drop the slot (tailrace slots drop ${e.slot}); after that only a new snapshot helps.`,
 })
 
 export const SLOT_PHYSICAL = defineError('SLOT_PHYSICAL', {

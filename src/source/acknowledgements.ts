@@ -14,11 +14,17 @@ const ASK_MS = 1000
 export class Acknowledgements {
   #ledger = new AckLedger(0n)
   #next: Deferred<void> | undefined
+  #count = 0
   /** Called after each acknowledgement. */
   onAck: () => void = () => {}
 
   get ledger(): AckLedger {
     return this.#ledger
+  }
+
+  /** How many there were. */
+  get count(): number {
+    return this.#count
   }
 
   /** A slot of which everything before `start` is confirmed. */
@@ -28,6 +34,7 @@ export class Acknowledgements {
 
   ack(position: StreamPosition): void {
     this.#ledger.ack(position)
+    this.#count++
     this.onAck()
     this.#next?.resolve()
     this.#next = undefined

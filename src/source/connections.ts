@@ -22,6 +22,8 @@ export class Connections {
   readonly #signal: AbortSignal
   /** Of those that are open: whether it is a replication session. */
   readonly #sessions = new Map<Session, boolean>()
+  /** The control session's. */
+  #asking: Session | undefined
   #lastWords: NodeJS.Timeout | undefined
   #closed = false
 
@@ -29,7 +31,10 @@ export class Connections {
     this.#ordinary = ordinary
     this.#replication = replication
     this.#signal = signal
-    const connect = (limit: AbortSignal) => Session.connect(ordinary, { settings: READING, signal: limit })
+    const connect = async (limit: AbortSignal) => {
+      this.#asking = await Session.connect(ordinary, { settings: READING, signal: limit })
+      return this.#asking
+    }
     this.control = new ControlSession(connect, signal)
     signal.addEventListener('abort', this.#onAbort, { once: true })
   }
@@ -37,6 +42,12 @@ export class Connections {
   /** How many sessions are open, the control session left out. */
   get open(): number {
     return this.#sessions.size
+  }
+
+  /** Of the server's processes that we have, or had a moment ago. */
+  get pids(): readonly number[] {
+    const sessions = [...this.#sessions.keys(), ...(this.#asking === undefined ? [] : [this.#asking])]
+    return sessions.map(({ processId }) => processId)
   }
 
   /** For SQL and COPY. */

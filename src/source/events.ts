@@ -1,4 +1,6 @@
 import type { TailraceError } from '../core/tailraceError.js'
+import type { BlockingSide, Waiting } from './stall.js'
+import type { WalRetention } from './walRetention.js'
 
 /** What a source tells of its work. Nothing is lost when nobody listens, and errors reject the loop: they are no event. */
 export type SourceEvent =
@@ -44,6 +46,28 @@ export type SourceEvent =
       /** Age of the last transaction taken, by the clocks of server and client; 0 when nothing is left behind it. */
       readonly lagSeconds: number
     }
+  /** Every few seconds while a slot keeps WAL for the run. */
+  | ({
+      readonly type: 'wal-retention'
+      readonly slot: string
+      /** As pg_replication_slots has it; `unreserved`: the server may give the slot up at its next checkpoint. */
+      readonly walStatus: string | undefined
+    } & WalRetention)
+  /** A snapshot that runs beside the stream rests, so that the stream can catch up; or goes on. */
+  | { readonly type: 'snapshot-paused'; readonly paused: boolean }
+  /** A logical message was written, so that the server frees WAL that it kept for the slot without need. */
+  | { readonly type: 'heartbeat'; readonly slot: string; readonly heldBytes: number }
+  /** There is something to do, and nothing went on for `stallMs`; told once, and again when another side holds it up. */
+  | {
+      readonly type: 'stalled'
+      /** Whose turn it is; `tailrace`: ours, please report it. */
+      readonly side: BlockingSide
+      readonly waitingFor: Waiting
+      readonly seconds: number
+      /** In words, with the facts. */
+      readonly problem: string
+    }
+  | { readonly type: 'stall-ended'; readonly side: BlockingSide; readonly seconds: number }
   | { readonly type: 'reconnecting'; readonly attempt: number; readonly delayMs: number; readonly cause: TailraceError }
   | { readonly type: 'table-dropped'; readonly table: string }
   | { readonly type: 'warning'; readonly code: string; readonly message: string; readonly hint: string }

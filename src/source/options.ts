@@ -6,6 +6,7 @@ import { type ColumnSelection, parseColumnSelection } from '../postgres/columnSe
 import { type ConnectionOptions, parseConnectionString } from '../postgres/connectionString.js'
 import { type Lsn, parseLsn } from '../postgres/lsn.js'
 import { parseTablePatterns, type TablePattern } from '../postgres/tablePattern.js'
+import { HEARTBEAT_PREFIX } from './heartbeat.js'
 import { StreamPosition } from './position.js'
 import { sourceSettings } from './settings.js'
 
@@ -52,6 +53,9 @@ export function parseOptions(options: SourceOptions<never>): ParsedOptions {
   if (settings.snapshot === 'only' && slot !== undefined) {
     throw SETTING_INVALID({ name: 'slot', value: slot, problem: 'with snapshot: "only" no slot is made' })
   }
+  if (settings.onWalBudget === 'stop' && settings.walBudgetBytes === undefined) {
+    throw SETTING_INVALID({ name: 'onWalBudget', value: 'stop', problem: 'it needs walBudgetBytes to stop at' })
+  }
   const { messages } = settings
   return {
     ...settings,
@@ -64,7 +68,8 @@ export function parseOptions(options: SourceOptions<never>): ParsedOptions {
     until: parseUntil(until),
     position: position === undefined ? undefined : StreamPosition.parse(position),
     signal,
-    wantsMessage: typeof messages === 'boolean' ? () => messages : (prefix) => prefix.startsWith(messages),
+    wantsMessage: (prefix) =>
+      prefix !== HEARTBEAT_PREFIX && (typeof messages === 'boolean' ? messages : prefix.startsWith(messages)),
   }
 }
 

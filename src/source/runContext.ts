@@ -4,6 +4,7 @@ import type { BatchQueue } from './batchQueue.js'
 import type { Connections } from './connections.js'
 import type { SourceEvent } from './events.js'
 import type { ParsedOptions } from './options.js'
+import type { RunWatch } from './runWatch.js'
 
 /** What every part of one run shares. */
 export interface RunContext {
@@ -13,6 +14,7 @@ export interface RunContext {
   readonly acknowledgements: Acknowledgements
   /** Records are handed on in batches of about this size when the consumer is behind. */
   readonly batchBytes: number
+  readonly watch: RunWatch
   readonly emit: (event: SourceEvent) => void
   readonly signal: AbortSignal
 }

@@ -4,6 +4,8 @@ import { setting } from '../core/setting.js'
 const names = z.union([z.string().min(1), z.array(z.string().min(1)).readonly()])
 const selections = z.union([z.array(z.string()).readonly(), z.record(z.string(), z.array(z.string()).readonly())])
 const MIB = 1024 * 1024
+/** Node's timers take no more. */
+const MAX_TIMER_MS = 2 ** 31 - 1
 
 /** Every setting of a source, declared once: types, checks, `--help` and docs/settings.md come from here. */
 export const sourceSettings = {
@@ -99,6 +101,29 @@ export const sourceSettings = {
   }),
   slotTimeoutMs: setting(z.int().min(0).default(0), {
     description: 'How long creating a slot may wait for running transactions; 0 waits as long as they run.',
+    unit: 'ms',
+  }),
+  walBudgetBytes: setting(z.int().min(MIB).optional(), {
+    description:
+      "How much WAL the server may keep for the slot, by your word; the server's own limit is max_slot_wal_keep_size. Near either the run says how long it will last. See docs/wal.md.",
+    unit: 'bytes',
+    example: '10737418240',
+  }),
+  onWalBudget: setting(z.enum(['warn', 'pause-snapshot', 'stop']).default('warn'), {
+    description:
+      'When the slot holds as much WAL as it may: say so; have a snapshot that runs beside the stream rest until the stream has caught up; or end with an error (at walBudgetBytes only), to be resumed.',
+  }),
+  heartbeat: setting(z.enum(['auto', 'always', 'never']).default('auto'), {
+    description:
+      'Logical messages (pg_logical_emit_message) that have the server free WAL: only when it keeps some for the slot without need, at every heartbeatMs, or not at all.',
+  }),
+  heartbeatMs: setting(z.int().min(1000).max(MAX_TIMER_MS).default(30_000), {
+    description: 'How long the slot and the server must have stood still before a heartbeat, and the time between two.',
+    unit: 'ms',
+  }),
+  stallMs: setting(z.int().min(0).max(MAX_TIMER_MS).default(60_000), {
+    description:
+      'When there is something to do and nothing went on for so long, the run says whose turn it is: server, network or consumer; 0 never.',
     unit: 'ms',
   }),
   bigNumbers: setting(z.enum(['number', 'string']).default('number'), {

@@ -39,6 +39,7 @@ import {
 import type { WatchedPublications } from './publicationWatch.js'
 import { resumedStart } from './resumedStart.js'
 import type { RunContext } from './runContext.js'
+import { RunWatch } from './runWatch.js'
 import { toBeRead } from './scan/scanKey.js'
 import { SnapshotReaders } from './snapshot/snapshotPhase.js'
 import { snapshotBatches } from './snapshotBatches.js'
@@ -60,13 +61,22 @@ export class SourceRun {
 
   constructor(options: ParsedOptions, emit: (event: SourceEvent) => void, signal: AbortSignal) {
     this.#tables.promise.catch(() => {})
+    const connections = new Connections(options.connection, options.replication, signal)
+    const queue = new BatchQueue<Batch>(options.maxBytes)
+    const acknowledgements = new Acknowledgements()
+    const fail = (error: unknown) => queue.fail(error)
+    const watch = new RunWatch({ options, connections, acknowledgements, emit, fail, signal })
     this.#context = {
       options,
-      emit,
+      emit: (event) => {
+        watch.hear(event)
+        emit(event)
+      },
       signal,
-      connections: new Connections(options.connection, options.replication, signal),
-      queue: new BatchQueue(options.maxBytes),
-      acknowledgements: new Acknowledgements(),
+      connections,
+      queue,
+      acknowledgements,
+      watch,
       batchBytes: Math.min(BATCH_BYTES, options.maxBytes),
     }
   }
@@ -84,13 +94,13 @@ export class SourceRun {
   }
 
   async *batches(): AsyncGenerator<Batch, void, void> {
-    const { options, signal, emit } = this.#context
+    const { options, signal, emit, watch } = this.#context
     for (const message of new Set([...options.connection.warnings, ...options.replication.warnings])) {
       emit({ type: 'warning', code: 'PASSWORD_FILE_PASSED_OVER', message, hint: 'See docs/connections.md.' })
     }
+    const running = options.snapshot === 'only' ? this.#snapshotOnly() : this.#run()
     try {
-      if (options.snapshot === 'only') yield* this.#snapshotOnly()
-      else yield* this.#run()
+      yield* watch.consumed(running)
     } catch (error) {
       if (!signal.aborted) throw error
     } finally {
@@ -144,7 +154,7 @@ export class SourceRun {
     start: Extract<Start, { kind: 'fresh' }>,
     publication: string | undefined,
   ): AsyncGenerator<Batch, void, void> {
-    const { options, connections, acknowledgements, emit } = this.#context
+    const { options, connections, acknowledgements, watch, emit } = this.#context
     const { control } = connections
     const slotName = start.slot
     if (start.dropSlot) await this.#dropSlot(slotName!)
@@ -169,6 +179,7 @@ export class SourceRun {
         : { name: slotName, temporary: false, exportSnapshot: consistent }
     if (wantsSnapshot && resumable && slotName !== undefined) yield* this.#intend(prepared, start, watched)
     const { owner, readers, created } = await openSlot(this.#context, prepared.planned, first, slot)
+    watch.follow(slot.name)
     const planned = restrictByPublications(await planAgain(control, options, prepared), publications.publications)
     const capture = new CaptureSet(prepared, planned, publications.publications, options, emit)
     const origin = originOf(prepared.facts, slotName, start.epoch, capture.oids, watched)
@@ -315,7 +326,8 @@ export class SourceRun {
   }
 
   async #close(): Promise<void> {
-    const { connections, emit } = this.#context
+    const { connections, watch, emit } = this.#context
+    watch.stop()
     const names = this.#temporaryPublications
     if (names.length > 0) {
       await dropPublications(connections.control, names).catch((cause) => {

@@ -61,6 +61,10 @@ export async function* streamBatches(context: RunContext, start: StreamStart): A
     signal,
   })
   for (const one of start.scanned) await scans.add(one)
+  context.watch.onRest((paused) => {
+    scans.pause(paused)
+    return scans.unread
+  })
   const collector = new ChangeCollector({
     origin: resumed.origin,
     shapes,
@@ -89,6 +93,7 @@ export async function* streamBatches(context: RunContext, start: StreamStart): A
     emit,
   })
   const toast = options.toast === 'fetch' ? toastFetch(context, start.publications.names) : undefined
+  context.watch.follow(start.slot, loop)
   const progress = new StreamProgress(resumed.resumeLsn, emit)
   const { ledger } = acknowledgements
   ledger.allow(ledger.confirmed)
@@ -161,6 +166,7 @@ export async function* streamBatches(context: RunContext, start: StreamStart): A
     if (changed !== undefined && !signal.aborted) throw changed
   } finally {
     signal.removeEventListener('abort', end)
+    context.watch.stop()
     watch.stop()
     types.stop()
     await toast?.close()

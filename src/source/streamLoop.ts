@@ -20,6 +20,7 @@ import type { SnapshotProgress } from './scan/progress.js'
 import type { ScanOutlet, Scans } from './scan/scans.js'
 import { ShutdownWatch } from './shutdownWatch.js'
 import { SlotWait } from './slotWait.js'
+import type { StreamFacts } from './stall.js'
 import { checkServer, checkSlotPlace, explainStreamError } from './streamChecks.js'
 
 export interface StreamLoopOptions {
@@ -96,6 +97,8 @@ export class StreamLoop {
     onEmpty: () => this.#onDemand(),
     onFailure: (error) => this.#stream?.fail(error),
   })
+  /** Decoded, over all connections. */
+  #messages = 0
 
   readonly #shutdown = new ShutdownWatch({
     probe: () => this.#refusedByShutdown(),
@@ -170,6 +173,23 @@ export class StreamLoop {
   /** What a message waited for is there. */
   decided(): void {
     this.#intake.drain()
+  }
+
+  facts(): StreamFacts {
+    const { collector, queue } = this.#options
+    return {
+      connected: this.#stream !== undefined,
+      messages: this.#messages,
+      readTo: collector.readTo,
+      waiting: queue.hungry ? collector.count : 0,
+      silentMs: this.#stream?.silentMs ?? 0,
+      paused: queue.full || this.#finished || !this.#intake.empty,
+    }
+  }
+
+  /** Has the server say where it is. */
+  ask(): void {
+    this.#stream?.sendStatus(true)
   }
 
   /** Tells the server soon what may be confirmed now. */
@@ -295,6 +315,7 @@ export class StreamLoop {
   /** Whether the message could be taken. */
   #take(bytes: Buffer, start: number, end: number, walPlace: number): boolean {
     if (this.#finished) return true
+    this.#messages++
     if (!this.#options.collector.collect(bytes, start, end, walPlace)) return false
     // Not only at a chunk's end: that of a backlog hardly ever lies between two transactions.
     if (this.#options.until !== undefined && this.#trusted && this.#reached()) this.#finish()

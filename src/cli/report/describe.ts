@@ -21,6 +21,11 @@ export const LEVELS: Readonly<Record<Type, LogLevel>> = {
   'snapshot-finished': 'info',
   streaming: 'info',
   'stream-progress': 'info',
+  'wal-retention': 'warn',
+  'snapshot-paused': 'warn',
+  heartbeat: 'debug',
+  stalled: 'warn',
+  'stall-ended': 'warn',
   reconnecting: 'warn',
   'table-dropped': 'warn',
   warning: 'warn',
@@ -60,6 +65,18 @@ export function describe(event: SourceEvent): string {
       return `streaming from ${event.lsn} (slot ${event.slot})`
     case 'stream-progress':
       return `streaming: ${plural(event.records, 'record')}, at ${event.lsn}, ${lag(event)}`
+    case 'wal-retention':
+      return describeRetention(event)
+    case 'snapshot-paused':
+      return event.paused
+        ? 'the snapshot rests, so that the stream can catch up and the slot give WAL back'
+        : 'the snapshot goes on'
+    case 'heartbeat':
+      return `wrote a heartbeat: slot ${event.slot} stood still and held ${describeBytes(event.heldBytes)} of WAL`
+    case 'stalled':
+      return `warning: no progress, waiting for ${event.side === 'tailrace' ? 'tailrace itself, please report it' : `the ${event.side}`}: ${event.problem}`
+    case 'stall-ended':
+      return `it goes on after ${describeSeconds(event.seconds)}, the ${event.side} having been waited for`
     case 'reconnecting':
       return `${event.cause.message}; trying again in ${describeSeconds(event.delayMs / 1000)}`
     case 'table-dropped':
@@ -73,6 +90,26 @@ export function describe(event: SourceEvent): string {
 export function lag({ lagBytes, lagSeconds }: { readonly lagBytes: number; readonly lagSeconds: number }): string {
   if (lagSeconds > 0) return `${describeBytes(lagBytes)} and ${describeSeconds(lagSeconds)} behind`
   return lagBytes < CAUGHT_UP_BYTES ? 'caught up' : `${describeBytes(lagBytes)} behind`
+}
+
+function describeRetention(event: Extract<SourceEvent, { type: 'wal-retention' }>): string {
+  const { slot, level, limit, limitBytes, bytesPerSecond, secondsToLimit, unconfirmedBytes, walStatus } = event
+  const held = `slot ${slot} holds ${describeBytes(event.heldBytes)} of WAL`
+  if (level === 'lost') return `warning: slot ${slot} is lost`
+  if (walStatus === 'unreserved') {
+    return `warning: ${held}, more than max_slot_wal_keep_size lets it: at its next checkpoint the server may take it away, and the slot is lost`
+  }
+  if (limitBytes === undefined) return held
+  const name = limit === 'walBudgetBytes' ? 'the budget' : limit
+  const allowed = `${describeBytes(limitBytes)} (${name})`
+  if (level === 'ok') return `${held} again, of ${allowed}`
+  const confirmed = `${describeBytes(unconfirmedBytes)} not confirmed`
+  if (level === 'reached') return `warning: ${held} (${confirmed}), over the ${allowed}`
+  const left =
+    secondsToLimit === undefined
+      ? ''
+      : `; at ${describeBytes(bytesPerSecond)} a second that is reached in ${describeSeconds(secondsToLimit)}`
+  return `${level === 'near' ? 'warning: ' : ''}${held} (${confirmed}) of the ${allowed} that it may${left}`
 }
 
 /** Tables that were never analyzed have no estimate. */

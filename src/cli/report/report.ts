@@ -3,6 +3,8 @@ import { log } from '../log.js'
 import { describe, LEVELS } from './describe.js'
 import { ProgressBars } from './progressBars.js'
 
+type Retention = Extract<SourceEvent, { type: 'wal-retention' }>
+
 /** Between two lines about the progress of one thing, where nobody watches it being drawn. */
 const PROGRESS_LINE_MS = 5000
 
@@ -17,14 +19,27 @@ export interface ReportOptions {
 export async function reportEvents(events: AsyncIterable<SourceEvent>, options: ReportOptions): Promise<void> {
   const bars = options.drawn ? new ProgressBars() : undefined
   const lines = new ProgressLines()
+  const retention = new RetentionLines()
   try {
     for await (const event of events) {
       if (event.type === 'streaming') options.onStreaming()
       bars?.show(event)
+      if (event.type === 'wal-retention' && !retention.due(event.level)) continue
       if (bars === undefined ? lines.due(event) : !ProgressBars.draws(event)) tell(event)
     }
   } finally {
     bars?.stop()
+  }
+}
+
+/** How much WAL is held is told when it gets near a limit, and when it is far from it again. */
+class RetentionLines {
+  #level: Retention['level'] = 'ok'
+
+  due(level: Retention['level']): boolean {
+    const due = level !== this.#level
+    this.#level = level
+    return due
   }
 }
 

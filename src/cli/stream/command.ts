@@ -59,6 +59,11 @@ export function streamCommand(finished: (exitCode: number) => void): Command {
     .addOption(settingOption('slotTimeoutMs'))
     .addOption(settingOption('onRedeliveryChange', '--on-redelivery-change <what>'))
     .addOption(settingOption('onPublicationChange', '--on-publication-change <what>'))
+    .addOption(settingOption('walBudgetBytes', '--wal-budget <size>').env('TAILRACE_WAL_BUDGET').argParser(size))
+    .addOption(settingOption('onWalBudget', '--on-wal-budget <what>'))
+    .addOption(settingOption('heartbeat', '--heartbeat <when>'))
+    .addOption(settingOption('heartbeatMs'))
+    .addOption(settingOption('stallMs'))
     .addOption(settingOption('bigNumbers', '--big-numbers <form>'))
     .addOption(settingOption('bytea', '--bytea <form>'))
     .addHelpText('after', EXAMPLES)
@@ -77,6 +82,18 @@ function seconds(text: string): number {
   const value = Number(text)
   if (value > 0 && value <= MAX_SECONDS) return value
   throw new InvalidArgumentError(`It must be a number of seconds above 0, and ${MAX_SECONDS} at most.`)
+}
+
+const UNITS: Readonly<Record<string, number>> = { b: 1, kb: 1024, mb: 1024 ** 2, gb: 1024 ** 3, tb: 1024 ** 4 }
+
+/** As the server's own settings have it: `512MB`, `10GB`; a number alone is bytes. */
+function size(text: string): number {
+  const [, digits, unit] = /^(\d+(?:\.\d+)?)\s*([a-z]*)$/i.exec(text.trim()) ?? []
+  const factor = UNITS[unit?.toLowerCase() || 'b']
+  if (digits === undefined || factor === undefined) {
+    throw new InvalidArgumentError('It must be a size such as 512MB or 10GB.')
+  }
+  return Math.round(Number(digits) * factor)
 }
 
 const EXAMPLES = `

@@ -19,9 +19,11 @@ import { Output } from './output.js'
 import { readState, type State, writeState } from './stateFile.js'
 import { StateLock } from './stateLock.js'
 
-/** As commander gives them: names of settings, but `--key` for `keys`. */
-export interface StreamOptions extends Omit<SourceOptions, 'keys' | 'position' | 'signal' | 'existingSlot'> {
+/** As commander gives them: names of settings, but `--key` for `keys` and `--wal-budget` for `walBudgetBytes`. */
+export interface StreamOptions
+  extends Omit<SourceOptions, 'keys' | 'walBudgetBytes' | 'position' | 'signal' | 'existingSlot'> {
   readonly key?: readonly string[]
+  readonly walBudget?: number
   readonly format: NdjsonOptions['format']
   readonly output?: string
   readonly state?: string
@@ -143,12 +145,25 @@ function drawsProgress({ quiet, log: format, output }: StreamOptions): boolean {
 }
 
 function sourceOptions(options: StreamOptions, signal: AbortSignal, known: string | undefined): SourceOptions {
-  const { key, format, output, state, control, idleTimeout, quiet, verbose, log: logFormat, ...settings } = options
+  const {
+    key,
+    walBudget,
+    format,
+    output,
+    state,
+    control,
+    idleTimeout,
+    quiet,
+    verbose,
+    log: logFormat,
+    ...settings
+  } = options
   const withState = state !== undefined
   return {
     ...settings,
     signal,
     keys: key ?? [],
+    walBudgetBytes: walBudget,
     slot: settings.slot ?? known ?? (withState && settings.snapshot !== 'only' ? defaultSlot(settings.url) : undefined),
     // A slot without a state holds the place by itself; a run without a snapshot can begin wherever it stands.
     existingSlot: withState && settings.snapshot !== 'never' ? 'refuse' : 'resume',

@@ -109,6 +109,11 @@ export class ReplicationStream {
     return this.#ended.promise
   }
 
+  /** Since the last byte came, or could have come, in milliseconds. */
+  get silentMs(): number {
+    return this.#napping.held ? 0 : performance.now() - this.#lastInbound
+  }
+
   /** Reads nothing more until `resume`; status updates go on. */
   pause(): void {
     this.#napping.hold()
@@ -195,7 +200,7 @@ export class ReplicationStream {
   }
 
   #tick(): void {
-    const silence = this.#napping.held ? 0 : performance.now() - this.#lastInbound
+    const silence = this.silentMs
     if (silence > this.#silenceMs) {
       const seconds = Math.round(silence / 1000)
       this.#finish(CONNECTION_LOST({ to: 'the walsender', problem: `nothing received for ${seconds} s` }))

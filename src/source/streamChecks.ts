@@ -2,7 +2,9 @@ import {
   POSITION_DIVERGED,
   POSITION_OTHER_SERVER,
   PUBLICATION_MISSING,
+  SERVER_ERROR,
   SLOT_AHEAD,
+  SLOT_LOST,
   SLOT_MISSING,
   TIMELINE_BEHIND,
 } from '../core/errors.js'
@@ -53,8 +55,9 @@ export async function checkSlotPlace(control: Queryable, slot: string, startLsn:
 }
 
 /**
- * Of a missing slot the server says the same (42704) as of a missing publication, in a language of its own: what is
- * there tells which it was. One that is there now may have been missing when a change was made.
+ * What the server says differs from version to version, and is in a language of its own: what is there tells more. Of a
+ * missing slot it says the same (42704) as of a missing publication, and one that is there now may have been missing when
+ * a change was made. That it gave up the slot it says as SQLSTATE 55000, of which much else is, or as a missing file.
  */
 export async function explainStreamError(
   control: Queryable,
@@ -62,9 +65,11 @@ export async function explainStreamError(
   error: unknown,
 ): Promise<unknown> {
   const explained = slotCommandError(error, slot)
-  if (!SLOT_MISSING.is(explained)) return explained
+  if (!SLOT_MISSING.is(explained) && !SERVER_ERROR.is(explained)) return explained
   try {
-    if ((await inspectSlot(control, slot)) === undefined) return explained
+    const found = await inspectSlot(control, slot)
+    if (found?.invalidation !== undefined) return SLOT_LOST({ slot, reason: found.invalidation }, { cause: error })
+    if (found === undefined || !SLOT_MISSING.is(explained)) return explained
     const missing = await missingPublications(control, publications)
     const publication = (missing.length > 0 ? missing : publications).join(', ')
     return PUBLICATION_MISSING({ publication, lsn: formatLsn(position.resumeLsn) }, { cause: error })

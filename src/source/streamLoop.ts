@@ -172,6 +172,11 @@ export class StreamLoop {
     this.#intake.drain()
   }
 
+  /** Of the server's process that streams, or did until now; 0: none yet. */
+  get processId(): number {
+    return this.#session?.processId ?? 0
+  }
+
   /** Tells the server soon what may be confirmed now. */
   confirmSoon(): void {
     if (this.#stopping.signal.aborted) return

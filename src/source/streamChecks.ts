@@ -6,6 +6,8 @@ import {
   SLOT_AHEAD,
   SLOT_LOST,
   SLOT_MISSING,
+  SLOT_SYNCHRONISED,
+  STANDBY_CANNOT_DECODE,
   TIMELINE_BEHIND,
 } from '../core/errors.js'
 import { identifySystem } from '../postgres/catalog/server.js'
@@ -15,13 +17,14 @@ import type { Queryable } from '../postgres/queryable.js'
 import { timelineHistory } from '../postgres/replication/timelineHistory.js'
 import type { Session } from '../postgres/session.js'
 import { inspectSlot, slotCommandError } from '../postgres/slot.js'
+import { DECODES_ON_STANDBYS, standbyFacts } from '../postgres/standby.js'
 import type { StreamPosition } from './position.js'
 
 /**
  * LSNs of another server, or of a history that this one has left, mean nothing here. Gives the server's timeline, in
  * which the stream goes on.
  */
-export async function checkServer(session: Session, position: StreamPosition): Promise<number> {
+export async function checkServer(session: Session, slot: string, position: StreamPosition): Promise<number> {
   const { system, timeline } = position.origin
   const found = await identifySystem(session)
   if (found.systemIdentifier !== system) {
@@ -29,7 +32,16 @@ export async function checkServer(session: Session, position: StreamPosition): P
   }
   if (found.timeline < timeline) throw TIMELINE_BEHIND({ expected: timeline, found: found.timeline })
   if (found.timeline > timeline) await checkHistory(session, position, found.timeline)
+  await checkStandby(session, slot)
   return found.timeline
+}
+
+/** In a failover the next primary is met as a standby at first: what it cannot do yet is to be waited for. */
+async function checkStandby(session: Session, slot: string): Promise<void> {
+  const { standby, version, synced } = await standbyFacts(session, slot)
+  if (!standby) return
+  if (session.serverVersion < DECODES_ON_STANDBYS) throw STANDBY_CANNOT_DECODE({ version })
+  if (synced) throw SLOT_SYNCHRONISED({ slot })
 }
 
 async function checkHistory(session: Session, { origin, resumeLsn }: StreamPosition, found: number): Promise<void> {

@@ -205,7 +205,7 @@ export class StreamLoop {
     const session = owner ?? (await connect())
     this.#session = session
     if (this.#stopping.signal.aborted) return
-    if (owner === undefined) collector.follow({ timeline: await checkServer(session, collector.position) })
+    if (owner === undefined) collector.follow({ timeline: await checkServer(session, slot, collector.position) })
     this.#walSenderTimeoutMs = await walSenderTimeoutMs(session)
     const startLsn = laterLsn(collector.position.resumeLsn, ledger.confirmed)
     this.#trusted = owner !== undefined

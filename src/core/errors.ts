@@ -85,6 +85,13 @@ export const CONNECTION_LOST = defineError('CONNECTION_LOST', {
   hint: 'The run goes on from the last confirmed position when it is started again.',
 })
 
+export const SERVER_UNAVAILABLE = defineError('SERVER_UNAVAILABLE', {
+  retry: 'later',
+  message: (e: { message: string; sqlstate: string; detail?: string }) =>
+    `the server says: ${e.message}${e.detail === undefined ? '' : ` (${e.detail})`} [SQLSTATE ${e.sqlstate}]`,
+  hint: 'It starts, stops, recovers, or has ended the session. Try again in a moment: a run goes on from its last position.',
+})
+
 export const SERVER_ERROR = defineError('SERVER_ERROR', {
   retry: 'operator',
   message: (e: { message: string; sqlstate: string; detail?: string; hint?: string; severity?: string }) =>

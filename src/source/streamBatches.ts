@@ -88,6 +88,7 @@ export async function* streamBatches(context: RunContext, start: StreamStart): A
     until: options.until === 'current' ? await currentLsn(control, signal) : options.until,
     emit,
   })
+  control.onLost = () => loop.suspectShutdown()
   const progress = new StreamProgress(resumed.resumeLsn, emit)
   const { ledger } = acknowledgements
   ledger.allow(ledger.confirmed)

@@ -177,6 +177,11 @@ export class StreamLoop {
     return this.#session?.processId ?? 0
   }
 
+  /** A session with the server was ended, not by us. */
+  suspectShutdown(): void {
+    if (this.#stream !== undefined) this.#shutdown.suspect()
+  }
+
   /** Tells the server soon what may be confirmed now. */
   confirmSoon(): void {
     if (this.#stopping.signal.aborted) return

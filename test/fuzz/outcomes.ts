@@ -53,7 +53,7 @@ function compare<T>(
   }
   if (MALFORMED_MESSAGE.is(ours.error)) {
     const { message: name, problem } = ours.error.details as { message: string; problem: string }
-    return `${name}: ${problem.replace(/(0x|\b)[0-9A-F]+(\/[0-9A-F]+)?\b/gi, (word) => (/\d/.test(word) ? '#' : word))}`
+    return `${name}: ${problem.replace(/(0x|\b)[0-9A-F]+(\/[0-9A-F]+)?\b/gi, (word) => (/[\d/]/.test(word) ? '#' : word))}`
   }
   return describe(ours.value!)
 }

@@ -86,6 +86,13 @@ export const CONNECTION_LOST = defineError('CONNECTION_LOST', {
   hint: 'The run goes on from the last confirmed position when it is started again.',
 })
 
+export const SERVER_UNAVAILABLE = defineError('SERVER_UNAVAILABLE', {
+  retry: 'later',
+  message: (e: { message: string; sqlstate: string; detail?: string }) =>
+    `the server says: ${e.message}${e.detail === undefined ? '' : ` (${e.detail})`} [SQLSTATE ${e.sqlstate}]`,
+  hint: 'It starts, stops, recovers, or has ended the session. Try again in a moment: a run goes on from its last position.',
+})
+
 export const SERVER_ERROR = defineError('SERVER_ERROR', {
   retry: 'operator',
   message: (e: { message: string; sqlstate: string; detail?: string; hint?: string; severity?: string }) =>
@@ -228,6 +235,13 @@ export const WAL_LEVEL = defineError('WAL_LEVEL', {
   retry: 'operator',
   message: (e: { found: string }) => `the server's wal_level is "${e.found}"; changes need "logical"`,
   hint: 'ALTER SYSTEM SET wal_level = logical; then restart the server. On Amazon RDS set rds.logical_replication = 1, on Cloud SQL cloudsql.logical_decoding = on. `--snapshot only` works without it.',
+})
+
+export const STANDBY_CANNOT_DECODE = defineError('STANDBY_CANNOT_DECODE', {
+  retry: 'later',
+  message: (e: { version: string }) =>
+    `the server is a standby of PostgreSQL ${e.version}, and changes are decoded on standbys from version 16 on`,
+  hint: 'Connect to the primary: target_session_attrs=primary in the connection string picks it of several hosts. A run that was streaming goes on when this standby is promoted. `--snapshot only` works here.',
 })
 
 export const SLOT_TIMEOUT = defineError('SLOT_TIMEOUT', {
@@ -399,6 +413,13 @@ export const PUBLICATION_DENIED = defineError('PUBLICATION_DENIED', {
     `It takes CREATE on the database and ownership of the tables. As the owner or a superuser run: ${e.sql}\nthen start with --publication of that name (publication). A publication of another name for tables without key is told of in the same way.`,
 })
 
+export const PUBLICATION_ON_STANDBY = defineError('PUBLICATION_ON_STANDBY', {
+  retry: 'operator',
+  message: (e: { publication: string; sql: string }) =>
+    `publication ${e.publication} is not as it must be, and nothing can be written on this server: it is a standby, or its transactions are read-only`,
+  hint: (e) => `On the primary run: ${e.sql}\nthen start again here with --publication of that name (publication).`,
+})
+
 export const PUBLICATION_MISSING = defineError('PUBLICATION_MISSING', {
   retry: 'operator',
   message: (e: { publication: string; lsn: string }) =>
@@ -471,6 +492,13 @@ export const SLOT_TWO_PHASE = defineError('SLOT_TWO_PHASE', {
   retry: 'operator',
   message: (e: { slot: string }) => `replication slot "${e.slot}" was made with two_phase`,
   hint: 'It sends prepared transactions before their commit, which a restart in between would lose. Use a slot without two_phase.',
+})
+
+export const SLOT_SYNCHRONISED = defineError('SLOT_SYNCHRONISED', {
+  retry: 'later',
+  message: (e: { slot: string }) =>
+    `replication slot "${e.slot}" is the copy that this standby keeps of the primary's, which nobody can read before the standby is promoted`,
+  hint: 'Connect to the primary: target_session_attrs=primary in the connection string picks it of several hosts. A run that was streaming goes on when this standby is promoted. To read from the standby itself use a slot of another name.',
 })
 
 export const SLOT_EXISTS = defineError('SLOT_EXISTS', {

@@ -1,4 +1,4 @@
-import { PUBLICATION_DENIED } from '../core/errors.js'
+import { PUBLICATION_DENIED, PUBLICATION_ON_STANDBY } from '../core/errors.js'
 import type { TailraceError } from '../core/tailraceError.js'
 import type { GeneratedColumns } from './catalog/identity.js'
 import { type QualifiedName, quoteIdentifier, quoteLiteral, sqlName } from './identifier.js'
@@ -179,7 +179,7 @@ export async function createPublication(queryable: Queryable, publication: NewPu
     const { name, comment } = publication
     const told =
       comment === undefined ? '' : ` COMMENT ON PUBLICATION ${quoteIdentifier(name)} IS ${quoteLiteral(comment)};`
-    await alter(queryable, name, `${createPublicationSql(publication)}${told}`)
+    await alterPublication(queryable, name, `${createPublicationSql(publication)}${told}`)
     return true
   } catch (cause) {
     if (sqlstateOf(cause) === DUPLICATE_OBJECT) return false
@@ -203,7 +203,7 @@ export async function addTables(
   name: string,
   tables: readonly PublicationMember[],
 ): Promise<void> {
-  if (tables.length > 0) await alter(queryable, name, addTablesSql(name, tables))
+  if (tables.length > 0) await alterPublication(queryable, name, addTablesSql(name, tables))
 }
 
 export function addTablesSql(name: string, tables: readonly PublicationMember[]): string {
@@ -217,7 +217,7 @@ export function removeTablesSql(name: string, tables: readonly PublicationMember
 
 /** Also when it is gone already. */
 export async function dropPublication(queryable: Queryable, name: string): Promise<void> {
-  await alter(queryable, name, `DROP PUBLICATION IF EXISTS ${quoteIdentifier(name)};`)
+  await alterPublication(queryable, name, `DROP PUBLICATION IF EXISTS ${quoteIdentifier(name)};`)
 }
 
 function memberList(tables: readonly PublicationMember[]): string {
@@ -225,13 +225,19 @@ function memberList(tables: readonly PublicationMember[]): string {
 }
 
 const INSUFFICIENT_PRIVILEGE = '42501'
+const READ_ONLY_TRANSACTION = '25006'
 const DUPLICATE_OBJECT = '42710'
 
-async function alter(queryable: Queryable, name: string, sql: string): Promise<void> {
+/** One of the statements above; what the server does not let us do is told with the SQL. */
+export async function alterPublication(queryable: Queryable, name: string, sql: string): Promise<void> {
   try {
     await queryable.query(sql)
   } catch (cause) {
-    if (sqlstateOf(cause) !== INSUFFICIENT_PRIVILEGE) throw cause
+    const sqlstate = sqlstateOf(cause)
+    if (sqlstate === READ_ONLY_TRANSACTION) {
+      throw PUBLICATION_ON_STANDBY({ publication: quoteIdentifier(name), sql }, { cause })
+    }
+    if (sqlstate !== INSUFFICIENT_PRIVILEGE) throw cause
     const problem = String((cause as TailraceError).details.message)
     throw PUBLICATION_DENIED({ publication: quoteIdentifier(name), problem, sql }, { cause })
   }

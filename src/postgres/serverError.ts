@@ -1,5 +1,5 @@
 import pg from 'pg'
-import { CONNECTION_LOST, SERVER_ERROR } from '../core/errors.js'
+import { CONNECTION_LOST, SERVER_ERROR, SERVER_UNAVAILABLE } from '../core/errors.js'
 import { TailraceError } from '../core/tailraceError.js'
 
 /** Field letters of ErrorResponse and NoticeResponse ("Error and Notice Message Fields" in the PostgreSQL docs). */
@@ -41,8 +41,12 @@ export function readServerMessage(bytes: Buffer, start: number, end: number): Se
 
 /** An ErrorResponse as an error of ours, every field kept in `details`. */
 export function serverError(message: ServerMessage, options?: ErrorOptions): TailraceError {
-  return SERVER_ERROR({ ...message }, options)
+  const make = UNAVAILABLE.test(message.sqlstate) ? SERVER_UNAVAILABLE : SERVER_ERROR
+  return make({ ...message }, options)
 }
+
+/** Connection exceptions but for the protocol's violation, too many connections, a server that starts, stops or crashed. */
+const UNAVAILABLE = /^(08(?!P01)...|53300|57P0[123])$/
 
 /** Whatever `pg` threw, as an error of ours with the original as its cause. */
 export function fromDriver(cause: unknown, to: string): TailraceError {

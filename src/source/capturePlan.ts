@@ -45,7 +45,7 @@ export function planCapture(tables: readonly CatalogTable[], wishes: PlanWishes)
       plan: {
         key: chosen.columns,
         columns: selected,
-        full: chosen.wholeOldRows,
+        notWhole: table.kind === 'partitioned' && !chosen.wholeOldRows,
         insertsOnly: chosen.insertsOnly,
         keyOfPartitions: table.kind === 'partitioned' && !identifies(table, chosen.columns),
       },

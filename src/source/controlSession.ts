@@ -32,6 +32,11 @@ export class ControlSession implements Queryable {
     signal.addEventListener('abort', this.#onAbort, { once: true })
   }
 
+  /** Called when the server or the network ends the session of the run; another one is opened when it is needed. */
+  set onLost(callback: () => void) {
+    this.#running.onLost = callback
+  }
+
   async query<Row extends object = Record<string, unknown>>(sql: string, values?: readonly unknown[]): Promise<Row[]> {
     if (this.#closed) throw new Error('the run is over: nothing more can be asked of the server')
     const session = this.#running.signal.aborted ? this.#clean() : this.#running

@@ -1,4 +1,4 @@
-import { TABLE_NOT_FOUND, WAL_LEVEL } from '../core/errors.js'
+import { SETTING_INVALID, STANDBY_CANNOT_DECODE, TABLE_NOT_FOUND, WAL_LEVEL } from '../core/errors.js'
 import type { Table } from '../core/table.js'
 import type { GeneratedColumns } from '../postgres/catalog/identity.js'
 import { readingObstacle } from '../postgres/catalog/readability.js'
@@ -8,6 +8,8 @@ import { jsonCastsIn, nameOf, TypeCatalog } from '../postgres/catalog/types.js'
 import { sqlName } from '../postgres/identifier.js'
 import { inspectPublication } from '../postgres/publication.js'
 import type { Queryable } from '../postgres/queryable.js'
+import { FAILOVER_SLOTS } from '../postgres/replication/failoverSlot.js'
+import { DECODES_ON_STANDBYS } from '../postgres/standby.js'
 import { type PlannedTable, planCapture } from './capturePlan.js'
 import type { SourceEvent } from './events.js'
 import type { ParsedOptions } from './options.js'
@@ -31,6 +33,13 @@ export async function prepare(
 ): Promise<Prepared> {
   const facts = await serverFacts(queryable)
   if (options.position !== undefined) requireSameDatabase(options.position, facts)
+  if (options.snapshot !== 'only' && facts.inRecovery && facts.version < DECODES_ON_STANDBYS) {
+    throw STANDBY_CANNOT_DECODE({ version: facts.versionText })
+  }
+  if (options.failoverSlot && facts.version < FAILOVER_SLOTS) {
+    const problem = `the server is PostgreSQL ${facts.versionText}, and standbys keep copies of slots from 17 on`
+    throw SETTING_INVALID({ name: 'failoverSlot', value: true, problem })
+  }
   if (options.snapshot !== 'only' && facts.walLevel !== 'logical') throw WAL_LEVEL({ found: facts.walLevel })
   const tables = await findTables(queryable, options.include, options.excluded)
   if (options.snapshot !== 'never' || options.toast === 'fetch') {

@@ -42,6 +42,8 @@ export async function watchedPublications(
 export interface PublicationWatchOptions {
   readonly publications: WatchedPublications
   readonly control: ControlSession
+  /** Whether `control` asks the server that the stream comes from: what another one says is no matter. */
+  readonly isOurServer: () => Promise<boolean>
   /** Whatever committed before `lsn` was judged by the publications that we know. */
   readonly onUnchanged: (lsn: Lsn, states: PublicationStates, tables: readonly number[]) => void
   /** True: go on, and hold what is now for right. False: nothing is looked at afterwards. */
@@ -157,7 +159,7 @@ export class PublicationWatch {
 
   async #look(runningMs: number, signal?: AbortSignal): Promise<void> {
     await this.#altering
-    const { control, onUnchanged, onChanged } = this.#options
+    const { control, isOurServer, onUnchanged, onChanged } = this.#options
     const publications = this.#question
     const lsn = await visibleLsn(control, runningMs, signal)
     let found = await publicationStates(control, publications, false)
@@ -166,6 +168,8 @@ export class PublicationWatch {
       found = await publicationStates(control, publications, true)
       change = publicationChange(this.#states, found)
     }
+    if (this.#stopped) return
+    if (!(await isOurServer())) throw new Error('the server that was asked is not the one that streams')
     if (this.#stopped) return
     if (change === undefined) {
       this.#hold(found)

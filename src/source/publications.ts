@@ -1,9 +1,14 @@
 import { randomBytes } from 'node:crypto'
+import { PUBLICATION_ON_STANDBY } from '../core/errors.js'
+import type { TailraceError } from '../core/tailraceError.js'
 import { quoteLiteral } from '../postgres/identifier.js'
 import {
+  alterPublication,
   createPublication,
+  createPublicationSql,
   dropPublication,
   inspectPublication,
+  type NewPublication,
   type Publication,
   type PublishedOperations,
   removeTablesSql,
@@ -78,7 +83,9 @@ export async function preparePublications(
       wishes.onMissing(name)
       const comment = madeFor(wishes.slot)
       const publicationToMake = { name, tables, operations, serverVersion: wishes.serverVersion, comment }
-      const made = await createPublication(queryable, publicationToMake)
+      const made = await createPublication(queryable, publicationToMake).catch((error) => {
+        throw PUBLICATION_ON_STANDBY.is(error) ? lastingOnStandby(error, publicationToMake, wishes.name) : error
+      })
       if (made || isTemporaryName(name)) {
         created.push(name)
         wishes.onCreated(name)
@@ -94,7 +101,7 @@ export async function preparePublications(
       if (error !== undefined) {
         const mayAlter = wishes.manage || isOurs(publication, wishes.slot)
         if (!mayAlter || findings.some(({ alters }) => alters !== 'publication')) throw error
-        for (const sql of new Set(findings.map((finding) => finding.sql))) await queryable.query(sql)
+        for (const sql of new Set(findings.map((finding) => finding.sql))) await alterPublication(queryable, name, sql)
         altered.push(name)
       }
     }
@@ -135,6 +142,13 @@ export async function leavePublications(
       )
   }
   return watchPublications(queryable, planned, wishes)
+}
+
+/** Somebody else has to make it: under a name of which the next run does not think that it is ours to drop. */
+function lastingOnStandby(error: TailraceError, wanted: NewPublication, base: string): TailraceError {
+  if (!isTemporaryName(base)) return error
+  const name = wanted.name.replace(base, DEFAULT_PUBLICATION)
+  return PUBLICATION_ON_STANDBY({ publication: name, sql: createPublicationSql({ ...wanted, name }) }, { cause: error })
 }
 
 /** The state of a run's publications that are there now, for whoever watches them. */

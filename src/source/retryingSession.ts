@@ -16,6 +16,8 @@ const RETRY_MS = 60_000
  */
 export class RetryingSession implements Queryable {
   readonly signal: AbortSignal
+  /** Called when the session ends without our closing it. */
+  onLost: () => void = () => {}
   readonly #connect: Connect
   #session: Promise<Session> | undefined
   #wasConnected = false
@@ -58,8 +60,9 @@ export class RetryingSession implements Queryable {
     if (this.#session === undefined) {
       this.#session = this.#connect(this.signal)
       this.#session.then(
-        () => {
+        (session) => {
           this.#wasConnected = true
+          session.onLost(() => this.onLost())
         },
         () => {},
       )

@@ -54,6 +54,10 @@ export const sourceSettings = {
     description:
       'When the slot exists and no position is given: refuse, since a snapshot could not be joined to it; resume where it stands, without a snapshot; or snapshot: take it over, and read all rows incrementally.',
   }),
+  failoverSlot: setting(z.boolean().default(false), {
+    description:
+      'Have standbys with sync_replication_slots keep a copy of a slot that is made (PostgreSQL 17 and later), so that a run goes on after one of them is promoted. The primary should name them in synchronized_standby_slots.',
+  }),
   publication: setting(z.string().min(1).optional(), {
     description:
       'Publication of the tables, created if missing. Default: tailrace with a slot, else one of a random name that is dropped at the end.',

@@ -35,7 +35,15 @@ export class ShutdownWatch {
   asked(): void {
     const now = performance.now()
     this.#asked = [...this.#asked.slice(1 - ASKED_TIMES), now]
-    if (this.#probing || this.#asked.length < ASKED_TIMES || now - this.#asked[0]! > ASKED_WITHIN_MS) return
+    if (this.#asked.length >= ASKED_TIMES && now - this.#asked[0]! <= ASKED_WITHIN_MS) this.suspect()
+  }
+
+  /**
+   * Another session of ours was ended, as a fast shutdown ends all but the walsenders. While the consumer keeps the socket
+   * paused it is the only sign: a walsender that cannot get rid of what it sends does not ask for anything.
+   */
+  suspect(): void {
+    if (this.#probing) return
     this.#probing = true
     void this.#probe().finally(() => {
       this.#probing = false

@@ -83,13 +83,25 @@ async function watch(control: Queryable, wait: SlotWait, done: AbortSignal): Pro
     const timedOut = timeoutMs > 0 && waitedMs >= timeoutMs
     if (!timedOut && waitedMs < reportAt) continue
     reportAt = waitedMs + NEXT_REPORT_MS
-    const holders = (await slotCreationHolders(control)).map(describeTransaction)
+    const holders = await holdersOf(control)
     ending.throwIfAborted()
     const seconds = Math.round(waitedMs / 1000)
     if (timedOut) throw SLOT_TIMEOUT({ seconds, holders })
     emit({ type: 'waiting-for-transactions', seconds, holders })
   }
 }
+
+/** On a standby nobody holds anything: the slot waits for the primary to say who runs there. */
+async function holdersOf(control: Queryable): Promise<string[]> {
+  const holders = (await slotCreationHolders(control)).map(describeTransaction)
+  if (holders.length > 0) return holders
+  const [row] = await control.query<{ standby: boolean }>('SELECT pg_catalog.pg_is_in_recovery() AS standby')
+  return row!.standby ? [PRIMARY_HOLDS] : []
+}
+
+/** The server's background writer does so every 15 s while anything is written. */
+const PRIMARY_HOLDS =
+  'the primary to log its running transactions (at once with SELECT pg_log_standby_snapshot() there)'
 
 /** A walsender that waits for a transaction does not look at its socket: only a signal ends the wait. */
 async function giveUp(

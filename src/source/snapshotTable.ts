@@ -18,6 +18,6 @@ export function compileCatalogTable({ table, plan, columns }: PlannedTable, { ty
     codecs: published.map(({ typeOid }) => codecFor(types.get(typeOid)!, codecs)),
     selected: indexes.filter((index) => plan.columns?.includes(published[index]!.name) ?? true),
     key: plan.key.map(indexOf),
-    replicaIdentity: table.replicaIdentity === 'full' && !plan.full ? 'default' : table.replicaIdentity,
+    replicaIdentity: table.replicaIdentity === 'full' && plan.notWhole ? 'default' : table.replicaIdentity,
   })
 }

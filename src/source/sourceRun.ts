@@ -13,6 +13,7 @@ import { RowBatch } from '../core/rowBatch.js'
 import { sqlName } from '../postgres/identifier.js'
 import { formatLsn } from '../postgres/lsn.js'
 import { markChange, publicationMark, sameTables } from '../postgres/publicationState.js'
+import { makeFailoverSlot } from '../postgres/replication/failoverSlot.js'
 import { describeCause } from '../postgres/serverError.js'
 import { copySlot, dropSlot, inspectSlot } from '../postgres/slot.js'
 import { Acknowledgements } from './acknowledgements.js'
@@ -176,7 +177,7 @@ export class SourceRun {
     const slot =
       slotName === undefined || (consistent && !resumable)
         ? { name: temporary, temporary: true, exportSnapshot: consistent }
-        : { name: slotName, temporary: false, exportSnapshot: consistent }
+        : { name: slotName, temporary: false, exportSnapshot: consistent, failover: options.failoverSlot }
     if (wantsSnapshot && resumable && slotName !== undefined) yield* this.#intend(prepared, start, watched)
     const { owner, readers, created } = await openSlot(this.#context, prepared.planned, first, slot)
     watch.follow(slot.name)
@@ -211,6 +212,7 @@ export class SourceRun {
     }
     if (readers !== undefined && !resumable) {
       yield* this.#makePermanent(temporary, slotName)
+      if (options.failoverSlot) await makeFailoverSlot(owner, slotName)
       emit({ type: 'slot-created', slot: slotName, temporary: false, lsn: formatLsn(lsn) })
     }
     // With it the temporary slot goes, too.

@@ -1,5 +1,6 @@
 import { TEMPORARY_SLOT_LOST } from '../core/errors.js'
 import type { TailraceError } from '../core/tailraceError.js'
+import { timelineWhereStreams } from '../postgres/ownServer.js'
 import { publicationMark } from '../postgres/publicationState.js'
 import { describeCause, isTransient } from '../postgres/serverError.js'
 import type { Session } from '../postgres/session.js'
@@ -94,6 +95,7 @@ export async function* streamBatches(context: RunContext, start: StreamStart): A
   })
   const toast = options.toast === 'fetch' ? toastFetch(context, start.publications.names) : undefined
   context.watch.follow(start.slot, loop)
+  control.onLost = () => loop.suspectShutdown()
   const progress = new StreamProgress(resumed.resumeLsn, emit)
   const { ledger } = acknowledgements
   ledger.allow(ledger.confirmed)
@@ -101,6 +103,12 @@ export async function* streamBatches(context: RunContext, start: StreamStart): A
   const publications = new PublicationWatch({
     publications: start.publications,
     control,
+    isOurServer: async () => {
+      const timeline = await timelineWhereStreams(control, start.slot, loop.processId)
+      // A standby is promoted while it streams.
+      if (timeline !== undefined && timeline > collector.position.origin.timeline) collector.follow({ timeline })
+      return timeline !== undefined
+    },
     onUnchanged: (lsn, states, tables) => {
       collector.follow({ publications: publicationMark(states, tables) })
       ledger.allow(lsn)

@@ -2,8 +2,12 @@ import {
   POSITION_DIVERGED,
   POSITION_OTHER_SERVER,
   PUBLICATION_MISSING,
+  SERVER_ERROR,
   SLOT_AHEAD,
+  SLOT_LOST,
   SLOT_MISSING,
+  SLOT_SYNCHRONISED,
+  STANDBY_CANNOT_DECODE,
   TIMELINE_BEHIND,
 } from '../core/errors.js'
 import { identifySystem } from '../postgres/catalog/server.js'
@@ -13,13 +17,14 @@ import type { Queryable } from '../postgres/queryable.js'
 import { timelineHistory } from '../postgres/replication/timelineHistory.js'
 import type { Session } from '../postgres/session.js'
 import { inspectSlot, slotCommandError } from '../postgres/slot.js'
+import { DECODES_ON_STANDBYS, standbyFacts } from '../postgres/standby.js'
 import type { StreamPosition } from './position.js'
 
 /**
  * LSNs of another server, or of a history that this one has left, mean nothing here. Gives the server's timeline, in
  * which the stream goes on.
  */
-export async function checkServer(session: Session, position: StreamPosition): Promise<number> {
+export async function checkServer(session: Session, slot: string, position: StreamPosition): Promise<number> {
   const { system, timeline } = position.origin
   const found = await identifySystem(session)
   if (found.systemIdentifier !== system) {
@@ -27,7 +32,16 @@ export async function checkServer(session: Session, position: StreamPosition): P
   }
   if (found.timeline < timeline) throw TIMELINE_BEHIND({ expected: timeline, found: found.timeline })
   if (found.timeline > timeline) await checkHistory(session, position, found.timeline)
+  await checkStandby(session, slot)
   return found.timeline
+}
+
+/** In a failover the next primary is met as a standby at first: what it cannot do yet is to be waited for. */
+async function checkStandby(session: Session, slot: string): Promise<void> {
+  const { standby, version, synced } = await standbyFacts(session, slot)
+  if (!standby) return
+  if (session.serverVersion < DECODES_ON_STANDBYS) throw STANDBY_CANNOT_DECODE({ version })
+  if (synced) throw SLOT_SYNCHRONISED({ slot })
 }
 
 async function checkHistory(session: Session, { origin, resumeLsn }: StreamPosition, found: number): Promise<void> {
@@ -53,8 +67,9 @@ export async function checkSlotPlace(control: Queryable, slot: string, startLsn:
 }
 
 /**
- * Of a missing slot the server says the same (42704) as of a missing publication, in a language of its own: what is
- * there tells which it was. One that is there now may have been missing when a change was made.
+ * What the server says differs from version to version, and is in a language of its own: what is there tells more. Of a
+ * missing slot it says the same (42704) as of a missing publication, and one that is there now may have been missing when
+ * a change was made. That it gave up the slot it says as SQLSTATE 55000, of which much else is, or as a missing file.
  */
 export async function explainStreamError(
   control: Queryable,
@@ -62,9 +77,11 @@ export async function explainStreamError(
   error: unknown,
 ): Promise<unknown> {
   const explained = slotCommandError(error, slot)
-  if (!SLOT_MISSING.is(explained)) return explained
+  if (!SLOT_MISSING.is(explained) && !SERVER_ERROR.is(explained)) return explained
   try {
-    if ((await inspectSlot(control, slot)) === undefined) return explained
+    const found = await inspectSlot(control, slot)
+    if (found?.invalidation !== undefined) return SLOT_LOST({ slot, reason: found.invalidation }, { cause: error })
+    if (found === undefined || !SLOT_MISSING.is(explained)) return explained
     const missing = await missingPublications(control, publications)
     const publication = (missing.length > 0 ? missing : publications).join(', ')
     return PUBLICATION_MISSING({ publication, lsn: formatLsn(position.resumeLsn) }, { cause: error })

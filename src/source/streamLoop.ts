@@ -192,6 +192,16 @@ export class StreamLoop {
     this.#stream?.sendStatus(true)
   }
 
+  /** Of the server's process that streams, or did until now; 0: none yet. */
+  get processId(): number {
+    return this.#session?.processId ?? 0
+  }
+
+  /** A session with the server was ended, not by us. */
+  suspectShutdown(): void {
+    if (this.#stream !== undefined) this.#shutdown.suspect()
+  }
+
   /** Tells the server soon what may be confirmed now. */
   confirmSoon(): void {
     if (this.#stopping.signal.aborted) return
@@ -220,7 +230,7 @@ export class StreamLoop {
     const session = owner ?? (await connect())
     this.#session = session
     if (this.#stopping.signal.aborted) return
-    if (owner === undefined) collector.follow({ timeline: await checkServer(session, collector.position) })
+    if (owner === undefined) collector.follow({ timeline: await checkServer(session, slot, collector.position) })
     this.#walSenderTimeoutMs = await walSenderTimeoutMs(session)
     const startLsn = laterLsn(collector.position.resumeLsn, ledger.confirmed)
     this.#trusted = owner !== undefined

@@ -12,8 +12,11 @@ export interface CapturePlan {
   readonly key: readonly string[]
   /** The columns that consumers see; all when undefined. */
   readonly columns: readonly string[] | undefined
-  /** REPLICA IDENTITY FULL, of the table and of each partition: only then is an old row whole. */
-  readonly full: boolean
+  /**
+   * Of a partitioned table with REPLICA IDENTITY FULL: a partition has another one, or had when the run began. What comes
+   * of it as a whole old row has NULLs that are lies. Of other tables each Relation message tells the truth by itself.
+   */
+  readonly notWhole: boolean
   /** No old row ever comes that the key would have to be in. */
   readonly insertsOnly: boolean
   /** Not the table's own replica identity but that of each partition carries the key. */
@@ -45,7 +48,7 @@ export async function compileRelation(
     codecs: relation.columns.map((column) => codecFor(types.get(column.typeOid)!, codecs)),
     selected: selectColumns(relation, plan),
     key: await chooseKey(relation, plan, queryable),
-    replicaIdentity: relation.replicaIdentity === 'full' && !plan.full ? 'default' : relation.replicaIdentity,
+    replicaIdentity: relation.replicaIdentity === 'full' && plan.notWhole ? 'default' : relation.replicaIdentity,
   })
 }
 
@@ -98,16 +101,16 @@ function selectColumns({ columns }: Relation, plan: CapturePlan): number[] {
 async function chooseKey(relation: Relation, plan: CapturePlan, queryable: Queryable): Promise<number[]> {
   const { columns, replicaIdentity } = relation
   const indexesOf = (key: readonly string[]) => key.map((name) => columns.findIndex((column) => column.name === name))
-  const carried = (index: number) => replicaIdentity === 'full' || columns[index]!.partOfKey
+  // Without an identity the server refuses updates and deletes: no old row comes here either.
+  const insertsOnly = plan.insertsOnly || replicaIdentity === 'nothing'
+  const carried = (index: number) => insertsOnly || replicaIdentity === 'full' || columns[index]!.partOfKey
   const planned = indexesOf(plan.key)
-  if (planned.every((index) => index >= 0 && (plan.insertsOnly || plan.keyOfPartitions || carried(index)))) {
-    return planned
-  }
+  if (planned.every((index) => index >= 0 && (plan.keyOfPartitions || carried(index)))) return planned
   const [table] = await describeTables(queryable, [relation.oid])
-  const choice = table && presentKey(table, { insertsOnly: plan.insertsOnly })
+  const choice = table && presentKey(table, { insertsOnly })
   if (choice !== undefined && 'chosen' in choice) {
     const present = indexesOf(choice.chosen.columns)
-    if (present.every((index) => index >= 0 && (plan.insertsOnly || carried(index)))) return present
+    if (present.every((index) => index >= 0 && carried(index))) return present
   }
   // FULL flags every column, and a row is no key.
   if (replicaIdentity === 'full') return []

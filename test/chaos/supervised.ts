@@ -15,8 +15,7 @@ const START_AGAIN_MS = 200
  * What a run may stop with, when the network or the server is away: it tells that it was not there, and whoever runs it
  * starts it again.
  */
-const AWAY =
-  /\ntailrace: (CONNECTION_FAILED|CONNECTION_LOST): |\ntailrace: SERVER_ERROR: .*\[SQLSTATE (57P0[123]|08\d{3})\]/
+const AWAY = /\ntailrace: (CONNECTION_FAILED|CONNECTION_LOST|SERVER_UNAVAILABLE): /
 
 export interface Watched {
   readonly args: readonly string[]

@@ -32,12 +32,13 @@ export function formatCapture({ messages, ...options }: PgoutputCapture): string
   return `${[JSON.stringify(options), ...messages.map((message) => message.toString('base64'))].join('\n')}\n`
 }
 
-export function readCaptures(): PgoutputCapture[] {
-  return readdirSync(FOLDER)
+/** `folder`: for a program that was compiled to another place. */
+export function readCaptures(folder = FOLDER): PgoutputCapture[] {
+  return readdirSync(folder)
     .filter((name) => /^\d+-v/.test(name))
     .sort()
     .map((name) => {
-      const [options, ...lines] = readFileSync(join(FOLDER, name), 'utf8').trimEnd().split('\n')
+      const [options, ...lines] = readFileSync(join(folder, name), 'utf8').trimEnd().split('\n')
       return { ...JSON.parse(options!), messages: lines.map((line) => Buffer.from(line, 'base64')) }
     })
 }

@@ -4,6 +4,8 @@ import { KEY_TUPLE, type OldKind, type PgoutputHandler } from '../../src/postgre
 import type { Relation } from '../../src/postgres/pgoutput/relation.js'
 import type { PgoutputEvent, PlainRelation, PlainTuple } from './pgoutputTwin.js'
 
+type Guard = (bytes: Uint8Array, start: number, end: number) => Uint8Array
+
 /** The real decoder with a handler that makes plain objects, to be compared with the twin's. */
 export class PgoutputRecorder {
   readonly decoder: PgoutputDecoder
@@ -18,9 +20,10 @@ export class PgoutputRecorder {
 
   /**
    * Decodes the message amid other bytes, as in a socket's chunk, with rows on the tape already. Offsets outside the
-   * message, two calls of the handler or none, and traces of a message that failed are errors of another kind.
+   * message, two calls of the handler or none, and traces of a message that failed are errors of another kind. `guard`
+   * gives the bytes that the decoder sees, to watch what it does with them.
    */
-  decode(message: Uint8Array): PgoutputEvent {
+  decode(message: Uint8Array, guard: Guard = (bytes) => bytes): PgoutputEvent {
     this.#bytes = new Uint8Array(Buffer.concat([FILLING, message, FILLING]))
     this.#start = FILLING.length
     this.#end = FILLING.length + message.length
@@ -29,7 +32,7 @@ export class PgoutputRecorder {
     tape.values.set(ON_THE_TAPE)
     tape.length = ON_THE_TAPE.length
     try {
-      this.decoder.decode(this.#bytes, this.#start, this.#end)
+      this.decoder.decode(guard(this.#bytes, this.#start, this.#end), this.#start, this.#end)
     } catch (error) {
       if (this.#event !== undefined) throw new Error('an event came of a message that failed', { cause: error })
       if (tape.length !== ON_THE_TAPE.length) throw new Error('a message that failed is on the tape', { cause: error })

@@ -96,11 +96,11 @@ export class Postmaster {
 
   /** Line 8 of postmaster.pid says `ready`; line 1 tells our server's file from one that a crash left behind. */
   async #untilReady(file: string, signal: AbortSignal | undefined): Promise<void> {
-    for (const deadline = Date.now() + READY_WITHIN_MS; this.#running; await sleep(20)) {
+    for (const deadline = performance.now() + READY_WITHIN_MS; this.#running; await sleep(20)) {
       signal?.throwIfAborted()
       const lines = (await readFile(file, 'utf8').catch(() => '')).split('\n')
       if (Number(lines[0]) === this.pid && lines[7]?.trim() === 'ready') return
-      if (Date.now() > deadline) throw startFailure(`not ready after ${READY_WITHIN_MS / 1_000} s`)
+      if (performance.now() > deadline) throw startFailure(`not ready after ${READY_WITHIN_MS / 1_000} s`)
     }
   }
 }

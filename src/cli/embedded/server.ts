@@ -135,12 +135,12 @@ export class EmbeddedPostgres implements AsyncDisposable {
     await this.stop(mode)
     this.#settings = { ...this.#settings, ...settings }
     if (this.#port === 0) return this.#launchOnFreePort()
-    const deadline = Date.now() + REMAINS_GONE_WITHIN_MS
+    const deadline = performance.now() + REMAINS_GONE_WITHIN_MS
     for (;;) {
       try {
         return await this.#launch()
       } catch (error) {
-        if (!REMAINS_OF_A_CRASH.test(String(error)) || Date.now() > deadline) throw error
+        if (!REMAINS_OF_A_CRASH.test(String(error)) || performance.now() > deadline) throw error
         await sleep(50)
       }
     }

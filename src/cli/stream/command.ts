@@ -15,6 +15,7 @@ export function streamCommand(finished: (exitCode: number) => void): Command {
     .addOption(settingOption('snapshot', '--snapshot <mode>'))
     .addOption(settingOption('strategy', '--strategy <how>'))
     .addOption(settingOption('slot', '--slot <name>'))
+    .addOption(settingOption('failoverSlot'))
     .addOption(settingOption('publication', '--publication <name>'))
     .addOption(settingOption('managePublication'))
     .addOption(settingOption('keyless', '--keyless <policy>'))

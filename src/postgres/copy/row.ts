@@ -89,7 +89,9 @@ function isNull(bytes: Uint8Array, start: number, cursor: number): boolean {
 
 /** Where the column that has an escape at `cursor` ends; beyond `last` when its last escape does. */
 function endOfColumn(bytes: Uint8Array, cursor: number, last: number): number {
-  while (cursor < last && bytes[cursor] !== TAB) cursor += bytes[cursor] === BACKSLASH ? 2 : 1
+  while (cursor < last && bytes[cursor] !== TAB && bytes[cursor] !== NEWLINE) {
+    cursor += bytes[cursor] === BACKSLASH ? 2 : 1
+  }
   return cursor
 }
 

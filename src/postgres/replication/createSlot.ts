@@ -9,6 +9,8 @@ export interface NewSlot {
   readonly temporary: boolean
   /** Export the snapshot in which everything before the slot's start is visible, and nothing after it. */
   readonly exportSnapshot: boolean
+  /** Standbys may keep a copy of it (17 and later). Not of a temporary one. Default false. */
+  readonly failover?: boolean
 }
 
 export interface CreatedSlot {
@@ -25,10 +27,13 @@ const OPTIONS_IN_PARENTHESES = 150000
  * CREATE_REPLICATION_SLOT ("Streaming Replication Protocol" in the PostgreSQL docs). Waits, without a limit, for every
  * transaction that is running: see `slotCreationHolders`. `session` must be a replication session.
  */
-export async function createSlot(session: Session, { name, temporary, exportSnapshot }: NewSlot): Promise<CreatedSlot> {
+export async function createSlot(
+  session: Session,
+  { name, temporary, exportSnapshot, failover }: NewSlot,
+): Promise<CreatedSlot> {
   const snapshot =
     session.serverVersion >= OPTIONS_IN_PARENTHESES
-      ? `(SNAPSHOT '${exportSnapshot ? 'export' : 'nothing'}')`
+      ? `(SNAPSHOT '${exportSnapshot ? 'export' : 'nothing'}'${failover ? ', FAILOVER true' : ''})`
       : exportSnapshot
         ? 'EXPORT_SNAPSHOT'
         : 'NOEXPORT_SNAPSHOT'

@@ -16,7 +16,8 @@ export function scanKeyOf({ table, plan, columns }: PlannedTable): readonly stri
   )
   if (same !== undefined) return same
   // With the whole old row every index will do.
-  return plan.full || plan.insertsOnly ? (indexes[0] ?? []) : []
+  const whole = table.replicaIdentity === 'full' && !plan.notWhole
+  return whole || plan.insertsOnly ? (indexes[0] ?? []) : []
 }
 
 /** The table, to be read from its beginning; `id` names the snapshot in its rows' ids. */

@@ -97,6 +97,7 @@ describe('what is no such row stops', () => {
     ['a NULL more', 'a\t\\N\n', 1],
     ['an escape more', 'a\t\\\\\n', 1],
     ['two rows', 'a\nb\n', 1],
+    ['two rows, the first with an escape', 'a\\tb\nc\n', 1],
     ['half an escape', 'a\\\n', 1],
     ['half an escape behind a NULL', '\\N\t\\\n', 2],
   ])('%s', (_, row, columns) => refused(row, columns))

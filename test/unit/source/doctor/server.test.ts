@@ -20,7 +20,7 @@ test.each<[string, FactChanges, string[]]>([
   ['WAL_LEVEL', { server: { walLevel: 'replica' } }, ['problem']],
   ['PRIMARY', {}, ['ok']],
   ['PRIMARY', { server: { inRecovery: true, version: 150013 } }, ['problem']],
-  ['PRIMARY', { server: { inRecovery: true, version: 160010 } }, ['warning']],
+  ['PRIMARY', { server: { inRecovery: true, version: 160010 } }, ['ok']],
   ['REPLICATION_PRIVILEGE', {}, ['ok']],
   ['REPLICATION_PRIVILEGE', { server: { mayReplicate: false } }, ['ok']],
   ['REPLICATION_PRIVILEGE', { server: { mayReplicate: false }, replication: { user: 'repl' } }, ['problem']],

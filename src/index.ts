@@ -1,4 +1,5 @@
 export type {
+  ChunkRange,
   CreateRecord,
   DeleteRecord,
   MessageRecord,

@@ -46,6 +46,23 @@ export interface RowView<Row extends object = Record<string, unknown>> {
   toJsonBytes(): Uint8Array
 }
 
+/**
+ * What a batch of snapshot rows says of its table: of the keys behind `after`, up to and including `upTo`, in the server's
+ * order, there were these rows and no others. So a consumer that keeps rows by key knows which are gone.
+ */
+export interface ChunkRange {
+  readonly schema: string
+  readonly name: string
+  /** Columns of the key, in order. */
+  readonly key: readonly string[]
+  /** The text forms of the key's columns; undefined: from the table's beginning. */
+  readonly after: readonly string[] | undefined
+  /** Undefined: to the table's end. */
+  readonly upTo: readonly string[] | undefined
+  /** The consumer has had the table's rows before. */
+  readonly again: boolean
+}
+
 interface Common<Name extends string> {
   readonly table: Table & { readonly name: Name }
   /** Where to resume after this record. */

@@ -1,5 +1,6 @@
 import { sleep } from '../core/abort.js'
 import { type Deferred, deferred } from '../core/deferred.js'
+import type { ChunkRange } from '../core/record.js'
 import { RowBatch } from '../core/rowBatch.js'
 import type { Lsn } from '../postgres/lsn.js'
 import { AckLedger } from './ackLedger.js'
@@ -41,8 +42,13 @@ export class Acknowledgements {
   }
 
   /** A batch of `rows` up to `position`, which acknowledges here. */
-  batch(rows: RowBatch, position: StreamPosition, snapshotAt?: (index: number) => SnapshotProgress): Batch {
-    return new Batch(rows, position, (acked) => this.ack(acked), snapshotAt)
+  batch(
+    rows: RowBatch,
+    position: StreamPosition,
+    snapshotAt?: (index: number) => SnapshotProgress,
+    range?: ChunkRange,
+  ): Batch {
+    return new Batch(rows, position, (acked) => this.ack(acked), snapshotAt, range)
   }
 
   /**

@@ -1,5 +1,5 @@
 import { encodeNdjson } from '../codec/ndjson.js'
-import type { ChangeRecord, Position } from '../core/record.js'
+import type { ChangeRecord, ChunkRange, Position } from '../core/record.js'
 import { HEAD, HEAD_FINGERPRINT, HEAD_SEQ, HEAD_SUB, HEAD_TRANSACTION, type RowBatch } from '../core/rowBatch.js'
 import { BatchRecord } from './batchRecord.js'
 import { OUTSIDE_TRANSACTION, StreamPosition } from './position.js'
@@ -14,6 +14,8 @@ export class Batch<Tables extends object = Record<string, Record<string, unknown
 {
   /** Where to resume after this batch: store it together with, or after, what was made of the records. */
   readonly position: Position
+  /** Of rows that were read by key while the stream goes on: of which keys these are all rows that there were. */
+  readonly range: ChunkRange | undefined
   /** @internal The records as numbers over the bytes received. */
   readonly rows: RowBatch
   readonly #end: StreamPosition
@@ -26,11 +28,13 @@ export class Batch<Tables extends object = Record<string, Record<string, unknown
     position: StreamPosition,
     ack: (position: StreamPosition) => void,
     snapshotAt?: (index: number) => SnapshotProgress,
+    range?: ChunkRange,
   ) {
     this.rows = rows
     this.position = this.#end = position
     this.#ack = ack
     this.#snapshotAt = snapshotAt
+    this.range = range
   }
 
   /** Number of records. */

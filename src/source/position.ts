@@ -58,7 +58,12 @@ export class StreamPosition implements Position {
   /** An unfinished snapshot that cannot be gone on with: such a position says only that all begins anew. */
   get beginsAnew(): boolean {
     const { snapshot } = this.place
-    return snapshot !== undefined && snapshot.tables === undefined
+    return snapshot !== undefined && (snapshot.tables === undefined || snapshot.intent === true)
+  }
+
+  /** Nothing that stands before it is to be kept. */
+  get isNothing(): boolean {
+    return this.beginsAnew && this.place.snapshot?.tables === undefined
   }
 
   /** Whoever resumes here gets some rows, which came before it, once more: those of a table that is read whole. */

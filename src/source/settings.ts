@@ -58,6 +58,10 @@ export const sourceSettings = {
     description:
       'Have standbys with sync_replication_slots keep a copy of a slot that is made (PostgreSQL 17 and later), so that a run goes on after one of them is promoted. The primary should name them in synchronized_standby_slots.',
   }),
+  onSlotLost: setting(z.enum(['stop', 'resnapshot']).default('stop'), {
+    description:
+      'When the slot of the position is gone or was invalidated: stop; or make it anew and read all rows once more, incrementally, as a repair: batches tell of which keys they have all rows.',
+  }),
   publication: setting(z.string().min(1).optional(), {
     description:
       'Publication of the tables, created if missing. Default: tailrace with a slot, else one of a random name that is dropped at the end.',

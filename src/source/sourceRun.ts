@@ -121,6 +121,7 @@ export class SourceRun {
       slotName,
       slot: slotName === undefined ? undefined : await inspectSlot(connections.control, slotName),
       existingSlot: options.existingSlot,
+      onSlotLost: options.onSlotLost,
     })
     if (start.kind === 'fresh') yield* this.#fresh(prepared, start, publication)
     else yield* this.#resume(prepared, start.position, publication ?? DEFAULT_PUBLICATION)
@@ -163,10 +164,11 @@ export class SourceRun {
     const temporary = temporaryName(first.processId)
     if (slotName === undefined) await dropAbandonedPublications(control)
     const publicationName = publication ?? temporary
-    const publications = await this.#preparePublications(prepared, publicationName, slotName)
+    const publications = await this.#preparePublications(prepared, publicationName, slotName, false)
     const { watched } = publications
     const wantsSnapshot = options.snapshot === 'initial'
-    const incremental = wantsSnapshot && options.strategy === 'incremental'
+    // Rows that the consumer has had are read as a repair.
+    const incremental = wantsSnapshot && (options.strategy === 'incremental' || start.again)
     // Where no position is kept a slot with a snapshot is a temporary one until the snapshot is finished: a crash leaves
     // nothing that would make the next start skip it (design section 3, rule 7).
     const resumable = slotName !== undefined && (options.position !== undefined || options.existingSlot !== 'resume')
@@ -191,7 +193,7 @@ export class SourceRun {
       yield* snapshotBatches(this.#context, snapshot)
     } else acknowledgements.begin(lsn, origin)
     const id = formatLsn(lsn)
-    const scanned = incremental ? planned.map((one) => toBeRead(one, id)) : []
+    const scanned = incremental ? planned.map((one) => toBeRead(one, id, start.again)) : []
     const snapshot = incremental ? { id, rows: 0, tables: scanned } : undefined
     const place = { lsn, seq: BEFORE_ROWS, sub: 0, end: lsn, fingerprint: 0, snapshot }
     const resumed = new StreamPosition(origin, place)
@@ -225,14 +227,16 @@ export class SourceRun {
 
   /** Before there is a slot its consumer knows that there may be one: a start that finds it begins anew. */
   async *#intend(
-    { facts }: Prepared,
-    { slot, epoch }: Extract<Start, { kind: 'fresh' }>,
+    { facts, planned }: Prepared,
+    { slot, epoch, again }: Extract<Start, { kind: 'fresh' }>,
     watched: WatchedPublications,
   ): AsyncGenerator<Batch, void, void> {
     const { acknowledgements, signal } = this.#context
     const origin = originOf(facts, slot, epoch, undefined, watched)
     const lsn = facts.insertLsn
-    const place = { lsn, seq: BEFORE_ROWS, sub: 0, end: undefined, fingerprint: 0, snapshot: { id: '', rows: 0 } }
+    const tables = again ? planned.map((one) => toBeRead(one, '', true)) : undefined
+    const snapshot = { id: '', rows: 0, tables, intent: true }
+    const place = { lsn, seq: BEFORE_ROWS, sub: 0, end: undefined, fingerprint: 0, snapshot }
     const intent = new StreamPosition(origin, place)
     acknowledgements.begin(lsn, origin)
     acknowledgements.ledger.offer(intent, lsn)
@@ -253,7 +257,7 @@ export class SourceRun {
 
   async *#resume(prepared: Prepared, position: StreamPosition, publication: string): AsyncGenerator<Batch, void, void> {
     await this.#checkJudgement(prepared, position, publication)
-    const publications = await this.#preparePublications(prepared, publication, position.origin.slot!)
+    const publications = await this.#preparePublications(prepared, publication, position.origin.slot!, true)
     const start = await resumedStart(this.#context, { prepared, position, publication, publications })
     const { onTables } = this
     yield* streamBatches(this.#context, { ...start, onTables })
@@ -292,6 +296,7 @@ export class SourceRun {
     prepared: Prepared,
     name: string,
     slot: string | undefined,
+    resumes: boolean,
   ): Promise<PreparedPublications> {
     const { options, connections, emit } = this.#context
     const { position } = options
@@ -302,7 +307,7 @@ export class SourceRun {
       manage: options.managePublication,
       // What changed since the position was judged by publications that are gone.
       onMissing: (missing) => {
-        if (position === undefined || position.beginsAnew) return
+        if (!resumes || position === undefined) return
         throw PUBLICATION_MISSING({ publication: missing, lsn: formatLsn(position.resumeLsn) })
       },
       onCreated: (created) => {

@@ -5,6 +5,8 @@ import {
   POSITION_OTHER_SLOT,
   SLOT_AHEAD,
   SLOT_EXISTS,
+  SLOT_LOST,
+  SLOT_MISSING,
   TIMELINE_BEHIND,
 } from '../core/errors.js'
 import type { ServerFacts } from '../postgres/catalog/server.js'
@@ -22,11 +24,20 @@ export interface StartFacts {
   /** The server's slot of that name, or of the position's. */
   readonly slot: Slot | undefined
   readonly existingSlot: 'refuse' | 'resume' | 'snapshot'
+  /** Default: stop. */
+  readonly onSlotLost?: 'stop' | 'resnapshot'
 }
 
 export type Start =
   /** A slot is made; a snapshot is taken first if the options ask for one. */
-  | { readonly kind: 'fresh'; readonly slot: string | undefined; readonly epoch: number; readonly dropSlot: boolean }
+  | {
+      readonly kind: 'fresh'
+      readonly slot: string | undefined
+      readonly epoch: number
+      readonly dropSlot: boolean
+      /** The consumer has had the tables' rows before, with another slot. */
+      readonly again: boolean
+    }
   /** The stream goes on. */
   | { readonly kind: 'resume'; readonly position: StreamPosition }
 
@@ -37,7 +48,7 @@ export type Start =
 export function decideStart(facts: StartFacts): Start {
   const { server, position, slotName, slot, existingSlot } = facts
   if (position !== undefined) return fromPosition(facts, position)
-  if (slotName === undefined || slot === undefined) return { kind: 'fresh', slot: slotName, epoch: 1, dropSlot: false }
+  if (slotName === undefined || slot === undefined) return fresh(slotName, 1, false, false)
   if (existingSlot === 'refuse') throw SLOT_EXISTS({ slot: slotName })
   requireUsable(slot, slotName, server.database)
   const origin: Origin = originOf(server, slotName, 1)
@@ -76,7 +87,11 @@ export function requireSameDatabase({ origin }: StreamPosition, server: StartFac
   }
 }
 
-function fromPosition({ server, slotName, slot }: StartFacts, position: StreamPosition): Start {
+function fresh(slot: string | undefined, epoch: number, dropSlot: boolean, again: boolean): Start {
+  return { kind: 'fresh', slot, epoch, dropSlot, again }
+}
+
+function fromPosition({ server, slotName, slot, onSlotLost = 'stop' }: StartFacts, position: StreamPosition): Start {
   const { origin, place } = position
   requireSameDatabase(position, server)
   if (origin.slot === null) throw POSITION_NOT_RESUMABLE({})
@@ -88,9 +103,15 @@ function fromPosition({ server, slotName, slot }: StartFacts, position: StreamPo
     // One made since the position was recorded is ours, of a run that could not record it; an older one is not.
     if (slot !== undefined && (slot.confirmedFlushLsn ?? 0n) < place.lsn) throw SLOT_EXISTS({ slot: origin.slot })
     if (slot !== undefined) requireUsable({ ...slot, invalidation: undefined }, origin.slot, server.database)
-    return { kind: 'fresh', slot: origin.slot, epoch: origin.epoch + 1, dropSlot: slot !== undefined }
+    return fresh(origin.slot, origin.epoch + 1, slot !== undefined, place.snapshot?.tables !== undefined)
   }
-  requireUsable(slot, origin.slot, server.database)
+  try {
+    requireUsable(slot, origin.slot, server.database)
+  } catch (problem) {
+    const lost = SLOT_MISSING.is(problem) || SLOT_LOST.is(problem)
+    if (!lost || onSlotLost === 'stop') throw problem
+    return fresh(origin.slot, origin.epoch + 1, slot !== undefined, true)
+  }
   const confirmed = slot!.confirmedFlushLsn!
   if (confirmed > position.resumeLsn) {
     throw SLOT_AHEAD({

@@ -88,7 +88,7 @@ export async function* streamBatches(context: RunContext, start: StreamStart): A
     queue,
     toBatch: (collected) => toBatch(collected, (position) => acknowledgements.ack(position)),
     scans,
-    scannedBatch: (rows, position, progressAt) => acknowledgements.batch(rows, position, progressAt),
+    scannedBatch: (...of) => acknowledgements.batch(...of),
     batchBytes: context.batchBytes,
     until: options.until === 'current' ? await currentLsn(control, signal) : options.until,
     emit,

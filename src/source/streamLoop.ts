@@ -1,6 +1,7 @@
 import { sleep } from '../core/abort.js'
 import { backoffMs } from '../core/backoff.js'
 import { CONNECTION_LOST, SLOT_ACTIVE as SLOT_HELD } from '../core/errors.js'
+import type { ChunkRange } from '../core/record.js'
 import type { RowBatch } from '../core/rowBatch.js'
 import type { TailraceError } from '../core/tailraceError.js'
 import { formatLsn, type Lsn, laterLsn } from '../postgres/lsn.js'
@@ -45,6 +46,7 @@ export interface StreamLoopOptions {
     rows: RowBatch,
     position: StreamPosition,
     progressAt: (index: number) => SnapshotProgress,
+    range: ChunkRange | undefined,
   ) => Batch
   /** Records are handed on in batches of about this size when the consumer is behind. */
   readonly batchBytes: number
@@ -111,7 +113,7 @@ export class StreamLoop {
     flush: () => {
       if (this.#options.collector.count > 0) this.#handOn()
     },
-    push: (rows, progressAt) => this.#pushRows(rows, progressAt),
+    push: (rows, progressAt, range) => this.#pushRows(rows, progressAt, range),
     decided: () => this.#intake.drain(),
     advanced: () => {
       this.#offerAdvance()
@@ -290,13 +292,13 @@ export class StreamLoop {
     return room && (collector.betweenTransactions || !this.#intake.empty)
   }
 
-  #pushRows(rows: RowBatch, progressAt: (index: number) => SnapshotProgress): void {
+  #pushRows(rows: RowBatch, progressAt: (index: number) => SnapshotProgress, range: ChunkRange | undefined): void {
     const { collector, ledger, queue, scannedBatch } = this.#options
     const { position } = collector
     ledger.offer(position, collector.confirmable)
     this.#offered = position
     this.#lastOffer = performance.now()
-    queue.push(scannedBatch(rows, position, progressAt), rows.bytes)
+    queue.push(scannedBatch(rows, position, progressAt, range), rows.bytes)
   }
 
   #explain(error: unknown): Promise<unknown> {

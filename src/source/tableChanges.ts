@@ -175,8 +175,7 @@ export class TableChanges implements TableControl {
     const id = formatLsn(await currentLsn(control, signal))
     if (where !== undefined) for (const one of planned) await this.#checkWhere(one, where)
     for (const one of planned) {
-      const { oid, key, table: name } = toBeRead(one, id)
-      await scans.again({ oid, id, table: name, key }, where)
+      await scans.again(toBeRead(one, id), where)
     }
   }
 

@@ -3,7 +3,7 @@ import { NdjsonEncoder, type NdjsonOptions } from '../../codec/ndjson.js'
 import { sleep } from '../../core/abort.js'
 import { backoffMs } from '../../core/backoff.js'
 import { ByteWriter } from '../../core/byteWriter.js'
-import { OUTPUT_LOCKED, SNAPSHOT_INTERRUPTED, STATE_MISMATCH } from '../../core/errors.js'
+import { OUTPUT_LOCKED, SLOT_LOST, SLOT_MISSING, SNAPSHOT_INTERRUPTED, STATE_MISMATCH } from '../../core/errors.js'
 import type { Position, PositionJson } from '../../core/record.js'
 import { parseConnectionString } from '../../postgres/connectionString.js'
 import { isTransient } from '../../postgres/serverError.js'
@@ -52,7 +52,8 @@ export async function runStream(options: StreamOptions): Promise<number> {
         return 0
       } catch (error) {
         // With a state the output is cut back to what the position counts, and the snapshot goes on from there.
-        const again = SNAPSHOT_INTERRUPTED.is(error) || (attempt > 1 && isTransient(error))
+        const remade = options.onSlotLost === 'resnapshot' && (SLOT_LOST.is(error) || SLOT_MISSING.is(error))
+        const again = remade || SNAPSHOT_INTERRUPTED.is(error) || (attempt > 1 && isTransient(error))
         if (options.state === undefined || !again || signals.signal.aborted) throw error
         log('warn', `${(error as Error).message}; trying again`)
         await sleep(backoffMs(attempt, RETRY), signals.signal).catch(() => {})
@@ -208,7 +209,8 @@ function checkState(state: State | undefined, options: StreamOptions, file: stri
  */
 function keptLength(output: Output, state: State | undefined, path: string | undefined): number | undefined {
   if (state?.output === undefined || !output.isFile) return undefined
-  const beginsAnew = state.position === null || StreamPosition.parse(state.position).beginsAnew
+  // What was written before a slot was lost stands.
+  const beginsAnew = state.position === null || StreamPosition.parse(state.position).isNothing
   const length = beginsAnew ? state.output.start : state.output.bytes
   if (output.bytes < length) {
     const problem = `the output has ${output.bytes} bytes, and had ${length}`

@@ -10,6 +10,8 @@ export interface SnapshotProgress {
   readonly rows: number
   /** Absent in a snapshot that cannot be gone on with: it must begin anew. */
   readonly tables?: readonly TableProgress[] | undefined
+  /** There may be a slot, made since: nothing was read from it, and all begins anew. */
+  readonly intent?: boolean | undefined
   /** Transactions whose changes were left to rows still to be read: these must show them. */
   readonly unproved?: readonly UnprovedTransaction[] | undefined
 }
@@ -18,8 +20,9 @@ export interface TableProgress {
   readonly oid: number
   /** The part of its rows' ids that names the snapshot: another one each time that it is read. */
   readonly id: string
-  /** `schema.table`, for people. */
-  readonly table: string
+  /** As it was called when it began to be read. */
+  readonly schema: string
+  readonly name: string
   /** Columns of the key by which it is read; empty: it is read whole, in one snapshot. */
   readonly key: readonly string[]
   readonly stretches: readonly Stretch[]
@@ -39,22 +42,24 @@ export interface UnprovedTransaction {
   readonly tables: readonly number[]
 }
 
-export function progressToJson({ id, rows, tables, unproved = [] }: SnapshotProgress): object {
+export function progressToJson({ id, rows, tables, intent, unproved = [] }: SnapshotProgress): object {
   return {
     id,
     rows,
     ...(tables !== undefined && { tables: tables.map(tableToJson) }),
+    ...(intent === true && { intent }),
     ...(unproved.length > 0 && {
       unproved: unproved.map(({ xid, commitLsn, tables }) => [xid, formatLsn(commitLsn), tables]),
     }),
   }
 }
 
-function tableToJson({ oid, id, table, key, stretches, again, where, begun, apart }: TableProgress): object {
+function tableToJson({ oid, id, schema, name, key, stretches, again, where, begun, apart }: TableProgress): object {
   return {
     oid,
     id,
-    table,
+    schema,
+    name,
     key,
     stretches: stretches.map(({ to, read }) => ({
       ...(to !== undefined && { to }),
@@ -81,6 +86,7 @@ export function parseProgress(stored: unknown): SnapshotProgress {
     id: text(fields.id, 'id'),
     rows: whole(fields.rows, 'rows'),
     ...(tables !== undefined && { tables: list(tables, 'tables').map(parseTable) }),
+    ...(fields.intent === true && { intent: true }),
     ...(unproved !== undefined && { unproved: list(unproved, 'unproved').map(parseUnproved) }),
   }
 }
@@ -92,7 +98,8 @@ function parseTable(stored: unknown): TableProgress {
   return {
     oid: whole(fields.oid, 'oid'),
     id: text(fields.id, 'id'),
-    table: text(fields.table, 'table'),
+    schema: text(fields.schema, 'schema'),
+    name: text(fields.name, 'name'),
     key: texts(fields.key, 'key'),
     stretches,
     again: fields.again === true,
@@ -153,7 +160,7 @@ function whole(value: unknown, name: string): number {
 
 /** A table that is to be read from its beginning. */
 export function unreadTable(
-  table: Pick<TableProgress, 'oid' | 'id' | 'table' | 'key'>,
+  table: Pick<TableProgress, 'oid' | 'id' | 'schema' | 'name' | 'key'>,
   { again = false, where }: { readonly again?: boolean; readonly where?: string | undefined } = {},
 ): TableProgress {
   return { ...table, stretches: UNREAD, apart: [], begun: false, again, where }

@@ -1,4 +1,3 @@
-import { sqlName } from '../../postgres/identifier.js'
 import type { PlannedTable } from '../capturePlan.js'
 import { type TableProgress, unreadTable } from './progress.js'
 
@@ -21,7 +20,7 @@ export function scanKeyOf({ table, plan, columns }: PlannedTable): readonly stri
 }
 
 /** The table, to be read from its beginning; `id` names the snapshot in its rows' ids. */
-export function toBeRead(planned: PlannedTable, id: string): TableProgress {
-  const { table } = planned
-  return unreadTable({ oid: table.oid, id, table: sqlName(table), key: scanKeyOf(planned) })
+export function toBeRead(planned: PlannedTable, id: string, again = false): TableProgress {
+  const { oid, schema, name } = planned.table
+  return unreadTable({ oid, id, schema, name, key: scanKeyOf(planned) }, { again })
 }

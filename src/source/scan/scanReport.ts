@@ -1,3 +1,4 @@
+import { sqlName } from '../../postgres/identifier.js'
 import type { SourceEvent } from '../events.js'
 import type { TableProgress } from './progress.js'
 
@@ -22,7 +23,9 @@ export class ScanReport {
     this.#emit = emit
   }
 
-  begins({ oid, table }: TableProgress, estimatedRows: number): void {
+  begins(progress: TableProgress, estimatedRows: number): void {
+    const { oid } = progress
+    const table = sqlName(progress)
     if (this.#tables.size === 0) {
       this.#rows = 0
       this.#began = performance.now()

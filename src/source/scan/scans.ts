@@ -1,6 +1,7 @@
-import type { Transaction } from '../../core/record.js'
-import type { RowBatch } from '../../core/rowBatch.js'
+import type { ChunkRange, Transaction } from '../../core/record.js'
+import { RowBatch } from '../../core/rowBatch.js'
 import { keyColumns } from '../../postgres/catalog/keyColumns.js'
+import { sqlName } from '../../postgres/identifier.js'
 import type { Lsn } from '../../postgres/lsn.js'
 import type { CaptureSet } from '../captureSet.js'
 import type { Connections } from '../connections.js'
@@ -12,7 +13,7 @@ import { KeyOrder } from './keyOrder.js'
 import { type SnapshotProgress, type TableProgress, unreadTable } from './progress.js'
 import { ScanReport } from './scanReport.js'
 import { ScanWorkers } from './scanWorkers.js'
-import { advance, firstUnread, type KeyText } from './stretches.js'
+import { advance, beginOf, firstUnread, type KeyText } from './stretches.js'
 import { TableScan } from './tableScan.js'
 import { Unproved } from './unproved.js'
 
@@ -22,7 +23,7 @@ export interface ScanOutlet {
   isOpen(): boolean
   /** Hands on what the stream brought until now: what follows stands behind it. */
   flush(): void
-  push(rows: RowBatch, progressAt: (index: number) => SnapshotProgress): void
+  push(rows: RowBatch, progressAt: (index: number) => SnapshotProgress, range?: ChunkRange): void
   /** Changes that waited may be decided now. */
   decided(): void
   /** Something was finished without a row. */
@@ -114,10 +115,7 @@ export class Scans {
     }
     this.#countedAt = place
     const unproved = this.#unproved.transactions
-    if (this.#progress === undefined || this.#progress.unproved !== unproved) {
-      const tables = [...this.#scans.values()].map(({ progress }) => progress)
-      this.#progress = { id: this.#options.resumed.id, rows: this.#count, tables, unproved }
-    }
+    if (this.#progress === undefined || this.#progress.unproved !== unproved) this.#progress = this.#progressNow()
     return this.#progress
   }
 
@@ -145,7 +143,7 @@ export class Scans {
   }
 
   /** The table is read once more from its beginning, those rows for which `where` holds. */
-  async again(table: Pick<TableProgress, 'oid' | 'id' | 'table' | 'key'>, where: string | undefined): Promise<void> {
+  async again(table: Parameters<typeof unreadTable>[0], where: string | undefined): Promise<void> {
     this.#leave(table.oid)
     await this.add(unreadTable(table, { again: true, where }))
   }
@@ -220,7 +218,8 @@ export class Scans {
     const known = this.#readers.get(scan)
     if (known !== undefined) return known
     const { connections, capture, batchBytes, emit, signal } = this.#options
-    const { oid, id, table } = scan.progress
+    const { oid, id, schema, name } = scan.progress
+    const table = sqlName(scan.progress)
     const reader = new ChunkReader(scan, {
       control: connections.control,
       capture,
@@ -238,7 +237,7 @@ export class Scans {
         this.remove(oid)
       },
       onOtherKey: (key) => {
-        this.again({ oid, id, table, key }, scan.progress.where).catch((error) => this.#workers.fail(error))
+        this.again({ oid, id, schema, name, key }, scan.progress.where).catch((error) => this.#workers.fail(error))
       },
     })
     this.#readers.set(scan, reader)
@@ -267,10 +266,14 @@ export class Scans {
   #deliver(scan: TableScan, { rows, reading, keyOf }: Piece): void {
     this.#outlet.flush()
     const before = scan.progress
+    const stretch = firstUnread(before.stretches)
     if (rows === undefined) {
       scan.delivered(undefined)
       this.#count++
       this.#changed()
+      // Also what lies behind the last row is told: that there is nothing.
+      const now = this.#progressNow()
+      this.#outlet.push(new RowBatch(), () => now, rangeOf(before, stretch, before.stretches[stretch]!.to))
       if (!scan.unread) {
         this.#readers.delete(scan)
         this.#report.ends(before.oid)
@@ -281,7 +284,6 @@ export class Scans {
     const tables = [...this.#scans.values()].map(({ progress }) => progress)
     const shared = { id: this.#options.resumed.id, unproved: this.#unproved.transactions }
     const count = this.#count
-    const stretch = firstUnread(before.stretches)
     const changedAt = (index: number): Partial<TableProgress> =>
       scan.isWhole ? { begun: true } : { stretches: advance(before.stretches, stretch, keyOf(index), reading) }
     const progressAt = (index: number): SnapshotProgress => ({
@@ -294,7 +296,7 @@ export class Scans {
     else scan.delivered(keyOf(rows.count - 1))
     this.#changed()
     this.#report.read(before.oid, rows.count)
-    this.#outlet.push(rows, progressAt)
+    this.#outlet.push(rows, progressAt, rangeOf(before, stretch, keyOf(rows.count - 1)))
   }
 
   #deliverApart(scan: TableScan, { key, reading, rows }: ApartRow): void {
@@ -303,15 +305,26 @@ export class Scans {
     scan.deliveredApart(key, reading)
     this.#count++
     this.#changed()
-    const tables = [...this.#scans.values()].map(({ progress }) => progress)
-    const progress = { id: this.#options.resumed.id, rows: this.#count, tables, unproved: this.#unproved.transactions }
+    const progress = this.#progressNow()
     if (rows.count > 0) this.#outlet.push(rows, () => progress)
     this.#outlet.decided()
+  }
+
+  #progressNow(): SnapshotProgress {
+    const tables = [...this.#scans.values()].map(({ progress }) => progress)
+    return { id: this.#options.resumed.id, rows: this.#count, tables, unproved: this.#unproved.transactions }
   }
 
   #changed(): void {
     this.#progress = undefined
   }
+}
+
+/** What the rows up to `to` say of the table: undefined where they are only some of it. */
+function rangeOf(before: TableProgress, stretch: number, to: KeyText | undefined): ChunkRange | undefined {
+  if (before.key.length === 0 || before.where !== undefined) return undefined
+  const { schema, name, key, again } = before
+  return { schema, name, key, after: beginOf(before.stretches, stretch), upTo: to, again }
 }
 
 function isSamePlace(a: Place, b: Place): boolean {

@@ -43,11 +43,17 @@ const unfinished: Place = place({ lsn: 0x1100n, snapshot: { id: '0/1100', rows: 
 
 describe('without a position', () => {
   test('a run without a slot makes a temporary one', () => {
-    expect(start({ slotName: undefined })).toEqual({ kind: 'fresh', slot: undefined, epoch: 1, dropSlot: false })
+    expect(start({ slotName: undefined })).toEqual({
+      kind: 'fresh',
+      slot: undefined,
+      epoch: 1,
+      dropSlot: false,
+      again: false,
+    })
   })
 
   test('a slot that is not there is made', () => {
-    expect(start({})).toEqual({ kind: 'fresh', slot: 'own', epoch: 1, dropSlot: false })
+    expect(start({})).toEqual({ kind: 'fresh', slot: 'own', epoch: 1, dropSlot: false, again: false })
   })
 
   test('a slot that is there is not joined by a snapshot, and never dropped', () => {
@@ -127,11 +133,11 @@ describe('from a position', () => {
 describe('from an unfinished snapshot', () => {
   test('it begins again, as a new epoch', () => {
     const begun = start({ position: at(unfinished) })
-    expect(begun).toEqual({ kind: 'fresh', slot: 'own', epoch: 5, dropSlot: false })
+    expect(begun).toEqual({ kind: 'fresh', slot: 'own', epoch: 5, dropSlot: false, again: false })
   })
 
   test('a slot that was made in the last moment is dropped', () => {
-    expect(start({ position: at(unfinished), slot })).toMatchObject({ kind: 'fresh', dropSlot: true })
+    expect(start({ position: at(unfinished), slot })).toMatchObject({ kind: 'fresh', dropSlot: true, again: false })
   })
 
   test('but never one that is not ours', () => {

@@ -19,18 +19,21 @@ export class Batch<Tables extends object = Record<string, Record<string, unknown
   readonly #end: StreamPosition
   readonly #snapshotAt: ((index: number) => SnapshotProgress) | undefined
   readonly #ack: (position: StreamPosition) => void
+  readonly #polledAt: ((index: number) => StreamPosition) | undefined
 
-  /** @internal */
+  /** @internal `polledAt`: behind each record, where long polling found them. */
   constructor(
     rows: RowBatch,
     position: StreamPosition,
     ack: (position: StreamPosition) => void,
     snapshotAt?: (index: number) => SnapshotProgress,
+    polledAt?: (index: number) => StreamPosition,
   ) {
     this.rows = rows
     this.position = this.#end = position
     this.#ack = ack
     this.#snapshotAt = snapshotAt
+    this.#polledAt = polledAt
   }
 
   /** Number of records. */
@@ -77,6 +80,7 @@ export class Batch<Tables extends object = Record<string, Record<string, unknown
 
   #positionAt(index: number): StreamPosition {
     if (index === this.rows.count - 1) return this.#end
+    if (this.#polledAt !== undefined) return this.#polledAt(index)
     const { origin, place } = this.#end
     const head = index * HEAD
     if (this.#snapshotAt !== undefined) {

@@ -60,7 +60,7 @@ function identifies({ replicaIdentity, identityColumns }: CatalogTable, key: rea
 }
 
 /** Which columns each selection names, by table. A selection of a table that is not captured is a mistake. */
-function chosenColumns(
+export function chosenColumns(
   tables: readonly CatalogTable[],
   selections: readonly ColumnSelection[],
   { someOnly = false }: PlanWishes,

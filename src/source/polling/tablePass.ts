@@ -56,7 +56,7 @@ export class TablePass {
   /** Reads up to `limit` rows more, in the transaction of `session`; gives whether that was all. */
   async readPage(session: Session, page: Page, limit: number): Promise<boolean> {
     this.#endPage()
-    this.#page = { horizon: page.horizon, xids: [] }
+    this.#page = { horizon: page.horizon, xids: this.#knownAbove(page.horizon) }
     this.pages++
     for (let left = limit; this.#rest.length > 0; ) {
       const part = this.#rest[0]!
@@ -64,7 +64,8 @@ export class TablePass {
       this.#at = collector.last ?? this.#at
       if (collector.rows === left) return false
       left -= collector.rows
-      this.#finishPart(part)
+      this.#at = part.to
+      this.#rest = this.#rest.slice(1)
     }
     return true
   }
@@ -117,15 +118,13 @@ export class TablePass {
     })
   }
 
-  /** The part is read as the present page's snapshot shows it. */
-  #finishPart(part: Part): void {
-    const { horizon, xids } = this.#page!
-    const known = new Set(xids)
-    for (const xid of part.seen === undefined ? [] : knownXids(part.seen)) {
-      if (xid >= horizon && !known.has(xid)) xids.push(xid)
-    }
-    this.#at = part.to
-    this.#rest = this.#rest.slice(1)
+  /**
+   * Whoever was seen in any part that is left is visible in this page too, and what was not seen of him is delivered as
+   * the page comes by: so it is known from the beginning, also for the place in a part where the page, or the run, ends.
+   */
+  #knownAbove(horizon: number): number[] {
+    const all = this.#rest.flatMap(({ seen }) => (seen === undefined ? [] : knownXids(seen)))
+    return [...new Set(all)].filter((xid) => xid >= horizon)
   }
 
   /** A page may have ended in the middle of a part. */

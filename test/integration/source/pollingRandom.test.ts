@@ -29,7 +29,7 @@ const WAYS: readonly (readonly [string, Partial<SourceOptions>])[] = [
 /** Short and long transactions, with savepoints, some of which come to nothing. */
 async function write(client: pg.Client, writer: number, random: Random): Promise<void> {
   const pause = async () => {
-    if (random.chance(0.3)) await sleep(random.integer(0, random.chance(0.1) ? 150 : 10))
+    if (random.chance(0.3)) await sleep(random.integer(0, random.chance(0.1) ? 400 : 10))
   }
   for (let i = 0; i < TRANSACTIONS; i++) {
     await client.query('BEGIN')

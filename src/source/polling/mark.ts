@@ -1,6 +1,6 @@
 import type { Mark } from './pollState.js'
 
-/** How the server names prepared transactions among virtual ones. */
+/** How the server names, after its restart, transactions that were prepared before it: until then they keep their id. */
 const PREPARED = '-1/'
 
 /** A mark at `to`, the highest value delivered, while `open` are the transactions that could still commit a lower one. */
@@ -9,8 +9,8 @@ export function setMark(to: string, open: readonly string[]): Mark {
 }
 
 /**
- * What is still waited for, now that `open` are the transactions. One that is gone may have been prepared: whichever
- * prepared ones have come since the last look are waited for then.
+ * What is still waited for, now that `open` are the transactions. One that is gone may be a prepared one, and the server
+ * was restarted: whichever of those have come since the last look are waited for then.
  */
 export function lookAgain(mark: Mark, open: readonly string[]): Mark {
   const prepared = open.filter(isPrepared)

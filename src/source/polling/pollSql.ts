@@ -1,6 +1,6 @@
 import { quoteIdentifier, quoteLiteral, sqlName } from '../../postgres/identifier.js'
 import type { OrderKey, Part } from './pollState.js'
-import type { OrderColumn, PollTable } from './pollTable.js'
+import { ALIAS, type OrderColumn, type PollTable } from './pollTable.js'
 import { unseenSql } from './seen.js'
 
 export interface PageRange {
@@ -36,7 +36,7 @@ export function pageSql(table: PollTable, { after, part, floor, limit }: PageRan
   const where = conditions.length === 0 ? '' : ` WHERE ${conditions.map((one) => `(${one})`).join(' AND ')}`
   const sorted = order.map(({ sql, nullable }) => (nullable ? `${sql} NULLS FIRST` : sql)).join(', ')
   const from = catalog.kind === 'ordinary' ? `ONLY ${sqlName(catalog)}` : sqlName(catalog)
-  return `COPY (SELECT ${selected.join(', ')} FROM ${from}${where} ORDER BY ${sorted} LIMIT ${limit}) TO STDOUT`
+  return `COPY (SELECT ${selected.join(', ')} FROM ${from} ${ALIAS}${where} ORDER BY ${sorted} LIMIT ${limit}) TO STDOUT`
 }
 
 /** NULL is below everything, and nothing says that it was seen. Values as coarse as a date may come again: so also the floor's own. */

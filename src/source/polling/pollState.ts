@@ -16,7 +16,7 @@ export interface Mark {
   readonly to: string
   /** Virtual ids of transactions that were open when `to` was the highest, and still are. */
   readonly waiting: readonly string[]
-  /** Prepared transactions at the last look: a transaction that is prepared goes on under another id. */
+  /** Prepared ones of before the server's last restart, at the last look: a restart gives them other ids. */
   readonly prepared: readonly string[]
 }
 

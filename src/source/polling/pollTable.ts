@@ -4,6 +4,9 @@ import type { CatalogTable } from '../../postgres/catalog/tables.js'
 import { quoteIdentifier, sqlName } from '../../postgres/identifier.js'
 import type { PlannedTable } from '../capturePlan.js'
 
+/** Of the table in the queries: else ORDER BY would take a name for one of the output. */
+export const ALIAS = 'polled'
+
 /** One of the columns that a table is ordered by. */
 export interface OrderColumn {
   readonly sql: string
@@ -49,7 +52,7 @@ export function pollTable(planned: PlannedTable, table: Table, cursor: readonly 
     columns,
     read: new Set([...table.selected, ...table.key].map((index) => table.columns[index]!.name)),
     hasCursor: first !== undefined,
-    order: [...leading, ...(rest ?? [{ sql: 'ctid', type: 'pg_catalog.tid', nullable: false }])],
+    order: [...leading, ...(rest ?? [{ sql: `${ALIAS}.ctid`, type: 'pg_catalog.tid', nullable: false }])],
   }
 }
 
@@ -57,7 +60,7 @@ const UNORDERED: ReadonlySet<string> = new Set(['json', 'xml', 'point', 'xid', '
 
 function orderColumn({ columns }: CatalogTable, name: string): OrderColumn {
   const column = columns.find((one) => one.name === name)!
-  return { sql: quoteIdentifier(name), type: column.typeName, nullable: !column.notNull }
+  return { sql: `${ALIAS}.${quoteIdentifier(name)}`, type: column.typeName, nullable: !column.notNull }
 }
 
 /** What tells the rows apart, whatever key the user named for the records. */

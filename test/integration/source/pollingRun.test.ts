@@ -333,6 +333,25 @@ describe('other servers', () => {
     await expect(behind).rejects.toMatchObject({ code: 'TIMELINE_BEHIND' })
   }, 60_000)
 
+  test('a transaction open at a poll, prepared after it and carried over a restart of the server is waited for', async () => {
+    await using restarted = await startServer()
+    await sql(restarted, 'CREATE TABLE public.t (id int PRIMARY KEY, v text)')
+    const polls = new Polls({ url: restarted.url() }, { cursors: { t: 'id' } })
+    const late = await openSession(restarted.url())
+    await late.query('BEGIN; SELECT 1')
+    await sql(restarted, 'INSERT INTO public.t VALUES (10)')
+    expect(ids(await polls.next())).toEqual([10])
+    await late.query("INSERT INTO public.t VALUES (2); PREPARE TRANSACTION 'late'")
+    await late.close()
+    await restarted.restart()
+    for (const id of [11, 12, 13]) {
+      await sql(restarted, `INSERT INTO public.t VALUES (${id})`)
+      expect(ids(await polls.next())).toEqual([id])
+    }
+    await sql(restarted, "COMMIT PREPARED 'late'")
+    expect(ids(await polls.next())).toEqual([2])
+  })
+
   test('a server whose transactions are behind the position is another history', async () => {
     await using db = await testDatabase(server, TABLE)
     const polls = new Polls(db)

@@ -63,7 +63,7 @@ function identifies({ replicaIdentity, identityColumns }: CatalogTable, key: rea
 export function chosenColumns(
   tables: readonly CatalogTable[],
   selections: readonly ColumnSelection[],
-  { someOnly = false }: PlanWishes,
+  { someOnly = false }: Pick<PlanWishes, 'someOnly'>,
 ): Map<CatalogTable, string[]> {
   const names = new RelationNames(tables)
   const chosen = new Map<CatalogTable, string[]>()

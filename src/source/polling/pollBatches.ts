@@ -87,7 +87,7 @@ async function planTables({ options, connections, emit }: RunContext, prepared: 
   )
   const someOnly = found.length < prepared.planned.length
   const planned = plan(found, { ...options, cdcMode: 'long_polling' }, facts, generated, { someOnly })
-  const cursors = chosenColumns(found, options.cursors, someOnly)
+  const cursors = chosenColumns(found, options.cursors, { someOnly })
   const tables = await compileTables(planned, compiler, emit)
   return planned.map((one) => pollTable(one, tables.get(one.table.oid)!, cursors.get(one.table)))
 }

@@ -5,7 +5,7 @@ import { readCopyRow } from '../../postgres/copy/row.js'
 import { extrasOf } from './pollSql.js'
 import type { OrderKey } from './pollState.js'
 import type { PollTable } from './pollTable.js'
-import { widenXid } from './seen.js'
+import { widenXmin } from './seen.js'
 
 const NOTHING_OLD = (-1 << 2) | NO_OLD
 const XIDS = 2 ** 32
@@ -72,7 +72,7 @@ export class PollCollector {
     batch.use(bytes)
     const buffer = batch.buffers.length - 1
     readCopyRow(bytes, batch.views[buffer]!, start, end, this.#extras.total, tape)
-    const xid = widenXid(readNumber(bytes, tape.values, at + 2 * this.#extras.xmin), snapshot.xmax)
+    const xid = widenXmin(readNumber(bytes, tape.values, at + 2 * this.#extras.xmin), snapshot.xmax)
     this.rows++
     if (!this.#keep(xid) || deliver === 'none') {
       this.#last = this.#keyAt(batch, buffer, at)

@@ -17,7 +17,7 @@ const XIDS = 2 ** 32
 const FROZEN_XID = 2
 
 /** The 64-bit xid of a row that a snapshot with this xmax shows: the youngest below it that ends in these 32 bits. */
-export function widenXid(raw: number, xmax: number): number {
+export function widenXmin(raw: number, xmax: number): number {
   if (raw <= FROZEN_XID) return raw
   const behind = (xmax - raw) % XIDS
   return xmax - (behind < 0 ? behind + XIDS : behind)

@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
-import { unseenSql, widenXid } from '../../../src/source/polling/seen.js'
+import { unseenSql, widenXmin } from '../../../src/source/polling/seen.js'
 import { testDatabase } from '../../support/database.js'
 import { startServer } from '../../support/servers.js'
 
@@ -28,7 +28,7 @@ test('the server and we mean the same xids, also where their 32 bits have gone r
   })
   const rows = await db.query<{ n: number; unseen: boolean }>(`${selects.join(' UNION ALL ')} ORDER BY 1`)
   const expected = cases.map(({ xmax, raw, seen }) => {
-    const xid = widenXid(raw, xmax)
+    const xid = widenXmin(raw, xmax)
     return xid > 2 && xid >= seen.horizon && !seen.xids.includes(xid)
   })
   expect(rows.map(({ unseen }) => unseen)).toEqual(expected)

@@ -1,27 +1,27 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import { formatSeen, knownXids, parseSeen, widenXid } from '../../../../src/source/polling/seen.js'
+import { formatSeen, knownXids, parseSeen, widenXmin } from '../../../../src/source/polling/seen.js'
 
-describe('widenXid', () => {
+describe('widenXmin', () => {
   test('is the youngest xid below xmax that ends in the same 32 bits', () => {
     const xmax = fc.integer({ min: 3, max: 2 ** 45 })
     fc.assert(
       fc.property(xmax, fc.integer({ min: 0, max: 2 ** 31 }), (max, age) => {
         const xid = max - age
         fc.pre(xid > 2 && xid % 2 ** 32 > 2)
-        expect(widenXid(xid % 2 ** 32, max)).toBe(xid)
+        expect(widenXmin(xid % 2 ** 32, max)).toBe(xid)
       }),
     )
   })
 
   test('on either side of a wrap of the 32 bits', () => {
-    expect(widenXid(4_294_967_290, 2 ** 32 + 5)).toBe(4_294_967_290)
-    expect(widenXid(4, 2 ** 32 + 5)).toBe(2 ** 32 + 4)
-    expect(widenXid(4_294_967_290, 3 * 2 ** 32 + 5)).toBe(3 * 2 ** 32 - 6)
+    expect(widenXmin(4_294_967_290, 2 ** 32 + 5)).toBe(4_294_967_290)
+    expect(widenXmin(4, 2 ** 32 + 5)).toBe(2 ** 32 + 4)
+    expect(widenXmin(4_294_967_290, 3 * 2 ** 32 + 5)).toBe(3 * 2 ** 32 - 6)
   })
 
   test('a row frozen by an old server is older than anything', () => {
-    expect(widenXid(2, 2 ** 33)).toBe(2)
+    expect(widenXmin(2, 2 ** 33)).toBe(2)
   })
 })
 

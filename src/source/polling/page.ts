@@ -1,7 +1,6 @@
 import { POLLING_HISTORY_LOST } from '../../core/errors.js'
 import { type Lsn, parseLsn } from '../../postgres/lsn.js'
 import type { Session } from '../../postgres/session.js'
-import { lockSql } from '../snapshot/query.js'
 import type { PollTable } from './pollTable.js'
 import { SHAPE_SQL, shapeOf } from './pollTable.js'
 
@@ -22,11 +21,15 @@ export class ShapeChanged extends Error {}
 
 /**
  * Begins the transaction of a page: locks the table before anything takes a snapshot, so that a rewrite cannot show it
- * empty. `seenHorizon`: the highest that the table's state has.
+ * empty. `seenHorizon`: the highest that the table's state has. `lock` begins it, and takes no snapshot.
  */
-export async function beginPage(session: Session, table: PollTable, seenHorizon: number): Promise<Page> {
-  await session.query('BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY')
-  await session.query(lockSql([table.catalog]))
+export async function beginPage(
+  session: Session,
+  table: PollTable,
+  seenHorizon: number,
+  lock: (table: PollTable) => Promise<void>,
+): Promise<Page> {
+  await lock(table)
   const [row] = await session.query<{ horizon: string; xmax: string; lsn: string; shape: string | null }>(
     `SELECT pg_catalog.pg_snapshot_xmin(s)::pg_catalog.text AS horizon,
             pg_catalog.pg_snapshot_xmax(s)::pg_catalog.text AS xmax,

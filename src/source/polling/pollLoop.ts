@@ -10,6 +10,7 @@ import { describeTransaction, runningTransactions } from '../../postgres/running
 import { isTransient, sqlstateOf } from '../../postgres/serverError.js'
 import type { Session } from '../../postgres/session.js'
 import type { RunContext } from '../runContext.js'
+import { lockOn } from '../snapshot/tableLocks.js'
 import { moveFloor } from './floor.js'
 import { lookAgain } from './mark.js'
 import { beginPage, type Page, ShapeChanged } from './page.js'
@@ -70,7 +71,8 @@ export class PollLoop {
     const { context, signal } = this.#options
     const { options, emit } = context
     const stop = () => {
-      this.#session?.destroy()
+      // On the server too: it may wait for a lock.
+      if (this.#session !== undefined) context.connections.control.abandon(this.#session)
       this.#wake()
     }
     signal.addEventListener('abort', stop, { once: true })
@@ -148,10 +150,13 @@ export class PollLoop {
         this.#copy = copy
       },
     })
+    const { emit, connections } = context
+    const lock = ({ catalog }: PollTable) =>
+      lockOn(session, connections.control, [catalog], { emit, signal: this.#options.signal })
     const horizon = Math.max(0, ...(state?.parts ?? []).map(({ seen }) => seen?.horizon ?? 0))
     for (;;) {
       await this.#room()
-      const page = await beginPage(session, table, horizon)
+      const page = await beginPage(session, table, horizon, lock)
       this.#lsn = page.lsn
       // After the snapshot: whoever begins later takes no lower value than what it shows.
       const open = table.hasCursor && !inRecovery ? await openTransactions(session) : undefined

@@ -204,6 +204,20 @@ describe('a long run', () => {
     requireOrder(reader.records)
   })
 
+  test.concurrent('a lock that keeps it from reading is told, then waited for; a run that is closed meanwhile ends', async () => {
+    await using db = await testDatabase(server, `${TABLE}; INSERT INTO t VALUES (1)`)
+    const migration = await db.connect()
+    await migration.query('BEGIN; LOCK TABLE t')
+    await using reader = readSource({ url: db.url, ...FAST })
+    await using closed = readSource({ url: db.url, ...FAST })
+    const { holders } = await reader.told('waiting-for-lock')
+    expect(holders).toEqual([expect.stringContaining('AccessExclusiveLock on public.t')])
+    await closed.close()
+    await migration.query('INSERT INTO t VALUES (2); COMMIT')
+    await reader.seen(({ key }) => key?.id === 2, 'the row of the migration')
+    expect(ids(reader.records)).toEqual([1, 2])
+  })
+
   test.concurrent('leaving the loop, and closing in the middle of a page, end the run', async () => {
     await using db = await testDatabase(
       server,

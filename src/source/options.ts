@@ -58,13 +58,7 @@ export function parseOptions(options: SourceOptions<never>): ParsedOptions {
     throw SETTING_INVALID({ name: 'onWalBudget', value: 'stop', problem: 'it needs walBudgetBytes to stop at' })
   }
   const { messages, cdcMode } = settings
-  if (cdcMode === 'long_polling' && until !== undefined && until !== 'current') {
-    throw SETTING_INVALID({
-      name: 'until',
-      value: until,
-      problem: 'with cdcMode: "long_polling" it can be "current" only',
-    })
-  }
+  if (cdcMode === 'long_polling') refuseWhatPollingLacks(settings, until)
   return {
     ...settings,
     connection,
@@ -80,6 +74,18 @@ export function parseOptions(options: SourceOptions<never>): ParsedOptions {
     wantsMessage: (prefix) =>
       prefix !== HEARTBEAT_PREFIX && (typeof messages === 'boolean' ? messages : prefix.startsWith(messages)),
   }
+}
+
+function refuseWhatPollingLacks(
+  { slot, messages }: Pick<Settings, 'slot' | 'messages'>,
+  until: string | undefined,
+): void {
+  const refuse = (name: string, value: unknown, problem: string) => {
+    throw SETTING_INVALID({ name, value, problem: `with cdcMode: "long_polling" ${problem}` })
+  }
+  if (slot !== undefined) refuse('slot', slot, 'there is no slot: only the position (--state) holds the place')
+  if (messages !== undefined && messages !== false) refuse('messages', messages, 'logical messages are not seen')
+  if (until !== undefined && until !== 'current') refuse('until', until, 'it can be "current" only')
 }
 
 function parseSelections(

@@ -161,13 +161,15 @@ function sourceOptions(options: StreamOptions, signal: AbortSignal, known: strin
     ...settings
   } = options
   const withState = state !== undefined
+  const makesSlot = withState && settings.snapshot !== 'only'
+  const slot = known ?? (makesSlot ? defaultSlot(settings.url) : undefined)
   return {
     ...settings,
     signal,
     keys: key ?? [],
     cursors: cursor ?? [],
     walBudgetBytes: walBudget,
-    slot: settings.slot ?? known ?? (withState && settings.snapshot !== 'only' ? defaultSlot(settings.url) : undefined),
+    slot: settings.slot ?? (settings.cdcMode === 'long_polling' ? undefined : slot),
     // A slot without a state holds the place by itself; a run without a snapshot can begin wherever it stands.
     existingSlot: withState && settings.snapshot !== 'never' ? 'refuse' : 'resume',
   }

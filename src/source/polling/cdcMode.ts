@@ -25,7 +25,7 @@ export async function chooseMode(context: RunContext): Promise<'logical' | 'long
     type: 'warning',
     code: 'LOGICAL_UNAVAILABLE',
     message: `there is no logical replication here, so the tables are polled: ${obstacle}`,
-    hint: '`tailrace doctor` tells what it takes. A run that began with polling stays with it.',
+    hint: '`tailrace doctor` tells what it takes. No slot holds the place then, only the position (--state), and a run that began with polling stays with it.',
   })
   return 'long_polling'
 }

@@ -42,6 +42,7 @@ const MAX_XIDS = 4096
 const BACKOFF = { firstMs: 200, maxMs: 5000 }
 /** While rows are held back it is told who causes it, but not with every poll. */
 const TELL_MS = 60_000
+const PROGRESS_MS = 500
 
 /** Polls the tables, one after the other, until the signal or `until`. */
 export class PollLoop {
@@ -53,6 +54,7 @@ export class PollLoop {
   #wake: () => void = () => {}
   #lsn: Lsn = 0n
   #told = Number.NEGATIVE_INFINITY
+  #progressTold = Number.NEGATIVE_INFINITY
   /** Records and polls so far, also of what the consumer did not take yet. */
   #count: number
 
@@ -168,7 +170,16 @@ export class PollLoop {
         return pass
       }
       await session.query('COMMIT')
+      if (state === undefined) this.#tellProgress(table, pass)
     }
+  }
+
+  #tellProgress({ name, catalog }: PollTable, { delivered }: TablePass): void {
+    const { context, unread } = this.#options
+    if (unread === 'none' || performance.now() - this.#progressTold < PROGRESS_MS) return
+    this.#progressTold = performance.now()
+    const estimatedRows = catalog.estimatedRows ?? 0
+    context.emit({ type: 'snapshot-progress', table: name, rows: delivered, estimatedRows })
   }
 
   async #finish(

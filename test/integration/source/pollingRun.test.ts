@@ -299,6 +299,10 @@ describe('cdcMode', () => {
       code: 'POSITION_OTHER_MODE',
     })
     expect(() => readSource({ url: db.url, ...FAST, until: '0/1' })).toThrow(/it can be "current" only/)
+    expect(() => readSource({ url: db.url, ...FAST, slot: 's' })).toThrow(
+      /only the position \(--state\) holds the place/,
+    )
+    expect(() => readSource({ url: db.url, ...FAST, messages: 'm' })).toThrow(/logical messages are not seen/)
   })
 })
 

@@ -10,7 +10,7 @@ import { BEFORE_ROWS, type Origin, StreamPosition } from '../position.js'
 import { compileTables, type Prepared, plan, prepare } from '../preparation.js'
 import type { RunContext } from '../runContext.js'
 import { originOf, requireSameDatabase } from '../start.js'
-import { checkServer } from '../streamChecks.js'
+import { checkHistory } from '../streamChecks.js'
 import { pollingWarnings } from './pollingWarnings.js'
 import { PollLoop } from './pollLoop.js'
 import type { PollState } from './pollState.js'
@@ -104,7 +104,8 @@ async function requireSameHistory(context: RunContext, session: Session, at: Str
     throw POLLING_HISTORY_LOST({ problem }, { cause })
   })
   try {
-    return await checkServer(replication, at)
+    await checkHistory(replication, at, facts.timeline)
+    return facts.timeline
   } finally {
     await replication.close()
   }

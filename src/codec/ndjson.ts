@@ -61,6 +61,8 @@ export class NdjsonEncoder {
   #table: Table | undefined
   #lines: TableLines | undefined
   #transaction: Transaction | undefined
+  /** Whether that is of rows that long polling found. */
+  #polled = false
   /** `,"lsn":"0/16B3748","seq":` and `,"xid":741,"committedAt":"…","id":"0/16B3748/` of `#transaction`. */
   #beforeSeq: Buffer = Buffer.alloc(0)
   #beforeId: Buffer = Buffer.alloc(0)
@@ -166,6 +168,7 @@ export class NdjsonEncoder {
   #writeTail(writer: ByteWriter, batch: RowBatch, head: number): void {
     const transaction = batch.transactions[batch.heads[head + HEAD_TRANSACTION]!]!
     if (transaction !== this.#transaction) this.#enter(transaction)
+    if (this.#polled) return this.#writePolledTail(writer, batch, head)
     const seq = batch.heads[head + HEAD_SEQ]!
     const sub = batch.heads[head + HEAD_SUB]!
     writer.write(this.#beforeSeq)
@@ -180,13 +183,28 @@ export class NdjsonEncoder {
     writer.write(END)
   }
 
+  /** Nothing is known of the commit of a row that long polling found: see docs/long-polling.md. */
+  #writePolledTail(writer: ByteWriter, batch: RowBatch, head: number): void {
+    const { heads } = batch
+    const table = batch.tables[heads[head + HEAD_TABLE]!]!
+    writer.write(this.#beforeId)
+    writer.write(Buffer.from(this.#linesOf(table).idPrefix))
+    writeKeyText(writer, table, batch.buffers[heads[head + HEAD_BUFFER]!]!, batch.tape.values, heads[head + HEAD_NEW]!)
+    writer.write(END)
+  }
+
   #enter(transaction: Transaction): void {
     const lsn = formatLsn(transaction.commitLsn)
-    const { commitTime, xid } = transaction
+    const { commitTime, xid, polledXid } = transaction
+    this.#transaction = transaction
+    this.#polled = polledXid !== undefined
+    if (this.#polled) {
+      this.#beforeId = Buffer.from(`,"xid":${xid},"id":"${polledXid}`)
+      return
+    }
     const committed = commitTime === undefined ? '' : `,"xid":${xid},"committedAt":"${formatTimestamp(commitTime)}"`
     this.#beforeSeq = Buffer.from(commitTime === undefined ? `,"lsn":"${lsn}"` : `,"lsn":"${lsn}","seq":`)
     this.#beforeId = Buffer.from(`${committed},"id":"${lsn}/`)
-    this.#transaction = transaction
   }
 
   #writeOther(writer: ByteWriter, batch: RowBatch, head: number, operation: number): void {

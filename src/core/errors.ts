@@ -646,3 +646,31 @@ export const SIGNAL_UNANSWERED = defineError('SIGNAL_UNANSWERED', {
   message: (e: { path: string; problem: string }) => `the run at ${e.path} did not finish its answer: ${e.problem}`,
   hint: 'What was begun may have been done: when the run is there again, "tailrace signal status" tells which tables it captures.',
 })
+
+// ── Long polling ────────────────────────────────────────────────────────────────────────────────────────────────────
+
+export const POLLING_KEY_MISSING = defineError('POLLING_KEY_MISSING', {
+  retry: 'operator',
+  message: (e: { table: string }) => `table ${e.table} cannot be polled: it has neither a key nor a cursor column`,
+  hint: (e) =>
+    `Give it a primary key (ALTER TABLE ${e.table} ADD PRIMARY KEY (…);), name one (--key ${e.table}:column), or, unless it is partitioned, a column that grows with every change (--cursor ${e.table}:updated_at).`,
+})
+
+export const POLLING_CURSOR_INVALID = defineError('POLLING_CURSOR_INVALID', {
+  retry: 'operator',
+  message: (e: { table: string; problem: string }) => `the cursor of table ${e.table} cannot be used: ${e.problem}`,
+  hint: 'A cursor is one column whose value grows: what a later transaction writes into it is never lower, such as updated_at or an identity column. docs/long-polling.md says what it is good for.',
+})
+
+export const POSITION_OTHER_MODE = defineError('POSITION_OTHER_MODE', {
+  retry: 'operator',
+  message: (e: { expected: string; found: string }) => `the position is of cdcMode ${e.expected}, not of ${e.found}`,
+  hint: (e) =>
+    `Go on with cdcMode: "${e.expected}" (--cdc-mode ${e.expected}, or auto), or begin anew without the position: one mode cannot tell what the other one read.`,
+})
+
+export const POLLING_HISTORY_LOST = defineError('POLLING_HISTORY_LOST', {
+  retry: 'operator',
+  message: (e: { problem: string }) => `polling cannot go on where it was: ${e.problem}`,
+  hint: 'Which rows are new is told by the transactions that wrote them, and these are numbered in one history only. Begin anew: remove the state file or stored position and empty what was written.',
+})

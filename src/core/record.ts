@@ -10,6 +10,11 @@ export interface Transaction {
   readonly commitLsn: bigint
   /** Microseconds since 2000-01-01 UTC, PostgreSQL's epoch; undefined outside a transaction. */
   readonly commitTime: bigint | undefined
+  /**
+   * Only of a row that long polling found: the xid of its transaction, or savepoint, in 64 bits. When and where that
+   * committed is not known then: `commitLsn` is 0.
+   */
+  readonly polledXid?: number
 }
 
 /**

@@ -48,7 +48,7 @@ export class Acknowledgements {
     snapshotAt?: (index: number) => SnapshotProgress,
     range?: ChunkRange,
   ): Batch {
-    return new Batch(rows, position, (acked) => this.ack(acked), snapshotAt, range)
+    return new Batch(rows, position, (acked) => this.ack(acked), { snapshotAt, range })
   }
 
   /**

@@ -5,6 +5,15 @@ import { BatchRecord } from './batchRecord.js'
 import { OUTSIDE_TRANSACTION, StreamPosition } from './position.js'
 import type { SnapshotProgress } from './scan/progress.js'
 
+/** Where the records of a batch stand, if not in transactions of the stream. */
+export interface BatchPlaces {
+  /** Of snapshot rows: how far the snapshot is behind each. */
+  readonly snapshotAt?: ((index: number) => SnapshotProgress) | undefined
+  /** Behind each record, where long polling found them. */
+  readonly polledAt?: ((index: number) => StreamPosition) | undefined
+  readonly range?: ChunkRange | undefined
+}
+
 /**
  * Some records in order, and the position behind the last of them. A batch may be empty: then it only carries a
  * position, which is recorded and acknowledged like any other, so that an idle table holds no WAL.
@@ -21,20 +30,21 @@ export class Batch<Tables extends object = Record<string, Record<string, unknown
   readonly #end: StreamPosition
   readonly #snapshotAt: ((index: number) => SnapshotProgress) | undefined
   readonly #ack: (position: StreamPosition) => void
+  readonly #polledAt: ((index: number) => StreamPosition) | undefined
 
   /** @internal */
   constructor(
     rows: RowBatch,
     position: StreamPosition,
     ack: (position: StreamPosition) => void,
-    snapshotAt?: (index: number) => SnapshotProgress,
-    range?: ChunkRange,
+    { snapshotAt, polledAt, range }: BatchPlaces = {},
   ) {
     this.rows = rows
     this.position = this.#end = position
     this.#ack = ack
     this.#snapshotAt = snapshotAt
     this.range = range
+    this.#polledAt = polledAt
   }
 
   /** Number of records. */
@@ -76,11 +86,12 @@ export class Batch<Tables extends object = Record<string, Record<string, unknown
     if (from === 0 && to === this.rows.count) return this
     const snapshotAt = this.#snapshotAt
     const progress = snapshotAt && ((index: number) => snapshotAt(from + index))
-    return new Batch(this.rows.part(from, to), this.#positionAt(to - 1), this.#ack, progress)
+    return new Batch(this.rows.part(from, to), this.#positionAt(to - 1), this.#ack, { snapshotAt: progress })
   }
 
   #positionAt(index: number): StreamPosition {
     if (index === this.rows.count - 1) return this.#end
+    if (this.#polledAt !== undefined) return this.#polledAt(index)
     const { origin, place } = this.#end
     const head = index * HEAD
     if (this.#snapshotAt !== undefined) {

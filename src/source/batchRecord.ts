@@ -62,7 +62,9 @@ export class BatchRecord {
       const { schema, name } = this.table!
       return `${this.#rows.snapshotId}/${schema}.${name}/${this.#keyText()}`
     }
-    const id = `${formatLsn(this.transaction!.commitLsn)}/${this.seq}`
+    const { commitLsn, polledXid } = this.transaction!
+    if (polledXid !== undefined) return `${polledXid}/${this.table!.schema}.${this.table!.name}/${this.#keyText()}`
+    const id = `${formatLsn(commitLsn)}/${this.seq}`
     return this.sub > 0 ? `${id}/${this.sub}` : id
   }
 

@@ -60,10 +60,10 @@ function identifies({ replicaIdentity, identityColumns }: CatalogTable, key: rea
 }
 
 /** Which columns each selection names, by table. A selection of a table that is not captured is a mistake. */
-function chosenColumns(
+export function chosenColumns(
   tables: readonly CatalogTable[],
   selections: readonly ColumnSelection[],
-  { someOnly = false }: PlanWishes,
+  { someOnly = false }: Pick<PlanWishes, 'someOnly'>,
 ): Map<CatalogTable, string[]> {
   const names = new RelationNames(tables)
   const chosen = new Map<CatalogTable, string[]>()

@@ -33,6 +33,8 @@ export type SourceEvent =
     }
   | { readonly type: 'snapshot-finished'; readonly rows: number; readonly seconds: number }
   | { readonly type: 'streaming'; readonly slot: string; readonly lsn: string }
+  /** Long polling has read everything once, and goes on. */
+  | { readonly type: 'polling'; readonly tables: number; readonly intervalMs: number }
   /** Every second or so while changes come, every few seconds when none do. */
   | {
       readonly type: 'stream-progress'

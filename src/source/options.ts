@@ -26,13 +26,14 @@ export type SourceOptions<Tables extends object = Record<string, Record<string, 
 
 /** The same, checked and read: everything that can be known without a network. */
 export interface ParsedOptions
-  extends z.output<z.ZodObject<Omit<typeof sourceSettings, 'until' | 'columns' | 'keys'>>> {
+  extends z.output<z.ZodObject<Omit<typeof sourceSettings, 'until' | 'columns' | 'keys' | 'cursors'>>> {
   readonly connection: ConnectionOptions
   readonly replication: ConnectionOptions
   readonly include: readonly TablePattern[]
   readonly excluded: readonly TablePattern[]
   readonly columns: readonly ColumnSelection[]
   readonly keys: readonly ColumnSelection[]
+  readonly cursors: readonly ColumnSelection[]
   readonly until: 'current' | Lsn | undefined
   readonly position: StreamPosition | undefined
   readonly signal: AbortSignal | undefined
@@ -43,7 +44,7 @@ export function parseOptions(options: SourceOptions<never>): ParsedOptions {
   const { position, signal, ...given } = options
   // `undefined` means the default.
   const input = Object.fromEntries(Object.entries(given).filter(([, value]) => value !== undefined))
-  const { until, columns, keys, ...settings } = parseSettings(sourceSettings, input)
+  const { until, columns, keys, cursors, ...settings } = parseSettings(sourceSettings, input)
   const connection = parseConnectionString(settings.url)
   const slot = settings.slot
   if (slot !== undefined && !/^[a-z0-9_]{1,63}$/.test(slot)) {
@@ -56,7 +57,8 @@ export function parseOptions(options: SourceOptions<never>): ParsedOptions {
   if (settings.onWalBudget === 'stop' && settings.walBudgetBytes === undefined) {
     throw SETTING_INVALID({ name: 'onWalBudget', value: 'stop', problem: 'it needs walBudgetBytes to stop at' })
   }
-  const { messages } = settings
+  const { messages, cdcMode } = settings
+  if (cdcMode === 'long_polling') refuseWhatPollingLacks(settings, until)
   return {
     ...settings,
     connection,
@@ -65,6 +67,7 @@ export function parseOptions(options: SourceOptions<never>): ParsedOptions {
     excluded: settings.exclude === undefined ? [] : parseTablePatterns(settings.exclude),
     columns: parseSelections(columns),
     keys: parseSelections(keys),
+    cursors: parseSelections(cursors),
     until: parseUntil(until),
     position: position === undefined ? undefined : StreamPosition.parse(position),
     signal,
@@ -73,13 +76,25 @@ export function parseOptions(options: SourceOptions<never>): ParsedOptions {
   }
 }
 
+function refuseWhatPollingLacks(
+  { slot, messages }: Pick<Settings, 'slot' | 'messages'>,
+  until: string | undefined,
+): void {
+  const refuse = (name: string, value: unknown, problem: string) => {
+    throw SETTING_INVALID({ name, value, problem: `with cdcMode: "long_polling" ${problem}` })
+  }
+  if (slot !== undefined) refuse('slot', slot, 'there is no slot: only the position (--state) holds the place')
+  if (messages !== undefined && messages !== false) refuse('messages', messages, 'logical messages are not seen')
+  if (until !== undefined && until !== 'current') refuse('until', until, 'it can be "current" only')
+}
+
 function parseSelections(
-  selections: readonly string[] | Readonly<Record<string, readonly string[]>>,
+  selections: readonly string[] | Readonly<Record<string, string | readonly string[]>>,
 ): readonly ColumnSelection[] {
   if (Array.isArray(selections)) return selections.map(parseColumnSelection)
   return Object.entries(selections).map(([table, columns]) => {
     // A column's name stands for itself here, whatever characters it has.
-    const quoted = (columns as readonly string[]).map((column) => `"${column.replaceAll('"', '""')}"`)
+    const quoted = [columns].flat().map((column) => `"${column.replaceAll('"', '""')}"`)
     return parseColumnSelection(`${table}:${quoted.join(',')}`)
   })
 }

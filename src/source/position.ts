@@ -1,6 +1,7 @@
 import { POSITION_INVALID } from '../core/errors.js'
 import type { Position, PositionJson } from '../core/record.js'
 import { formatLsn, type Lsn, parseLsn } from '../postgres/lsn.js'
+import { formatPollState, type PollState, parsePollState } from './polling/pollState.js'
 import { parseProgress, progressToJson, type SnapshotProgress } from './scan/progress.js'
 
 /** Which history a position belongs to: LSNs of two of them must never be compared. */
@@ -38,6 +39,8 @@ export interface Place {
   readonly fingerprint: number
   /** Set while a snapshot is unfinished, or the stream has not passed what it showed. */
   readonly snapshot: SnapshotProgress | undefined
+  /** Set in long polling only, and then the rest says nothing but where the WAL was. */
+  readonly polling?: PollState | undefined
 }
 
 /** A place in one history. Immutable; see design section 2, "Position". */
@@ -72,7 +75,7 @@ export class StreamPosition implements Position {
   }
 
   toJSON(): PositionJson {
-    const { lsn, seq, sub, end, fingerprint, snapshot } = this.place
+    const { lsn, seq, sub, end, fingerprint, snapshot, polling } = this.place
     return {
       version: 1,
       ...this.origin,
@@ -80,8 +83,9 @@ export class StreamPosition implements Position {
       seq,
       sub,
       ...(end !== undefined && { end: formatLsn(end) }),
-      ...(end === undefined && !this.beginsAnew && { fingerprint }),
+      ...(end === undefined && !this.beginsAnew && polling === undefined && { fingerprint }),
       ...(snapshot !== undefined && { snapshot: progressToJson(snapshot) }),
+      ...(polling !== undefined && { polling: formatPollState(polling) }),
     }
   }
 
@@ -113,12 +117,14 @@ export class StreamPosition implements Position {
       end: fields.end === undefined ? undefined : lsn(fields, 'end'),
       fingerprint: fields.fingerprint === undefined ? 0 : integer(fields, 'fingerprint'),
       snapshot: snapshot === undefined ? undefined : parseProgress(snapshot),
+      ...(fields.polling !== undefined && { polling: pollingOf(fields.polling) }),
     })
   }
 }
 
 /** Negative when `a` comes before `b`. Both must be of one history. */
 export function comparePlaces(a: Place, b: Place): number {
+  if (a.polling !== undefined && b.polling !== undefined) return a.polling.count - b.polling.count
   if (a.lsn !== b.lsn) return a.lsn < b.lsn ? -1 : 1
   const ends = a.seq - b.seq || a.sub - b.sub || compareEnds(a.end, b.end)
   return ends || (a.snapshot?.rows ?? 0) - (b.snapshot?.rows ?? 0)
@@ -136,6 +142,12 @@ function parseJson(stored: string): unknown {
   } catch (cause) {
     throw POSITION_INVALID({ problem: 'it is no JSON' }, { cause })
   }
+}
+
+function pollingOf(stored: unknown): PollState {
+  const state = parsePollState(stored)
+  if (state === undefined) throw POSITION_INVALID({ problem: 'its "polling" is damaged' })
+  return state
 }
 
 function text(fields: Record<string, unknown>, name: string): string {

@@ -33,16 +33,18 @@ export async function prepare(
 ): Promise<Prepared> {
   const facts = await serverFacts(queryable)
   if (options.position !== undefined) requireSameDatabase(options.position, facts)
-  if (options.snapshot !== 'only' && facts.inRecovery && facts.version < DECODES_ON_STANDBYS) {
+  const polling = options.cdcMode === 'long_polling'
+  const decodes = options.snapshot !== 'only' && !polling
+  if (decodes && facts.inRecovery && facts.version < DECODES_ON_STANDBYS) {
     throw STANDBY_CANNOT_DECODE({ version: facts.versionText })
   }
-  if (options.failoverSlot && facts.version < FAILOVER_SLOTS) {
+  if (options.failoverSlot && !polling && facts.version < FAILOVER_SLOTS) {
     const problem = `the server is PostgreSQL ${facts.versionText}, and standbys keep copies of slots from 17 on`
     throw SETTING_INVALID({ name: 'failoverSlot', value: true, problem })
   }
-  if (options.snapshot !== 'only' && facts.walLevel !== 'logical') throw WAL_LEVEL({ found: facts.walLevel })
+  if (decodes && facts.walLevel !== 'logical') throw WAL_LEVEL({ found: facts.walLevel })
   const tables = await findTables(queryable, options.include, options.excluded)
-  if (options.snapshot !== 'never' || options.toast === 'fetch') {
+  if (options.snapshot !== 'never' || options.toast === 'fetch' || polling) {
     const obstacle = readingObstacle(tables, facts.user)
     if (obstacle !== undefined) throw obstacle
   }
@@ -87,13 +89,13 @@ export async function planAgain(
 /** Keys and columns of these tables; `someOnly`: others are captured beside them. */
 export function plan(
   tables: Parameters<typeof planCapture>[0],
-  { columns, keys, keyless, snapshot }: ParsedOptions,
+  { columns, keys, keyless, snapshot, cdcMode }: ParsedOptions,
   { version }: ServerFacts,
   generated: GeneratedColumns,
   { someOnly = false } = {},
 ): PlannedTable[] {
-  // A snapshot alone asks nothing of the replica identity.
-  const policy = snapshot === 'only' ? 'inserts' : keyless
+  // A snapshot alone asks nothing of the replica identity, nor does polling.
+  const policy = snapshot === 'only' || cdcMode === 'long_polling' ? 'inserts' : keyless
   return planCapture(tables, { columns, keys, keyless: policy, generated, serverVersion: version, someOnly })
 }
 

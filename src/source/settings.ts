@@ -37,6 +37,19 @@ export const sourceSettings = {
     description: 'Another key for a table than its own, as table:column,column.',
     example: 'orders:order_number',
   }),
+  cdcMode: setting(z.enum(['logical', 'long_polling', 'auto']).default('logical'), {
+    description:
+      'How changes are found. logical: by logical replication, each of them. long_polling: by reading the tables again and again, for servers without it: no deletes, and of several changes between two polls the last; see docs/long-polling.md. auto: logical where it can be had, else long_polling, and it says why.',
+  }),
+  cursors: setting(z.union([z.array(z.string()).readonly(), z.record(z.string(), z.string())]).default([]), {
+    description:
+      'For long polling: a column of a table that grows with every change, as table:column. Then only its high end is read at each poll, else the whole table.',
+    example: 'orders:updated_at',
+  }),
+  pollIntervalMs: setting(z.int().min(1).max(86_400_000).default(5000), {
+    description: 'For long polling: time between the end of one poll and the next.',
+    unit: 'ms',
+  }),
   snapshot: setting(z.enum(['initial', 'never', 'only']).default('initial'), {
     description:
       'initial: all rows first, then every change; never: changes from now on; only: all rows, then the end (nothing is made on the server).',

@@ -3,6 +3,7 @@ import { deferred } from '../core/deferred.js'
 import {
   PUBLICATION_CHANGED,
   PUBLICATION_MISSING,
+  SIGNAL_UNAVAILABLE,
   SLOT_ACTIVE,
   SLOT_MISSING,
   SNAPSHOT_INTERRUPTED,
@@ -25,6 +26,8 @@ import { Connections } from './connections.js'
 import { asWarning, type SourceEvent } from './events.js'
 import { openSlot } from './freshSlot.js'
 import type { ParsedOptions } from './options.js'
+import { chooseMode } from './polling/cdcMode.js'
+import { pollBatches } from './polling/pollBatches.js'
 import { BEFORE_ROWS, StreamPosition } from './position.js'
 import { type Prepared, planAgain, prepare, warnings } from './preparation.js'
 import {
@@ -99,15 +102,23 @@ export class SourceRun {
     for (const message of new Set([...options.connection.warnings, ...options.replication.warnings])) {
       emit({ type: 'warning', code: 'PASSWORD_FILE_PASSED_OVER', message, hint: 'See docs/connections.md.' })
     }
-    const running = options.snapshot === 'only' ? this.#snapshotOnly() : this.#run()
     try {
-      yield* watch.consumed(running)
+      yield* watch.consumed(this.#inMode())
     } catch (error) {
       if (!signal.aborted) throw error
     } finally {
       this.#tables.reject(SOURCE_ENDED({}))
       await this.#close()
     }
+  }
+
+  async *#inMode(): AsyncGenerator<Batch, void, void> {
+    const mode = await chooseMode(this.#context)
+    if (mode === 'long_polling') {
+      this.#tables.reject(SIGNAL_UNAVAILABLE({ problem: 'long polling has the tables that it began with' }))
+      yield* pollBatches(this.#context)
+    } else if (this.#context.options.snapshot === 'only') yield* this.#snapshotOnly()
+    else yield* this.#run()
   }
 
   async *#run(): AsyncGenerator<Batch, void, void> {

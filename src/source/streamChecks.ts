@@ -44,7 +44,12 @@ async function checkStandby(session: Session, slot: string): Promise<void> {
   if (synced) throw SLOT_SYNCHRONISED({ slot })
 }
 
-async function checkHistory(session: Session, { origin, resumeLsn }: StreamPosition, found: number): Promise<void> {
+/** Throws unless the history of timeline `found` has everything up to the position, of an older one. */
+export async function checkHistory(
+  session: Session,
+  { origin, resumeLsn }: StreamPosition,
+  found: number,
+): Promise<void> {
   const left = (await timelineHistory(session, found)).get(origin.timeline)
   if (left !== undefined && resumeLsn <= left) return
   throw POSITION_DIVERGED({

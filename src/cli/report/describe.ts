@@ -20,6 +20,7 @@ export const LEVELS: Readonly<Record<Type, LogLevel>> = {
   'lock-waited-for': 'warn',
   'snapshot-finished': 'info',
   streaming: 'info',
+  polling: 'info',
   'stream-progress': 'info',
   'wal-retention': 'warn',
   'snapshot-paused': 'warn',
@@ -63,6 +64,8 @@ export function describe(event: SourceEvent): string {
       return `the snapshot keeps pid ${event.pid} (${event.application ?? 'no name'}) from its ${event.mode} on ${event.table}`
     case 'streaming':
       return `streaming from ${event.lsn} (slot ${event.slot})`
+    case 'polling':
+      return `polling ${plural(event.tables, 'table')}, ${describeSeconds(event.intervalMs / 1000)} between two polls`
     case 'stream-progress':
       return `streaming: ${plural(event.records, 'record')}, at ${event.lsn}, ${lag(event)}`
     case 'wal-retention':

@@ -22,7 +22,7 @@ export async function reportEvents(events: AsyncIterable<SourceEvent>, options: 
   const retention = new RetentionLines()
   try {
     for await (const event of events) {
-      if (event.type === 'streaming') options.onStreaming()
+      if (event.type === 'streaming' || event.type === 'polling') options.onStreaming()
       bars?.show(event)
       if (event.type === 'wal-retention' && !retention.due(event.level)) continue
       if (bars === undefined ? lines.due(event) : !ProgressBars.draws(event)) tell(event)

@@ -21,8 +21,9 @@ import { StateLock } from './stateLock.js'
 
 /** As commander gives them: names of settings, but `--key` for `keys` and `--wal-budget` for `walBudgetBytes`. */
 export interface StreamOptions
-  extends Omit<SourceOptions, 'keys' | 'walBudgetBytes' | 'position' | 'signal' | 'existingSlot'> {
+  extends Omit<SourceOptions, 'keys' | 'cursors' | 'walBudgetBytes' | 'position' | 'signal' | 'existingSlot'> {
   readonly key?: readonly string[]
+  readonly cursor?: readonly string[]
   readonly walBudget?: number
   readonly format: NdjsonOptions['format']
   readonly output?: string
@@ -148,6 +149,7 @@ function drawsProgress({ quiet, log: format, output }: StreamOptions): boolean {
 function sourceOptions(options: StreamOptions, signal: AbortSignal, known: string | undefined): SourceOptions {
   const {
     key,
+    cursor,
     walBudget,
     format,
     output,
@@ -160,12 +162,15 @@ function sourceOptions(options: StreamOptions, signal: AbortSignal, known: strin
     ...settings
   } = options
   const withState = state !== undefined
+  const makesSlot = withState && settings.snapshot !== 'only'
+  const slot = known ?? (makesSlot ? defaultSlot(settings.url) : undefined)
   return {
     ...settings,
     signal,
     keys: key ?? [],
+    cursors: cursor ?? [],
     walBudgetBytes: walBudget,
-    slot: settings.slot ?? known ?? (withState && settings.snapshot !== 'only' ? defaultSlot(settings.url) : undefined),
+    slot: settings.slot ?? (settings.cdcMode === 'long_polling' ? undefined : slot),
     // A slot without a state holds the place by itself; a run without a snapshot can begin wherever it stands.
     existingSlot: withState && settings.snapshot !== 'never' ? 'refuse' : 'resume',
   }

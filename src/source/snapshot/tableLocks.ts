@@ -40,37 +40,48 @@ export async function affordableReaders(control: Queryable, tables: readonly Cat
   return Math.max(1, Math.floor(row!.locks / 2 / relations))
 }
 
-/**
- * A session that holds all locks in a transaction, however long they take. It never waits while it holds one: the
- * server's deadlock detector could else end a migration that has one of the tables and wants another. So either all are
- * there at once, or one that was missing is waited for alone, in rounds.
- */
+/** A session that holds all locks in a transaction, however long they take: see {@link lockOn}. */
 export async function lockPatiently(
   connections: Connections,
   tables: readonly CatalogTable[],
-  { emit, signal }: LockWait,
+  wait: LockWait,
 ): Promise<Session> {
   const session = await connections.ordinary()
+  try {
+    await lockOn(session, connections.control, tables, wait)
+    return session
+  } catch (error) {
+    await session.close()
+    wait.signal.throwIfAborted()
+    throw error
+  }
+}
+
+/**
+ * Begins a transaction that holds all locks, however long they take. It never waits while it holds one: the server's
+ * deadlock detector could else end a migration that has one of the tables and wants another. So either all are there at
+ * once, or one that was missing is waited for alone, in rounds.
+ */
+export async function lockOn(
+  session: Session,
+  control: Queryable,
+  tables: readonly CatalogTable[],
+  { emit, signal }: LockWait,
+): Promise<void> {
   const oids = tables.map(({ oid }) => oid)
   const lockable = new Set(tables.flatMap((table) => [table.oid, ...lockableLeaves(table)]))
   const since = performance.now()
   let awaited: QualifiedName | undefined
-  try {
-    for (let reportAt = ROUND_MS; ; ) {
-      if (await tryLock(session, tables, awaited)) return session
-      const holders = await inTheWayOf(connections.control, oids)
-      awaited = holders.find(({ oid }) => lockable.has(oid))
-      const waitedMs = performance.now() - since
-      if (waitedMs >= reportAt) {
-        reportAt = waitedMs + NEXT_REPORT_MS
-        emit({ type: 'waiting-for-lock', seconds: Math.round(waitedMs / 1000), holders: holders.map(describeParty) })
-      }
-      if (awaited === undefined) await sleep(PAUSE_MS, signal)
+  for (let reportAt = ROUND_MS; ; ) {
+    if (await tryLock(session, tables, awaited)) return
+    const holders = await inTheWayOf(control, oids)
+    awaited = holders.find(({ oid }) => lockable.has(oid))
+    const waitedMs = performance.now() - since
+    if (waitedMs >= reportAt) {
+      reportAt = waitedMs + NEXT_REPORT_MS
+      emit({ type: 'waiting-for-lock', seconds: Math.round(waitedMs / 1000), holders: holders.map(describeParty) })
     }
-  } catch (error) {
-    await session.close()
-    signal.throwIfAborted()
-    throw error
+    if (awaited === undefined) await sleep(PAUSE_MS, signal)
   }
 }
 

@@ -80,6 +80,23 @@ test('watched.ts tells what happens, and of an error what to do', async () => {
   })
 })
 
+test('polling.ts gives what came since its last poll', async () => {
+  await using db = await testDatabase(server, SHOP)
+  await using folder = await temporaryFolder()
+  const env = { DATABASE_URL: db.url, POSITION_FILE: join(folder.path, 'position') }
+  const first = await run('polling', folder.path, env)
+  expect(first.stdout.match(/^snapshot x\d+\/public.orders\/[12]$/gm)).toHaveLength(2)
+  await db.query('INSERT INTO orders VALUES (3, 1, now())')
+  const second = await run('polling', folder.path, env)
+  expect(second.stdout).toMatch(/^create \d+\/public.orders\/3\n$/)
+})
+
+test('docs/long-polling.md shows its example as it is run', async () => {
+  const page = await readFile(root('docs/long-polling.md'), 'utf8')
+  const [, code] = /<!-- polling\.ts -->\n\n```ts\n([\s\S]*?)```/.exec(page)!
+  expect(code).toBe(await readFile(root('docs/examples/polling.ts'), 'utf8'))
+})
+
 test('docs/library.md shows the examples as they are run', async () => {
   const page = await readFile(root('docs/library.md'), 'utf8')
   const shown = [...page.matchAll(/<!-- (\S+\.ts) -->\n\n```ts\n([\s\S]*?)```/g)]

@@ -1,5 +1,5 @@
 import { rmSync } from 'node:fs'
-import { type FileHandle, mkdir, mkdtemp, open, readdir, rm, unlink } from 'node:fs/promises'
+import { type FileHandle, mkdtemp, open, readdir, rm, unlink } from 'node:fs/promises'
 import { hostname } from 'node:os'
 import { join } from 'node:path'
 
@@ -51,7 +51,6 @@ export class SpoolFolder {
   }
 
   async #make(): Promise<string> {
-    await mkdir(this.#parent, { recursive: true })
     const path = await mkdtemp(join(this.#parent, `${PREFIX}${process.pid}-`))
     ours.add(path)
     this.#made.add(path)

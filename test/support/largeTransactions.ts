@@ -71,7 +71,9 @@ export async function largeHistory(db: TestDatabase, slot: string): Promise<void
   await a.query(`
     BEGIN; INSERT INTO t VALUES (10, 'kept', NULL);
     UPDATE t SET note = 'unchanged big' WHERE id = 1; UPDATE t SET id = 3 WHERE id = 2`)
-  await both(() => a.query(`SAVEPOINT s; INSERT INTO t VALUES (11, 'never', ''); INSERT INTO u VALUES (11, 11); ${BALLAST}`))
+  await both(() =>
+    a.query(`SAVEPOINT s; INSERT INTO t VALUES (11, 'never', ''); INSERT INTO u VALUES (11, 11); ${BALLAST}`),
+  )
   await b.query('BEGIN; INSERT INTO u VALUES (20, 1)')
   await both(() => b.query(BALLAST))
   await a.query(`ROLLBACK TO s; INSERT INTO t VALUES (12, 'kept', ''); SAVEPOINT r; INSERT INTO u VALUES (12, 12)`)
@@ -97,7 +99,9 @@ async function ddl(db: TestDatabase, a: pg.Client, both: (write: () => Promise<u
   // In one that is rolled back: its shape never was.
   await a.query("BEGIN; INSERT INTO t VALUES (50, 'before', NULL)")
   await both(() => a.query(BALLAST))
-  await both(() => a.query(`SAVEPOINT s; ALTER TABLE t ADD never int; INSERT INTO t VALUES (51, '', '', 1); ${BALLAST}`))
+  await both(() =>
+    a.query(`SAVEPOINT s; ALTER TABLE t ADD never int; INSERT INTO t VALUES (51, '', '', 1); ${BALLAST}`),
+  )
   await both(() => a.query(`ROLLBACK TO s; INSERT INTO t VALUES (52, 'after', NULL); ${BALLAST}`))
   await a.query('COMMIT')
   await db.query("INSERT INTO t VALUES (53, 'plain', NULL)")

@@ -69,3 +69,26 @@ export function eventsOf(messages: readonly Buffer[]): PgoutputEvent[] {
 }
 
 const AMID = Buffer.from('amid other bytes')
+
+/** Messages of protocol 2, made by hand. */
+export const streamedMessages = {
+  start: (xid: number, first = true) => Buffer.concat([Buffer.from('S'), int32(xid), Buffer.from([first ? 1 : 0])]),
+  stop: () => Buffer.from('E'),
+  /** A message of protocol 1 as it is in a streamed block. */
+  inBlock: (xid: number, message: Buffer) => Buffer.concat([message.subarray(0, 1), int32(xid), message.subarray(1)]),
+  commit: (xid: number, lsn: bigint, end: bigint) =>
+    Buffer.concat([Buffer.from('c'), int32(xid), Buffer.from([0]), int64(lsn), int64(end), int64(5n)]),
+  abort: (xid: number, subxid: number) => Buffer.concat([Buffer.from('A'), int32(xid), int32(subxid)]),
+}
+
+function int32(value: number): Buffer {
+  const bytes = Buffer.alloc(4)
+  bytes.writeUInt32BE(value)
+  return bytes
+}
+
+function int64(value: bigint): Buffer {
+  const bytes = Buffer.alloc(8)
+  bytes.writeBigInt64BE(value)
+  return bytes
+}

@@ -54,6 +54,13 @@ const relation = (name: string) =>
   made.relation({ oid: 1, schema: 'public', name, columns: [{ name: 'id', key: true }] })
 const row = (id: number) => made.insert(1, [String(id)])
 
+/** Bytes of spool files in this folder. */
+function spooled(parent: string): number {
+  const names = readdirSync(parent, { recursive: true }).map(String)
+  const files = names.filter((name) => name.endsWith('.spool'))
+  return files.reduce((bytes, name) => bytes + (statSync(join(parent, name), { throwIfNoEntry: false })?.size ?? 0), 0)
+}
+
 /** Names of relations, and rows with that of the relation they were read by. */
 function told(events: readonly PgoutputEvent[]): string[] {
   return events.flatMap((event) => {
@@ -88,13 +95,27 @@ test('a transaction comes at its commit, amid others, and its relations are the 
   await spooling.spool.end()
 })
 
+test('what a rolled-back sub-transaction described was never said', async () => {
+  const spooling = new Spooling({ folder: tmpdir() })
+  await spooling.feed([
+    ...[start(10), inBlock(10, relation('first')), inBlock(10, row(1)), stop()],
+    ...[made.begin(100n), relation('second'), row(2), made.commit(100n, 110n)],
+    ...[start(10, false), inBlock(11, relation('third')), inBlock(11, row(3)), stop(), abort(10, 11)],
+    ...[commit(10, 200n, 210n), made.begin(300n), row(4), made.commit(300n, 310n)],
+  ])
+  expect(told(await spooling.events()).slice(2)).toEqual(['= first', 'first 1', '= second', 'second 4'])
+  await spooling.spool.end()
+})
+
 test('after a lost connection nothing is left of what was spooled', async () => {
   await using folder = await temporaryFolder()
   const spooling = new Spooling({ folder: folder.path, memoryBytes: 0 })
-  const open = [start(10), inBlock(10, relation('r')), inBlock(10, row(1))]
+  const open = [start(10), inBlock(10, relation('r')), inBlock(10, row(1)), stop()]
   await spooling.feed(open)
+  await waitFor(() => spooled(folder.path) > 0, { what: 'the block to be written' })
   spooling.spool.clear()
-  await spooling.feed([...open, stop(), commit(10, 200n, 210n)])
+  await waitFor(() => spooled(folder.path) === 0, { what: 'the file to be removed' })
+  await spooling.feed([...open, commit(10, 200n, 210n)])
   expect(told(await spooling.events())).toEqual(['= r', 'r 1'])
   await spooling.spool.end()
   expect(readdirSync(folder.path)).toEqual([])
@@ -105,11 +126,7 @@ test('of many open transactions none holds memory when there is too much', async
   const spooling = new Spooling({ folder: folder.path, memoryBytes: 0 })
   const xids = Array.from({ length: 50 }, (_, index) => 10 + index)
   await spooling.feed(xids.flatMap((xid) => [start(xid), inBlock(xid, relation('r')), inBlock(xid, row(xid)), stop()]))
-  const written = () => {
-    const [file] = readdirSync(folder.path, { recursive: true }).filter((name) => String(name).endsWith('.spool'))
-    return file !== undefined && statSync(join(folder.path, String(file))).size > 50 * 20
-  }
-  await waitFor(written, { what: 'every transaction to be written' })
+  await waitFor(() => spooled(folder.path) > 50 * 20, { what: 'every transaction to be written' })
   await spooling.feed(
     xids.flatMap((xid) => (xid % 2 === 0 ? [abort(xid, xid)] : [commit(xid, BigInt(xid), BigInt(xid))])),
   )

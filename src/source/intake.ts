@@ -107,16 +107,17 @@ export class Intake {
 
   async #fetch(messages: WalMessages): Promise<void> {
     this.#fetching = true
+    // Else it was cleared meanwhile, and something else may wait by now.
+    const stillWaits = () => this.#waiting[this.#next] === messages
     try {
       const portion = await messages.next()
-      // Cleared meanwhile.
-      if (this.#waiting[this.#next] !== messages) return
-      if (portion.done === true) this.#next++
-      else this.#waiting.splice(0, this.#next, ...portion.value)
-      if (portion.done !== true) this.#next = 0
+      if (stillWaits() && portion.done === true) this.#next++
+      else if (stillWaits()) {
+        this.#waiting.splice(0, this.#next, ...portion.value!)
+        this.#next = 0
+      }
     } catch (error) {
-      if (this.#waiting[this.#next] === messages) this.#options.onFailure(error)
-      return
+      if (stillWaits()) return this.#options.onFailure(error)
     } finally {
       this.#fetching = false
     }

@@ -103,7 +103,7 @@ export class StreamLoop {
     onEmpty: () => this.#onDemand(),
     onFailure: (error) => this.#stream?.fail(error),
   })
-  /** Decoded, over all connections. */
+  /** Received or taken, over all connections: what is spooled comes twice. */
   #messages = 0
 
   /** Until streaming fails: then the run goes on without. */
@@ -202,7 +202,7 @@ export class StreamLoop {
       readTo: collector.readTo,
       waiting: queue.hungry ? collector.count : 0,
       silentMs: this.#stream?.silentMs ?? 0,
-      paused: queue.full || this.#finished || !this.#intake.empty,
+      paused: this.#finished || !this.#ready,
     }
   }
 
@@ -269,7 +269,10 @@ export class StreamLoop {
         },
       },
       {
-        wal: (bytes, start, end, walPlace) => taker.wal(bytes, start, end, walPlace),
+        wal: (bytes, start, end, walPlace) => {
+          this.#messages++
+          taker.wal(bytes, start, end, walPlace)
+        },
         keepalive: (walEnd, replyWanted) => this.#onKeepalive(walEnd, replyWanted),
         chunkEnd: () => this.#onChunkEnd(),
         tick: () => this.#offerAdvanceInTime(),
@@ -309,7 +312,7 @@ export class StreamLoop {
     const { queue, collector } = this.#options
     if (this.#finished || !this.#trusted || this.#stopping.signal.aborted) return false
     const room = queue.hungry || queue.bytes < SCAN_AHEAD_BYTES
-    return room && (collector.betweenTransactions || !this.#intake.empty)
+    return room && (collector.betweenTransactions || this.#intake.refused)
   }
 
   #pushRows(rows: RowBatch, progressAt: (index: number) => SnapshotProgress): void {

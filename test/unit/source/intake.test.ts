@@ -55,3 +55,21 @@ test.each(['comes', 'fails'])('a portion that %s after a lost connection is noth
   await settled()
   expect(taken).toEqual([7])
 })
+
+test('whether the first that waits was refused, or is still to come', async () => {
+  let takes = false
+  const intake = new Intake({ take: () => takes, taken: () => true, onEmpty: () => {}, onFailure: () => {} })
+  intake.insert(portions([1]))
+  expect([intake.empty, intake.refused]).toEqual([false, false])
+  await settled()
+  expect([intake.empty, intake.refused]).toEqual([false, true])
+  takes = true
+  intake.drain()
+  await settled()
+  expect([intake.empty, intake.refused]).toEqual([true, false])
+  takes = false
+  intake.wal(Buffer.alloc(0), 0, 0, 0)
+  expect(intake.refused).toBe(true)
+  intake.clear()
+  expect(intake.refused).toBe(false)
+})

@@ -141,6 +141,16 @@ describe('what happens while a large transaction is spooled', () => {
       expect(warningsOf(reader)).toEqual([code])
     })
 
+    test('where the server refuses the memory it is asked for, the stream goes on with what it has', async () => {
+      await using db = await database(postgres)
+      const options = await largeSource(db, `mem_${db.name}`, { logicalDecodingWorkMem: '1kB' })
+      await using reader = readSource(options)
+      await reader.told('streaming')
+      await db.query(BALLAST)
+      await requireAll(db, reader)
+      expect(warningsOf(reader)).toEqual(['WORK_MEM_REFUSED'])
+    })
+
     test('a damaged spool file is noticed, and nothing of it handed on', async () => {
       await using folder = await temporaryFolder()
       await using db = await database(postgres)

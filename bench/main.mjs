@@ -2,6 +2,7 @@ import { writeFileSync } from 'node:fs'
 import { missingPrograms } from './contestants.mjs'
 import { dist } from './dist.mjs'
 import { backlog, huge, oneRow } from './drain.mjs'
+import { large } from './large.mjs'
 import { latency } from './latency.mjs'
 import { BUSY_LOAD, describeMachine, load } from './machine.mjs'
 import { memory } from './memory.mjs'
@@ -11,7 +12,7 @@ import { startServer, withClient } from './server.mjs'
 import { snapshot } from './snapshot.mjs'
 import { barsTable } from './table.mjs'
 
-const BENCHES = { backlog, 'one-row': oneRow, huge, snapshot, latency, memory }
+const BENCHES = { backlog, 'one-row': oneRow, huge, large, snapshot, latency, memory }
 /** About single functions, without a server: only when it is asked for. */
 const MICRO = 'micro'
 

@@ -270,6 +270,32 @@ export const ACK_FOREIGN = defineError('ACK_FOREIGN', {
   hint: 'LSNs of two histories must not be compared. Acknowledge each position to the source that it came from; nothing was confirmed.',
 })
 
+export const STREAMING_GIVEN_UP = defineError('STREAMING_GIVEN_UP', {
+  retry: 'later',
+  message: (e: { problem: string }) =>
+    `large transactions are read when they have committed from now on, not while they run: ${e.problem}`,
+  hint: "Nothing is lost. The next run tries it again; with streaming: 'off' none does.",
+})
+
+export const SPOOL_FULL = defineError('SPOOL_FULL', {
+  retry: 'operator',
+  message: (e: { folder: string; problem: string }) =>
+    `the spool of large transactions in ${e.folder} is full: ${e.problem}`,
+  hint: "Raise spoolMaxBytes, or name a folder with more room in spoolFolder; with streaming: 'off' large transactions wait on the server's disk instead.",
+})
+
+export const SPOOL_FAILED = defineError('SPOOL_FAILED', {
+  retry: 'operator',
+  message: (e: { folder: string; problem: string }) => `cannot spool a large transaction in ${e.folder}: ${e.problem}`,
+  hint: "Name a folder that can be written and read in spoolFolder; with streaming: 'off' none is needed.",
+})
+
+export const SPOOL_DAMAGED = defineError('SPOOL_DAMAGED', {
+  retry: 'later',
+  message: (e: { file: string; problem: string }) => `the spool file ${e.file} was damaged: ${e.problem}`,
+  hint: 'The server sends the transaction again. Look at the disk, or name another folder in spoolFolder.',
+})
+
 export const REDELIVERY_CHANGED = defineError('REDELIVERY_CHANGED', {
   retry: 'operator',
   message: (e: { lsn: string; seq: number }) =>

@@ -30,6 +30,7 @@ export class Intake {
   /** Portions of what comes from elsewhere are being fetched. */
   #fetching = false
   #draining = false
+  #refused = false
   #ended = false
 
   constructor(options: IntakeOptions) {
@@ -38,6 +39,11 @@ export class Intake {
 
   get empty(): boolean {
     return this.#waiting.length === 0
+  }
+
+  /** The first that waits could not be taken yet: it is no matter of room or of portions still to come. */
+  get refused(): boolean {
+    return this.#refused
   }
 
   /** Those that wait, up to where others from elsewhere stand. */
@@ -50,7 +56,10 @@ export class Intake {
   }
 
   wal(bytes: Buffer, start: number, end: number, walPlace: number): void {
-    if (this.#waiting.length === 0 && this.#options.take(bytes, start, end, walPlace)) return
+    if (this.#waiting.length === 0) {
+      if (this.#options.take(bytes, start, end, walPlace)) return
+      this.#refused = true
+    }
     this.#waiting.push({ bytes, start, end, walPlace })
   }
 
@@ -78,6 +87,7 @@ export class Intake {
     for (const item of this.#waiting.slice(this.#next)) if (isElsewhere(item)) void item.return?.()
     this.#waiting = []
     this.#next = 0
+    this.#refused = false
   }
 
   /** Nothing is taken any more. */
@@ -93,7 +103,8 @@ export class Intake {
         void this.#fetch(item)
         return
       }
-      if (!this.#options.take(item.bytes, item.start, item.end, item.walPlace)) {
+      this.#refused = !this.#options.take(item.bytes, item.start, item.end, item.walPlace)
+      if (this.#refused) {
         this.#options.taken()
         return
       }
@@ -107,16 +118,17 @@ export class Intake {
 
   async #fetch(messages: WalMessages): Promise<void> {
     this.#fetching = true
+    // Else it was cleared meanwhile, and something else may wait by now.
+    const stillWaits = () => this.#waiting[this.#next] === messages
     try {
       const portion = await messages.next()
-      // Cleared meanwhile.
-      if (this.#waiting[this.#next] !== messages) return
-      if (portion.done === true) this.#next++
-      else this.#waiting.splice(0, this.#next, ...portion.value)
-      if (portion.done !== true) this.#next = 0
+      if (stillWaits() && portion.done === true) this.#next++
+      else if (stillWaits()) {
+        this.#waiting.splice(0, this.#next, ...portion.value!)
+        this.#next = 0
+      }
     } catch (error) {
-      if (this.#waiting[this.#next] === messages) this.#options.onFailure(error)
-      return
+      if (stillWaits()) return this.#options.onFailure(error)
     } finally {
       this.#fetching = false
     }

@@ -117,6 +117,41 @@ export const sourceSettings = {
       unit: 'bytes',
     },
   ),
+  streaming: setting(z.enum(['on', 'off']).default('on'), {
+    description:
+      "Have the server send large transactions while they run, and spool them here until they commit: faster, and nothing waits on the server's disk. Not done with a temporary slot. off: the server sends them when they have committed.",
+  }),
+  logicalDecodingWorkMem: setting(
+    z
+      .string()
+      .regex(/^[0-9]+ *(kB|MB|GB)?$/, 'a size such as 4MB is wanted')
+      .optional(),
+    {
+      description:
+        "Memory that the server may use to put transactions together before it streams them, or spills them to its disk: logical_decoding_work_mem of our session. Default: 4MB with streaming, else the server's own.",
+      example: '64MB',
+    },
+  ),
+  spoolFolder: setting(z.string().min(1).optional(), {
+    description:
+      "Folder for what is spooled of large transactions beyond memory. Default: the system's for temporary files.",
+    example: '/var/tmp',
+  }),
+  spoolMemoryBytes: setting(
+    z
+      .int()
+      .min(0)
+      .default(16 * MIB),
+    {
+      description: 'Bytes of large transactions that are kept in memory; what comes beyond goes to files, compressed.',
+      unit: 'bytes',
+    },
+  ),
+  spoolMaxBytes: setting(z.int().min(MIB).optional(), {
+    description:
+      'Bytes of spool files at most; when that is reached large transactions are read when they have committed. Default: as many as the disk has.',
+    unit: 'bytes',
+  }),
   snapshotWorkers: setting(z.int().min(1).max(64).default(2), {
     description: 'Connections that read the snapshot in parallel.',
   }),

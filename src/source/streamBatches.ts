@@ -14,6 +14,7 @@ import { PublicationWatch, type WatchedPublications } from './publicationWatch.j
 import type { RunContext } from './runContext.js'
 import type { TableProgress } from './scan/progress.js'
 import { Scans } from './scan/scans.js'
+import { chooseStreaming } from './spool/streaming.js'
 import { shapesOf } from './streamedShapes.js'
 import { StreamLoop } from './streamLoop.js'
 import { StreamProgress } from './streamProgress.js'
@@ -91,6 +92,7 @@ export async function* streamBatches(context: RunContext, start: StreamStart): A
     scannedBatch: (...of) => acknowledgements.batch(...of),
     batchBytes: context.batchBytes,
     until: options.until === 'current' ? await currentLsn(control, signal) : options.until,
+    ...chooseStreaming(options, owner !== undefined),
     emit,
   })
   const toast = options.toast === 'fetch' ? toastFetch(context, start.publications.names) : undefined

@@ -21,6 +21,8 @@ import type { SnapshotProgress } from './scan/progress.js'
 import type { ScanOutlet, Scans } from './scan/scans.js'
 import { ShutdownWatch } from './shutdownWatch.js'
 import { SlotWait } from './slotWait.js'
+import { giveUpStreaming, type Streaming, setWorkMem } from './spool/streaming.js'
+import { TransactionSpool } from './spool/transactionSpool.js'
 import type { StreamFacts } from './stall.js'
 import { checkServer, checkSlotPlace, explainStreamError } from './streamChecks.js'
 
@@ -52,6 +54,10 @@ export interface StreamLoopOptions {
   readonly batchBytes: number
   /** End when everything that committed before this LSN was handed on. */
   readonly until: Lsn | undefined
+  /** How to have large transactions sent while they run; undefined: when they have committed. */
+  readonly streaming: Streaming | undefined
+  /** Memory that the server may use before it spills or streams, as `logical_decoding_work_mem` takes it. */
+  readonly workMem: string | undefined
   readonly emit: (event: SourceEvent) => void
 }
 
@@ -99,8 +105,11 @@ export class StreamLoop {
     onEmpty: () => this.#onDemand(),
     onFailure: (error) => this.#stream?.fail(error),
   })
-  /** Decoded, over all connections. */
+  /** Received or taken, over all connections: what is spooled comes twice. */
   #messages = 0
+
+  /** Until streaming fails: then the run goes on without. */
+  #spool: TransactionSpool | undefined
 
   readonly #shutdown = new ShutdownWatch({
     probe: () => this.#refusedByShutdown(),
@@ -127,6 +136,13 @@ export class StreamLoop {
     this.#options = options
     this.#offered = options.collector.position
     options.queue.onDemand = () => this.#onDemand()
+    if (options.streaming === undefined) return
+    this.#spool = new TransactionSpool({
+      ...options.streaming,
+      intake: this.#intake,
+      onRoom: () => this.#onDemand(),
+      onFailure: (error) => this.#stream?.fail(error),
+    })
   }
 
   /** Runs until it is stopped, or an error that waiting does not mend (it rejects then). */
@@ -135,6 +151,7 @@ export class StreamLoop {
     const { signal } = this.#stopping
     let attempt = 0
     let waiting: SlotWait | undefined
+    this.#spool?.start()
     while (!signal.aborted) {
       const begun = performance.now()
       const { readTo } = collector
@@ -150,8 +167,10 @@ export class StreamLoop {
         if (this.#finished || signal.aborted) return
         this.#disconnect()
         this.#intake.clear()
+        this.#spool?.clear()
         collector.reconnected()
         if (error instanceof RepeatTransaction) continue
+        if (await this.#givesUpStreaming(error)) continue
         // A stream that dies as soon as it has begun is no success: what it brings may be what kills it.
         if (collector.readTo > readTo || performance.now() - begun > LASTING_MS) attempt = 0
         attempt++
@@ -185,7 +204,7 @@ export class StreamLoop {
       readTo: collector.readTo,
       waiting: queue.hungry ? collector.count : 0,
       silentMs: this.#stream?.silentMs ?? 0,
-      paused: queue.full || this.#finished || !this.#intake.empty,
+      paused: this.#finished || !this.#ready,
     }
   }
 
@@ -225,15 +244,18 @@ export class StreamLoop {
     await this.#stream?.stop()
     if (this.#session !== this.#options.owner) await this.#session?.close()
     await this.#scanning
+    await this.#spool?.end()
   }
 
   async #connect(): Promise<void> {
-    const { owner, connect, slot, publications, messages, collector, ledger, until, emit } = this.#options
+    const { owner, connect, slot, publications, messages, collector, ledger, until, workMem, emit } = this.#options
     const session = owner ?? (await connect())
     this.#session = session
     if (this.#stopping.signal.aborted) return
     if (owner === undefined) collector.follow({ timeline: await checkServer(session, slot, collector.position) })
     this.#walSenderTimeoutMs = await walSenderTimeoutMs(session)
+    if (workMem !== undefined) await setWorkMem(session, workMem, emit)
+    const taker = this.#spool ?? this.#intake
     const startLsn = laterLsn(collector.position.resumeLsn, ledger.confirmed)
     this.#trusted = owner !== undefined
     this.#stream = await ReplicationStream.start(
@@ -243,13 +265,16 @@ export class StreamLoop {
         startLsn,
         walSenderTimeoutMs: this.#walSenderTimeoutMs,
         pluginOptions: {
-          proto_version: '1',
+          ...(this.#spool === undefined ? { proto_version: '1' } : { proto_version: '2', streaming: 'on' }),
           publication_names: publications.map((name) => `"${name.replaceAll('"', '""')}"`).join(','),
           ...(messages && { messages: 'true' }),
         },
       },
       {
-        wal: (bytes, start, end, walPlace) => this.#intake.wal(bytes, start, end, walPlace),
+        wal: (bytes, start, end, walPlace) => {
+          this.#messages++
+          taker.wal(bytes, start, end, walPlace)
+        },
         keepalive: (walEnd, replyWanted) => this.#onKeepalive(walEnd, replyWanted),
         chunkEnd: () => this.#onChunkEnd(),
         tick: () => this.#offerAdvanceInTime(),
@@ -265,7 +290,7 @@ export class StreamLoop {
       this.#unproved = undefined
       this.#trusted = true
       this.#intake.drain()
-      if (this.#intake.empty) this.#stream.resume()
+      if (this.#ready) this.#stream.resume()
     }
     this.#scan()
     emit({ type: 'streaming', slot, lsn: formatLsn(startLsn) })
@@ -289,7 +314,7 @@ export class StreamLoop {
     const { queue, collector } = this.#options
     if (this.#finished || !this.#trusted || this.#stopping.signal.aborted) return false
     const room = queue.hungry || queue.bytes < SCAN_AHEAD_BYTES
-    return room && (collector.betweenTransactions || !this.#intake.empty)
+    return room && (collector.betweenTransactions || this.#intake.refused)
   }
 
   #pushRows(rows: RowBatch, progressAt: (index: number) => SnapshotProgress, range: ChunkRange | undefined): void {
@@ -299,6 +324,20 @@ export class StreamLoop {
     this.#offered = position
     this.#lastOffer = performance.now()
     queue.push(scannedBatch(rows, position, progressAt, range), rows.bytes)
+  }
+
+  /** There is room for what the socket brings. */
+  get #ready(): boolean {
+    return !this.#options.queue.full && this.#intake.empty && this.#spool?.full !== true
+  }
+
+  async #givesUpStreaming(error: unknown): Promise<boolean> {
+    const warning = this.#spool && giveUpStreaming(error)
+    if (warning === undefined) return false
+    this.#options.emit(warning)
+    await this.#spool?.end()
+    this.#spool = undefined
+    return true
   }
 
   #explain(error: unknown): Promise<unknown> {
@@ -362,7 +401,7 @@ export class StreamLoop {
     }
     if (collector.count === 0) this.#offerAdvanceInTime()
     else if (queue.hungry || collector.bytes >= batchBytes) this.#handOn()
-    if (queue.full || !this.#intake.empty) this.#stream?.pause()
+    if (!this.#ready) this.#stream?.pause()
     this.#options.scans.pump()
     if (this.#reached()) this.#finish()
   }
@@ -373,7 +412,7 @@ export class StreamLoop {
     if (this.#options.collector.count > 0 && this.#options.queue.hungry) this.#handOn()
     this.#intake.drain()
     this.#options.scans.pump()
-    if (!this.#options.queue.full && this.#intake.empty) this.#stream?.resume()
+    if (this.#ready) this.#stream?.resume()
   }
 
   #handOn(): void {

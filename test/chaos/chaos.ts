@@ -50,6 +50,8 @@ export async function runChaos(options: ChaosOptions): Promise<ChaosReport> {
   const args = [
     ...['stream', '--url', proxy.url(server.url()), '--tables', chaosTablesOption, '--messages', 'journal'],
     ...['--keyless', 'inserts', '--output', output, '--state', state],
+    // Nearly every transaction is streamed then, and goes through files.
+    ...(seed % 2 === 0 ? ['--logical-decoding-work-mem', '64kB', '--spool-memory-bytes', '0'] : []),
   ]
   const told = (stderr: string) => void appendFile(join(folder, 'stderr'), `${stderr}\n`)
   const disturber = new Disturber(proxy, server, log)

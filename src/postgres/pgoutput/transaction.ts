@@ -3,6 +3,7 @@ import type { PgoutputHandler } from './handler.js'
 import { IN_TRANSACTION, type MessageReader, OUTSIDE } from './reader.js'
 import { readNamespace, readRelation } from './relation.js'
 import type { RelationCache } from './relationCache.js'
+import { BEGIN, COMMIT } from './tag.js'
 
 // Begin:
 //   Byte1('B')
@@ -96,4 +97,25 @@ export function readType(reader: MessageReader, handler: PgoutputHandler): void 
   const name = reader.string('type name')
   reader.finish()
   handler.type(oid, schema, name, xid)
+}
+
+/** The Begin that protocol 1 has before a transaction of which the server streamed the changes: see {@link readBegin}. */
+export function makeBegin(finalLsn: Lsn, commitTime: bigint, xid: number): Buffer {
+  const bytes = Buffer.allocUnsafe(21)
+  bytes[0] = BEGIN
+  bytes.writeBigUInt64BE(finalLsn, 1)
+  bytes.writeBigInt64BE(commitTime, 9)
+  bytes.writeUInt32BE(xid, 17)
+  return bytes
+}
+
+/** The Commit that ends it: see {@link readCommit}. */
+export function makeCommit(commitLsn: Lsn, endLsn: Lsn, commitTime: bigint): Buffer {
+  const bytes = Buffer.allocUnsafe(26)
+  bytes[0] = COMMIT
+  bytes[1] = 0
+  bytes.writeBigUInt64BE(commitLsn, 2)
+  bytes.writeBigUInt64BE(endLsn, 10)
+  bytes.writeBigInt64BE(commitTime, 18)
+  return bytes
 }

@@ -67,6 +67,8 @@ async function streamOf(db: TestDatabase, slot: string) {
     },
     batchBytes: BATCH_BYTES,
     until: undefined,
+    streaming: undefined,
+    workMem: undefined,
     emit: ({ type }) => events.push(type),
   })
   return { loop, collector, queue, answer, asked: () => asked, events }

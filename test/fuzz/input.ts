@@ -14,7 +14,7 @@ export function formatInput(input: FuzzInput): string {
   return `${[JSON.stringify(facts), ...messages.map((message) => message.toString('base64'))].join('\n')}\n`
 }
 
-export function parseInput(text: string): FuzzInput {
+function parseInput(text: string): FuzzInput {
   const [facts, ...lines] = text.slice(0, -1).split('\n')
   return { ...JSON.parse(facts!), messages: lines.map((line) => Buffer.from(line, 'base64')) }
 }

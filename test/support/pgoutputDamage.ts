@@ -1,7 +1,7 @@
 /** Damage to one message, or to the order of messages. Where it falls is taken modulo what there is. */
 export type Damage = readonly [kind: keyof typeof DAMAGES, message: number, at: number, value: number]
 
-export const NUMBERS = [-1, 0, 1, 2, 3, 0x7fff, 0x8000, 0xffff, 0x7fffffff, -0x80000000, 0x40000000, 1600, 65536]
+const NUMBERS = [-1, 0, 1, 2, 3, 0x7fff, 0x8000, 0xffff, 0x7fffffff, -0x80000000, 0x40000000, 1600, 65536]
 /** Tags, kinds of tuples and values, replica identities, flags. */
 export const BYTES = Buffer.from('\0\x01\x02\x03\x7f\x80\xffBMCORYIUDTSEcAbPKrpKONntub dfi', 'latin1')
 

@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises'
 import { expect, test } from 'vitest'
 import type { EmbeddedPostgres } from '../../../../src/cli/embedded/server.js'
 import { openSession } from '../../../support/openSession.js'
@@ -102,4 +103,38 @@ test('a commit that the stream delivers before anybody can see it is not deliver
   await reader.seen(({ operation }) => operation === 'update', 'the update')
   expect(sortedById(replay(reader.records, 't'))).toEqual(await rowsOf(primary))
   requireOrder(reader.records.filter(({ operation }) => operation !== 'snapshot'))
+})
+
+test('a change that is decoded before the chunks of an incremental snapshot can see it is not lost between them', async () => {
+  await using servers = await waitingPrimary()
+  const { primary, standby } = servers
+  const LAST = 60_000
+  await sql(primary, `INSERT INTO public.t SELECT id, repeat('x', 100) FROM generate_series(101, ${LAST}) id`)
+  let commit: AsyncDisposable | undefined
+  await using _ = { [Symbol.asyncDispose]: async () => commit?.[Symbol.asyncDispose]() }
+  let begun = false
+  await using reader = readSource(
+    { url: primary.url(), tables: 't', slot: 'sync', strategy: 'incremental', maxBytes: 65_536 },
+    {
+      onBatch: async (batch) => {
+        if (begun || batch.at(0)?.operation !== 'snapshot') return
+        begun = true
+        await standby.stop('immediate')
+        // Of keys that no chunk has read: the stream leaves the change to the chunk that is to come.
+        const change = `UPDATE public.t SET note = 'invisible' WHERE id > ${LAST - 10}; DELETE FROM public.t WHERE id = ${LAST}`
+        commit = await invisibleCommit(primary, change)
+      },
+    },
+  )
+  const read = () => new Set(reader.snapshotOf('t').map(({ key }) => key?.id))
+  await reader.until(() => begun, { what: 'the first rows', timeoutMs: 40_000 })
+  // Longer than the chunks take: none of these keys is read in a snapshot that does not see what was left to it.
+  await sleep(4000)
+  expect(reader.events.some(({ type }) => type === 'snapshot-finished')).toBe(false)
+  expect(read().has(LAST)).toBe(false)
+  await standby.restart()
+  await reader.told('snapshot-finished', 40_000)
+  await sql(primary, `${LOCALLY}INSERT INTO public.t VALUES (${LAST + 1}, 'last')`)
+  await reader.seen(({ key }) => key?.id === LAST + 1, 'the last row', 40_000)
+  expect(sortedById(replay(reader.records, 't'))).toEqual(await rowsOf(primary))
 })

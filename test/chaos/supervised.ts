@@ -10,6 +10,8 @@ export type Phase = 'start' | 'snapshot' | 'snapshot end' | 'stream' | 'transact
 /** A run that has nothing to wait for gets to its moment within this. */
 const MOMENT_TIMEOUT_MS = 90_000
 const LOOK_MS = 2
+/** So long a request is waited for: most are begun by then. */
+const SIGNAL_MS = 1500
 const START_AGAIN_MS = 200
 /**
  * What a run may stop with, when the network or the server is away: it tells that it was not there, and whoever runs it
@@ -23,11 +25,18 @@ export interface Watched {
   readonly state: string
   /** Bytes that a whole snapshot writes at least. */
   readonly snapshotBytes: number
+  /** Somebody else reads its slot just now, or did until a moment ago. */
+  readonly isTaken: () => boolean
   /** Commits a transaction that takes long to read. */
   readonly huge: () => Promise<void>
+  /** Asks it for something by `tailrace signal`. */
+  readonly signal: () => Promise<void>
   /** Everything that a run said, when it is over. */
   readonly told: (stderr: string) => void
 }
+
+/** What it says while somebody else reads its slot. */
+const TAKEN = /\ntailrace: SLOT_ACTIVE: /
 
 /** `tailrace stream` as an operator would run it: started again when it stops because the server was not there. */
 export class Supervised implements AsyncDisposable {
@@ -36,6 +45,7 @@ export class Supervised implements AsyncDisposable {
   /** What it said before is of the time before the last disturbance. */
   #mark = 0
   #disturbed: boolean
+  #asked: Promise<void> | undefined
   /** Ends by itself, each with what it said last. */
   readonly ends: string[] = []
 
@@ -50,6 +60,21 @@ export class Supervised implements AsyncDisposable {
   disturb(): void {
     this.#disturbed = true
     this.#mark = this.#run.stderr.length
+  }
+
+  /** It does not run for so long, and does not know. */
+  async sleep(forMs: number): Promise<void> {
+    if (!this.#run.running) return
+    this.#run.kill('SIGSTOP')
+    await pause(forMs)
+    this.#run.kill('SIGCONT')
+  }
+
+  /** Does not wait for the answer: the kill may come before. */
+  async signal(): Promise<void> {
+    const asked = this.#watched.signal()
+    await Promise.race([asked, pause(SIGNAL_MS)])
+    this.#asked = asked
   }
 
   /** A snapshot that is finished already has no moments any more: then those of the stream come instead. */
@@ -87,10 +112,12 @@ export class Supervised implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#run[Symbol.asyncDispose]()
+    await this.#asked
   }
 
   get #excused(): boolean {
-    return this.#disturbed && AWAY.test(`\n${this.#run.stderr}`)
+    const said = `\n${this.#run.stderr}`
+    return (this.#disturbed && AWAY.test(said)) || (this.#watched.isTaken() && TAKEN.test(said))
   }
 
   async #startAgain(): Promise<void> {
@@ -114,18 +141,17 @@ export class Supervised implements AsyncDisposable {
         return () => true
       case 'snapshot': {
         const { output, snapshotBytes } = this.#watched
-        const wanted = snapshotBytes * moment.share
-        const before = await bytesOf(output)
-        // What an interrupted snapshot wrote is there until this one begins.
-        let begun = before === 0
+        // An interrupted one goes on: several kills shall find some of it.
+        const wanted = (await bytesOf(output)) + (snapshotBytes * moment.share) / 4
         return async () => {
           const now = await bytesOf(output)
-          begun ||= now < before
-          return (begun && now >= wanted && this.#phase !== 'start') || this.#phase === 'stream'
+          return (now >= wanted && this.#phase !== 'start') || this.#phase === 'stream'
         }
       }
       case 'snapshot end':
         return () => this.#phase === 'snapshot end' || this.#phase === 'stream'
+      case 'streaming':
+        return () => this.#run.stderr.slice(this.#mark).includes('streaming from')
       case 'huge transaction':
       case 'state':
       case 'stream':
@@ -143,9 +169,12 @@ export class Supervised implements AsyncDisposable {
   /** By what it has said since the last disturbance. */
   get #phase(): Phase {
     const said = this.#run.stderr.slice(this.#mark)
-    if (said.includes('streaming from')) return 'stream'
-    if (said.includes('snapshot finished')) return 'snapshot end'
-    return said.includes('snapshot of') ? 'snapshot' : 'start'
+    const streams = said.includes('streaming from')
+    // Rows may be read while the stream goes on.
+    const ends = said.lastIndexOf('snapshot finished')
+    if (said.lastIndexOf('snapshot of ') > ends) return 'snapshot'
+    if (streams) return 'stream'
+    return ends >= 0 ? 'snapshot end' : 'start'
   }
 
   async #phaseAtEnd(): Promise<Phase> {

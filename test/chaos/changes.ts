@@ -12,6 +12,8 @@ const ORDER =
   '(SELECT id FROM orders WHERE id >= $1::float8 * (SELECT last_value FROM orders_id_seq) ORDER BY id LIMIT 1)'
 const NOTE = '(SELECT id FROM notes WHERE id >= $1::float8 * (SELECT last_value FROM notes_id_seq) ORDER BY id LIMIT 1)'
 const PLACE = '(SELECT p.ctid FROM "Odd.Schema".places p ORDER BY md5(p."City" || $1::text) LIMIT 1)'
+const LABEL = '(SELECT label FROM labels WHERE label >= $1::text ORDER BY label LIMIT 1)'
+const SESSION = '(SELECT id FROM sessions WHERE id >= md5($1::text)::uuid ORDER BY id LIMIT 1)'
 const READING = '(SELECT ctid FROM readings WHERE sensor = $1::int LIMIT 1)'
 
 const TEXTS = [
@@ -132,6 +134,87 @@ const SMALL: Readonly<Record<string, Change>> = {
       random.pick(['north', 'south', 'east', 'west']),
     ]),
   deleteOrder: (client, random) => client.query(`DELETE FROM orders WHERE id = ${ORDER}`, [random.fraction()]),
+  // To the other end of the table, and back, without the large columns.
+  mirrorDocument: (client, random) =>
+    client.query(`UPDATE documents SET version = version + 1, id = -id WHERE id = ${DOCUMENT}`, [signed(random)]),
+  mirrorItem: (client, random) =>
+    client.query(`UPDATE items SET version = version + 1, id = -id WHERE id = ${ITEM}`, [signed(random)]),
+  swapItems: (client, random) =>
+    swap(client, 'items', 'id', "nextval('items_id_seq')", [ITEM, signed(random)], [ITEM, signed(random)]),
+  swapDocuments: (client, random) =>
+    swap(
+      client,
+      'documents',
+      'id',
+      "nextval('documents_id_seq')",
+      [DOCUMENT, signed(random)],
+      [DOCUMENT, signed(random)],
+    ),
+  insertLabel: (client, random) =>
+    client.query(
+      'INSERT INTO labels VALUES ($1, 0, $2) ON CONFLICT (label) DO UPDATE SET version = labels.version + 1',
+      [drawnLabel(random), random.integer(0, 1e6)],
+    ),
+  updateLabel: (client, random) =>
+    client.query(`UPDATE labels SET version = version + 1, uses = uses + 1 WHERE label = ${LABEL}`, [
+      drawnLabel(random),
+    ]),
+  moveLabel: (client, random) =>
+    client.query(`UPDATE labels SET version = version + 1, label = $2 WHERE label = ${LABEL}`, [
+      drawnLabel(random),
+      drawnLabel(random),
+    ]),
+  deleteLabel: (client, random) => client.query(`DELETE FROM labels WHERE label = ${LABEL}`, [drawnLabel(random)]),
+  swapLabels: (client, random) =>
+    swap(client, 'labels', 'label', `'swap ' || random()`, [LABEL, drawnLabel(random)], [LABEL, drawnLabel(random)]),
+  insertSession: (client, random) =>
+    client.query('INSERT INTO sessions VALUES (gen_random_uuid(), 0, $1)', [random.pick(TEXTS)]),
+  updateSession: (client, random) =>
+    client.query(`UPDATE sessions SET version = version + 1, agent = $2 WHERE id = ${SESSION}`, [
+      random.fraction(),
+      random.pick(TEXTS),
+    ]),
+  moveSession: (client, random) =>
+    client.query(`UPDATE sessions SET version = version + 1, id = gen_random_uuid() WHERE id = ${SESSION}`, [
+      random.fraction(),
+    ]),
+  deleteSession: (client, random) => client.query(`DELETE FROM sessions WHERE id = ${SESSION}`, [random.fraction()]),
+  swapSessions: (client, random) =>
+    swap(client, 'sessions', 'id', 'gen_random_uuid()', [SESSION, random.fraction()], [SESSION, random.fraction()]),
+}
+
+/** Where a key is looked for: on this side of zero, or on that of those that were mirrored. */
+function signed(random: Random): number {
+  return random.fraction() * random.pick([1, -1])
+}
+
+function drawnLabel(random: Random): string {
+  return `${random.pick(['a', 'B', 'ä', 'Ä', '_', 'z', 'Å', '-b', 'b', ''])}${random.integer(1, 20_000)}`
+}
+
+/** Two rows exchange their keys, by way of a third key. Each place is a subquery and its parameter. */
+async function swap(
+  client: ClientBase,
+  table: string,
+  key: string,
+  free: string,
+  one: readonly [string, unknown],
+  other: readonly [string, unknown],
+): Promise<void> {
+  const find = async ([place, parameter]: readonly [string, unknown]) =>
+    (await client.query<{ key: string }>(`SELECT ${place}::text AS key`, [parameter])).rows[0]!.key
+  const [a, b] = [await find(one), await find(other)]
+  if (a === null || b === null || a === b) return
+  const type = key === 'label' ? 'text' : table === 'sessions' ? 'uuid' : 'int8'
+  const move = async (from: string, to: string, parameters: unknown[]) =>
+    client.query(
+      `UPDATE ${table} SET version = version + 1, ${key} = ${to} WHERE ${key} = ${from} RETURNING ${key}::text AS key`,
+      parameters,
+    )
+  const { rows } = await move(`$1::${type}`, free, [a])
+  if (rows.length === 0) return
+  await move(`$1::${type}`, `$2::${type}`, [b, a])
+  await move(`$1::${type}`, `$2::${type}`, [rows[0].key, b])
 }
 
 /** `rows` each, by one statement. */
@@ -155,6 +238,18 @@ const BULK: Readonly<Record<string, (client: ClientBase, random: Random, rows: n
         WHERE id IN (SELECT id FROM orders WHERE id >= ${ORDER} ORDER BY id LIMIT $3)`,
       [random.fraction(), random.pick(['north', 'south', 'east']), rows],
     ),
+  mirrorItems: (client, random, rows) =>
+    client.query(
+      `UPDATE items SET version = version + 1, id = -id
+        WHERE id IN (SELECT id FROM items WHERE id >= ${ITEM} ORDER BY id LIMIT $2)`,
+      [signed(random), Math.ceil(rows / 10)],
+    ),
+  updateSessions: (client, random, rows) =>
+    client.query(
+      `UPDATE sessions SET version = version + 1
+        WHERE id IN (SELECT id FROM sessions WHERE id >= ${SESSION} ORDER BY id LIMIT $2)`,
+      [random.fraction(), rows],
+    ),
   insertVisits: (client, _, rows) =>
     client.query(`INSERT INTO visits SELECT i % 100, 'bulk' FROM generate_series(1, $1::int) i`, [rows]),
   insertReadings: (client, random, rows) =>
@@ -164,7 +259,16 @@ const BULK: Readonly<Record<string, (client: ClientBase, random: Random, rows: n
     ]),
 }
 
-export const smallChange: Change = (client, random) => SMALL[random.pick(Object.keys(SMALL))]!(client, random)
+export type SmallChange = string
+
+/** Those whose names match, of all small changes. */
+export function smallChanges(names: RegExp): readonly SmallChange[] {
+  return Object.keys(SMALL).filter((name) => names.test(name))
+}
+
+export function smallChange(client: ClientBase, random: Random, among: readonly SmallChange[]): Promise<unknown> {
+  return SMALL[random.pick(among)]!(client, random)
+}
 
 export function bulkChange(client: ClientBase, random: Random, rows: number): Promise<unknown> {
   return BULK[random.pick(Object.keys(BULK))]!(client, random, rows)

@@ -1,13 +1,18 @@
-import { appendFile } from 'node:fs/promises'
+import { appendFile, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { openSession } from '../support/openSession.js'
 import { tailrace } from '../support/tailrace.js'
 import { TcpProxy } from '../support/tcpProxy.js'
 import { Disturber, type Restartable } from './disturber.js'
-import { type Counts, describeMoment, drawPlans, type RunPlan } from './moments.js'
+import { MIXES, type MixName } from './mixes.js'
+import { type Counts, describeDisturbance, describeMoment, drawPlans, type RunPlan } from './moments.js'
 import { Random } from './random.js'
+import type { Turn } from './replay.js'
+import type { Strategy } from './rounds.js'
+import { SchemaChanges } from './schemaChanges.js'
+import { takeSlot } from './slotTaker.js'
 import { bytesOf, type Phase, Supervised, type Watched } from './supervised.js'
-import { chaosTablesOption, chaosTablesSql } from './tables.js'
+import { chaosTablesSql, optionalTables, tablesOption } from './tables.js'
 import { verdict } from './verdict.js'
 import { Workload } from './workload.js'
 
@@ -20,6 +25,12 @@ export interface ChaosOptions extends Counts {
   /** Rows of the largest table at the start. */
   readonly rows: number
   readonly writers: number
+  /** Default `even`. */
+  readonly mix?: MixName
+  /** Default `auto`. */
+  readonly strategy?: Strategy
+  /** Columns are added, altered, renamed and dropped meanwhile. */
+  readonly schemaChanges?: boolean
   /** No further run is begun after so long: fewer kills than asked for, then. */
   readonly seconds?: number | undefined
   readonly log: (line: string) => void
@@ -36,58 +47,146 @@ export interface ChaosReport {
   readonly transactions: number
 }
 
+const SLOT = 'tailrace_postgres'
+
 /**
  * Kills `tailrace stream --state --output` again and again while several sessions change the tables, the network is cut
  * and the server restarted; lets a last run come to the end, and compares what the output amounts to with the tables.
  */
 export async function runChaos(options: ChaosOptions): Promise<ChaosReport> {
-  const { server, folder, seed, rows, writers, log } = options
+  const { server, folder, seed, rows, writers, log, mix = 'even', strategy = 'auto' } = options
   const random = new Random(seed)
   const snapshotBytes = await makeTables(server.url(), rows)
   const output = join(folder, 'chaos.ndjson')
   const state = join(folder, 'chaos.state')
   await using proxy = await TcpProxy.to(server.port)
-  const args = [
-    ...['stream', '--url', proxy.url(server.url()), '--tables', chaosTablesOption, '--messages', 'journal'],
-    ...['--keyless', 'inserts', '--output', output, '--state', state],
+  const tables = new CapturedTables(state)
+  const args = () => [
+    ...['stream', '--url', proxy.url(server.url()), '--tables', tables.option, '--messages', 'journal'],
+    ...['--keyless', 'inserts', '--strategy', strategy, '--output', output, '--state', state],
     // Nearly every transaction is streamed then, and goes through files.
     ...(seed % 2 === 0 ? ['--logical-decoding-work-mem', '64kB', '--spool-memory-bytes', '0'] : []),
   ]
   const told = (stderr: string) => void appendFile(join(folder, 'stderr'), `${stderr}\n`)
   const disturber = new Disturber(proxy, server, log)
-  const workload = new Workload(server.url(), writers, random.fork())
   const tally = new Tally()
+  const plans = drawPlans(random, options)
+  const workload = new Workload(server.url(), writers, MIXES[mix], random.fork())
+  const schemaChanges = options.schemaChanges ? new SchemaChanges(server.url(), random.fork()) : undefined
+  const slot = new SlotTaking(server.url(), log)
   const deadline = performance.now() + (options.seconds ?? Number.POSITIVE_INFINITY) * 1000
+  const goesOn = strategy === 'incremental'
   try {
-    for (const [index, plan] of drawPlans(random, options).entries()) {
+    for (const [index, plan] of plans.entries()) {
       if (performance.now() > deadline) {
         log(`time is over: ${options.kills - index} kills are left out`)
         break
       }
+      if (plan.otherTables) await tables.change(random, log)
+      if (plan.takenMs !== undefined) await slot.take(plan.takenMs)
       const workers = ['--snapshot-workers', String(random.integer(1, 3))]
       const huge = () => workload.huge()
-      const watched = { args: [...args, ...workers], output, state, snapshotBytes, huge, told }
-      const line = await oneRun(watched, plan, disturber, tally)
-      if (workload.failure !== undefined) throw workload.failure
+      const isTaken = () => slot.isTaken
+      const watched = { args: [...args(), ...workers], output, state, snapshotBytes, goesOn, isTaken, huge, told }
+      const line = await oneRun(watched, plan, disturber, tally, log)
+      const failure = workload.failure ?? schemaChanges?.failure
+      if (failure !== undefined) throw failure
       log(`kill ${index + 1}/${options.kills}: ${line}; output ${await bytesOf(output)} bytes`)
     }
     await disturber.over()
   } finally {
-    await disturber.over().finally(() => workload.stop())
+    await Promise.all([disturber.over(), slot.over()]).finally(() =>
+      Promise.all([workload.stop(), schemaChanges?.stop()]),
+    )
   }
-  log(`workload: ${workload}`)
+  log(`workload: ${workload}; columns: ${schemaChanges ?? 'not changed'}; slot taken ${slot.times} times`)
   log(`${tally}`)
-  const problems = await lastRun(args, told)
+  const problems = await lastRun(args(), told)
   const bytes = await bytesOf(output)
-  problems.push(...(await lastRun(args, told)))
+  problems.push(...(await lastRun(args(), told)))
   if ((await bytesOf(output)) !== bytes) problems.push('a run with nothing to read wrote something')
-  const { order, problems: found } = await verdict(server.url(), output)
+  const { order, problems: found } = await verdict(server.url(), output, { scans: goesOn, turns: tables.turns })
   const { snapshotRecords, changeRecords, transactions } = order
   log(
     `output: ${bytes} bytes, ${snapshotRecords} snapshot and ${changeRecords} other records of ${transactions} transactions`,
   )
   return { hits: tally.hits, problems: [...problems, ...found], snapshotRecords, changeRecords, transactions }
 }
+
+/** Which tables are captured: some come and go, between two runs. */
+class CapturedTables {
+  readonly turns: Turn[] = []
+  readonly #state: string
+  readonly #without = new Set<string>()
+
+  constructor(state: string) {
+    this.#state = state
+  }
+
+  get option(): string {
+    return tablesOption(this.#without)
+  }
+
+  async change(random: Random, log: (line: string) => void): Promise<void> {
+    const offset = await keptBytes(this.#state)
+    // Nothing stands there yet that could be gone on with.
+    if (offset === undefined) return
+    const table = random.pick(optionalTables)
+    const what = this.#without.delete(table) ? 'added' : 'removed'
+    if (what === 'removed') this.#without.add(table)
+    log(`  from now on ${table} is ${what}`)
+    this.turns.push({ offset, table, what })
+  }
+}
+
+/** How much of the output the next run leaves as it is; undefined when it begins anew. */
+async function keptBytes(path: string): Promise<number | undefined> {
+  const text = await readFile(path, 'utf8').catch(() => undefined)
+  if (text === undefined) return undefined
+  const { position, output } = JSON.parse(text) as {
+    position: { snapshot?: { tables?: object } } | null
+    output: { bytes: number }
+  }
+  const beginsAnew = position === null || (position.snapshot !== undefined && position.snapshot.tables === undefined)
+  return beginsAnew ? undefined : output.bytes
+}
+
+/** Somebody else who reads the slot now and then. */
+class SlotTaking {
+  times = 0
+  readonly #url: string
+  readonly #log: (line: string) => void
+  #until = 0
+  #over: Promise<void> = Promise.resolve()
+
+  constructor(url: string, log: (line: string) => void) {
+    this.#url = url
+    this.#log = log
+  }
+
+  /** A run that began a moment ago may have found it so. */
+  get isTaken(): boolean {
+    return performance.now() < this.#until
+  }
+
+  async take(holdMs: number): Promise<void> {
+    const { taken, over } = await takeSlot(this.#url, SLOT, holdMs)
+    if (!taken) return
+    this.#log(`  somebody else reads the slot for ${holdMs} ms`)
+    this.times++
+    this.#until = Number.POSITIVE_INFINITY
+    this.#over = over.then(() => {
+      this.#until = performance.now() + TAKEN_GRACE_MS
+    })
+  }
+
+  async over(): Promise<void> {
+    await this.#over
+  }
+}
+
+/** So long it may take until a run says what it found. */
+const TAKEN_GRACE_MS = 5000
 
 /** The tables with their first rows; gives what a snapshot of the largest writes at least. */
 async function makeTables(url: string, rows: number): Promise<number> {
@@ -101,13 +200,23 @@ async function makeTables(url: string, rows: number): Promise<number> {
 }
 
 /** From its start to its kill; gives what is to be said of it. */
-async function oneRun(watched: Watched, plan: RunPlan, disturber: Disturber, tally: Tally): Promise<string> {
+async function oneRun(
+  watched: Watched,
+  plan: RunPlan,
+  disturber: Disturber,
+  tally: Tally,
+  log: (line: string) => void,
+): Promise<string> {
   await using run = new Supervised(watched, disturber.busy)
   for (const { at, what } of plan.disturbances) {
     await run.reach(at)
     // Before it begins: what it says of it must not be taken for older.
     run.disturb()
-    await disturber.begin(what)
+    if (what.kind !== 'sleep') await disturber.begin(what)
+    else {
+      log(`  ${describeDisturbance(what)}`)
+      await run.sleep(what.forMs)
+    }
     tally.disturbances.set(what.kind, (tally.disturbances.get(what.kind) ?? 0) + 1)
   }
   await run.reach(plan.kill)

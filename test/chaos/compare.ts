@@ -1,5 +1,6 @@
 import { quoteQualified } from '../../src/postgres/identifier.js'
 import type { Queryable } from '../../src/postgres/queryable.js'
+import { EXTRA_NAME, plainRow, splitRow } from './extraColumns.js'
 import type { Replay } from './replay.js'
 import { type ChaosTable, nameOf } from './tables.js'
 
@@ -14,9 +15,14 @@ export async function differences(
   const found: string[] = []
   for (const table of tables) {
     const name = nameOf(table)
+    if (replay.removed.has(name)) continue
     const replayed = replay.tables.get(name)!
-    const actual = replayed.keyed ? await rowsByKey(queryable, table) : await countedRows(queryable, table)
-    found.push(...compare(name, actual, replayed.rows))
+    if (!replayed.keyed) found.push(...compare(name, await countedRows(queryable, table), replayed.rows))
+    else {
+      const extra = await extraNumbers(queryable, table)
+      const rows = new Map([...replayed.rows].map(([key, row]) => [key, plainRow(row, extra)]))
+      found.push(...compare(name, await rowsByKey(queryable, table), rows))
+    }
   }
   return found
 }
@@ -38,18 +44,32 @@ function compare(
   return more > 0 ? [...found.slice(0, MAX_DIFFERENCES), `${name}: and ${more} more`] : found
 }
 
+/** Of the columns that it has beside those of its beginning. */
+async function extraNumbers(queryable: Queryable, { schema, name }: ChaosTable): Promise<Set<string>> {
+  const columns = await queryable.query<{ name: string }>(
+    'SELECT column_name AS name FROM information_schema.columns WHERE table_schema = $1 AND table_name = $2',
+    [schema, name],
+  )
+  return new Set(columns.flatMap((column) => EXTRA_NAME.exec(column.name)?.[1] ?? []))
+}
+
 async function rowsByKey(queryable: Queryable, { schema, name, key }: ChaosTable): Promise<Map<string, string>> {
   const columns = key.map((column) => `t.${column}`).join(', ')
   const rows = await queryable.query<{ key: string; row: string }>(
     `SELECT (SELECT row_to_json(k)::text FROM (SELECT ${columns}) AS k) AS key, row_to_json(t)::text AS row
        FROM ${quoteQualified(schema, name)} AS t`,
   )
-  return new Map(rows.map(({ key, row }) => [key, row]))
+  return new Map(rows.map(({ key, row }) => [key, plainRow(splitRow(row))]))
 }
 
 async function countedRows(queryable: Queryable, { schema, name }: ChaosTable): Promise<Map<string, number>> {
   const rows = await queryable.query<{ row: string; count: number }>(
     `SELECT row_to_json(t)::text AS row, count(*)::int AS count FROM ${quoteQualified(schema, name)} AS t GROUP BY 1`,
   )
-  return new Map(rows.map(({ row, count }) => [row, count]))
+  const counts = new Map<string, number>()
+  for (const { row, count } of rows) {
+    const plain = plainRow(splitRow(row))
+    counts.set(plain, (counts.get(plain) ?? 0) + count)
+  }
+  return counts
 }

@@ -2,6 +2,9 @@ import { setTimeout as pause } from 'node:timers/promises'
 import type { TcpProxy } from '../support/tcpProxy.js'
 import { type Disturbance, describeDisturbance } from './moments.js'
 
+/** What is not done to tailrace itself. */
+export type Outage = Exclude<Disturbance, { kind: 'sleep' }>
+
 /** Of an embedded server. */
 export interface Restartable {
   restart(mode: 'fast' | 'immediate'): Promise<void>
@@ -28,7 +31,7 @@ export class Disturber {
   }
 
   /** Begins it, once what was begun before is over. */
-  async begin(what: Disturbance): Promise<void> {
+  async begin(what: Outage): Promise<void> {
     await this.over()
     this.#log(`  ${describeDisturbance(what)}; ${this.#proxy.connections} connections`)
     this.#under++
@@ -45,7 +48,7 @@ export class Disturber {
     if (this.#failure !== undefined) throw this.#failure
   }
 
-  async #run(what: Disturbance): Promise<void> {
+  async #run(what: Outage): Promise<void> {
     if (what.kind === 'reset') this.#proxy.cut()
     else if (what.kind === 'restart') await this.#server.restart(what.mode)
     else {

@@ -5,72 +5,83 @@ import { join } from 'node:path'
 import { parseArgs } from 'node:util'
 import { majors, startServer } from '../support/servers.js'
 import { runChaos } from './chaos.js'
+import { MIXES, type MixName } from './mixes.js'
 import { Random } from './random.js'
+import { describeRound, drawRound, type Fixed, STRATEGIES } from './rounds.js'
 
-const HELP = `Kills tailrace stream --state --output at random under load, cuts its connections, restarts its server, and compares
-what the output amounts to with the tables. A run that fails keeps its files, and ends all with exit code 1.
+const HELP = `Kills tailrace stream --state --output at random under load, cuts its connections, restarts its server, reads its slot,
+sends it to sleep, changes the columns of its tables, and compares what the output amounts to with the tables. Whatever is
+not given is drawn from the seed. A round that fails keeps its files, and ends all with exit code 1.
 
-  --seed <n>      of the workload and the moments; default by the clock
-  --kills <n>     by SIGKILL, default 50
-  --cuts <n>      of the network: two of three by a reset, one by silence; default 10
-  --restarts <n>  of the server: immediate, fast, immediate, …; default 2
-  --major <n>     of PostgreSQL; default by the seed
-  --runs <n>      one after another, with seeds that follow; default 1
-  --seconds <n>   begin no further run of the command after so long; default none
-  --rows <n>      of the largest table at the start, default 60000
-  --writers <n>   sessions that change the tables, default 4
-  --log <file>    append what is printed to this file, too
+  --rounds <n>     one after another, with seeds that follow; default 1
+  --seed <n>       of the round and the moments; default by the clock
+  --strategy <s>   ${STRATEGIES.join(', ')}
+  --major <n>      of PostgreSQL
+  --mix <name>     what the writers do: ${Object.keys(MIXES).join(', ')}
+  --kills <n>      by SIGKILL; of most rounds 20
+  --cuts <n>       of the network: two of three by a reset, one by silence
+  --restarts <n>   of the server: immediate, fast, immediate, …
+  --sleeps <n>     of tailrace, longer than wal_sender_timeout
+  --takes <n>      of the slot, by somebody else, between two runs
+  --columns <yes|no>  whether columns are added, altered, renamed and dropped
+  --table-changes <n>  of the list of tables, between two runs
+  --rows <n>       of the largest table at the start
+  --writers <n>    sessions that change the tables
+  --seconds <n>    begin no further run of the command after so long; default none
+  --log <file>     append what is printed to this file, too
 `
 
 const { values } = parseArgs({
   options: {
     seed: { type: 'string', default: String(Date.now() % 1e9) },
-    kills: { type: 'string', default: '50' },
-    cuts: { type: 'string', default: '10' },
-    restarts: { type: 'string', default: '2' },
+    rounds: { type: 'string', default: '1' },
+    strategy: { type: 'string' },
     major: { type: 'string' },
-    runs: { type: 'string', default: '1' },
+    mix: { type: 'string' },
+    kills: { type: 'string' },
+    cuts: { type: 'string' },
+    restarts: { type: 'string' },
+    sleeps: { type: 'string' },
+    takes: { type: 'string' },
+    columns: { type: 'string' },
+    'table-changes': { type: 'string' },
+    rows: { type: 'string' },
+    writers: { type: 'string' },
     seconds: { type: 'string' },
-    rows: { type: 'string', default: '60000' },
-    writers: { type: 'string', default: '4' },
     log: { type: 'string' },
     help: { type: 'boolean', short: 'h', default: false },
   },
 })
+
+/** Longer than what a busy machine keeps a process waiting, and short enough to be slept through. */
+const WAL_SENDER_TIMEOUT = '3s'
 
 if (values.help) process.stdout.write(HELP)
 else process.exitCode = await main()
 
 async function main(): Promise<number> {
   const first = Number(values.seed)
-  let failed = 0
-  for (let run = 0; run < Number(values.runs); run++) if (!(await succeeds(first + run))) failed++
-  if (Number(values.runs) > 1) log(`${Number(values.runs) - failed} of ${values.runs} runs without a problem`)
-  return failed === 0 ? 0 : 1
+  const rounds = Number(values.rounds)
+  const failed: number[] = []
+  for (let seed = first; seed < first + rounds; seed++) if (!(await succeeds(seed))) failed.push(seed)
+  if (rounds > 1) log(`${rounds - failed.length} of ${rounds} rounds without a problem`)
+  if (failed.length > 0) log(`failed: ${failed.map((seed) => `--seed ${seed}`).join(', ')}`)
+  return failed.length === 0 ? 0 : 1
 }
 
 async function succeeds(seed: number): Promise<boolean> {
-  const major = values.major === undefined ? new Random(seed).pick(majors) : Number(values.major)
-  const [kills, cuts, restarts, rows, writers] = [
-    Number(values.kills),
-    Number(values.cuts),
-    Number(values.restarts),
-    Number(values.rows),
-    Number(values.writers),
-  ]
-  const counts = { kills, cuts, restarts }
-  log(`seed ${seed}, PostgreSQL ${major}: again with --seed ${seed} --major ${major}`)
+  const round = drawRound(new Random(seed), majors, fixed())
+  log(`seed ${seed}: ${describeRound(round)}`)
   const folder = await mkdtemp(join(tmpdir(), `tailrace-chaos-${seed}-`))
   // As root the servers run as another user.
   await chmod(folder, 0o755)
   const began = performance.now()
-  // A dead network's slot shall be free again before the run is over.
-  const settings = { deadlock_timeout: '100ms', wal_sender_timeout: '5s' }
-  await using server = await startServer({ major, durable: true, settings })
+  const settings = { deadlock_timeout: '100ms', wal_sender_timeout: WAL_SENDER_TIMEOUT }
+  await using server = await startServer({ major: round.major, durable: true, settings })
   const seconds = values.seconds === undefined ? undefined : Number(values.seconds)
-  const problems = await runChaos({ ...counts, server, folder, seed, rows, writers, seconds, log }).then(
+  const problems = await runChaos({ ...round, server, folder, seed, seconds, log }).then(
     (report) => report.problems,
-    (error: Error) => [error.message],
+    (error: Error) => [error.stack ?? error.message],
   )
   const took = `${Math.round((performance.now() - began) / 1000)} s`
   if (problems.length === 0) {
@@ -82,6 +93,29 @@ async function succeeds(seed: number): Promise<boolean> {
   for (const problem of problems) log(`PROBLEM ${problem}`)
   log(`FAILED with ${problems.length} problems (${took}); output, state, what the runs said and server.log: ${folder}`)
   return false
+}
+
+function fixed(): Fixed {
+  const number = (text: string | undefined) => (text === undefined ? undefined : Number(text))
+  const one = <Name extends string>(names: readonly Name[], text: string | undefined): Name | undefined => {
+    const found = names.find((name) => name === text)
+    if (text !== undefined && found === undefined) throw new Error(`${text} is none of ${names.join(', ')}`)
+    return found
+  }
+  return {
+    strategy: one(STRATEGIES, values.strategy),
+    major: number(values.major),
+    mix: one(Object.keys(MIXES) as MixName[], values.mix),
+    kills: number(values.kills),
+    cuts: number(values.cuts),
+    restarts: number(values.restarts),
+    sleeps: number(values.sleeps),
+    takes: number(values.takes),
+    schemaChanges: values.columns === undefined ? undefined : values.columns === 'yes',
+    tableChanges: number(values['table-changes']),
+    rows: number(values.rows),
+    writers: number(values.writers),
+  }
 }
 
 function log(line: string): void {

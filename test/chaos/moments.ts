@@ -25,6 +25,8 @@ export type Disturbance =
    */
   | { readonly kind: 'swallow'; readonly healMs: number; readonly silentMs: number }
   | { readonly kind: 'restart'; readonly mode: 'fast' | 'immediate' }
+  /** The process sleeps for longer than `wal_sender_timeout` (SIGSTOP). */
+  | { readonly kind: 'sleep'; readonly forMs: number }
 
 export interface RunPlan {
   readonly disturbances: readonly { readonly at: Moment; readonly what: Disturbance }[]
@@ -32,12 +34,25 @@ export interface RunPlan {
   readonly kill: Moment
   /** SIGTERM comes so long before SIGKILL; undefined: none comes. */
   readonly graceMs: number | undefined
+  /** Somebody else reads the slot when it starts, for so long. */
+  readonly takenMs: number | undefined
+  /** It is started with another `--tables`. */
+  readonly otherTables: boolean
+  /** A table is read once more, by `tailrace signal`, at the kill's moment and so long before it. */
+  readonly resnapshotMs: number | undefined
 }
 
 export interface Counts {
   readonly kills: number
   readonly cuts: number
   readonly restarts: number
+  readonly sleeps?: number
+  readonly takes?: number
+  /** How often the list of tables changes. */
+  readonly tableChanges?: number
+  readonly resnapshots?: number
+  /** So much of the kills hit in the snapshot, as far as it lasts; default 0.3. */
+  readonly snapshotShare?: number
 }
 
 /**
@@ -45,16 +60,21 @@ export interface Counts {
  * and between them runs that live too short to get anywhere, so that two kills follow quickly. Cuts and restarts are
  * spread over the runs.
  */
-export function drawPlans(random: Random, { kills, cuts, restarts }: Counts): RunPlan[] {
+export function drawPlans(random: Random, counts: Counts): RunPlan[] {
+  const { kills, cuts, restarts, sleeps = 0, takes = 0, tableChanges = 0, resnapshots = 0 } = counts
+  const draw = (index: number) => drawMoment(random, index, kills, counts.snapshotShare ?? 0.3)
   const plans = Array.from({ length: kills }, (_, index) => ({
     disturbances: [] as { at: Moment; what: Disturbance }[],
-    kill: drawMoment(random, index, kills),
+    kill: draw(index),
     // 7 and 5 have no common divisor: it comes with each kind of moment but the writing of the state.
     graceMs: index % 7 === 5 && index % 5 !== 2 ? random.integer(0, 300) : undefined,
+    takenMs: undefined as number | undefined,
+    otherTables: false,
+    resnapshotMs: undefined as number | undefined,
   }))
   const disturb = (what: Disturbance) => {
     const index = random.integer(0, kills - 1)
-    const at = drawMoment(random, index, kills)
+    const at = draw(index)
     const during = at.in === 'state' ? ({ in: 'stream', afterMs: random.integer(0, 1500) } as const) : at
     plans[index]!.disturbances.push({ at: during, what })
   }
@@ -65,16 +85,23 @@ export function drawPlans(random: Random, { kills, cuts, restarts }: Counts): Ru
   for (let restart = 0; restart < restarts; restart++) {
     disturb({ kind: 'restart', mode: restart % 2 === 0 ? 'immediate' : 'fast' })
   }
+  for (let sleep = 0; sleep < sleeps; sleep++) disturb({ kind: 'sleep', forMs: random.integer(3500, 5000) })
+  // Not before there are a slot and a place in the stream.
+  const late = () => plans[random.integer(Math.floor(kills / 3), kills - 1)]!
+  for (let take = 0; take < takes; take++) late().takenMs = random.integer(300, 3000)
+  for (let change = 0; change < tableChanges; change++) late().otherTables = true
+  for (let again = 0; again < resnapshots; again++) late().resnapshotMs = random.integer(0, 1500)
   return plans
 }
 
-function drawMoment(random: Random, index: number, kills: number): Moment {
+function drawMoment(random: Random, index: number, kills: number, snapshotShare: number): Moment {
   if (index % 5 === 3) return { in: 'start', afterMs: random.integer(0, 600) }
   const soon = index % 5 === 4
   const share = index / kills
-  if (share < 0.3) return { in: 'snapshot', share: random.fraction() * 0.9 }
+  if (share < snapshotShare) return { in: 'snapshot', share: random.fraction() * 0.9 }
   // Shorter ones first: one that comes too late leaves nothing of it to the others.
-  if (share < 0.5) return { in: 'snapshot end', afterMs: random.integer(0, (share - 0.3) * 2000) }
+  const past = share - snapshotShare
+  if (past < 0.2) return { in: 'snapshot end', afterMs: random.integer(0, past * 2000) }
   if (index % 5 === 2) return { in: 'state' }
   if (index % 5 === 1) return { in: 'huge transaction', afterMs: random.integer(0, 800) }
   return { in: 'stream', afterMs: random.integer(0, soon ? 20 : 1500) }
@@ -88,6 +115,7 @@ export function describeMoment(moment: Moment): string {
 
 export function describeDisturbance(what: Disturbance): string {
   if (what.kind === 'restart') return `the server is restarted (${what.mode})`
+  if (what.kind === 'sleep') return `tailrace sleeps for ${what.forMs} ms`
   if (what.kind === 'reset') return 'every connection is reset'
   return `the network swallows everything, new connections for ${what.healMs} ms, old ones for ${what.silentMs} ms`
 }

@@ -5,20 +5,25 @@ const CHANGE_ID = /^([0-9A-F]+\/[0-9A-F]+)\/(-?\d+)(?:\/(\d+))?$/
 /** `0/16B3748/public.orders/7` */
 const SNAPSHOT_ID = /^([0-9A-F]+\/[0-9A-F]+)\/./
 
-/** Watches ids and order of the records: every one once, one snapshot first, then transactions as they committed. */
+/**
+ * Watches ids and order of the records: every one once, one snapshot first, then transactions as they committed. With
+ * `scans` snapshot rows stand among the changes, and changes that they show are left out.
+ */
 export class RecordOrder {
   snapshotRecords = 0
   changeRecords = 0
   transactions = 0
   readonly #ids = new Set<string>()
   readonly #problem: (text: string) => void
+  readonly #scans: boolean
   #snapshot: string | undefined
   #lsn = 0n
   #seq = 0
   #sub = 0
 
-  constructor(problem: (text: string) => void) {
+  constructor(problem: (text: string) => void, scans: boolean) {
     this.#problem = problem
+    this.#scans = scans
   }
 
   /** False when the record was there before. */
@@ -37,6 +42,10 @@ export class RecordOrder {
   #snapshotRow(id: string): void {
     this.snapshotRecords++
     const snapshot = SNAPSHOT_ID.exec(id)?.[1]
+    if (this.#scans) {
+      if (snapshot === undefined) this.#problem(`${id} names no snapshot`)
+      return
+    }
     this.#snapshot ??= snapshot
     if (snapshot !== this.#snapshot) this.#problem(`${id} is not of the snapshot ${this.#snapshot}`)
     if (this.changeRecords > 0) this.#problem(`the snapshot's row ${id} stands behind a change`)
@@ -55,7 +64,8 @@ export class RecordOrder {
       this.#seq = -1
       this.#sub = 0
     }
-    const follows = seq === this.#seq ? sub > this.#sub : seq === this.#seq + 1
+    const isNext = this.#scans ? seq > this.#seq : seq === this.#seq + 1
+    const follows = seq === this.#seq ? sub > this.#sub : isNext
     if (!follows) this.#problem(`${id} does not follow ${this.#seq}/${this.#sub}`)
     this.#lsn = lsn
     this.#seq = seq

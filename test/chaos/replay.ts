@@ -1,3 +1,4 @@
+import { plainRow, type SplitRow, splitRow } from './extraColumns.js'
 import { rawFields } from './rawFields.js'
 import { RecordOrder } from './recordOrder.js'
 import { type ChaosTable, nameOf } from './tables.js'
@@ -7,10 +8,27 @@ const MAX_PROBLEMS = 20
 
 /** What replaying came to for one table: rows by key, or how often each row stands there. */
 export type ReplayedTable =
-  | { readonly keyed: true; readonly rows: Map<string, string> }
+  | { readonly keyed: true; readonly rows: Map<string, SplitRow> }
   | { readonly keyed: false; readonly rows: Map<string, number> }
 
 type Fields = ReadonlyMap<string, string>
+
+/** Something that was asked of a run, and holds from this byte of the output on. */
+export interface Turn {
+  readonly offset: number
+  readonly table: string
+  /**
+   * `removed`: it is captured no more. `added`: it is, and its rows come first. `again`: its rows come once more, while
+   * its changes go on, so that what the consumer has of it may be ahead of what comes.
+   */
+  readonly what: 'removed' | 'added' | 'again'
+}
+
+export interface ReplayOptions {
+  /** Rows are read while changes come: changes that the rows show already are left out. */
+  readonly scans: boolean
+  readonly turns?: readonly Turn[]
+}
 
 /**
  * Applies the lines of an output to empty tables, as a consumer would, and takes nothing on trust: an insert whose key is
@@ -20,13 +38,24 @@ type Fields = ReadonlyMap<string, string>
 export class Replay {
   readonly tables = new Map<string, ReplayedTable>()
   readonly problems: string[] = []
-  readonly order = new RecordOrder((text) => this.#problem(text))
+  readonly order: RecordOrder
+  readonly #options: ReplayOptions
   readonly #known: ReadonlyMap<string, ChaosTable>
+  readonly #turns: Turn[]
+  readonly #removed = new Set<string>()
+  readonly #again = new Set<string>()
   #lines = 0
+  #offset = 0
   /** Journal rows that a message shall follow, and the transaction they are in. */
   readonly #announced = new Map<string, string>()
+  /** The same of rows that were read, whose message comes if it was written later than the slot, and where. */
+  readonly #readAnnounced = new Set<string>()
+  readonly #unexplained = new Set<string>()
 
-  constructor(tables: readonly ChaosTable[]) {
+  constructor(tables: readonly ChaosTable[], options: ReplayOptions) {
+    this.#options = options
+    this.order = new RecordOrder((text) => this.#problem(text), options.scans)
+    this.#turns = [...(options.turns ?? [])].sort((a, b) => a.offset - b.offset)
     this.#known = new Map(tables.map((table) => [nameOf(table), table]))
     for (const table of tables) {
       const keyed = table.key.length > 0
@@ -34,8 +63,15 @@ export class Replay {
     }
   }
 
+  /** Captured no more at the end. */
+  get removed(): ReadonlySet<string> {
+    return this.#removed
+  }
+
   line(text: string): void {
     this.#lines++
+    while (this.#turns.length > 0 && this.#turns[0]!.offset <= this.#offset) this.#turn(this.#turns.shift()!)
+    this.#offset += Buffer.byteLength(text) + 1
     let record: { operation: string; schema: string; table: string; id: string }
     try {
       record = JSON.parse(text)
@@ -44,76 +80,104 @@ export class Replay {
     }
     const { operation, id } = record
     if (!this.order.record(operation, id)) return
+    if (operation === 'schema') return
     const fields = rawFields(text)
     if (operation === 'message') return this.#message(fields)
     const name = nameOf({ schema: record.schema, name: record.table })
     const table = this.#known.get(name)
-    if (table === undefined) return this.#problem(`a record of ${name}`)
+    if (table === undefined || this.#removed.has(name)) return this.#problem(`a record of ${name}`)
     if (operation === 'truncate') this.tables.get(name)!.rows.clear()
     else if (table.key.length === 0) this.#countRow(operation, name, fields)
     else this.#keepRow(operation, table, fields)
-    if (name === 'public.journal' && operation === 'create') this.#journalRow(fields)
+    if (name === 'public.journal') this.#journalRow(operation, fields)
   }
 
   /** After the last line. */
   end(): void {
+    for (const turn of this.#turns.splice(0)) this.#turn(turn)
     for (const id of this.#announced.keys()) this.#problem(`no message announces journal row ${id}`)
+    for (const id of this.#unexplained) this.#problem(`a message for journal row ${id}, not behind it`)
+  }
+
+  #turn({ table, what }: Turn): void {
+    if (what === 'again') {
+      this.#again.add(table)
+      return
+    }
+    this.tables.get(table)!.rows.clear()
+    if (what === 'removed') this.#removed.add(table)
+    else this.#removed.delete(table)
+    this.#again.delete(table)
   }
 
   #keepRow(operation: string, table: ChaosTable, fields: Fields): void {
-    const { rows } = this.tables.get(nameOf(table)) as { rows: Map<string, string> }
+    const { rows } = this.tables.get(nameOf(table)) as { rows: Map<string, SplitRow> }
     const { name, versioned, wholeOldRows } = table
+    const isStrict = !this.#again.has(nameOf(table))
     const key = fields.get('"key"')!
-    if (wholeOldRows && (operation === 'update' || operation === 'delete')) {
-      const before = rows.get(fields.get('"oldKey"') ?? key)
-      if (fields.get('"before"') !== before) {
-        this.#problem(`${name}: ${operation} of ${key} tells ${fields.get('"before"')} before, and there was ${before}`)
+    if (isStrict && wholeOldRows && (operation === 'update' || operation === 'delete')) {
+      const before = rows.get(fields.get('"oldKey"') ?? key)?.fixed
+      const told = fields.get('"before"')
+      if (told === undefined || splitRow(told).fixed !== before) {
+        this.#problem(`${name}: ${operation} of ${key} tells ${told} before, and there was ${before}`)
       }
     }
     if (operation === 'delete') {
-      if (!rows.delete(key)) this.#problem(`${name}: a delete of ${key}, which is not there`)
+      if (!rows.delete(key) && isStrict) this.#problem(`${name}: a delete of ${key}, which is not there`)
       return
     }
     const after = fields.get('"after"')!
+    const unchanged = fields.get('"unchanged"')
     if (operation !== 'update') {
-      if (rows.has(key)) this.#problem(`${name}: a ${operation} of ${key}, which is there already`)
-      rows.set(key, after)
+      if (isStrict && rows.has(key)) this.#problem(`${name}: a ${operation} of ${key}, which is there already`)
+      if (unchanged !== undefined) this.#problem(`${name}: a ${operation} of ${key} without ${unchanged}`)
+      rows.set(key, splitRow(after))
       return
     }
     const oldKey = fields.get('"oldKey"') ?? key
     const before = rows.get(oldKey)
-    if (before === undefined) return this.#problem(`${name}: an update of ${oldKey}, which is not there`)
+    if (before === undefined) {
+      if (isStrict || unchanged !== undefined) this.#problem(`${name}: an update of ${oldKey}, which is not there`)
+      if (!isStrict) rows.set(key, splitRow(after))
+      return
+    }
     rows.delete(oldKey)
-    if (rows.has(key)) this.#problem(`${name}: an update of ${oldKey} to ${key}, which is there already`)
-    const row = fields.has('"unchanged"') ? filled(after, before, fields.get('"unchanged"')!) : after
+    if (isStrict && rows.has(key)) this.#problem(`${name}: an update of ${oldKey} to ${key}, which is there already`)
+    const row = splitRow(unchanged !== undefined ? filled(after, before.fixed, unchanged) : after)
     rows.set(key, row)
-    if (versioned && versionOf(row) !== versionOf(before) + 1) {
+    if (isStrict && versioned && versionOf(row) !== versionOf(before) + 1) {
       this.#problem(`${name}: ${key} goes from version ${versionOf(before)} to ${versionOf(row)}`)
     }
   }
 
   #countRow(operation: string, name: string, fields: Fields): void {
     const { rows } = this.tables.get(name) as { rows: Map<string, number> }
-    const before = fields.get('"before"')
-    const after = fields.get('"after"')
+    const rowOf = (field: string) => plainRow(splitRow(fields.get(field)!))
     if (operation === 'update' || operation === 'delete') {
-      const count = rows.get(before!) ?? 0
+      const before = rowOf('"before"')
+      const count = rows.get(before) ?? 0
       if (count === 0) this.#problem(`${name}: ${operation} of ${before}, which is not there`)
-      else if (count === 1) rows.delete(before!)
-      else rows.set(before!, count - 1)
+      else if (count === 1) rows.delete(before)
+      else rows.set(before, count - 1)
     }
-    if (operation !== 'delete') rows.set(after!, (rows.get(after!) ?? 0) + 1)
+    if (operation === 'delete') return
+    const after = rowOf('"after"')
+    rows.set(after, (rows.get(after) ?? 0) + 1)
   }
 
-  #journalRow(fields: Fields): void {
+  #journalRow(operation: string, fields: Fields): void {
     const { id, announced } = JSON.parse(fields.get('"after"')!) as { id: number; announced: boolean }
-    if (announced) this.#announced.set(String(id), fields.get('"lsn"')!)
+    if (!announced) return
+    if (operation === 'create') this.#announced.set(String(id), fields.get('"lsn"')!)
+    else if (!this.#unexplained.delete(String(id))) this.#readAnnounced.add(String(id))
   }
 
   #message(fields: Fields): void {
     const id = Buffer.from(JSON.parse(fields.get('"content"')!) as string, 'base64').toString()
-    if (this.#announced.get(id) !== fields.get('"lsn"')) this.#problem(`a message for journal row ${id}, not behind it`)
-    this.#announced.delete(id)
+    if (this.#announced.get(id) === fields.get('"lsn"')) this.#announced.delete(id)
+    else if (!this.#options.scans) this.#problem(`a message for journal row ${id}, not behind it`)
+    // Its row was left to those that are read, or is still to be read.
+    else if (!this.#readAnnounced.delete(id)) this.#unexplained.add(id)
   }
 
   #problem(text: string): void {
@@ -121,14 +185,18 @@ export class Replay {
   }
 }
 
-function versionOf(row: string): number {
-  return Number(/"version":(\d+)/.exec(row)![1])
+function versionOf({ fixed }: SplitRow): number {
+  return Number(/"version":(\d+)/.exec(fixed)![1])
 }
 
 /** The columns of `unchanged` from the row before, in their place. */
 function filled(after: string, before: string, unchanged: string): string {
   const sent = rawFields(after)
   const kept = new Set((JSON.parse(unchanged) as string[]).map((name) => JSON.stringify(name)))
-  const columns = [...rawFields(before)].map(([name, old]) => `${name}:${kept.has(name) ? old : sent.get(name)}`)
-  return `{${columns.join(',')}}`
+  const columns = [...rawFields(before)].map(([name, old]) => {
+    const value = kept.has(name) ? old : sent.get(name)
+    sent.delete(name)
+    return `${name}:${value}`
+  })
+  return `{${[...columns, ...[...sent].map(([name, value]) => `${name}:${value}`)].join(',')}}`
 }

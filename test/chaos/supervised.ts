@@ -23,11 +23,18 @@ export interface Watched {
   readonly state: string
   /** Bytes that a whole snapshot writes at least. */
   readonly snapshotBytes: number
+  /** It goes on with a snapshot that was interrupted. */
+  readonly goesOn: boolean
+  /** Somebody else reads its slot just now, or did until a moment ago. */
+  readonly isTaken: () => boolean
   /** Commits a transaction that takes long to read. */
   readonly huge: () => Promise<void>
   /** Everything that a run said, when it is over. */
   readonly told: (stderr: string) => void
 }
+
+/** What it says while somebody else reads its slot. */
+const TAKEN = /\ntailrace: SLOT_ACTIVE: /
 
 /** `tailrace stream` as an operator would run it: started again when it stops because the server was not there. */
 export class Supervised implements AsyncDisposable {
@@ -50,6 +57,14 @@ export class Supervised implements AsyncDisposable {
   disturb(): void {
     this.#disturbed = true
     this.#mark = this.#run.stderr.length
+  }
+
+  /** It does not run for so long, and does not know. */
+  async sleep(forMs: number): Promise<void> {
+    if (!this.#run.running) return
+    this.#run.kill('SIGSTOP')
+    await pause(forMs)
+    this.#run.kill('SIGCONT')
   }
 
   /** A snapshot that is finished already has no moments any more: then those of the stream come instead. */
@@ -90,7 +105,8 @@ export class Supervised implements AsyncDisposable {
   }
 
   get #excused(): boolean {
-    return this.#disturbed && AWAY.test(`\n${this.#run.stderr}`)
+    const said = `\n${this.#run.stderr}`
+    return (this.#disturbed && AWAY.test(said)) || (this.#watched.isTaken() && TAKEN.test(said))
   }
 
   async #startAgain(): Promise<void> {
@@ -113,11 +129,12 @@ export class Supervised implements AsyncDisposable {
       case 'start':
         return () => true
       case 'snapshot': {
-        const { output, snapshotBytes } = this.#watched
-        const wanted = snapshotBytes * moment.share
+        const { output, snapshotBytes, goesOn } = this.#watched
         const before = await bytesOf(output)
+        // One that goes on has the rest before it: several kills shall find some of it.
+        const wanted = goesOn ? before + (snapshotBytes * moment.share) / 4 : snapshotBytes * moment.share
         // What an interrupted snapshot wrote is there until this one begins.
-        let begun = before === 0
+        let begun = goesOn || before === 0
         return async () => {
           const now = await bytesOf(output)
           begun ||= now < before
@@ -143,9 +160,12 @@ export class Supervised implements AsyncDisposable {
   /** By what it has said since the last disturbance. */
   get #phase(): Phase {
     const said = this.#run.stderr.slice(this.#mark)
-    if (said.includes('streaming from')) return 'stream'
-    if (said.includes('snapshot finished')) return 'snapshot end'
-    return said.includes('snapshot of') ? 'snapshot' : 'start'
+    const streams = said.includes('streaming from')
+    // Rows may be read while the stream goes on.
+    const ends = said.lastIndexOf('snapshot finished')
+    if (said.lastIndexOf('snapshot of ') > ends) return 'snapshot'
+    if (streams) return 'stream'
+    return ends >= 0 ? 'snapshot end' : 'start'
   }
 
   async #phaseAtEnd(): Promise<Phase> {

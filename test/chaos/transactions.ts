@@ -1,20 +1,10 @@
 import { setTimeout as pause } from 'node:timers/promises'
 import type { Client } from 'pg'
 import { bulkChange, smallChange, truncateSome } from './changes.js'
+import type { Mix } from './mixes.js'
 import type { Random } from './random.js'
 
-/** Transactions by kind, and how often they come. */
-export const KINDS = {
-  tiny: 60,
-  medium: 12,
-  savepoints: 12,
-  held: 5,
-  prepared: 4,
-  rolledBack: 6,
-  truncate: 2,
-  large: 2,
-} as const
-export type Kind = keyof typeof KINDS
+export type Kind = 'tiny' | 'medium' | 'savepoints' | 'held' | 'prepared' | 'rolledBack' | 'truncate' | 'large'
 
 export interface TransactionWish {
   readonly writer: number
@@ -22,13 +12,14 @@ export interface TransactionWish {
   /** For a prepared one. */
   readonly gid: string
   readonly random: Random
+  readonly mix: Mix
 }
 
 /** One transaction, from BEGIN to its end. */
 export async function transaction(client: Client, wish: TransactionWish): Promise<void> {
-  const { kind, random } = wish
+  const { kind } = wish
   await client.query('BEGIN')
-  await change(client, kind, random)
+  await change(client, wish)
   if (kind === 'rolledBack') await client.query('ROLLBACK')
   else {
     await writeJournal(client, wish)
@@ -37,9 +28,9 @@ export async function transaction(client: Client, wish: TransactionWish): Promis
   }
 }
 
-async function change(client: Client, kind: Kind, random: Random): Promise<void> {
+async function change(client: Client, { kind, random, mix }: TransactionWish): Promise<void> {
   const changes = async (count: number) => {
-    for (let i = 0; i < count; i++) await smallChange(client, random)
+    for (let i = 0; i < count; i++) await smallChange(client, random, mix.small)
   }
   switch (kind) {
     case 'tiny':

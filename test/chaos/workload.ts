@@ -1,27 +1,28 @@
 import { setTimeout as pause } from 'node:timers/promises'
 import pg from 'pg'
+import type { Mix } from './mixes.js'
 import type { Random } from './random.js'
-import { KINDS, type Kind, transaction } from './transactions.js'
+import { type Kind, transaction } from './transactions.js'
 
 /** What goes wrong between sessions in real life: a deadlock, a row moved away, a lock not had, the same key twice. */
-const EXPECTED_FAILURES = ['40P01', '40001', '55P03', '23505']
+export const EXPECTED_FAILURES = ['40P01', '40001', '55P03', '23505']
 
-/** So that the writers leave some of the machine to what they test. */
-const MAX_PAUSE_MS = 15
 const CONNECT_AGAIN_MS = 100
 
 /** Several sessions that change the tables until they are told to stop, also after the server was restarted. */
 export class Workload {
   readonly committed = new Map<Kind, number>()
   readonly #url: string
+  readonly #mix: Mix
   #failed = 0
   #lost = 0
   #stopping = false
   readonly #writers: Promise<void>[]
   #failure: unknown
 
-  constructor(url: string, writers: number, random: Random) {
+  constructor(url: string, writers: number, mix: Mix, random: Random) {
     this.#url = url
+    this.#mix = mix
     this.#writers = Array.from({ length: writers }, (_, writer) => {
       const writing = this.#write(writer, random.fork())
       writing.catch((error) => {
@@ -86,17 +87,17 @@ export class Workload {
   }
 
   async #oneTransaction(client: pg.Client, writer: number, random: Random): Promise<void> {
-    const kind = random.weighted(KINDS)
+    const kind = random.weighted(this.#mix.kinds)
     const gid = `${gidPrefix(writer)}${random.integer(0, 1e9)}`
     try {
-      await transaction(client, { writer, kind, gid, random })
+      await transaction(client, { writer, kind, gid, random, mix: this.#mix })
       if (kind !== 'rolledBack') this.committed.set(kind, (this.committed.get(kind) ?? 0) + 1)
     } catch (error) {
       if (!EXPECTED_FAILURES.includes((error as pg.DatabaseError).code ?? '')) throw error
       await client.query('ROLLBACK')
       this.#failed++
     }
-    await pause(random.integer(0, MAX_PAUSE_MS))
+    await pause(random.integer(0, this.#mix.maxPauseMs))
   }
 
   async #connect(name: string): Promise<pg.Client> {
@@ -119,7 +120,7 @@ async function finishPrepared(client: pg.Client, prefix: string): Promise<void> 
 }
 
 /** The server went away, and did not say no. */
-function isLost(error: unknown): boolean {
+export function isLost(error: unknown): boolean {
   if (!(error instanceof pg.DatabaseError)) return true
   return /^(57P0[123]|08\d{3})$/.test(error.code ?? '')
 }

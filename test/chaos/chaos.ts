@@ -75,7 +75,6 @@ export async function runChaos(options: ChaosOptions): Promise<ChaosReport> {
   const schemaChanges = options.schemaChanges ? new SchemaChanges(server.url(), random.fork()) : undefined
   const slot = new SlotTaking(server.url(), log)
   const deadline = performance.now() + (options.seconds ?? Number.POSITIVE_INFINITY) * 1000
-  const goesOn = strategy === 'incremental'
   try {
     for (const [index, plan] of plans.entries()) {
       if (performance.now() > deadline) {
@@ -87,7 +86,7 @@ export async function runChaos(options: ChaosOptions): Promise<ChaosReport> {
       const workers = ['--snapshot-workers', String(random.integer(1, 3))]
       const huge = () => workload.huge()
       const isTaken = () => slot.isTaken
-      const watched = { args: [...args(), ...workers], output, state, snapshotBytes, goesOn, isTaken, huge, told }
+      const watched = { args: [...args(), ...workers], output, state, snapshotBytes, isTaken, huge, told }
       const line = await oneRun(watched, plan, disturber, tally, log)
       const failure = workload.failure ?? schemaChanges?.failure
       if (failure !== undefined) throw failure
@@ -105,7 +104,7 @@ export async function runChaos(options: ChaosOptions): Promise<ChaosReport> {
   const bytes = await bytesOf(output)
   problems.push(...(await lastRun(args(), told)))
   if ((await bytesOf(output)) !== bytes) problems.push('a run with nothing to read wrote something')
-  const { order, problems: found } = await verdict(server.url(), output, { scans: goesOn, turns: tables.turns })
+  const { order, problems: found } = await verdict(server.url(), output, tables.turns)
   const { snapshotRecords, changeRecords, transactions } = order
   log(
     `output: ${bytes} bytes, ${snapshotRecords} snapshot and ${changeRecords} other records of ${transactions} transactions`,

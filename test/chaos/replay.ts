@@ -24,22 +24,15 @@ export interface Turn {
   readonly what: 'removed' | 'added' | 'again'
 }
 
-export interface ReplayOptions {
-  /** Rows are read while changes come: changes that the rows show already are left out. */
-  readonly scans: boolean
-  readonly turns?: readonly Turn[]
-}
-
 /**
  * Applies the lines of an output to empty tables, as a consumer would, and takes nothing on trust: an insert whose key is
- * there, an update of another row than the one before, a gap or a step back in the order, an id seen before, each is a
- * problem. Values are compared as the text they stand in.
+ * there, an update of another row than the one before, a step back in the order, an id seen before, each is a problem.
+ * A row is in the output as a snapshot row or by its changes, never by both: that shows in its versions. Values are compared as the text they stand in.
  */
 export class Replay {
   readonly tables = new Map<string, ReplayedTable>()
   readonly problems: string[] = []
   readonly order: RecordOrder
-  readonly #options: ReplayOptions
   readonly #known: ReadonlyMap<string, ChaosTable>
   readonly #turns: Turn[]
   readonly #removed = new Set<string>()
@@ -52,10 +45,9 @@ export class Replay {
   readonly #readAnnounced = new Set<string>()
   readonly #unexplained = new Set<string>()
 
-  constructor(tables: readonly ChaosTable[], options: ReplayOptions) {
-    this.#options = options
-    this.order = new RecordOrder((text) => this.#problem(text), options.scans)
-    this.#turns = [...(options.turns ?? [])].sort((a, b) => a.offset - b.offset)
+  constructor(tables: readonly ChaosTable[], turns: readonly Turn[]) {
+    this.order = new RecordOrder((text) => this.#problem(text))
+    this.#turns = [...turns].sort((a, b) => a.offset - b.offset)
     this.#known = new Map(tables.map((table) => [nameOf(table), table]))
     for (const table of tables) {
       const keyed = table.key.length > 0
@@ -175,7 +167,6 @@ export class Replay {
   #message(fields: Fields): void {
     const id = Buffer.from(JSON.parse(fields.get('"content"')!) as string, 'base64').toString()
     if (this.#announced.get(id) === fields.get('"lsn"')) this.#announced.delete(id)
-    else if (!this.#options.scans) this.#problem(`a message for journal row ${id}, not behind it`)
     // Its row was left to those that are read, or is still to be read.
     else if (!this.#readAnnounced.delete(id)) this.#unexplained.add(id)
   }

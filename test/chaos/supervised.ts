@@ -23,8 +23,6 @@ export interface Watched {
   readonly state: string
   /** Bytes that a whole snapshot writes at least. */
   readonly snapshotBytes: number
-  /** It goes on with a snapshot that was interrupted. */
-  readonly goesOn: boolean
   /** Somebody else reads its slot just now, or did until a moment ago. */
   readonly isTaken: () => boolean
   /** Commits a transaction that takes long to read. */
@@ -129,16 +127,12 @@ export class Supervised implements AsyncDisposable {
       case 'start':
         return () => true
       case 'snapshot': {
-        const { output, snapshotBytes, goesOn } = this.#watched
-        const before = await bytesOf(output)
-        // One that goes on has the rest before it: several kills shall find some of it.
-        const wanted = goesOn ? before + (snapshotBytes * moment.share) / 4 : snapshotBytes * moment.share
-        // What an interrupted snapshot wrote is there until this one begins.
-        let begun = goesOn || before === 0
+        const { output, snapshotBytes } = this.#watched
+        // An interrupted one goes on: several kills shall find some of it.
+        const wanted = (await bytesOf(output)) + (snapshotBytes * moment.share) / 4
         return async () => {
           const now = await bytesOf(output)
-          begun ||= now < before
-          return (begun && now >= wanted && this.#phase !== 'start') || this.#phase === 'stream'
+          return (now >= wanted && this.#phase !== 'start') || this.#phase === 'stream'
         }
       }
       case 'snapshot end':

@@ -3,7 +3,7 @@ import { waitFor } from '../support/waitFor.js'
 import { differences } from './compare.js'
 import { linesOf } from './lines.js'
 import type { RecordOrder } from './recordOrder.js'
-import { Replay, type ReplayOptions } from './replay.js'
+import { Replay, type Turn } from './replay.js'
 import { chaosTables } from './tables.js'
 
 /** All that there may be on the server when no run is on. */
@@ -15,8 +15,8 @@ export interface Verdict {
 }
 
 /** Whether the output, replayed by key, is what the tables hold, and whether nothing else was left behind. */
-export async function verdict(url: string, output: string, options: ReplayOptions): Promise<Verdict> {
-  const replay = new Replay(chaosTables, options)
+export async function verdict(url: string, output: string, turns: readonly Turn[]): Promise<Verdict> {
+  const replay = new Replay(chaosTables, turns)
   const torn: string[] = []
   try {
     for await (const line of linesOf(output)) replay.line(line)

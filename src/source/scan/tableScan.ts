@@ -1,6 +1,6 @@
 import type { Transaction } from '../../core/record.js'
 import type { Table } from '../../core/table.js'
-import type { Lsn } from '../../postgres/lsn.js'
+import { formatLsn, type Lsn } from '../../postgres/lsn.js'
 import { parseTransactionSnapshot, type TransactionSnapshot } from '../../postgres/transactionSnapshot.js'
 import { type KeyOrder, keyId } from './keyOrder.js'
 import type { TableProgress } from './progress.js'
@@ -191,7 +191,8 @@ export class TableScan {
 
   /**
    * A truncate goes on. Where rows are read that it may or may not have wiped, all is read once more behind it: whether
-   * that is so. Its lock is held until it is visible, so that a chunk whose lock comes after it shows its effect.
+   * that is so. Its lock is held until it is visible, so that a chunk whose lock comes after it shows its effect. A key
+   * may come again with another row: the ids of what is read from now on are others.
    */
   truncate(transaction: Transaction): boolean {
     const { stretches, apart } = this.#progress
@@ -199,7 +200,7 @@ export class TableScan {
     const isShown = shown.some((read) => read !== undefined && read !== PASSED && this.#sees(read, transaction))
     if (!this.unread && !isShown) return false
     this.#phase = RESTING
-    this.#change({ stretches: UNREAD, apart: [], begun: false })
+    this.#change({ id: formatLsn(transaction.commitLsn), stretches: UNREAD, apart: [], begun: false })
     return true
   }
 

@@ -1,18 +1,18 @@
-import { appendFile, readFile } from 'node:fs/promises'
+import { appendFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { openSession } from '../support/openSession.js'
 import { tailrace } from '../support/tailrace.js'
 import { TcpProxy } from '../support/tcpProxy.js'
+import { CapturedTables } from './capturedTables.js'
 import { Disturber, type Restartable } from './disturber.js'
 import { MIXES, type MixName } from './mixes.js'
 import { type Counts, describeDisturbance, describeMoment, drawPlans, type RunPlan } from './moments.js'
 import { Random } from './random.js'
-import type { Turn } from './replay.js'
 import type { Strategy } from './rounds.js'
 import { SchemaChanges } from './schemaChanges.js'
-import { takeSlot } from './slotTaker.js'
+import { SlotTaking } from './slotTaker.js'
 import { bytesOf, type Phase, Supervised, type Watched } from './supervised.js'
-import { chaosTablesSql, optionalTables, tablesOption } from './tables.js'
+import { chaosTablesSql } from './tables.js'
 import { verdict } from './verdict.js'
 import { Workload } from './workload.js'
 
@@ -60,7 +60,7 @@ export async function runChaos(options: ChaosOptions): Promise<ChaosReport> {
   const output = join(folder, 'chaos.ndjson')
   const state = join(folder, 'chaos.state')
   await using proxy = await TcpProxy.to(server.port)
-  const tables = new CapturedTables(state)
+  const tables = new CapturedTables(state, log)
   const args = () => [
     ...['stream', '--url', proxy.url(server.url()), '--tables', tables.option, '--messages', 'journal'],
     ...['--keyless', 'inserts', '--strategy', strategy, '--output', output, '--state', state],
@@ -73,7 +73,7 @@ export async function runChaos(options: ChaosOptions): Promise<ChaosReport> {
   const plans = drawPlans(random, options)
   const workload = new Workload(server.url(), writers, MIXES[mix], random.fork())
   const schemaChanges = options.schemaChanges ? new SchemaChanges(server.url(), random.fork()) : undefined
-  const slot = new SlotTaking(server.url(), log)
+  const slot = new SlotTaking(server.url(), SLOT, log)
   const deadline = performance.now() + (options.seconds ?? Number.POSITIVE_INFINITY) * 1000
   try {
     for (const [index, plan] of plans.entries()) {
@@ -81,12 +81,13 @@ export async function runChaos(options: ChaosOptions): Promise<ChaosReport> {
         log(`time is over: ${options.kills - index} kills are left out`)
         break
       }
-      if (plan.otherTables) await tables.change(random, log)
+      if (plan.otherTables) await tables.change(random)
       if (plan.takenMs !== undefined) await slot.take(plan.takenMs)
       const workers = ['--snapshot-workers', String(random.integer(1, 3))]
       const huge = () => workload.huge()
+      const signal = () => tables.signal(random)
       const isTaken = () => slot.isTaken
-      const watched = { args: [...args(), ...workers], output, state, snapshotBytes, isTaken, huge, told }
+      const watched = { args: [...args(), ...workers], output, state, snapshotBytes, isTaken, huge, told, signal }
       const line = await oneRun(watched, plan, disturber, tally, log)
       const failure = workload.failure ?? schemaChanges?.failure
       if (failure !== undefined) throw failure
@@ -111,81 +112,6 @@ export async function runChaos(options: ChaosOptions): Promise<ChaosReport> {
   )
   return { hits: tally.hits, problems: [...problems, ...found], snapshotRecords, changeRecords, transactions }
 }
-
-/** Which tables are captured: some come and go, between two runs. */
-class CapturedTables {
-  readonly turns: Turn[] = []
-  readonly #state: string
-  readonly #without = new Set<string>()
-
-  constructor(state: string) {
-    this.#state = state
-  }
-
-  get option(): string {
-    return tablesOption(this.#without)
-  }
-
-  async change(random: Random, log: (line: string) => void): Promise<void> {
-    const offset = await keptBytes(this.#state)
-    // Nothing stands there yet that could be gone on with.
-    if (offset === undefined) return
-    const table = random.pick(optionalTables)
-    const what = this.#without.delete(table) ? 'added' : 'removed'
-    if (what === 'removed') this.#without.add(table)
-    log(`  from now on ${table} is ${what}`)
-    this.turns.push({ offset, table, what })
-  }
-}
-
-/** How much of the output the next run leaves as it is; undefined when it begins anew. */
-async function keptBytes(path: string): Promise<number | undefined> {
-  const text = await readFile(path, 'utf8').catch(() => undefined)
-  if (text === undefined) return undefined
-  const { position, output } = JSON.parse(text) as {
-    position: { snapshot?: { tables?: object } } | null
-    output: { bytes: number }
-  }
-  const beginsAnew = position === null || (position.snapshot !== undefined && position.snapshot.tables === undefined)
-  return beginsAnew ? undefined : output.bytes
-}
-
-/** Somebody else who reads the slot now and then. */
-class SlotTaking {
-  times = 0
-  readonly #url: string
-  readonly #log: (line: string) => void
-  #until = 0
-  #over: Promise<void> = Promise.resolve()
-
-  constructor(url: string, log: (line: string) => void) {
-    this.#url = url
-    this.#log = log
-  }
-
-  /** A run that began a moment ago may have found it so. */
-  get isTaken(): boolean {
-    return performance.now() < this.#until
-  }
-
-  async take(holdMs: number): Promise<void> {
-    const { taken, over } = await takeSlot(this.#url, SLOT, holdMs)
-    if (!taken) return
-    this.#log(`  somebody else reads the slot for ${holdMs} ms`)
-    this.times++
-    this.#until = Number.POSITIVE_INFINITY
-    this.#over = over.then(() => {
-      this.#until = performance.now() + TAKEN_GRACE_MS
-    })
-  }
-
-  async over(): Promise<void> {
-    await this.#over
-  }
-}
-
-/** So long it may take until a run says what it found. */
-const TAKEN_GRACE_MS = 5000
 
 /** The tables with their first rows; gives what a snapshot of the largest writes at least. */
 async function makeTables(url: string, rows: number): Promise<number> {
@@ -217,6 +143,11 @@ async function oneRun(
       await run.sleep(what.forMs)
     }
     tally.disturbances.set(what.kind, (tally.disturbances.get(what.kind) ?? 0) + 1)
+  }
+  const { signalMs } = plan
+  if (signalMs !== undefined) {
+    await run.reach({ in: 'streaming', afterMs: signalMs })
+    await run.signal()
   }
   await run.reach(plan.kill)
   const phase = await run.kill(plan.graceMs)

@@ -15,7 +15,7 @@ export async function differences(
   const found: string[] = []
   for (const table of tables) {
     const name = nameOf(table)
-    if (replay.removed.has(name)) continue
+    if (!replay.captures(table)) continue
     const replayed = replay.tables.get(name)!
     if (!replayed.keyed) found.push(...compare(name, await countedRows(queryable, table), replayed.rows))
     else {

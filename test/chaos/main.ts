@@ -25,6 +25,7 @@ not given is drawn from the seed. A round that fails keeps its files, and ends a
   --takes <n>      of the slot, by somebody else, between two runs
   --columns <yes|no>  whether columns are added, altered, renamed and dropped
   --table-changes <n>  of the list of tables, between two runs
+  --signals <n>    to the run: tables added, taken out, read once more
   --rows <n>       of the largest table at the start
   --writers <n>    sessions that change the tables
   --seconds <n>    begin no further run of the command after so long; default none
@@ -45,6 +46,7 @@ const { values } = parseArgs({
     takes: { type: 'string' },
     columns: { type: 'string' },
     'table-changes': { type: 'string' },
+    signals: { type: 'string' },
     rows: { type: 'string' },
     writers: { type: 'string' },
     seconds: { type: 'string' },
@@ -113,6 +115,7 @@ function fixed(): Fixed {
     takes: number(values.takes),
     schemaChanges: values.columns === undefined ? undefined : values.columns === 'yes',
     tableChanges: number(values['table-changes']),
+    signals: number(values.signals),
     rows: number(values.rows),
     writers: number(values.writers),
   }

@@ -8,7 +8,9 @@ export type Moment =
   | { readonly in: 'snapshot'; readonly share: number }
   /** So long after the snapshot was read: while its end is made durable and its slot permanent. */
   | { readonly in: 'snapshot end'; readonly afterMs: number }
-  /** So long after it began to stream. */
+  /** So long after it began to stream, though rows may still be read. */
+  | { readonly in: 'streaming'; readonly afterMs: number }
+  /** So long after it began to stream, all rows read. */
   | { readonly in: 'stream'; readonly afterMs: number }
   /** So long after a transaction committed that takes about a second to read: most likely in its middle. */
   | { readonly in: 'huge transaction'; readonly afterMs: number }
@@ -38,8 +40,8 @@ export interface RunPlan {
   readonly takenMs: number | undefined
   /** It is started with another `--tables`. */
   readonly otherTables: boolean
-  /** A table is read once more, by `tailrace signal`, at the kill's moment and so long before it. */
-  readonly resnapshotMs: number | undefined
+  /** So long after it began to stream it is asked for a change of its tables, or to read one once more. */
+  readonly signalMs: number | undefined
 }
 
 export interface Counts {
@@ -50,7 +52,7 @@ export interface Counts {
   readonly takes?: number
   /** How often the list of tables changes. */
   readonly tableChanges?: number
-  readonly resnapshots?: number
+  readonly signals?: number
   /** So much of the kills hit in the snapshot, as far as it lasts; default 0.3. */
   readonly snapshotShare?: number
 }
@@ -61,7 +63,7 @@ export interface Counts {
  * spread over the runs.
  */
 export function drawPlans(random: Random, counts: Counts): RunPlan[] {
-  const { kills, cuts, restarts, sleeps = 0, takes = 0, tableChanges = 0, resnapshots = 0 } = counts
+  const { kills, cuts, restarts, sleeps = 0, takes = 0, tableChanges = 0, signals = 0 } = counts
   const draw = (index: number) => drawMoment(random, index, kills, counts.snapshotShare ?? 0.3)
   const plans = Array.from({ length: kills }, (_, index) => ({
     disturbances: [] as { at: Moment; what: Disturbance }[],
@@ -70,7 +72,7 @@ export function drawPlans(random: Random, counts: Counts): RunPlan[] {
     graceMs: index % 7 === 5 && index % 5 !== 2 ? random.integer(0, 300) : undefined,
     takenMs: undefined as number | undefined,
     otherTables: false,
-    resnapshotMs: undefined as number | undefined,
+    signalMs: undefined as number | undefined,
   }))
   const disturb = (what: Disturbance) => {
     const index = random.integer(0, kills - 1)
@@ -90,7 +92,12 @@ export function drawPlans(random: Random, counts: Counts): RunPlan[] {
   const late = () => plans[random.integer(Math.floor(kills / 3), kills - 1)]!
   for (let take = 0; take < takes; take++) late().takenMs = random.integer(300, 3000)
   for (let change = 0; change < tableChanges; change++) late().otherTables = true
-  for (let again = 0; again < resnapshots; again++) late().resnapshotMs = random.integer(0, 1500)
+  for (let signal = 0; signal < signals; signal++) {
+    const plan = late()
+    plan.signalMs = random.integer(0, 500)
+    // While it does what it was asked, or its rows are read.
+    plan.kill = { in: 'start', afterMs: random.integer(0, 1500) }
+  }
   return plans
 }
 

@@ -18,10 +18,10 @@ export interface Turn {
   readonly offset: number
   readonly table: string
   /**
-   * `removed`: it is captured no more. `added`: it is, and its rows come first. `again`: its rows come once more, while
+   * `removed`: it is captured no more. `leaving`: it will be captured no more. `added`: it is, and its rows come first. `again`: its rows come once more, while
    * its changes go on, so that what the consumer has of it may be ahead of what comes.
    */
-  readonly what: 'removed' | 'added' | 'again'
+  readonly what: 'removed' | 'leaving' | 'added' | 'again'
 }
 
 /**
@@ -36,6 +36,7 @@ export class Replay {
   readonly #known: ReadonlyMap<string, ChaosTable>
   readonly #turns: Turn[]
   readonly #removed = new Set<string>()
+  readonly #leaving = new Set<string>()
   readonly #again = new Set<string>()
   #lines = 0
   #offset = 0
@@ -55,9 +56,9 @@ export class Replay {
     }
   }
 
-  /** Captured no more at the end. */
-  get removed(): ReadonlySet<string> {
-    return this.#removed
+  /** Whether the table is captured at the end. */
+  captures(table: ChaosTable): boolean {
+    return !this.#removed.has(nameOf(table)) && !this.#leaving.has(nameOf(table))
   }
 
   line(text: string): void {
@@ -77,6 +78,7 @@ export class Replay {
     if (operation === 'message') return this.#message(fields)
     const name = nameOf({ schema: record.schema, name: record.table })
     const table = this.#known.get(name)
+    if (table !== undefined && this.#leaving.has(name)) return
     if (table === undefined || this.#removed.has(name)) return this.#problem(`a record of ${name}`)
     if (operation === 'truncate') this.tables.get(name)!.rows.clear()
     else if (table.key.length === 0) this.#countRow(operation, name, fields)
@@ -98,7 +100,11 @@ export class Replay {
     }
     this.tables.get(table)!.rows.clear()
     if (what === 'removed') this.#removed.add(table)
-    else this.#removed.delete(table)
+    else if (what === 'leaving') this.#leaving.add(table)
+    else {
+      this.#removed.delete(table)
+      this.#leaving.delete(table)
+    }
     this.#again.delete(table)
   }
 

@@ -34,8 +34,8 @@ export function drawRound(random: Random, majors: readonly number[], fixed: Fixe
     schemaChanges: random.chance(0.5),
     takes: some(1),
     sleeps: some(1),
-    tableChanges: 0,
-    resnapshots: 0,
+    tableChanges: some(2),
+    signals: some(2),
   }
   const mixed: Round = {
     ...common,
@@ -66,6 +66,6 @@ export function describeRound(round: Round): string {
   const { strategy, major, mix, writers, rows, kills, cuts, restarts, sleeps, takes } = round
   const columns = round.schemaChanges ? ', columns changed' : ''
   const tables = round.tableChanges ? `, tables changed ${round.tableChanges} times` : ''
-  const again = round.resnapshots ? `, ${round.resnapshots} read once more` : ''
+  const again = round.signals ? `, ${round.signals} signals` : ''
   return `PostgreSQL ${major}, ${strategy}, ${mix} by ${writers} writers, ${rows} rows: ${kills} kills, ${cuts} cuts, ${restarts} restarts, ${sleeps} sleeps, slot taken ${takes} times${columns}${tables}${again}`
 }

@@ -10,6 +10,8 @@ export type Phase = 'start' | 'snapshot' | 'snapshot end' | 'stream' | 'transact
 /** A run that has nothing to wait for gets to its moment within this. */
 const MOMENT_TIMEOUT_MS = 90_000
 const LOOK_MS = 2
+/** So long a request is waited for: most are begun by then. */
+const SIGNAL_MS = 1500
 const START_AGAIN_MS = 200
 /**
  * What a run may stop with, when the network or the server is away: it tells that it was not there, and whoever runs it
@@ -27,6 +29,8 @@ export interface Watched {
   readonly isTaken: () => boolean
   /** Commits a transaction that takes long to read. */
   readonly huge: () => Promise<void>
+  /** Asks it for something by `tailrace signal`. */
+  readonly signal: () => Promise<void>
   /** Everything that a run said, when it is over. */
   readonly told: (stderr: string) => void
 }
@@ -41,6 +45,7 @@ export class Supervised implements AsyncDisposable {
   /** What it said before is of the time before the last disturbance. */
   #mark = 0
   #disturbed: boolean
+  #asked: Promise<void> | undefined
   /** Ends by itself, each with what it said last. */
   readonly ends: string[] = []
 
@@ -63,6 +68,13 @@ export class Supervised implements AsyncDisposable {
     this.#run.kill('SIGSTOP')
     await pause(forMs)
     this.#run.kill('SIGCONT')
+  }
+
+  /** Does not wait for the answer: the kill may come before. */
+  async signal(): Promise<void> {
+    const asked = this.#watched.signal()
+    await Promise.race([asked, pause(SIGNAL_MS)])
+    this.#asked = asked
   }
 
   /** A snapshot that is finished already has no moments any more: then those of the stream come instead. */
@@ -100,6 +112,7 @@ export class Supervised implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#run[Symbol.asyncDispose]()
+    await this.#asked
   }
 
   get #excused(): boolean {
@@ -137,6 +150,8 @@ export class Supervised implements AsyncDisposable {
       }
       case 'snapshot end':
         return () => this.#phase === 'snapshot end' || this.#phase === 'stream'
+      case 'streaming':
+        return () => this.#run.stderr.slice(this.#mark).includes('streaming from')
       case 'huge transaction':
       case 'state':
       case 'stream':

@@ -33,8 +33,13 @@ export const optionalTables = ['public.labels', 'public.sessions', 'public.notes
 export function tablesOption(without: ReadonlySet<string> = new Set()): string {
   return chaosTables
     .filter((table) => !without.has(nameOf(table)))
-    .map(({ schema, name }) => `"${schema}".${name}`)
+    .map((table) => optionName(nameOf(table)))
     .join(',')
+}
+
+/** `schema.name` as options want it. */
+export function optionName(name: string): string {
+  return `"${name.slice(0, name.lastIndexOf('.'))}"${name.slice(name.lastIndexOf('.'))}`
 }
 
 /** The tables with their first rows: `rows` of items, fewer of the others. */

@@ -4,6 +4,7 @@ import type { Transaction } from '../../core/record.js'
 import type { RowBatch } from '../../core/rowBatch.js'
 import { keyColumns } from '../../postgres/catalog/keyColumns.js'
 import { CopyOut } from '../../postgres/copy/copyOut.js'
+import { formatLsn } from '../../postgres/lsn.js'
 import { isTransient } from '../../postgres/serverError.js'
 import type { Session } from '../../postgres/session.js'
 import { parseTransactionSnapshot } from '../../postgres/transactionSnapshot.js'
@@ -83,7 +84,7 @@ export class ApartReader {
   ): Promise<ApartRow | undefined> {
     const { capture, connections, emit } = this.#options
     const { control } = connections
-    const { oid, id, key: names } = scan.progress
+    const { oid, key: names } = scan.progress
     const captured = await capture.look(control, oid)
     const rows = (collector: RowCollector, reading: Reading) => ({ key, reading, rows: collector.take() })
     if (captured === undefined) return undefined
@@ -94,6 +95,8 @@ export class ApartReader {
     const { sees } = parseTransactionSnapshot(opened.snapshot)!
     if (!sees(transaction.xid, transaction.commitLsn)) return undefined
     const query = { ...captured.query, read: new Set([...captured.query.read, ...names]) }
+    // Another id than that of a row of this key which a chunk had, and which has moved away since.
+    const id = formatLsn(opened.until)
     const collector = new RowCollector(captured.table, query.columns.length + (query.withPlace ? 1 : 0), id)
     const sql = rowSql(captured.planned.table, await keyColumns(session, oid, names), key, query)
     await new CopyOut(session, sql, { row: (bytes, start, end) => collector.collect(bytes, start, end) }).done

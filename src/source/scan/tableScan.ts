@@ -217,7 +217,9 @@ export class TableScan {
     }
     const { read } = stretches[rank]!
     if (read === PASSED) return EMIT
-    if (read !== undefined) return this.#sees(read, transaction) && where === undefined ? DROP : EMIT
+    // Deletes of a table that is read once more go on: so must what makes the row again.
+    const repeats = where !== undefined || (again && !this.isWhole)
+    if (read !== undefined) return this.#sees(read, transaction) && !repeats ? DROP : EMIT
     const phase = this.#phase
     if (phase.phase === 'asking') return WAIT
     if (phase.phase === 'reading' && phase.stretch === rank) {

@@ -12,6 +12,11 @@ export interface KeyColumn {
   readonly collate: string
   /** Its order is that of the bytes. */
   readonly byBytes: boolean
+  /**
+   * Schema of the operators by which its index is ordered: an extension's are not found with an empty search_path, and
+   * what is found instead, as text's for a citext, has another order.
+   */
+  readonly operators: string
 }
 
 interface Row {
@@ -21,9 +26,11 @@ interface Row {
   readonly schema: string | null
   readonly collation: string | null
   readonly by_bytes: boolean
+  readonly operators: string | null
 }
 
 // The database's own collation (OID 100) has no locale in pg_collation. `collprovider` d, c, i, b; b has "C" as ucs_basic's order.
+// The server compares bytes in its own encoding, we in UTF-8.
 const SQL = `
 WITH RECURSIVE base (number, oid) AS (
   SELECT a.attnum, a.atttypid
@@ -37,8 +44,17 @@ SELECT a.attname AS name,
        pg_catalog.format_type(t.oid, -1) AS type_name,
        n.nspname AS schema,
        c.collname AS collation,
+       d.encoding = pg_catalog.pg_char_to_encoding('UTF8') AND
        CASE WHEN c.oid = 100 THEN d.datcollate IN ('C', 'POSIX') AND coalesce(pg_catalog.to_jsonb(d) ->> 'datlocprovider', 'c') = 'c'
-            ELSE coalesce(c.collprovider = 'c' AND c.collcollate IN ('C', 'POSIX'), false) END AS by_bytes
+            ELSE coalesce(c.collprovider = 'c' AND c.collcollate IN ('C', 'POSIX'), false) END AS by_bytes,
+       (SELECT s.nspname
+          FROM pg_catalog.pg_opclass oc
+          JOIN pg_catalog.pg_am m ON m.oid = oc.opcmethod AND m.amname = 'btree'
+          JOIN pg_catalog.pg_amop ao ON ao.amopfamily = oc.opcfamily AND ao.amopstrategy = 1
+                                    AND ao.amoplefttype = oc.opcintype AND ao.amoprighttype = oc.opcintype
+          JOIN pg_catalog.pg_operator o ON o.oid = ao.amopopr
+          JOIN pg_catalog.pg_namespace s ON s.oid = o.oprnamespace
+         WHERE oc.opcdefault AND oc.opcintype = t.oid) AS operators
   FROM base b
   JOIN pg_catalog.pg_type t ON t.oid = b.oid AND t.typtype <> 'd'
   JOIN pg_catalog.pg_attribute a ON a.attrelid = $1 AND a.attnum = b.number
@@ -61,6 +77,7 @@ export async function keyColumns(queryable: Queryable, oid: number, names: reado
       typeName: row.type_name,
       collate: collated ? ` COLLATE ${quoteIdentifier(schema)}.${quoteIdentifier(collation)}` : '',
       byBytes: row.by_bytes,
+      operators: row.operators ?? 'pg_catalog',
     }
   })
 }

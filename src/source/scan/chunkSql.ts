@@ -2,6 +2,7 @@ import type { KeyColumn } from '../../postgres/catalog/keyColumns.js'
 import type { CatalogTable } from '../../postgres/catalog/tables.js'
 import { quoteIdentifier, quoteLiteral, sqlName } from '../../postgres/identifier.js'
 import { selectList, type UnitQuery } from '../snapshot/query.js'
+import { compareSql } from './compareSql.js'
 import type { KeyText } from './stretches.js'
 
 export interface Chunk {
@@ -18,11 +19,11 @@ export interface Chunk {
 export function chunkSql(chunk: Chunk, query: UnitQuery): string {
   const { table, key, limit } = chunk
   const conditions = [
-    chunk.from && `ROW(${columnsOf(key)}) > ROW(${valuesOf(key, chunk.from)})`,
-    chunk.to && `ROW(${columnsOf(key)}) <= ROW(${valuesOf(key, chunk.to)})`,
+    chunk.from && compareSql(key, columnsOf(key), '>', valuesOf(key, chunk.from)),
+    chunk.to && compareSql(key, columnsOf(key), '<=', valuesOf(key, chunk.to)),
     ...restrictions(chunk, query),
   ].filter((condition) => condition !== undefined)
-  const order = key.length === 0 ? '' : ` ORDER BY ${columnsOf(key)}`
+  const order = key.length === 0 ? '' : ` ORDER BY ${columnsOf(key).join(', ')}`
   const most = limit === undefined ? '' : ` LIMIT ${limit}`
   return copy(table, query, conditions, `${order}${most}`)
 }
@@ -30,7 +31,7 @@ export function chunkSql(chunk: Chunk, query: UnitQuery): string {
 /** The one row of a key. */
 export function rowSql(table: CatalogTable, key: readonly KeyColumn[], of: KeyText, query: UnitQuery): string {
   const restricted = restrictions({ where: undefined }, query)
-  return copy(table, query, [`ROW(${columnsOf(key)}) = ROW(${valuesOf(key, of)})`, ...restricted], '')
+  return copy(table, query, [compareSql(key, columnsOf(key), '=', valuesOf(key, of)), ...restricted], '')
 }
 
 function restrictions({ where }: Pick<Chunk, 'where'>, { rowFilter }: UnitQuery): string[] {
@@ -43,10 +44,10 @@ function copy(table: CatalogTable, query: UnitQuery, conditions: readonly string
   return `COPY (SELECT ${selectList(table, query)} FROM ${only}${sqlName(table)}${where}${rest}) TO STDOUT`
 }
 
-function columnsOf(key: readonly KeyColumn[]): string {
-  return key.map(({ name }) => quoteIdentifier(name)).join(', ')
+function columnsOf(key: readonly KeyColumn[]): string[] {
+  return key.map(({ name }) => quoteIdentifier(name))
 }
 
-function valuesOf(key: readonly KeyColumn[], values: KeyText): string {
-  return key.map(({ typeName }, column) => `${quoteLiteral(values[column]!)}::${typeName}`).join(', ')
+function valuesOf(key: readonly KeyColumn[], values: KeyText): string[] {
+  return key.map(({ typeName }, column) => `${quoteLiteral(values[column]!)}::${typeName}`)
 }

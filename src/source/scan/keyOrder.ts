@@ -1,5 +1,6 @@
 import type { KeyColumn } from '../../postgres/catalog/keyColumns.js'
 import type { Queryable } from '../../postgres/queryable.js'
+import { compareSql } from './compareSql.js'
 import type { KeyText, Stretch } from './stretches.js'
 
 const INT8 = 20
@@ -55,14 +56,14 @@ export class KeyOrder {
     const parts = columns.map((_, column) => [keys.map((key) => key[column]!), bounds.map((bound) => bound[column]!)])
     const names = (prefix: string) => columns.map((_, column) => `${prefix}${column}`).join(', ')
     const typed = (prefix: string) =>
-      columns.map(({ typeName, collate }, column) => `${prefix}${column}::${typeName}${collate}`).join(', ')
+      columns.map(({ typeName, collate }, column) => `${prefix}${column}::${typeName}${collate}`)
     const arrays = (offset: number) =>
-      columns.map((_, column) => `$${2 * column + offset}::pg_catalog.text[]`).join(', ')
+      columns.map((_, column) => `pg_catalog.unnest($${2 * column + offset}::pg_catalog.text[])`).join(', ')
     const rows = await queryable.query<{ rank: number }>(
       `SELECT (SELECT pg_catalog.count(*)::pg_catalog.int4
-                 FROM ROWS FROM (pg_catalog.unnest(${arrays(2)})) AS b (${names('b')})
-                WHERE ROW(${typed('b')}) < ROW(${typed('k')})) AS rank
-         FROM ROWS FROM (pg_catalog.unnest(${arrays(1)})) WITH ORDINALITY AS k (${names('k')}, place)
+                 FROM ROWS FROM (${arrays(2)}) AS b (${names('b')})
+                WHERE ${compareSql(columns, typed('b'), '<', typed('k'))}) AS rank
+         FROM ROWS FROM (${arrays(1)}) WITH ORDINALITY AS k (${names('k')}, place)
         ORDER BY place`,
       parts.flat(),
     )

@@ -70,9 +70,11 @@ export class ScanWorkers {
     while (!signal.aborted) {
       const scan = this.#paused ? undefined : next()
       if (scan === undefined) {
+        // Before anything is waited for: what comes meanwhile is for this worker, too.
+        const woken = this.#woken()
         await session?.close()
         session = undefined
-        await this.#sleep()
+        await woken
         continue
       }
       this.#busy.add(scan)
@@ -95,10 +97,10 @@ export class ScanWorkers {
     await session?.close()
   }
 
-  async #sleep(): Promise<void> {
+  #woken(): Promise<void> {
     const one = deferred()
     this.#sleeping.push(one)
-    await one.promise
+    return one.promise
   }
 
   /** Nobody is to go on reading it. */

@@ -1,0 +1,54 @@
+import { expect, test } from 'vitest'
+import { deferred } from '../../../../src/core/deferred.js'
+import type { Session } from '../../../../src/postgres/session.js'
+import { ScanWorkers } from '../../../../src/source/scan/scanWorkers.js'
+import type { TableScan } from '../../../../src/source/scan/tableScan.js'
+import { waitFor } from '../../../support/waitFor.js'
+
+/** One worker, whose session takes its time to close. */
+function oneWorker() {
+  const closing = deferred()
+  const tables: { unread: boolean }[] = [{ unread: true }]
+  let closes = 0
+  const close = () => {
+    closes++
+    return closing.promise
+  }
+  const workers = new ScanWorkers({
+    workers: 1,
+    connect: async () => ({ close, destroy: () => {} }) as unknown as Session,
+    next: () => tables.find(({ unread }) => unread) as unknown as TableScan | undefined,
+    read: async (_, scan) => {
+      Object.assign(scan, { unread: false })
+    },
+    signal: new AbortController().signal,
+  })
+  const isClosing = () => waitFor(() => closes > 0, { what: 'the session to be closed' })
+  return { workers, tables, closing, isClosing }
+}
+
+test('a table that is added while a worker closes its session is read', async () => {
+  const { workers, tables, closing, isClosing } = oneWorker()
+  const running = workers.run()
+  await isClosing()
+  tables.push({ unread: true })
+  workers.wake()
+  closing.resolve()
+  await waitFor(() => tables.every(({ unread }) => !unread), { what: 'the second table', timeoutMs: 2000 })
+  workers.close()
+  await running
+})
+
+test('closing ends a worker that closes its session', async () => {
+  const { workers, closing, isClosing } = oneWorker()
+  let over = false
+  const running = workers.run().then(() => {
+    over = true
+  })
+  await isClosing()
+  workers.close()
+  closing.resolve()
+  await waitFor(() => over, { what: 'the end', timeoutMs: 2000 })
+  await running
+  expect(over).toBe(true)
+})

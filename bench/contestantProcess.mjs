@@ -31,9 +31,12 @@ export class ContestantProcess {
   #polled = { cpu: Number.NaN, rss: Number.NaN }
   #stopped = false
 
-  /** `output`: `null` is /dev/null, `pipe` gives `stdout`. */
-  constructor({ command, args, environment = {}, output = 'null' }) {
-    const [file, ...rest] = exact
+  #exact
+
+  /** `output`: `null` is /dev/null, `pipe` gives `stdout`. `direct`: our own child, which can be killed and reaped. */
+  constructor({ command, args, environment = {}, output = 'null', direct = false }) {
+    this.#exact = exact && !direct
+    const [file, ...rest] = this.#exact
       ? [TIME, '-o', this.#usageFile, '-f', '%U %S %M', command, ...args]
       : [command, ...args]
     this.#child = spawn(file, rest, {
@@ -45,17 +48,31 @@ export class ContestantProcess {
     this.#child.stderr.setEncoding('utf8').on('data', (text) => {
       this.#stderr = (this.#stderr + text).slice(-STDERR_CHARACTERS)
     })
-    if (!exact) this.#poll()
+    if (!this.#exact) this.#poll()
   }
 
   get stdout() {
     return this.#child.stdout
   }
 
+  get stderr() {
+    return this.#child.stderr
+  }
+
   /** Asks it to end; its exit code does not matter then. */
   stop() {
     this.#stopped = true
     this.signal('SIGINT')
+  }
+
+  /** Ends it as a crash does: it has no figures then. False: it had ended before. */
+  async kill() {
+    if (this.#child.exitCode !== null || this.#child.signalCode !== null) return false
+    const exited = once(this.#child, 'exit')
+    this.signal('SIGKILL')
+    await exited
+    running.delete(this)
+    return true
   }
 
   signal(name) {
@@ -74,7 +91,7 @@ export class ContestantProcess {
     clearTimeout(limit)
     running.delete(this)
     if (code !== 0 && !this.#stopped) throw new Error(`${this.#how(code, signal)}\n${this.#stderr}`)
-    return { wall, ...(exact ? this.#usage() : this.#polled) }
+    return { wall, ...(this.#exact ? this.#usage() : this.#polled) }
   }
 
   #how(code, signal) {

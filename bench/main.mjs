@@ -8,11 +8,16 @@ import { BUSY_LOAD, describeMachine, load } from './machine.mjs'
 import { memory } from './memory.mjs'
 import { readOptions, USAGE } from './options.mjs'
 import { pgRecvlogical, versionOf } from './programs.mjs'
+import { resume } from './resume.mjs'
+import { scan } from './scan.mjs'
 import { startServer, withClient } from './server.mjs'
 import { snapshot } from './snapshot.mjs'
 import { barsTable } from './table.mjs'
 
 const BENCHES = { backlog, 'one-row': oneRow, huge, large, snapshot, latency, memory }
+/** Only when they are asked for: they take long, and have no peer but ourselves. */
+const ON_REQUEST = { resume, scan }
+const ALL = { ...BENCHES, ...ON_REQUEST }
 /** About single functions, without a server: only when it is asked for. */
 const MICRO = 'micro'
 
@@ -23,7 +28,7 @@ async function main() {
   const options = readOptions(process.argv.slice(2))
   if (options.help) return console.log(USAGE)
   const names = options.names.length > 0 ? options.names : Object.keys(BENCHES)
-  const unknown = names.find((name) => name !== MICRO && !Object.hasOwn(BENCHES, name))
+  const unknown = names.find((name) => name !== MICRO && !Object.hasOwn(ALL, name))
   if (unknown !== undefined) {
     console.error(`there is no bench ${unknown}\n\n${USAGE}`)
     process.exitCode = 2
@@ -55,7 +60,7 @@ async function runWithServer(names, machine, options) {
     for (const name of names) {
       process.stderr.write(`${name}\n`)
       try {
-        benches.push(show(await BENCHES[name]({ server, options })))
+        benches.push(show(await ALL[name]({ server, options })))
       } catch (error) {
         // the others may still tell something
         console.log(`\n### ${name}: failed\n\n${error.stack}`)

@@ -17,6 +17,8 @@ export class MarkReader {
   /** By number; 0 while it was not seen. */
   times
   #missing
+  /** Of those that are waited for. */
+  #wanted = () => {}
   #tail = Buffer.alloc(0)
   #complete = () => {}
 
@@ -39,6 +41,21 @@ export class MarkReader {
     // copied: a chunk of 64 kB must not live on for its last bytes
     this.#tail = Buffer.from(bytes.subarray(Math.max(0, bytes.length - LENGTH + 1)))
     if (this.#missing === 0) this.#complete()
+    this.#wanted()
+  }
+
+  /** As `all`, of the first `count`, which come in order. */
+  first(count, limitMs) {
+    return new Promise((resolve, reject) => {
+      const limit = setTimeout(() => reject(new Error(`row ${count} did not come`)), limitMs)
+      this.#wanted = () => {
+        if (this.times[count - 1] === 0) return
+        clearTimeout(limit)
+        this.#wanted = () => {}
+        resolve()
+      }
+      this.#wanted()
+    })
   }
 
   /** Resolves when every mark has been seen; rejects when that takes longer than `limitMs`. */

@@ -47,14 +47,25 @@ export async function copySlot(client, from, to) {
   await client.query('SELECT pg_copy_logical_replication_slot($1, $2)', [from, to])
 }
 
-/** Also when whoever reads it has failed and its walsender has not noticed yet. */
+/** If it is there; also when whoever reads it has failed and its walsender has not noticed yet. */
 export async function dropSlot(client, slot) {
   const holder = 'SELECT pg_terminate_backend(active_pid) FROM pg_replication_slots WHERE slot_name = $1 AND active'
   while ((await client.query(holder, [slot])).rowCount > 0) await sleep(10)
-  await client.query('SELECT pg_drop_replication_slot($1)', [slot])
+  await client.query('SELECT pg_drop_replication_slot($1) FROM pg_replication_slots WHERE slot_name = $1', [slot])
 }
 
 export async function currentLsn(client) {
   const { rows } = await client.query('SELECT pg_current_wal_flush_lsn()::text AS lsn')
   return rows[0].lsn
+}
+
+/** Resolves when nobody but us is connected, and the server has ended what it did for those who were. */
+export async function alone(client, limitMs = 30_000) {
+  const deadline = performance.now() + limitMs
+  const others = `SELECT 1 FROM pg_stat_activity
+    WHERE backend_type IN ('client backend', 'walsender', 'parallel worker') AND pid <> pg_backend_pid()`
+  while ((await client.query(others)).rowCount > 0) {
+    if (performance.now() > deadline) throw new Error('a session outlives its client')
+    await sleep(5)
+  }
 }

@@ -53,6 +53,7 @@ describeEachMajor('a table that is changed while the slot waits for running tran
     await reader.seen(({ key }) => key?.id === 3, 'the last row')
     await reader.close()
     // The first of them may have been committed before the slot began.
-    for (const { key, after } of reader.changesOf('t').filter(({ operation }) => operation === 'create')) expect(after).toEqual({ ...key, ...row })
+    for (const { key, after } of reader.changesOf('t').filter(({ operation }) => operation === 'create'))
+      expect(after).toEqual({ ...key, ...row })
   })
 })

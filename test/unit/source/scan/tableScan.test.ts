@@ -15,7 +15,7 @@ import {
 import { Unproved } from '../../../../src/source/scan/unproved.js'
 
 const OID = 16_400
-const INT4 = { name: 'id', typeOid: 23, typeName: 'int4', collate: '', byBytes: true }
+const INT4 = { name: 'id', typeOid: 23, typeName: 'int4', collate: '', byBytes: true, operators: 'pg_catalog' }
 /** Shows what ended before 100 began but 90, which was open; read when the WAL was at 5000. */
 const SNAPSHOT = { snapshot: '90:100:90', until: 5000n }
 
@@ -45,7 +45,7 @@ function halfRead(table: Partial<TableProgress> = {}): Scanned {
 function scanOf(table: Partial<TableProgress> = {}): Scanned {
   const unproved = new Unproved()
   const apart: string[] = []
-  const progress = { ...unreadTable({ oid: OID, id: '0/1', table: 'public.t', key: ['id'] }), ...table }
+  const progress = { ...unreadTable({ oid: OID, id: '0/1', schema: 'public', name: 't', key: ['id'] }), ...table }
   const scan = new TableScan(progress, {
     order: new KeyOrder([INT4]),
     onUnproved: (transaction, oid) => unproved.add(transaction, oid),

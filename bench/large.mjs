@@ -1,6 +1,7 @@
 import { mkdtempSync, readdirSync, rmSync, statSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { ContestantProcess } from './contestantProcess.mjs'
 import { PG_RECVLOGICAL, slotReaders, TAILRACE } from './contestants.mjs'
 import { insertSql, load, makeTable } from './dataset.mjs'
@@ -20,6 +21,8 @@ const LIMIT_SECONDS = 300
 const POLL_MS = 20
 /** Rows a statement of the live transaction inserts. */
 const STATEMENT = 20_000
+/** What is flushed of an open transaction's WAL ends with a whole page. */
+const NEARLY_BYTES = 32 * 1024
 const thousands = new Intl.NumberFormat('en-US')
 
 /**
@@ -71,38 +74,54 @@ async function backlog({ server, client, options, rows, spool }) {
   }
 }
 
-/** From the sending of COMMIT to the transaction's first row in the pipe. */
+/** From the sending of COMMIT to the transaction's first row in the pipe: at once behind its last row, and rested. */
 async function live({ server, client, options, rows, spool }) {
   const contestants = readers({ server, spool, file: '-' })
   return interleave(contestants, options.rounds, TAILRACE, async ({ prepare }) => {
-    await client.query(`TRUNCATE ${TABLE}`)
     await createSlot(client, 'live')
     const watch = new SpoolWatch(spool)
     const cpu = new CpuWatch(server.pid)
     try {
       const contestant = new ContestantProcess({ ...prepare('live'), output: 'pipe' })
       const ended = contestant.finished(LIMIT_SECONDS)
-      const marks = new MarkReader(2)
+      const marks = new MarkReader(4)
       contestant.stdout.on('data', (chunk) => marks.read(chunk))
-      while (!(await isActive(client))) await new Promise((resolve) => setTimeout(resolve, POLL_MS))
-      await client.query('BEGIN')
-      await client.query(insertSql(TABLE, 1, 1, `'${mark(0)}'`))
-      for (let from = 2; from < rows; from += STATEMENT) {
-        await client.query(insertSql(TABLE, from, Math.min(from + STATEMENT, rows) - 1))
-      }
-      await client.query(insertSql(TABLE, rows, rows, `'${mark(1)}'`))
-      const sent = now()
-      await client.query('COMMIT')
+      while (!(await isActive(client))) await sleep(POLL_MS)
+      const sent = [await writeLive(client, rows, 0, false), await writeLive(client, rows, 2, true)]
       await Promise.race([marks.all(LIMIT_SECONDS * 1000), ended])
       contestant.stop()
       const usage = await ended
-      const [first, last] = [...marks.times].map((time) => time - sent)
-      return { first, last, ...usage, ...(await cpu.stop(usage.cpu)), ...watch.stop() }
+      const [first, last, rested] = [...marks.times].map((time, mark) => time - sent[mark >> 1])
+      return { first, last, rested, ...usage, ...(await cpu.stop(usage.cpu)), ...watch.stop() }
     } finally {
       watch.stop()
       await dropSlot(client, 'live')
     }
   })
+}
+
+/**
+ * One transaction, its first and last row marked, in statements as an application says them; gives when COMMIT was sent.
+ * Rows are inserted faster than any walsender decodes them: `rested` waits until it has caught up.
+ */
+async function writeLive(client, rows, firstMark, rested) {
+  await client.query(`TRUNCATE ${TABLE}`)
+  await client.query('BEGIN')
+  await client.query(insertSql(TABLE, 1, 1, `'${mark(firstMark)}'`))
+  for (let from = 2; from < rows; from += STATEMENT) {
+    await client.query(insertSql(TABLE, from, Math.min(from + STATEMENT, rows) - 1))
+  }
+  await client.query(insertSql(TABLE, rows, rows, `'${mark(firstMark + 1)}'`))
+  while (rested && !(await isDecoded(client))) await sleep(POLL_MS)
+  const sent = now()
+  await client.query('COMMIT')
+  return sent
+}
+
+async function isDecoded(client) {
+  const behind = 'pg_wal_lsn_diff(pg_current_wal_insert_lsn(), sent_lsn) AS behind'
+  const { rows } = await client.query(`SELECT ${behind} FROM pg_stat_replication`)
+  return rows.every((one) => Number(one.behind) < NEARLY_BYTES)
 }
 
 async function isActive(client) {
@@ -160,12 +179,22 @@ function report(drained, lived, rows, judged) {
   const rss = Math.max(worst(ours, 'rss'), worst(oursLive, 'rss'))
   const left = Math.max(worst(ours, 'spoolLeft'), worst(oursLive, 'spoolLeft'))
   const middle = (result, figure, digits) => fixed(median(result.rounds.map((round) => round[figure])), digits)
-  const head = ['live: after COMMIT', 'first row ms', 'best', 'last row ms', 'peak MB', 'spool MB at most', 'others']
+  const head = [
+    'live: after COMMIT',
+    'first row ms',
+    'best',
+    'last row ms',
+    'first row ms, rested',
+    'peak MB',
+    'spool MB at most',
+    'others',
+  ]
   const cells = lived.map((result) => [
     result.name,
     middle(result, 'first', 0),
     fixed(Math.min(...result.rounds.map(({ first }) => first)), 0),
     middle(result, 'last', 0),
+    middle(result, 'rested', 0),
     fixed(worst(result, 'rss'), 0),
     fixed(worst(result, 'spoolPeak'), 0),
     fixed(worst(result, 'others'), 2),

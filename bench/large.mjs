@@ -210,8 +210,8 @@ function report(drained, lived, rows, judged) {
       bar('large: peak MB', rss, RSS_LIMIT_MB, 0, judged),
       bar('large: spool MB left', left, 0, 1, judged),
       bar(
-        'large: first row, ms after COMMIT',
-        median(oursLive.rounds.map(({ first }) => first)),
+        'large: first row, ms after COMMIT, rested',
+        median(oursLive.rounds.map(({ rested }) => rested)),
         FIRST_ROW_LIMIT_MS,
         0,
         judged,

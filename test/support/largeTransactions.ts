@@ -5,7 +5,7 @@ import type { SourceReader, SourceRecord } from './sourceReader.js'
 import { waitFor } from './waitFor.js'
 
 /** The least that a server takes, so that some hundred rows are a large transaction. */
-export const LITTLE = '64kB'
+const LITTLE = '64kB'
 
 export const LARGE_TABLES = `
   CREATE TABLE t (id int PRIMARY KEY, note text, big text);

@@ -29,6 +29,11 @@ export interface TableProgress {
   readonly where: string | undefined
   /** A table that is read whole was begun: it comes again from its first row. */
   readonly begun: boolean
+  /**
+   * A delete was handed on behind rows which show that it was followed by others: these go on, too, though the rows show
+   * them.
+   */
+  readonly overtaken: boolean
   /** Rows that were read by themselves. */
   readonly apart: readonly { readonly key: KeyText; readonly read: Reading }[]
 }
@@ -50,7 +55,7 @@ export function progressToJson({ id, rows, tables, unproved = [] }: SnapshotProg
   }
 }
 
-function tableToJson({ oid, id, table, key, stretches, again, where, begun, apart }: TableProgress): object {
+function tableToJson({ oid, id, table, key, stretches, again, where, begun, overtaken, apart }: TableProgress): object {
   return {
     oid,
     id,
@@ -63,6 +68,7 @@ function tableToJson({ oid, id, table, key, stretches, again, where, begun, apar
     ...(again && { again }),
     ...(where !== undefined && { where }),
     ...(begun && { begun }),
+    ...(overtaken && { overtaken }),
     ...(apart.length > 0 && { apart: apart.map(({ key, read }) => ({ key, ...readingToJson(read) })) }),
   }
 }
@@ -98,6 +104,7 @@ function parseTable(stored: unknown): TableProgress {
     again: fields.again === true,
     where: fields.where === undefined ? undefined : text(fields.where, 'where'),
     begun: fields.begun === true,
+    overtaken: fields.overtaken === true,
     apart: list(fields.apart ?? [], 'apart').map((one) => {
       const { key, ...read } = object(one, 'apart')
       return { key: texts(key, 'key'), read: parseReading(read) }
@@ -156,5 +163,5 @@ export function unreadTable(
   table: Pick<TableProgress, 'oid' | 'id' | 'table' | 'key'>,
   { again = false, where }: { readonly again?: boolean; readonly where?: string | undefined } = {},
 ): TableProgress {
-  return { ...table, stretches: UNREAD, apart: [], begun: false, again, where }
+  return { ...table, stretches: UNREAD, apart: [], begun: false, overtaken: false, again, where }
 }

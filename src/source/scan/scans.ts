@@ -131,6 +131,7 @@ export class Scans {
       onUnproved: (transaction) => this.#unproved.add(transaction, oid),
       onUnknownKey: () => void this.#order(scan),
       onPartial: (key, transaction) => this.#apart.want(scan, key, transaction),
+      onOvertaken: () => this.#changed(),
     })
     this.#scans.set(oid, scan)
     if (scan.unread) this.#report.begins(progress, this.#options.capture.estimatedRows(oid))

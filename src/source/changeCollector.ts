@@ -279,7 +279,7 @@ export class ChangeCollector extends CommittedHandler implements PgoutputHandler
       const shape = this.#enter(relation)
       if (shape === undefined) continue
       const scan = this.#options.scans?.of(relation.oid)
-      if (scan !== undefined) this.#options.scans!.truncate(scan, this.#transaction!)
+      if (scan !== undefined) this.#options.scans!.truncate(scan, this.#transaction!, this.#seq)
       if (this.#changedShapes.size > 0) this.#tellShape(relation)
       this.#batch.bytes += length
       this.#add(TRUNCATE, this.#seq, 0, options, NOTHING_OLD, this.#fingerprint)

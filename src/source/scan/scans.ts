@@ -173,8 +173,8 @@ export class Scans {
   }
 
   /** A truncate of the table is handed on. */
-  truncate(scan: TableScan, transaction: Transaction): void {
-    if (!scan.truncate(transaction)) return
+  truncate(scan: TableScan, transaction: Transaction, seq: number): void {
+    if (!scan.truncate(transaction, seq)) return
     this.#readers.get(scan)?.giveUp()
     this.#changed()
     this.#workers.wake()

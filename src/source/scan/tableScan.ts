@@ -1,6 +1,6 @@
 import type { Transaction } from '../../core/record.js'
 import type { Table } from '../../core/table.js'
-import type { Lsn } from '../../postgres/lsn.js'
+import { formatLsn, type Lsn } from '../../postgres/lsn.js'
 import { parseTransactionSnapshot, type TransactionSnapshot } from '../../postgres/transactionSnapshot.js'
 import { type KeyOrder, keyId } from './keyOrder.js'
 import type { TableProgress } from './progress.js'
@@ -237,13 +237,14 @@ export class TableScan {
 
   /**
    * A truncate goes on. Where rows are read that it may or may not have wiped, all is read once more behind it: whether
-   * that is so. Its lock is held until it is visible, so that a chunk whose lock comes after it shows its effect.
+   * that is so. Its lock is held until it is visible, so that a chunk whose lock comes after it shows its effect. A key
+   * that comes again is another row: the snapshot is named after the truncate's place, `seq` in its transaction.
    */
   truncate(transaction: Transaction, seq: number): boolean {
-    void seq
     if (!this.unread && !this.#isShown(transaction)) return false
     this.#phase = RESTING
-    this.#change({ stretches: UNREAD, apart: [], begun: false, overtaken: false })
+    const id = `${formatLsn(transaction.commitLsn)}/${seq}`
+    this.#change({ id, stretches: UNREAD, apart: [], begun: false, overtaken: false })
     return true
   }
 

@@ -279,7 +279,7 @@ export class ChangeCollector extends CommittedHandler implements PgoutputHandler
       const shape = this.#enter(relation)
       if (shape === undefined) continue
       const scan = this.#options.scans?.of(relation.oid)
-      if (scan !== undefined) this.#options.scans!.truncate(scan, this.#transaction!)
+      if (scan !== undefined) this.#options.scans!.truncate(scan, this.#transaction!, this.#seq)
       if (this.#changedShapes.size > 0) this.#tellShape(relation)
       this.#batch.bytes += length
       this.#add(TRUNCATE, this.#seq, 0, options, NOTHING_OLD, this.#fingerprint)
@@ -365,11 +365,13 @@ export class ChangeCollector extends CommittedHandler implements PgoutputHandler
       return WAIT
     }
     const { oldKey, newKey } = this.#keys(scan, table, newAt, oldAt)
-    // Under another name than the catalog has by now: a consumer that keeps rows by key is right with all of them.
-    if (oldKey === undefined && newKey === undefined) return VERDICT_EMIT
     const kind = operation === CREATE ? 'insert' : operation === UPDATE ? 'update' : 'delete'
     const partial = newAt >= 0 && isPartial(this.#batch.tape.values, newAt, table.columns.length)
-    const verdict = scan.judge({ operation: kind, oldKey, newKey, partial }, this.#transaction!)
+    // Under another name than the catalog has by now, or not sent: a consumer that keeps rows by key is right with all.
+    const verdict =
+      oldKey === undefined && newKey === undefined
+        ? scan.judgeUnknown(this.#transaction!)
+        : scan.judge({ operation: kind, oldKey, newKey, partial }, this.#transaction!)
     if (verdict === WAIT) this.#waits = true
     return verdict
   }

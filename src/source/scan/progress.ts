@@ -32,6 +32,11 @@ export interface TableProgress {
   readonly where: string | undefined
   /** A table that is read whole was begun: it comes again from its first row. */
   readonly begun: boolean
+  /**
+   * A delete was handed on behind rows which show that it was followed by others: these go on, too, though the rows show
+   * them.
+   */
+  readonly overtaken: boolean
   /** Rows that were read by themselves. */
   readonly apart: readonly { readonly key: KeyText; readonly read: Reading }[]
 }
@@ -54,7 +59,8 @@ export function progressToJson({ id, rows, tables, intent, unproved = [] }: Snap
   }
 }
 
-function tableToJson({ oid, id, schema, name, key, stretches, again, where, begun, apart }: TableProgress): object {
+function tableToJson(progress: TableProgress): object {
+  const { oid, id, schema, name, key, stretches, again, where, begun, overtaken, apart } = progress
   return {
     oid,
     id,
@@ -68,6 +74,7 @@ function tableToJson({ oid, id, schema, name, key, stretches, again, where, begu
     ...(again && { again }),
     ...(where !== undefined && { where }),
     ...(begun && { begun }),
+    ...(overtaken && { overtaken }),
     ...(apart.length > 0 && { apart: apart.map(({ key, read }) => ({ key, ...readingToJson(read) })) }),
   }
 }
@@ -105,6 +112,7 @@ function parseTable(stored: unknown): TableProgress {
     again: fields.again === true,
     where: fields.where === undefined ? undefined : text(fields.where, 'where'),
     begun: fields.begun === true,
+    overtaken: fields.overtaken === true,
     apart: list(fields.apart ?? [], 'apart').map((one) => {
       const { key, ...read } = object(one, 'apart')
       return { key: texts(key, 'key'), read: parseReading(read) }
@@ -163,5 +171,5 @@ export function unreadTable(
   table: Pick<TableProgress, 'oid' | 'id' | 'schema' | 'name' | 'key'>,
   { again = false, where }: { readonly again?: boolean; readonly where?: string | undefined } = {},
 ): TableProgress {
-  return { ...table, stretches: UNREAD, apart: [], begun: false, again, where }
+  return { ...table, stretches: UNREAD, apart: [], begun: false, overtaken: false, again, where }
 }

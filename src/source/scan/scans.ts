@@ -129,6 +129,7 @@ export class Scans {
       onUnproved: (transaction) => this.#unproved.add(transaction, oid),
       onUnknownKey: () => void this.#order(scan),
       onPartial: (key, transaction) => this.#apart.want(scan, key, transaction),
+      onOvertaken: () => this.#changed(),
     })
     this.#scans.set(oid, scan)
     if (scan.unread) this.#report.begins(progress, this.#options.capture.estimatedRows(oid))
@@ -170,8 +171,8 @@ export class Scans {
   }
 
   /** A truncate of the table is handed on. */
-  truncate(scan: TableScan, transaction: Transaction): void {
-    if (!scan.truncate(transaction)) return
+  truncate(scan: TableScan, transaction: Transaction, seq: number): void {
+    if (!scan.truncate(transaction, seq)) return
     this.#readers.get(scan)?.giveUp()
     this.#changed()
     this.#workers.wake()

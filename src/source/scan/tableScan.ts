@@ -18,6 +18,10 @@ export const ONLY_DELETE = 3
 export const ONLY_CREATE = 4
 export type Verdict = typeof EMIT | typeof DROP | typeof WAIT | typeof ONLY_DELETE | typeof ONLY_CREATE
 
+/** Rows that were read in a snapshot show it. */
+const SHOWN = 5
+type Side = typeof EMIT | typeof DROP | typeof WAIT | typeof SHOWN
+
 export type ScannedOperation = 'insert' | 'update' | 'delete'
 
 /** A change of a row of the table, as far as it decides. */
@@ -56,6 +60,8 @@ export interface TableScanOptions {
   readonly onUnknownKey: (key: KeyText) => void
   /** The row of this key is to be read by itself, in a snapshot that shows the transaction. */
   readonly onPartial: (key: KeyText, transaction: Transaction) => void
+  /** The progress is another one by a change that was judged. */
+  readonly onOvertaken: () => void
 }
 
 /**
@@ -167,46 +173,90 @@ export class TableScan {
   /** What becomes of a change. It leaves no trace when it has to wait. */
   judge(change: ScannedChange, transaction: Transaction): Verdict {
     const { operation, oldKey, newKey } = change
-    const { again, where } = this.#progress
-    if (operation === 'insert') return this.#side(newKey!, transaction, true)
-    if (operation === 'delete') {
-      const side = this.#side(oldKey!, transaction, false)
-      // The consumer may hold a row from before that this deletes.
-      return side === DROP && again ? EMIT : side
+    if (operation === 'insert') return this.#shown(this.#side(newKey!, transaction, true))
+    if (operation === 'delete') return this.#delete(oldKey!, this.#side(oldKey!, transaction, false))
+    if (oldKey === undefined || keyId(oldKey) === keyId(newKey!)) {
+      return this.#shown(this.#side(newKey!, transaction, false))
     }
-    if (oldKey === undefined || keyId(oldKey) === keyId(newKey!)) return this.#side(newKey!, transaction, false)
+    return this.#move(oldKey, newKey!, change.partial, transaction)
+  }
+
+  /** Of a change of which not even the key is told: it goes on, but not before rows of a snapshot without it. */
+  judgeUnknown(transaction: Transaction): Verdict {
+    const phase = this.#phase
+    if (phase.phase === 'asking') return WAIT
+    if (phase.phase === 'reading' && !phase.snapshot.sees(transaction.xid, transaction.commitLsn)) return WAIT
+    if (this.unread) this.#options.onUnproved(transaction, this.#progress.oid)
+    if (this.#isShown(transaction)) this.#overtake(undefined)
+    return EMIT
+  }
+
+  /** Of an inserted or changed row. */
+  #shown(side: Side): Verdict {
+    const { where, overtaken } = this.#progress
+    if (side !== SHOWN) return side
+    return where !== undefined || overtaken ? EMIT : DROP
+  }
+
+  #delete(key: KeyText, side: Side): Verdict {
+    const { again, where, overtaken } = this.#progress
+    if (side === EMIT || side === WAIT) return side
+    // The consumer may hold a row from before that this deletes.
+    if (!again && !(side === SHOWN && (where !== undefined || overtaken))) return DROP
+    this.#overtake(key)
+    return EMIT
+  }
+
+  #move(oldKey: KeyText, newKey: KeyText, partial: boolean, transaction: Transaction): Verdict {
     // Of both before anything is left behind.
     const old = this.#side(oldKey, transaction, false)
     if (old === WAIT) return WAIT
-    const now = this.#side(newKey!, transaction, false)
+    const now = this.#side(newKey, transaction, false)
     if (now === WAIT) return WAIT
+    const { again, where, overtaken } = this.#progress
     if (where !== undefined) return EMIT
-    if (now === DROP) return old === EMIT || again ? ONLY_DELETE : DROP
-    if (old === EMIT || again) return EMIT
-    if (!change.partial) return ONLY_CREATE
-    // What was not sent stands nowhere but in the table.
-    this.#options.onPartial(newKey!, transaction)
-    return WAIT
+    const goes = old === EMIT || again || (old === SHOWN && overtaken)
+    const isThere = now === DROP || (now === SHOWN && !overtaken)
+    if (!isThere && partial && old !== EMIT) {
+      // What was not sent stands nowhere but in the table.
+      this.#options.onPartial(newKey, transaction)
+      return WAIT
+    }
+    if (goes && old !== EMIT) this.#overtake(oldKey)
+    if (isThere) return goes ? ONLY_DELETE : DROP
+    return goes ? EMIT : ONLY_CREATE
+  }
+
+  /** The row of `key` (undefined: of any) is deleted that a snapshot may show to have come again. */
+  #overtake(key: KeyText | undefined): void {
+    const apart = this.#progress.apart.filter((one) => key !== undefined && keyId(one.key) !== keyId(key))
+    if (this.#progress.overtaken && apart.length === this.#progress.apart.length) return
+    this.#change({ overtaken: true, apart })
+    this.#options.onOvertaken()
   }
 
   /**
    * A truncate goes on. Where rows are read that it may or may not have wiped, all is read once more behind it: whether
    * that is so. Its lock is held until it is visible, so that a chunk whose lock comes after it shows its effect. A key
-   * may come again with another row: the ids of what is read from now on are others.
+   * that comes again is another row: the snapshot is named after the truncate's place, `seq` in its transaction.
    */
-  truncate(transaction: Transaction): boolean {
-    const { stretches, apart } = this.#progress
-    const shown = [...stretches.map(({ read }) => read), ...apart.map(({ read }) => read)]
-    const isShown = shown.some((read) => read !== undefined && read !== PASSED && this.#sees(read, transaction))
-    if (!this.unread && !isShown) return false
+  truncate(transaction: Transaction, seq: number): boolean {
+    if (!this.unread && !this.#isShown(transaction)) return false
     this.#phase = RESTING
-    this.#change({ id: formatLsn(transaction.commitLsn), stretches: UNREAD, apart: [], begun: false })
+    const id = `${formatLsn(transaction.commitLsn)}/${seq}`
+    this.#change({ id, stretches: UNREAD, apart: [], begun: false, overtaken: false })
     return true
   }
 
-  /** EMIT, DROP or WAIT: for the row of one key. */
-  #side(key: KeyText, transaction: Transaction, isInsert: boolean): Verdict {
-    const { stretches, apart, again, where } = this.#progress
+  #isShown(transaction: Transaction): boolean {
+    const { stretches, apart } = this.#progress
+    const shown = [...stretches, ...apart].map(({ read }) => read)
+    return shown.some((read) => read !== undefined && read !== PASSED && this.#sees(read, transaction))
+  }
+
+  /** For the row of one key. */
+  #side(key: KeyText, transaction: Transaction, isInsert: boolean): Side {
+    const { stretches, apart, again } = this.#progress
     for (const one of apart) {
       if (keyId(one.key) === keyId(key)) return this.#sees(one.read, transaction) ? DROP : EMIT
     }
@@ -217,9 +267,7 @@ export class TableScan {
     }
     const { read } = stretches[rank]!
     if (read === PASSED) return EMIT
-    // Deletes of a table that is read once more go on: so must what makes the row again.
-    const repeats = where !== undefined || (again && !this.isWhole)
-    if (read !== undefined) return this.#sees(read, transaction) && !repeats ? DROP : EMIT
+    if (read !== undefined) return this.#sees(read, transaction) ? SHOWN : EMIT
     const phase = this.#phase
     if (phase.phase === 'asking') return WAIT
     if (phase.phase === 'reading' && phase.stretch === rank) {

@@ -59,6 +59,40 @@ export const TABLES_WITHOUT_SNAPSHOT = defineWarning('TABLES_WITHOUT_SNAPSHOT', 
   hint: 'For all rows begin anew with a snapshot, in another slot.',
 })
 
+export const WORK_MEM_REFUSED = defineWarning('WORK_MEM_REFUSED', {
+  message: (e: { workMem: string; problem: string }) =>
+    `the server does not take logical_decoding_work_mem = ${e.workMem}: ${e.problem}`,
+  hint: 'The stream goes on with what the server has. logicalDecodingWorkMem takes a size such as 4MB, from 64kB up.',
+})
+
+// ── Long polling ────────────────────────────────────────────────────────────────────────────────────────────────────
+
+export const LOGICAL_UNAVAILABLE = defineWarning('LOGICAL_UNAVAILABLE', {
+  message: (e: { obstacle: string }) =>
+    `there is no logical replication here, so the tables are polled: ${e.obstacle}`,
+  hint: '`tailrace doctor` tells what it takes. No slot holds the place then, only the position (--state), and a run that began with polling stays with it.',
+})
+
+export const POLLING_WITHOUT_DELETES = defineWarning('POLLING_WITHOUT_DELETES', {
+  message: (_: object) =>
+    'long polling sees no deletes and no truncates, of several changes of a row between two polls only the last, and cannot tell inserts from updates: what comes after the snapshot is "create"',
+  hint: 'Logical replication (--cdc-mode logical) has them all. See docs/long-polling.md.',
+})
+
+export const POLLING_READS_WHOLE_TABLES = defineWarning('POLLING_READS_WHOLE_TABLES', {
+  message: (e: { tables: string; inRecovery: boolean }) => `each poll looks at all rows of ${e.tables}`,
+  hint: ({ inRecovery }) =>
+    inRecovery === true
+      ? 'A standby does not say which transactions are open, which a cursor would need: poll the primary for less reading.'
+      : 'Where that is too much, name a column that grows with every change and has an index (--cursor table:column).',
+})
+
+export const POLLING_READS_AGAIN = defineWarning('POLLING_READS_AGAIN', {
+  message: (e: { table: string }) =>
+    `table ${e.table} has another key or cursor column than before: all its rows are read again`,
+  hint: 'What was read is known by the order in which it was read. Keep the cursor as it was to go on.',
+})
+
 // ── While it runs ───────────────────────────────────────────────────────────────────────────────────────────────────
 
 export const PUBLICATIONS_UNSEEN = defineWarning('PUBLICATIONS_UNSEEN', {

@@ -5,6 +5,7 @@ import { fileURLToPath } from 'node:url'
 import '../dist/core/errors.js'
 import { describeSettings } from '../dist/core/setting.js'
 import { definedErrors } from '../dist/core/tailraceError.js'
+import { definedWarnings } from '../dist/core/warnings.js'
 import { CONNECTION_PARAMETERS } from '../dist/postgres/connection/parameters.js'
 import { sourceSettings } from '../dist/source/settings.js'
 
@@ -35,23 +36,62 @@ ${rows.join('\n')}
 function fact(name) {
   return new Proxy(() => fact(name), {
     get: (_, property) =>
-      property === Symbol.toPrimitive ? () => `‹${name}›` : property === 'length' ? 1 : fact(name),
+      property === Symbol.toPrimitive || property === 'toJSON'
+        ? () => `‹${name}›`
+        : property === 'length'
+          ? 1
+          : fact(name),
   })
+}
+
+/** Of each code the sections of the runbook that speak of it. */
+function runbook() {
+  const sections = new Map()
+  for (const section of readFileSync(path('operations.md'), 'utf8').split(/^## /m).slice(1)) {
+    const [title] = section.split('\n', 1)
+    const anchor = title
+      .toLowerCase()
+      .replace(/[^a-z0-9 _-]/g, '')
+      .replaceAll(' ', '-')
+    for (const code of new Set(section.match(/\b[A-Z]+(?:_[A-Z]+)+\b/g))) {
+      const known = definedErrors.has(code) || definedWarnings.has(code)
+      if (!known) throw new Error(`docs/operations.md speaks of ${code}, which is no code`)
+      sections.set(code, [...(sections.get(code) ?? []), `[${title}](operations.md#${anchor})`])
+    }
+  }
+  return sections
 }
 
 function errorsPage() {
   const facts = new Proxy({ value: '‹value›' }, { get: (known, name) => known[name] ?? fact(String(name)) })
   const retries = { later: 'trying again may help', operator: 'somebody must act first', never: 'please report it' }
-  const sections = [...definedErrors.values()].map(({ code, definition }) => {
-    const hint = typeof definition.hint === 'string' ? definition.hint : definition.hint(facts)
-    return `## ${code}\n\n${definition.message(facts)}\n\n- What to do: ${hint}\n- Retry: ${retries[definition.retry]}\n`
-  })
-  return `# Errors
+  const sections = runbook()
+  const section = (code, { message, hint, retry }) => {
+    const lines = [
+      `- What to do: ${typeof hint === 'string' ? hint : hint(facts)}`,
+      ...(retry === undefined ? [] : [`- Retry: ${retries[retry]}`]),
+      ...(sections.has(code) ? [`- See ${sections.get(code).join(', ')}`] : []),
+    ]
+    // Of what is no number there is no size.
+    const says = message(facts).replaceAll('NaN bytes', '‹size›')
+    return `## ${code}\n\n${says}\n\n${lines.join('\n')}\n`
+  }
+  const errors = [...definedErrors.values()].map(({ code, definition }) => section(code, definition))
+  const warnings = [...definedWarnings].map(([code, definition]) => section(code, definition))
+  return `# Errors and warnings
 
 Made from the code by \`npm run docs\`. Every error has a stable \`code\`, a \`message\` with the values, a \`hint\`, its facts
 in \`details\`, and the server's or Node's own error as \`cause\`. What stands in ‹› differs from one occurrence to another.
+The [warnings](#warnings) stand behind the errors; [operations.md](operations.md) is about situations.
 
-${sections.join('\n')}`
+${errors.join('\n')}
+# Warnings
+
+Events of type \`warning\`: the run goes on. On standard error \`tailrace: warning: CODE: message. What to do\`. Some errors come as a
+warning, under their own code, where a setting says so (\`onPublicationChange: 'continue'\`), or where they keep one new table from
+being captured.
+
+${warnings.join('\n')}`
 }
 
 function cliPage() {

@@ -1,4 +1,5 @@
 import type { TailraceError } from '../core/tailraceError.js'
+import type { Warning } from '../core/warnings.js'
 import type { BlockingSide, Waiting } from './stall.js'
 import type { WalRetention } from './walRetention.js'
 
@@ -72,7 +73,7 @@ export type SourceEvent =
   | { readonly type: 'stall-ended'; readonly side: BlockingSide; readonly seconds: number }
   | { readonly type: 'reconnecting'; readonly attempt: number; readonly delayMs: number; readonly cause: TailraceError }
   | { readonly type: 'table-dropped'; readonly table: string }
-  | { readonly type: 'warning'; readonly code: string; readonly message: string; readonly hint: string }
+  | Warning
 
 /** What would stop a run, of one that was asked to go on. */
 export function asWarning({ code, message, hint }: TailraceError): SourceEvent {

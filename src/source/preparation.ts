@@ -1,5 +1,6 @@
 import { SETTING_INVALID, STANDBY_CANNOT_DECODE, TABLE_NOT_FOUND, WAL_LEVEL } from '../core/errors.js'
 import type { Table } from '../core/table.js'
+import { JSON_CAST_NOT_USED, NEW_PARTITIONS_LACK_IDENTITY } from '../core/warnings.js'
 import type { GeneratedColumns } from '../postgres/catalog/identity.js'
 import { readingObstacle } from '../postgres/catalog/readability.js'
 import { type ServerFacts, serverFacts } from '../postgres/catalog/server.js'
@@ -62,12 +63,7 @@ export async function prepare(
 export function warnings(planned: readonly PlannedTable[]): SourceEvent[] {
   return planned
     .filter(({ key }) => key.newPartitionsLackIdentity)
-    .map(({ table }) => ({
-      type: 'warning',
-      code: 'NEW_PARTITIONS_LACK_IDENTITY',
-      message: `new partitions of ${sqlName(table)} will have no replica identity, and UPDATE and DELETE on them will fail`,
-      hint: `Give ${sqlName(table)} a primary key, or run ALTER TABLE … REPLICA IDENTITY FULL on each new partition.`,
-    }))
+    .map(({ table }) => NEW_PARTITIONS_LACK_IDENTITY({ table: sqlName(table) }))
 }
 
 /** The tables once more, now that they are locked: their columns cannot change any more. */
@@ -124,12 +120,7 @@ export async function compileTables(
     }
   }
   for (const [type, cast] of casts) {
-    emit({
-      type: 'warning',
-      code: 'JSON_CAST_NOT_USED',
-      message: `type ${type} has a cast to json (${cast}); its values are given as strings`,
-      hint: 'Only the server could run the cast: convert the text form where it is consumed.',
-    })
+    emit(JSON_CAST_NOT_USED({ type, cast }))
   }
   return new Map(planned.map((one) => [one.table.oid, compileCatalogTable(one, compiler)]))
 }

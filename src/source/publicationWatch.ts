@@ -1,6 +1,7 @@
 import { sleep } from '../core/abort.js'
 import { PUBLICATION_CHANGED } from '../core/errors.js'
 import type { TailraceError } from '../core/tailraceError.js'
+import { PUBLICATIONS_UNSEEN } from '../core/warnings.js'
 import { formatLsn, type Lsn } from '../postgres/lsn.js'
 import {
   type PublicationQuestion,
@@ -149,12 +150,7 @@ export class PublicationWatch {
     const unseenMs = performance.now() - this.#seenAt
     if (unseenMs < UNSEEN_MS) return
     this.#seenAt = performance.now()
-    this.#options.emit({
-      type: 'warning',
-      code: 'PUBLICATIONS_UNSEEN',
-      message: `the publications could not be looked at for ${Math.round(unseenMs / 1000)} s: ${describeCause(cause)}`,
-      hint: 'Nothing is confirmed to the slot meanwhile, and the server keeps its WAL.',
-    })
+    this.#options.emit(PUBLICATIONS_UNSEEN({ seconds: Math.round(unseenMs / 1000), problem: describeCause(cause) }))
   }
 
   async #look(runningMs: number, signal?: AbortSignal): Promise<void> {

@@ -1,4 +1,5 @@
 import { sleep } from '../core/abort.js'
+import { TABLES_WITHOUT_SNAPSHOT } from '../core/warnings.js'
 import { formatLsn, type Lsn, lastRecordEnd } from '../postgres/lsn.js'
 import { publicationMark } from '../postgres/publicationState.js'
 import { describeTransaction, waitForRunningTransactions } from '../postgres/runningTransactions.js'
@@ -52,12 +53,7 @@ export async function resumedStart(
         emit({ type: 'waiting-for-transactions', seconds: 0, holders: holders.map(describeTransaction) }),
     })
     if (added.length === 0) {
-      emit({
-        type: 'warning',
-        code: 'TABLES_WITHOUT_SNAPSHOT',
-        message: `tables that were not in publication ${publication} before are captured from now on, without their rows`,
-        hint: 'For all rows begin anew with a snapshot, in another slot.',
-      })
+      emit(TABLES_WITHOUT_SNAPSHOT({ publication }))
     }
   }
   // What the stream has passed over of these, or never brings, the rows that are read must show.

@@ -1,4 +1,5 @@
 import type { TailraceError } from '../core/tailraceError.js'
+import { HEARTBEAT_DENIED } from '../core/warnings.js'
 import { describeCause, isTransient } from '../postgres/serverError.js'
 import { inspectSlotWal, type SlotWal } from '../postgres/slotWal.js'
 import type { Acknowledgements } from './acknowledgements.js'
@@ -122,12 +123,7 @@ export class RunWatch {
     } catch (cause) {
       if (isTransient(cause) || this.#stopped) return
       this.#beats = false
-      emit({
-        type: 'warning',
-        code: 'HEARTBEAT_DENIED',
-        message: `no heartbeat can be written: ${describeCause(cause)}`,
-        hint: 'A slot that stands still holds WAL until somebody else writes. Grant EXECUTE on pg_logical_emit_message(boolean, text, text) to the role; a standby takes none, set heartbeat to never there.',
-      })
+      emit(HEARTBEAT_DENIED({ problem: describeCause(cause) }))
     }
   }
 

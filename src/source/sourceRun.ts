@@ -11,6 +11,7 @@ import {
   SOURCE_ENDED,
 } from '../core/errors.js'
 import { RowBatch } from '../core/rowBatch.js'
+import { PASSWORD_FILE_PASSED_OVER, PUBLICATION_LEFT, TABLES_CHANGED } from '../core/warnings.js'
 import { sqlName } from '../postgres/identifier.js'
 import { formatLsn } from '../postgres/lsn.js'
 import { markChange, publicationMark, sameTables } from '../postgres/publicationState.js'
@@ -100,7 +101,7 @@ export class SourceRun {
   async *batches(): AsyncGenerator<Batch, void, void> {
     const { options, signal, emit, watch } = this.#context
     for (const message of new Set([...options.connection.warnings, ...options.replication.warnings])) {
-      emit({ type: 'warning', code: 'PASSWORD_FILE_PASSED_OVER', message, hint: 'See docs/connections.md.' })
+      emit(PASSWORD_FILE_PASSED_OVER({ problem: message }))
     }
     try {
       yield* watch.consumed(this.#inMode())
@@ -288,12 +289,7 @@ export class SourceRun {
     if ([...states.values()].some(({ oid }) => oid === undefined)) return
     const now = publicationMark(states, tables)
     if (!sameTables(known, now) && (options.snapshot === 'never' || position.origin.captured === undefined)) {
-      emit({
-        type: 'warning',
-        code: 'TABLES_CHANGED',
-        message: 'other tables are captured than those that the position was read with',
-        hint: 'Tables that were added are captured from now on, without the rows they have already. For those begin anew with a snapshot, in another slot.',
-      })
+      emit(TABLES_CHANGED({}))
     }
     const change = await markChange(connections.control, known, now)
     if (change === undefined) return
@@ -349,8 +345,7 @@ export class SourceRun {
     const names = this.#temporaryPublications
     if (names.length > 0) {
       await dropPublications(connections.control, names).catch((cause) => {
-        const message = `could not drop the publication ${names.join(', ')}: ${describeCause(cause)}`
-        emit({ type: 'warning', code: 'PUBLICATION_LEFT', message, hint: 'The next run without a slot drops it.' })
+        emit(PUBLICATION_LEFT({ publications: names.join(', '), problem: describeCause(cause) }))
       })
     }
     await connections.close()

@@ -1,3 +1,4 @@
+import { TYPE_ALTERED, TYPE_SHAPE_DIFFERS, TYPE_UNKNOWN } from '../core/warnings.js'
 import { type CompositeType, nameOf, type TypeCatalog } from '../postgres/catalog/types.js'
 import type { SourceEvent } from './events.js'
 import type { ShapeRegistry } from './shapeRegistry.js'
@@ -58,34 +59,19 @@ export class TypeWatch {
   }
 
   #onMismatch(type: CompositeType): void {
-    this.#emit({
-      type: 'warning',
-      code: 'TYPE_SHAPE_DIFFERS',
-      message: `a value of type ${nameOf(type)} has another shape than the catalog told; such values are given as strings`,
-      hint: 'The type was altered: values written before, and those that come until its present shape is read (now), are affected.',
-    })
+    this.#emit(TYPE_SHAPE_DIFFERS({ type: nameOf(type) }))
     void this.look()
   }
 
   #tellAltered(stale: ReadonlySet<number>): void {
     const composites = [...stale].map((oid) => this.#types.get(oid)!).filter(({ kind }) => kind === 'composite')
     const names = [...new Set(composites.map(nameOf))]
-    this.#emit({
-      type: 'warning',
-      code: 'TYPE_ALTERED',
-      message: `type ${names.join(', ')} was altered; values have its present shape from now on`,
-      hint: `The server does not say at which row: values of the last ${LOOK_MS / 1000} seconds may have the old field names.`,
-    })
+    this.#emit(TYPE_ALTERED({ types: names.join(', '), seconds: LOOK_MS / 1000 }))
   }
 
   #tellUnknown(): void {
     const unknown = this.#types.takeUnknown()
     if (unknown.length === 0) return
-    this.#emit({
-      type: 'warning',
-      code: 'TYPE_UNKNOWN',
-      message: `the catalog does not have the types with OID ${unknown.join(', ')}; their values are given as strings`,
-      hint: 'They were dropped while changes made before were still unread. Nothing is lost: the strings are as the server printed them.',
-    })
+    this.#emit(TYPE_UNKNOWN({ oids: unknown.join(', ') }))
   }
 }

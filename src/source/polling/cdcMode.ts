@@ -1,4 +1,5 @@
 import { POSITION_OTHER_MODE, SETTING_INVALID } from '../../core/errors.js'
+import { LOGICAL_UNAVAILABLE } from '../../core/warnings.js'
 import { identifySystem, type ServerFacts, serverFacts } from '../../postgres/catalog/server.js'
 import { findTables } from '../../postgres/catalog/tables.js'
 import { quoteIdentifier, sqlName } from '../../postgres/identifier.js'
@@ -21,12 +22,7 @@ export async function chooseMode(context: RunContext): Promise<'logical' | 'long
   if (until !== undefined && until !== 'current') {
     throw SETTING_INVALID({ name: 'until', value: undefined, problem: `long polling knows no LSN, and ${obstacle}` })
   }
-  context.emit({
-    type: 'warning',
-    code: 'LOGICAL_UNAVAILABLE',
-    message: `there is no logical replication here, so the tables are polled: ${obstacle}`,
-    hint: '`tailrace doctor` tells what it takes. No slot holds the place then, only the position (--state), and a run that began with polling stays with it.',
-  })
+  context.emit(LOGICAL_UNAVAILABLE({ obstacle }))
   return 'long_polling'
 }
 

@@ -3,6 +3,7 @@ import { backoffMs } from '../../core/backoff.js'
 import { TABLE_NOT_FOUND } from '../../core/errors.js'
 import { RowBatch } from '../../core/rowBatch.js'
 import type { TailraceError } from '../../core/tailraceError.js'
+import { POLLING_READS_AGAIN } from '../../core/warnings.js'
 import type { CopyOut } from '../../postgres/copy/copyOut.js'
 import type { Lsn } from '../../postgres/lsn.js'
 import { openTransactions } from '../../postgres/openTransactions.js'
@@ -226,12 +227,7 @@ export class PollLoop {
     const state = this.#state.tables[table.name]
     if (state === undefined || state.oid !== table.catalog.oid) return undefined
     if (state.order === orderOf(table)) return state
-    this.#options.context.emit({
-      type: 'warning',
-      code: 'POLLING_READS_AGAIN',
-      message: `table ${table.name} has another key or cursor column than before: all its rows are read again`,
-      hint: 'What was read is known by the order in which it was read. Keep the cursor as it was to go on.',
-    })
+    this.#options.context.emit(POLLING_READS_AGAIN({ table: table.name }))
     const { [table.name]: _, ...tables } = this.#state.tables
     this.#state = { count: this.#count, tables }
     return undefined

@@ -1,5 +1,6 @@
 import { SPOOL_DAMAGED, SPOOL_FAILED, SPOOL_FULL, STREAMING_GIVEN_UP } from '../../core/errors.js'
 import type { TailraceError } from '../../core/tailraceError.js'
+import { WORK_MEM_REFUSED } from '../../core/warnings.js'
 import { quoteText } from '../../postgres/replication/quote.js'
 import { isTransient, sqlstateOf } from '../../postgres/serverError.js'
 import type { Session } from '../../postgres/session.js'
@@ -52,11 +53,6 @@ export async function setWorkMem(session: Session, workMem: string, emit: (event
     await session.query(`SET logical_decoding_work_mem = ${quoteText(workMem)}`)
   } catch (error) {
     if (isTransient(error)) throw error
-    emit({
-      type: 'warning',
-      code: 'WORK_MEM_REFUSED',
-      message: `the server does not take logical_decoding_work_mem = ${workMem}: ${(error as Error).message}`,
-      hint: 'The stream goes on with what the server has. logicalDecodingWorkMem takes a size such as 4MB, from 64kB up.',
-    })
+    emit(WORK_MEM_REFUSED({ workMem, problem: (error as Error).message }))
   }
 }

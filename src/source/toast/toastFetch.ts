@@ -2,6 +2,7 @@ import { sleep } from '../../core/abort.js'
 import { backoffMs } from '../../core/backoff.js'
 import type { RowBatch } from '../../core/rowBatch.js'
 import type { TailraceError } from '../../core/tailraceError.js'
+import { COMMIT_NOT_VISIBLE } from '../../core/warnings.js'
 import type { Batch } from '../batch.js'
 import type { SourceEvent } from '../events.js'
 import type { RunContext } from '../runContext.js'
@@ -83,13 +84,7 @@ class ToastFetch {
     for (let attempt = 1; !(await this.#persist(() => reader.sees(rows.transactions))); attempt++) {
       if (!told && performance.now() - begun > VISIBLE_MS) {
         told = true
-        emit({
-          type: 'warning',
-          code: 'COMMIT_NOT_VISIBLE',
-          message:
-            'a transaction was streamed that the server does not show yet; unchanged values are read when it does',
-          hint: 'It waits for a synchronous standby (synchronous_standby_names), or url leads to a standby that lags behind.',
-        })
+        emit(COMMIT_NOT_VISIBLE({}))
       }
       await sleep(backoffMs(attempt, VISIBLE_POLL), this.#signal)
     }

@@ -97,9 +97,27 @@ test('docs/long-polling.md shows its example as it is run', async () => {
   expect(code).toBe(await readFile(root('docs/examples/polling.ts'), 'utf8'))
 })
 
+test('tables.ts adds, reads again and removes tables, and knows which rows are gone', async () => {
+  await using db = await testDatabase(server, SHOP)
+  db.expectSlots = true
+  await using folder = await temporaryFolder()
+  const { stdout } = await run('tables', folder.path, { DATABASE_URL: db.url })
+  expect(stdout).toMatch(/^added \[ 'public\.customers' \]$/m)
+  expect(stdout).toMatch(/^removed \[ 'public\.customers' \]$/m)
+  expect(stdout.match(/^snapshot .*\/public\.customers\/1$/gm)).toHaveLength(1)
+  expect(stdout.match(/^snapshot .*\/public\.orders\/[12]$/gm)).toHaveLength(4)
+  expect(stdout).toMatch(/\nMap\(2\) \{ 1 => '12\.50', 2 => '7\.00' \}\n$/)
+})
+
 test('docs/library.md shows the examples as they are run', async () => {
   const page = await readFile(root('docs/library.md'), 'utf8')
   const shown = [...page.matchAll(/<!-- (\S+\.ts) -->\n\n```ts\n([\s\S]*?)```/g)]
-  expect(shown.map(([, name]) => name).sort()).toEqual(['lines.ts', 'resumable.ts', 'typed.ts', 'watched.ts'])
+  expect(shown.map(([, name]) => name).sort()).toEqual([
+    'lines.ts',
+    'resumable.ts',
+    'tables.ts',
+    'typed.ts',
+    'watched.ts',
+  ])
   for (const [, name, code] of shown) expect(code).toBe(await readFile(root(`docs/examples/${name}`), 'utf8'))
 })

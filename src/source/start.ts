@@ -28,16 +28,18 @@ export interface StartFacts {
   readonly onSlotLost?: 'stop' | 'resnapshot'
 }
 
+export interface FreshStart {
+  readonly kind: 'fresh'
+  readonly slot: string | undefined
+  readonly epoch: number
+  readonly dropSlot: boolean
+  /** The consumer has had the tables' rows before, with another slot. */
+  readonly again: boolean
+}
+
 export type Start =
   /** A slot is made; a snapshot is taken first if the options ask for one. */
-  | {
-      readonly kind: 'fresh'
-      readonly slot: string | undefined
-      readonly epoch: number
-      readonly dropSlot: boolean
-      /** The consumer has had the tables' rows before, with another slot. */
-      readonly again: boolean
-    }
+  | FreshStart
   /** The stream goes on. */
   | { readonly kind: 'resume'; readonly position: StreamPosition }
 

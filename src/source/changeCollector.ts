@@ -357,7 +357,9 @@ export class ChangeCollector extends CommittedHandler implements PgoutputHandler
   #judge(scan: TableScan, operation: number, relation: Relation, newAt: number, oldAt: number): Verdict {
     const shape = this.#options.shapes.of(relation)
     if (shape === undefined || this.#isDelivered(this.#seq + 1, 0)) return VERDICT_EMIT
-    const { table } = shape
+    const { table, failed } = shape
+    // The batch fails with it.
+    if (failed) return VERDICT_EMIT
     if (table === undefined) {
       this.#waits = true
       const { onReady = () => {} } = this.#options

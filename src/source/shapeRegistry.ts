@@ -6,6 +6,8 @@ export interface CapturedShape {
   /** Compiled; undefined until `ready` has resolved. */
   table: Table | undefined
   readonly ready: Promise<Table>
+  /** `ready` has rejected. */
+  failed?: boolean
 }
 
 export interface LearnedShape {
@@ -118,7 +120,9 @@ export class ShapeRegistry {
       (table) => {
         shape.table = table
       },
-      () => {}, // whoever waits for the batch sees it
+      () => {
+        shape.failed = true // whoever waits for the batch sees it
+      },
     )
     return shape
   }

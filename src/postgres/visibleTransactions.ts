@@ -14,12 +14,17 @@ interface Committed {
  * waits for a synchronous standby.
  */
 export async function areVisible(queryable: Queryable, transactions: readonly Committed[]): Promise<boolean> {
+  const seen = parseTransactionSnapshot(await presentSnapshot(queryable))!
+  return transactions.every(({ xid, commitLsn }) => seen.sees(xid, commitLsn))
+}
+
+/** What a statement begun from now on sees at least, as `TransactionSnapshot` has it. */
+export async function presentSnapshot(queryable: Queryable): Promise<string> {
   const [row] = await queryable.query<{ snapshot: string; replayed: string | null }>(
     `SELECT pg_catalog.pg_current_snapshot()::pg_catalog.text AS snapshot,
             CASE WHEN pg_catalog.pg_is_in_recovery()
                  THEN pg_catalog.pg_last_wal_replay_lsn()::pg_catalog.text END AS replayed`,
   )
   const { snapshot, replayed } = row!
-  const seen = parseTransactionSnapshot(replayed === null ? snapshot : replayedSnapshot(replayed))!
-  return transactions.every(({ xid, commitLsn }) => seen.sees(xid, commitLsn))
+  return replayed === null ? snapshot : replayedSnapshot(replayed)
 }

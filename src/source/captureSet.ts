@@ -104,8 +104,8 @@ export class CaptureSet {
       plan([described], this.#options, facts, generated, { someOnly: true }),
       this.#publications,
     )
-    this.remove(oid)
-    this.#add(planned!)
+    // What was taken out meanwhile stays so.
+    if (this.remove(oid) !== undefined) this.#add(planned!)
     const table = (await compileTables([planned!], compiler, this.#emit)).get(oid)!
     const read = new Set([...table.selected, ...table.key].map((index) => table.columns[index]!.name))
     const { columns, rowFilter } = planned!

@@ -5,7 +5,7 @@ import type { RowBatch } from '../../core/rowBatch.js'
 import { keyColumns } from '../../postgres/catalog/keyColumns.js'
 import { CopyOut } from '../../postgres/copy/copyOut.js'
 import { formatLsn } from '../../postgres/lsn.js'
-import { isTransient } from '../../postgres/serverError.js'
+import { isTransient, sqlstateOf } from '../../postgres/serverError.js'
 import type { Session } from '../../postgres/session.js'
 import { parseTransactionSnapshot } from '../../postgres/transactionSnapshot.js'
 import type { CaptureSet } from '../captureSet.js'
@@ -15,6 +15,7 @@ import { RowCollector } from '../snapshot/rowCollector.js'
 import { rowSql } from './chunkSql.js'
 import { keyId } from './keyOrder.js'
 import { lockForChunk, openChunk, replayedLsn } from './openChunk.js'
+import { scanKeyOf } from './scanKey.js'
 import type { KeyText, Reading } from './stretches.js'
 import type { TableScan } from './tableScan.js'
 
@@ -30,11 +31,18 @@ export interface ApartReaderOptions {
   readonly capture: CaptureSet
   readonly emit: (event: SourceEvent) => void
   readonly deliver: (scan: TableScan, row: ApartRow) => void
+  /** Whether the row is still wanted: its table is being read, by this key. */
+  readonly isScanned: (scan: TableScan) => boolean
+  readonly onGone: (scan: TableScan) => void
+  /** The table has another key by now. */
+  readonly onOtherKey: (scan: TableScan, key: readonly string[]) => void
   readonly onFailure: (error: unknown) => void
   readonly signal: AbortSignal
 }
 
 const BACKOFF = { firstMs: 10, maxMs: 1000 }
+/** It has another name since it was looked at. */
+const UNDEFINED_TABLE = '42P01'
 
 /**
  * Reads single rows in snapshots of their own: of one whose key was changed from a part of the table that is still to be
@@ -63,42 +71,50 @@ export class ApartReader {
   }
 
   async #patiently(scan: TableScan, key: KeyText, transaction: Transaction): Promise<void> {
-    for (let attempt = 1; ; attempt++) {
+    for (let attempt = 1; this.#options.isScanned(scan); attempt++) {
       try {
         await using session = await this.#options.connections.ordinary()
         const row = await this.#read(session, scan, key, transaction)
         if (row !== undefined) return this.#options.deliver(scan, row)
       } catch (error) {
-        if (!isTransient(error)) throw error
+        if (!isTransient(error) && sqlstateOf(error) !== UNDEFINED_TABLE) throw error
       }
       await sleep(backoffMs(attempt, BACKOFF), this.#options.signal)
     }
   }
 
-  /** Undefined: the snapshot does not show the transaction yet. */
+  /** Undefined: not this time, as when the snapshot does not show the transaction yet. */
   async #read(
     session: Session,
     scan: TableScan,
     key: KeyText,
     transaction: Transaction,
   ): Promise<ApartRow | undefined> {
-    const { capture, connections, emit } = this.#options
+    const { capture, connections, emit, onGone, onOtherKey } = this.#options
     const { control } = connections
     const { oid, key: names } = scan.progress
     const captured = await capture.look(control, oid)
     const rows = (collector: RowCollector, reading: Reading) => ({ key, reading, rows: collector.take() })
-    if (captured === undefined) return undefined
+    if (captured === undefined) {
+      onGone(scan)
+      return undefined
+    }
     const replayed = await replayedLsn(control)
     await lockForChunk(session, captured.planned.table, control, emit)
     const opened = await openChunk(session, oid, replayed)
     if ('standby' in opened) return undefined
     const { sees } = parseTransactionSnapshot(opened.snapshot)!
     if (!sees(transaction.xid, transaction.commitLsn)) return undefined
+    const columns = await keyColumns(session, oid, names)
+    if (columns.length < names.length) {
+      onOtherKey(scan, scanKeyOf(captured.planned))
+      return undefined
+    }
     const query = { ...captured.query, read: new Set([...captured.query.read, ...names]) }
     // Another id than that of a row of this key which a chunk had, and which has moved away since.
     const id = formatLsn(opened.until)
     const collector = new RowCollector(captured.table, query.columns.length + (query.withPlace ? 1 : 0), id)
-    const sql = rowSql(captured.planned.table, await keyColumns(session, oid, names), key, query)
+    const sql = rowSql(captured.planned.table, columns, key, query)
     await new CopyOut(session, sql, { row: (bytes, start, end) => collector.collect(bytes, start, end) }).done
     return rows(collector, { snapshot: opened.snapshot, until: opened.until })
   }

@@ -1,8 +1,10 @@
 import type { ChunkRange, Transaction } from '../../core/record.js'
 import { RowBatch } from '../../core/rowBatch.js'
+import type { KeyColumn } from '../../postgres/catalog/keyColumns.js'
 import { keyColumns } from '../../postgres/catalog/keyColumns.js'
 import { sqlName } from '../../postgres/identifier.js'
 import type { Lsn } from '../../postgres/lsn.js'
+import { presentSnapshot } from '../../postgres/visibleTransactions.js'
 import type { CaptureSet } from '../captureSet.js'
 import type { Connections } from '../connections.js'
 import type { SourceEvent } from '../events.js'
@@ -51,6 +53,9 @@ const CLOSED: ScanOutlet = {
   waitingKeys: () => [],
 }
 
+/** So many transactions are left to rows still to be read before it is asked which of them are visible by now. */
+const MANY_UNPROVED = 200
+
 /** The tables whose rows are read while the stream goes on, in chunks, by several workers (design section 4). */
 export class Scans {
   readonly #options: ScansOptions
@@ -65,6 +70,8 @@ export class Scans {
   /** Of these the server is being asked where keys lie. */
   readonly #ordering = new Set<TableScan>()
   #outlet = CLOSED
+  #pruning = false
+  #pruneAt = MANY_UNPROVED
   #count: number
   #progress: SnapshotProgress | undefined
   /** Of the last position with a count: those at the same place go on telling it. */
@@ -88,6 +95,9 @@ export class Scans {
       capture,
       emit,
       deliver: (scan, row) => this.#deliverApart(scan, row),
+      isScanned: (scan) => this.#isCurrent(scan),
+      onGone: (scan) => this.#gone(scan),
+      onOtherKey: (scan, key) => this.#otherKey(scan, key),
       onFailure: (error) => this.#workers.fail(error),
       signal,
     })
@@ -122,11 +132,21 @@ export class Scans {
   /** The table is to be read; its changes are judged from now on. */
   async add(progress: TableProgress, { held = false } = {}): Promise<void> {
     if (held) this.#held.add(progress.oid)
-    const { oid, key } = progress
-    const columns = await keyColumns(this.#options.connections.control, oid, key)
+    this.#begin(progress, await this.#keyOf(progress))
+  }
+
+  #keyOf({ oid, key }: Pick<TableProgress, 'oid' | 'key'>): Promise<KeyColumn[]> {
+    return keyColumns(this.#options.connections.control, oid, key)
+  }
+
+  #begin(progress: TableProgress, columns: readonly KeyColumn[]): void {
+    const { oid } = progress
     const scan: TableScan = new TableScan(progress, {
       order: new KeyOrder(columns),
-      onUnproved: (transaction) => this.#unproved.add(transaction, oid),
+      onUnproved: (transaction) => {
+        this.#unproved.add(transaction, oid)
+        if (this.#unproved.transactions.length >= this.#pruneAt) void this.#prune()
+      },
       onUnknownKey: () => void this.#order(scan),
       onPartial: (key, transaction) => this.#apart.want(scan, key, transaction),
       onOvertaken: () => this.#changed(),
@@ -145,8 +165,10 @@ export class Scans {
 
   /** The table is read once more from its beginning, those rows for which `where` holds. */
   async again(table: Parameters<typeof unreadTable>[0], where: string | undefined): Promise<void> {
+    const columns = await this.#keyOf(table)
+    // At once: a position in between would say that it is read.
     this.#leave(table.oid)
-    await this.add(unreadTable(table, { again: true, where }))
+    this.#begin(unreadTable(table, { again: true, where }), columns)
   }
 
   /** The table is captured no more: what was read of it is forgotten. */
@@ -219,8 +241,6 @@ export class Scans {
     const known = this.#readers.get(scan)
     if (known !== undefined) return known
     const { connections, capture, batchBytes, emit, signal } = this.#options
-    const { oid, id, schema, name } = scan.progress
-    const table = sqlName(scan.progress)
     const reader = new ChunkReader(scan, {
       control: connections.control,
       capture,
@@ -228,21 +248,57 @@ export class Scans {
       emit,
       signal,
       unproved: this.#unproved,
-      isResting: (other) => !this.#workers.busyWith(this.#scans.get(other)),
+      isResting: (other) => this.#isResting(other),
       isOpen: () => this.#outlet.isOpen() && !this.#ordering.has(scan),
       deliver: (piece) => this.#deliver(scan, piece),
       decided: () => this.#outlet.decided(),
-      onGone: () => {
-        emit({ type: 'table-dropped', table })
-        capture.remove(oid)
-        this.remove(oid)
-      },
-      onOtherKey: (key) => {
-        this.again({ oid, id, schema, name, key }, scan.progress.where).catch((error) => this.#workers.fail(error))
-      },
+      onGone: () => this.#gone(scan),
+      onOtherKey: (key) => this.#otherKey(scan, key),
     })
     this.#readers.set(scan, reader)
     return reader
+  }
+
+  #isCurrent(scan: TableScan): boolean {
+    return this.#scans.get(scan.progress.oid) === scan
+  }
+
+  #isResting(oid: number): boolean {
+    return !this.#workers.busyWith(this.#scans.get(oid))
+  }
+
+  #gone(scan: TableScan): void {
+    // Taken out meanwhile.
+    if (!this.#isCurrent(scan)) return
+    const { oid } = scan.progress
+    this.#options.emit({ type: 'table-dropped', table: sqlName(scan.progress) })
+    this.#options.capture.remove(oid)
+    this.remove(oid)
+  }
+
+  /** The table is read anew by the key that it has by now; nobody reads it until that has begun. */
+  #otherKey(scan: TableScan, key: readonly string[]): void {
+    if (!this.#isCurrent(scan)) return
+    const { oid, id, schema, name, where } = scan.progress
+    this.#held.add(oid)
+    this.#workers.leave(scan)
+    // Its rows come once more: under other ids.
+    this.again({ oid, id: `${id}+`, schema, name, key }, where).catch((error) => this.#workers.fail(error))
+  }
+
+  /** What is visible by now every later snapshot shows. While no chunk is opened nobody else forgets it. */
+  async #prune(): Promise<void> {
+    if (this.#pruning) return
+    this.#pruning = true
+    try {
+      const snapshot = await presentSnapshot(this.#options.connections.control)
+      this.#unproved.prune(snapshot, (oid) => this.#isResting(oid))
+    } catch {
+      // The stream itself tells when the server is gone.
+    } finally {
+      this.#pruning = false
+      this.#pruneAt = Math.max(MANY_UNPROVED, 2 * this.#unproved.transactions.length)
+    }
   }
 
   /** Asks the server where the keys lie that wait. Nothing of the table is handed on meanwhile. */

@@ -4,6 +4,7 @@ import type { RowBatch } from '../../core/rowBatch.js'
 import type { KeyColumn } from '../../postgres/catalog/keyColumns.js'
 import { keyColumns } from '../../postgres/catalog/keyColumns.js'
 import { CopyOut } from '../../postgres/copy/copyOut.js'
+import { sqlName } from '../../postgres/identifier.js'
 import { sqlstateOf } from '../../postgres/serverError.js'
 import type { Session } from '../../postgres/session.js'
 import type { CapturedTable, CaptureSet } from '../captureSet.js'
@@ -15,7 +16,7 @@ import { chunkSql } from './chunkSql.js'
 import { keyTextOf } from './keyText.js'
 import { lockForChunk, type OpenedChunk, openChunk, replayedLsn } from './openChunk.js'
 import { scanKeyOf } from './scanKey.js'
-import { beginOf, firstUnread, type KeyText, type Reading } from './stretches.js'
+import { beginOf, countReadings, firstUnread, type KeyText, type Reading } from './stretches.js'
 import type { TableScan } from './tableScan.js'
 import type { Unproved } from './unproved.js'
 
@@ -48,7 +49,7 @@ export interface ChunkReaderOptions {
 /** Read ahead of the consumer, so that a slow one does not keep the chunk's transaction open. */
 const AHEAD_BYTES = 4 * 1024 * 1024
 /** So many snapshots are kept for the stream at most: then it is to catch up first. */
-const MAX_STRETCHES = 64
+const MAX_READINGS = 64
 const PAUSE_MS = 10
 const MAX_PAUSE_MS = 500
 const UNDEFINED_TABLE = '42P01'
@@ -84,7 +85,8 @@ export class ChunkReader {
   async read(session: Session): Promise<void> {
     const { signal } = this.#options
     this.#givenUp = false
-    while (this.#scan.progress.stretches.length > MAX_STRETCHES && !this.#givenUp) await sleep(PAUSE_MS, signal)
+    while (countReadings(this.#scan.progress.stretches) > MAX_READINGS && !this.#givenUp) await sleep(PAUSE_MS, signal)
+    if (this.#givenUp) return
     this.#session = session
     try {
       const began = performance.now()
@@ -144,20 +146,30 @@ export class ChunkReader {
       if ('standby' in opened) this.#standby = true
       else if (!unproved.provedBy(opened.snapshot, oid)) signal.throwIfAborted()
       else {
-        if (opened.shape !== this.#known?.shape && (await this.#look(session, opened.shape)) === undefined) {
+        const known = opened.shape === this.#known?.shape ? this.#known : await this.#look(session, opened.shape)
+        if (known === undefined) {
           await session.query('ROLLBACK')
           return undefined
+        }
+        // Another table has its name by now, and was locked.
+        if (sqlName(known.captured.planned.table) !== sqlName(captured.planned.table)) {
+          await this.#rollBack(session)
+          continue
         }
         unproved.prune(opened.snapshot, (other) => other === oid || isResting(other))
         this.#scan.reads({ snapshot: opened.snapshot, until: opened.until })
         this.#options.decided()
         return opened
       }
-      this.#scan.rests()
-      this.#options.decided()
-      await session.query('ROLLBACK')
+      await this.#rollBack(session)
       await sleep(pauseMs, signal)
     }
+  }
+
+  async #rollBack(session: Session): Promise<void> {
+    this.#scan.rests()
+    this.#options.decided()
+    await session.query('ROLLBACK')
   }
 
   /** False: it has another name by now, or is gone. */

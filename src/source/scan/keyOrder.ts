@@ -11,6 +11,9 @@ const TEXT = 25
 const VARCHAR = 1043
 const UUID = 2950
 
+/** More ranks are forgotten: they can be asked for again. */
+const MAX_TOLD = 100_000
+
 type Compare = (a: string, b: string) => number
 
 /** How two keys stand to each other in the server's order; asks the server where only it knows. */
@@ -67,7 +70,7 @@ export class KeyOrder {
         ORDER BY place`,
       parts.flat(),
     )
-    if (this.#stretches !== stretches) this.#told.clear()
+    if (this.#stretches !== stretches || this.#told.size > MAX_TOLD) this.#told.clear()
     this.#stretches = stretches
     for (const [index, { rank }] of rows.entries()) this.#told.set(keyId(keys[index]!), rank)
   }

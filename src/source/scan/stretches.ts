@@ -59,6 +59,11 @@ export function isOver(stretches: readonly Stretch[]): boolean {
   return stretches.every(({ read }) => read === PASSED)
 }
 
+/** How many snapshots are kept for changes that are still to come. */
+export function countReadings(stretches: readonly Stretch[]): number {
+  return stretches.filter(({ read }) => read !== undefined && read !== PASSED).length
+}
+
 /** Neighbours that were read in one snapshot are one stretch. */
 function merged(stretches: readonly Stretch[]): readonly Stretch[] {
   const found: Stretch[] = []

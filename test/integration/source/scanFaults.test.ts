@@ -1,6 +1,5 @@
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import type { EmbeddedPostgres } from '../../../src/cli/embedded/server.js'
-import type { PostgresSource } from '../../../src/source/postgresSource.js'
 import { type TestDatabase, testDatabase } from '../../support/database.js'
 import { startServer } from '../../support/servers.js'
 import { rowsOf } from '../../support/sourceCapture.js'
@@ -23,30 +22,23 @@ async function requireTable(db: TestDatabase, records: readonly SourceRecord[]):
 }
 
 /** Does `work` when the first rows are there and the consumer holds up what is read behind them. */
-function whenBegun(work: (source: PostgresSource) => Promise<unknown>) {
+function whenBegun(work: () => Promise<unknown>) {
   let done: Promise<unknown> | undefined
-  let source: PostgresSource | undefined
-  return {
-    attach: (attached: PostgresSource) => {
-      source = attached
-    },
-    onBatch: async ({ length }: { readonly length: number }) => {
-      if (length === 0 || done !== undefined) return
-      done = work(source!)
-      await done
-    },
+  return async ({ length }: { readonly length: number }) => {
+    if (length === 0 || done !== undefined) return
+    done = work()
+    await done
   }
 }
 
 test.concurrent('a truncate in the middle: its rows come again under other ids, and no more than that', async () => {
   await using db = await testDatabase(server, MANY)
   db.expectSlots = true
-  const { attach, onBatch } = whenBegun(() =>
+  const onBatch = whenBegun(() =>
     db.query("TRUNCATE t; INSERT INTO t SELECT id, 1, 'new' FROM generate_series(1, 3000) id"),
   )
   const options = { url: db.url, tables: 't', slot: `s_${db.name}`, strategy: 'incremental' as const, maxBytes: 65536 }
   await using reader = readSource(options, { onBatch })
-  attach(reader.source)
   await reader.seen(({ operation }) => operation === 'truncate', 'the truncate')
   await db.query("INSERT INTO t VALUES (1000000, 2, 'late')")
   await reader.seen(({ key }) => key?.id === 1_000_000, 'the last row')
@@ -54,4 +46,71 @@ test.concurrent('a truncate in the middle: its rows come again under other ids, 
   await reader.close()
   await requireTable(db, reader.records)
   requireOrder(reader.records)
+})
+
+test.concurrent('more ranges than snapshots are kept are read nevertheless', async () => {
+  await using db = await testDatabase(server, MANY)
+  db.expectSlots = true
+  const options = { url: db.url, tables: 't', slot: `s_${db.name}`, strategy: 'incremental' as const }
+  await using first = readSource(options)
+  const isBeginning = ({ position }: (typeof first.batches)[number]) =>
+    'tables' in (Object(position.toJSON()).snapshot ?? {})
+  await first.until(() => first.batches.some(isBeginning), { what: 'where it begins' })
+  await first.close()
+  const position = JSON.parse(JSON.stringify(first.batches.find(isBeginning)!.position))
+  // As many workers leave them of a consistent snapshot that was interrupted.
+  const bounds = Array.from({ length: 99 }, (_, index) => ({ to: [String(200 * (index + 1))] }))
+  position.snapshot.tables[0].stretches = [...bounds, {}]
+  await using reader = readSource({ ...options, position, until: 'current' } as never)
+  await reader.until(() => reader.snapshotOf('t').length === 20_000, { what: 'all rows' })
+  await reader.ended
+  await requireTable(db, reader.records)
+})
+
+test.concurrent('a key column that is renamed in the middle, and rows of it that are deleted and come again', async () => {
+  await using db = await testDatabase(server, MANY)
+  db.expectSlots = true
+  const onBatch = whenBegun(() =>
+    db.query(`UPDATE t SET n = 1 WHERE id % 100 = 0;
+      ALTER TABLE t RENAME id TO number;
+      DELETE FROM t WHERE number % 3 = 0;
+      INSERT INTO t SELECT number, 2, 'again' FROM generate_series(3, 19998, 6) number;
+      UPDATE t SET n = n + 1 WHERE number % 5 = 0`),
+  )
+  const options = { url: db.url, tables: 't', slot: `s_${db.name}`, strategy: 'incremental' as const, maxBytes: 65536 }
+  await using reader = readSource(options, { onBatch })
+  await reader.told('snapshot-finished')
+  await db.query("INSERT INTO t VALUES (1000000, 2, 'late')")
+  await reader.seen(({ after }) => after?.number === 1_000_000, 'the last row')
+  await reader.close()
+  requireOrder(reader.records)
+  const had = new Map<unknown, unknown>()
+  for (const { operation, key, after } of reader.records) {
+    const id = key?.number ?? key?.id
+    if (operation === 'delete') had.delete(id)
+    else if (id !== undefined) had.set(id, after!.n)
+  }
+  const rows = await db.query<{ number: number; n: number }>('SELECT number, n FROM t')
+  expect([...had].sort()).toEqual(rows.map(({ number, n }) => [number, n]).sort())
+})
+
+test.concurrent('a table that is moved to another schema in the middle, another one in its place', async () => {
+  await using db = await testDatabase(server, `${MANY}; CREATE SCHEMA s`)
+  db.expectSlots = true
+  const onBatch = whenBegun(() =>
+    db.query(`UPDATE t SET n = 1 WHERE id % 100 = 0;
+      BEGIN; ALTER TABLE t SET SCHEMA s; CREATE TABLE t (id int PRIMARY KEY, n int, note text); COMMIT;
+      DELETE FROM s.t WHERE id % 3 = 0;
+      UPDATE s.t SET n = n + 1 WHERE id % 5 = 0`),
+  )
+  const options = { url: db.url, tables: 't', slot: `s_${db.name}`, strategy: 'incremental' as const, maxBytes: 65536 }
+  await using reader = readSource(options, { onBatch })
+  await reader.told('snapshot-finished')
+  await db.query("INSERT INTO s.t VALUES (1000000, 2, 'late')")
+  await reader.seen(({ key }) => key?.id === 1_000_000, 'the last row')
+  await reader.close()
+  requireOrder(reader.records)
+  const rows = await db.query<{ id: number }>('SELECT * FROM s.t')
+  const had = replay(reader.records, 't')
+  expect(had.sort(byField('id'))).toEqual(rows.map(sorted).sort(byField('id')))
 })

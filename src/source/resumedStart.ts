@@ -46,15 +46,16 @@ export async function resumedStart(
   const isNew = (oid: number) => (takesOver ? true : known !== undefined && !known.includes(oid))
   const added = options.snapshot === 'never' ? [] : planned.filter(({ table }) => isNew(table.oid))
   const altered = publications.created.length > 0 || publications.altered.length > 0
-  if (altered) {
+  // They may have been altered for new tables a moment ago, by somebody, or by a start that was interrupted here.
+  if (altered || added.length > 0) {
     await waitForRunningTransactions(control, {
       signal,
       onWaiting: (holders) =>
         emit({ type: 'waiting-for-transactions', seconds: 0, holders: holders.map(describeTransaction) }),
     })
-    if (added.length === 0) {
-      emit(TABLES_WITHOUT_SNAPSHOT({ publication }))
-    }
+  }
+  if (altered && added.length === 0) {
+    emit(TABLES_WITHOUT_SNAPSHOT({ publication }))
   }
   // What the stream has passed over of these, or never brings, the rows that are read must show.
   const visible = altered || added.length > 0 ? await allVisible(context) : undefined
@@ -96,7 +97,8 @@ function placeOf({ place, resumeLsn }: StreamPosition, tables: readonly TablePro
     return { lsn: from, seq: BEFORE_ROWS, sub: 0, end: from, fingerprint: 0, snapshot }
   }
   // An interrupted snapshot that was read before the stream began ends where that begins.
-  const end = place.snapshot?.tables !== undefined && place.seq === BEFORE_ROWS ? resumeLsn : place.end
+  const beforeStream = place.snapshot?.tables !== undefined && place.seq === BEFORE_ROWS && place.sub === 0
+  const end = beforeStream ? resumeLsn : place.end
   return { ...place, end, snapshot }
 }
 

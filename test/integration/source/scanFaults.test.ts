@@ -114,3 +114,23 @@ test.concurrent('a table that is moved to another schema in the middle, another 
   const had = replay(reader.records, 't')
   expect(had.sort(byField('id'))).toEqual(rows.map(sorted).sort(byField('id')))
 })
+
+test.concurrent('a table that an interrupted start has published already is read behind the transactions of before', async () => {
+  await using db = await testDatabase(server, `${MANY}; CREATE TABLE u (id int PRIMARY KEY); INSERT INTO u VALUES (1)`)
+  db.expectSlots = true
+  const options = { url: db.url, slot: `s_${db.name}` }
+  await using first = readSource({ ...options, tables: 't' })
+  await first.told('streaming')
+  await first.close()
+  const position = first.batches.at(-1)!.position
+  const open = await db.connect()
+  await open.query('BEGIN; INSERT INTO u VALUES (2)')
+  // A start with u that was killed as soon as this had committed.
+  await db.query('ALTER PUBLICATION tailrace ADD TABLE u')
+  await using reader = readSource({ ...options, tables: 't,u', position })
+  const waits = () => reader.events.some(({ type }) => type === 'waiting-for-transactions')
+  await reader.until(() => waits() || reader.snapshotOf('u').length > 0, { what: 'it to wait, or to go on' })
+  await open.query('INSERT INTO u VALUES (3); COMMIT')
+  await reader.until(() => replay(reader.records, 'u').length >= 3, { what: 'all rows of u' })
+  expect(replay(reader.records, 'u')).toHaveLength(3)
+})

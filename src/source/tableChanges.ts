@@ -145,7 +145,17 @@ export class TableChanges implements TableControl {
   }
 
   async #remove(lists: string | readonly string[]): Promise<readonly string[]> {
-    const { control, capture, scans, shapes, publications, publication: name, prepared, slot } = this.#options
+    const {
+      control,
+      capture,
+      scans,
+      shapes,
+      publications,
+      publication: name,
+      prepared,
+      slot,
+      onCaptured,
+    } = this.#options
     const leaving = this.#capturedBy(lists)
     if (leaving.length === capture.oids.length) {
       throw TABLE_NOT_CAPTURED({ tables: lists.toString(), problem: 'no table would be left', captured: this.#names() })
@@ -156,6 +166,8 @@ export class TableChanges implements TableControl {
       scans.remove(table.oid)
       shapes.forget(table.oid)
     }
+    // Every position from here on: one that has the table captured would not have it read when it comes back.
+    onCaptured(capture.oids)
     await publications.altering(async () => {
       const tables = leaving.map(({ table }) => table.oid)
       const watched = await leavePublications(control, tables, capture.planned, {

@@ -134,3 +134,30 @@ test.concurrent('a table that an interrupted start has published already is read
   await reader.until(() => replay(reader.records, 'u').length >= 3, { what: 'all rows of u' })
   expect(replay(reader.records, 'u')).toHaveLength(3)
 })
+
+test.concurrent('a table that is taken out counts as one to be read from the first position on', async () => {
+  await using db = await testDatabase(server, `${MANY}; CREATE TABLE u (id int PRIMARY KEY); INSERT INTO u VALUES (1)`)
+  db.expectSlots = true
+  const options = { url: db.url, slot: `s_${db.name}` }
+  const reader = readSource({ ...options, tables: 't,u' })
+  const other = await db.connect()
+  try {
+    await reader.told('streaming')
+    // The publication cannot be altered meanwhile.
+    await other.query('BEGIN; LOCK TABLE pg_publication_rel IN SHARE MODE')
+    const removing = reader.source.removeTables('u')
+    removing.catch(() => {})
+    const blocked = "SELECT FROM pg_stat_activity WHERE query LIKE 'ALTER PUBLICATION%' AND wait_event_type = 'Lock'"
+    await reader.until(async () => (await db.query(blocked)).length > 0, { what: 'the publication to be altered' })
+    await db.query('INSERT INTO u VALUES (2); UPDATE t SET n = 1 WHERE id = 1')
+    await reader.seen(({ operation }) => operation === 'update', 'the update')
+  } finally {
+    // As if it were killed there.
+    await reader.close()
+    await other.query('ROLLBACK')
+  }
+  const { position } = reader.records.at(-1)!
+  await using next = readSource({ ...options, tables: 't,u', position })
+  await next.told('snapshot-finished')
+  expect(next.snapshotOf('u')).toHaveLength(2)
+})

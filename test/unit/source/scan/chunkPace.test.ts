@@ -1,0 +1,35 @@
+import { expect, test } from 'vitest'
+import { ChunkPace } from '../../../../src/source/scan/chunkPace.js'
+
+/** After so many chunks of a table each row of which takes `rowMs`. */
+function paceAt(rowMs: number, openingMs: number, chunks = 30): ChunkPace {
+  const pace = new ChunkPace()
+  for (let chunk = 0; chunk < chunks; chunk++) pace.read(pace.rows, openingMs, pace.rows * rowMs)
+  return pace
+}
+
+test('chunks take about as long as they shall, whatever a row takes', () => {
+  for (const rowMs of [0.001, 0.01, 0.1]) {
+    const { rows } = paceAt(rowMs, 1)
+    expect(rows * rowMs).toBeGreaterThan(20)
+    expect(rows * rowMs).toBeLessThan(30)
+  }
+})
+
+test('opening one is a small part of it, over a slow network too', () => {
+  const { rows } = paceAt(0.01, 50)
+  expect(rows * 0.01).toBeGreaterThan(5 * 50)
+})
+
+test('they stay within bounds, and change by steps', () => {
+  expect(paceAt(100, 1).rows).toBe(50)
+  expect(paceAt(0, 1).rows).toBe(1_000_000)
+  expect(paceAt(0, 1, 1).rows).toBe(4000)
+  expect(paceAt(100, 1, 1).rows).toBe(1000)
+})
+
+test('the last chunk of a table says nothing', () => {
+  const pace = new ChunkPace()
+  pace.read(10, 1, 500)
+  expect(pace.rows).toBe(2000)
+})

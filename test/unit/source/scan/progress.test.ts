@@ -1,0 +1,63 @@
+import fc from 'fast-check'
+import { expect, test } from 'vitest'
+import { parseProgress, progressToJson, unreadTable } from '../../../../src/source/scan/progress.js'
+import { PASSED } from '../../../../src/source/scan/stretches.js'
+
+const key = fc.array(fc.string(), { minLength: 1, maxLength: 3 })
+const reading = fc.record({
+  snapshot: fc.constantFrom('100:110:100,105', 'replayed:1/10'),
+  until: fc.bigInt({ min: 0n, max: 2n ** 64n - 1n }),
+})
+const stretch = fc.record({
+  to: fc.option(key, { nil: undefined }),
+  read: fc.oneof(fc.constant(undefined), fc.constant(PASSED), reading),
+})
+const table = fc.record({
+  oid: fc.nat(),
+  id: fc.string(),
+  table: fc.string(),
+  key: fc.array(fc.string(), { maxLength: 3 }),
+  stretches: fc.array(stretch, { minLength: 1, maxLength: 4 }),
+  again: fc.boolean(),
+  where: fc.option(fc.string(), { nil: undefined }),
+  begun: fc.boolean(),
+  overtaken: fc.boolean(),
+  apart: fc.array(fc.record({ key, read: reading }), { maxLength: 2 }),
+})
+const unproved = fc.record({
+  xid: fc.nat(),
+  commitLsn: fc.bigInt({ min: 0n, max: 2n ** 64n - 1n }),
+  tables: fc.array(fc.nat(), { maxLength: 3 }),
+})
+
+test('whatever a position says of a snapshot is read again', () => {
+  const progress = fc.record({
+    id: fc.string(),
+    rows: fc.nat(),
+    tables: fc.array(table, { maxLength: 3 }),
+    unproved: fc.array(unproved, { minLength: 1, maxLength: 3 }),
+  })
+  fc.assert(
+    fc.property(progress, (one) => {
+      expect(parseProgress(JSON.parse(JSON.stringify(progressToJson(one))))).toEqual(one)
+    }),
+  )
+})
+
+test('one that cannot be gone on with has no tables', () => {
+  expect(parseProgress(JSON.parse(JSON.stringify(progressToJson({ id: '', rows: 3 }))))).toEqual({ id: '', rows: 3 })
+})
+
+test.each([
+  null,
+  'x',
+  {},
+  { id: 1, rows: 0 },
+  { id: '', rows: 0.5 },
+  { id: '', rows: 0, tables: [{}] },
+  { id: '', rows: 0, tables: [{ ...unreadTable({ oid: 1, id: '', table: '', key: [] }), stretches: [] }] },
+  { id: '', rows: 0, tables: [{ oid: 1, id: '', table: '', key: [], stretches: [{ snapshot: '1:1:', until: 'x' }] }] },
+  { id: '', rows: 0, unproved: [[1, '0/1']] },
+])('%j is refused', (stored) => {
+  expect(() => parseProgress(stored)).toThrow(/snapshot/)
+})

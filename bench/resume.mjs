@@ -1,4 +1,4 @@
-import { mkdtempSync, readFileSync, rmSync, statSync } from 'node:fs'
+import { mkdtempSync, rmSync, statSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
@@ -74,7 +74,6 @@ async function killed({ server, client, files, args, rows }) {
       const at = Math.floor((bytes * (kill + Math.random())) / KILLS)
       kills.push(await killAt(command, files.output, at))
       await alone(client)
-      kills.at(-1).read = await rowsRead(client)
     }
     await new ContestantProcess(command).finished(LIMIT_SECONDS)
     return { wall: (performance.now() - started) / 1000 }
@@ -99,15 +98,8 @@ async function killAt(command, output, bytes) {
     if ((await Promise.race([ended.then(() => 'ended'), sleep(POLL_MS)])) === 'ended') break
   }
   const size = sizeOf(output)
-  const stated = (() => {
-    try {
-      return JSON.parse(readFileSync(command.args[command.args.indexOf('--state') + 1], 'utf8')).output.bytes
-    } catch {
-      return 0
-    }
-  })()
   if (!(await contestant.kill())) throw new Error(`it was ready before it could be killed at ${bytes} bytes`)
-  return { at: bytes, size, stated }
+  return { at: bytes, size }
 }
 
 /** What `run` gives, and the rows that the server read meanwhile; the output is checked, and everything is cleared. */

@@ -5,15 +5,15 @@ import { AheadFile, aheadOf } from '../../../src/cli/stream/aheadFile.js'
 import { Output } from '../../../src/cli/stream/output.js'
 import type { State } from '../../../src/cli/stream/stateFile.js'
 import { StreamPosition } from '../../../src/source/position.js'
+import { unreadTable } from '../../../src/source/scan/progress.js'
 import { temporaryFolder } from '../../support/temporaryFolder.js'
 
 const ORIGIN = { system: '1', timeline: 1, database: 'd', slot: 's', epoch: 1 }
 
 /** After `rows` rows of a snapshot, or in the stream. */
 function positionAt(rows: number | undefined, { begun = false } = {}): StreamPosition {
-  const table = { oid: 1, id: 't', table: 'public.t', key: ['id'], again: false, where: undefined, apart: [] }
-  const stretches = [{ to: undefined, read: undefined }]
-  const snapshot = rows === undefined ? undefined : { id: 'x', rows, tables: [{ ...table, stretches, begun }] }
+  const table = unreadTable({ oid: 1, id: 't', schema: 'public', name: 't', key: ['id'] })
+  const snapshot = rows === undefined ? undefined : { id: 'x', rows, tables: [{ ...table, begun }] }
   return new StreamPosition(ORIGIN, { lsn: 8n, seq: -1, sub: 0, end: 8n, fingerprint: 0, snapshot })
 }
 

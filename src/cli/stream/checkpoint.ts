@@ -1,5 +1,6 @@
 import type { Position } from '../../core/record.js'
 import { StreamPosition } from '../../source/position.js'
+import type { AheadFile } from './aheadFile.js'
 import type { Output } from './output.js'
 import { type State, writeState } from './stateFile.js'
 
@@ -10,6 +11,8 @@ export interface CheckpointOptions {
   /** What the state says of the output, without its length. */
   readonly file: string | null
   readonly start: number
+  /** Told of what is not durable yet. */
+  readonly ahead?: AheadFile | undefined
   readonly ack: (position: Position) => Promise<void>
 }
 
@@ -40,11 +43,13 @@ export class Checkpoint {
     this.#failed = failed
   }
 
-  /** The lines up to `position` are written. */
-  wrote(position: Position): void {
+  /** The lines up to `position` are written, the last of them just now. */
+  wrote(position: Position, lines: readonly Uint8Array[] = []): void {
+    const { ahead, output } = this.#options
+    if (position instanceof StreamPosition) ahead?.wrote(lines, position, output.bytes)
     // What is resumed there repeats rows: they are cut off, with the position before them.
-    if (this.#options.output.isFile && repeats(position)) return
-    this.#written = { position, bytes: this.#options.output.bytes }
+    if (output.isFile && repeats(position)) return
+    this.#written = { position, bytes: output.bytes }
     this.#timer ??= setTimeout(() => {
       this.#timer = undefined
       this.now().catch(this.#failed)
@@ -64,7 +69,8 @@ export class Checkpoint {
     if (written === undefined) return
     this.#written = undefined
     const started = performance.now()
-    const { output, statePath, file, start, ack } = this.#options
+    const { output, statePath, file, start, ahead, ack } = this.#options
+    ahead?.records(written.bytes)
     await output.sync()
     if (statePath !== undefined) {
       const state: State = {
@@ -73,6 +79,7 @@ export class Checkpoint {
         output: { file, start, bytes: written.bytes },
       }
       await writeState(statePath, state)
+      ahead?.recorded(state.position)
     }
     await ack(written.position)
     this.#delayMs = Math.max(FIRST_DELAY_MS, REST_FACTOR * (performance.now() - started))

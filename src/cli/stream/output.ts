@@ -2,6 +2,7 @@ import { close, fdatasync, fstat, fsync, ftruncate, open, read, writev } from 'n
 import { stat } from 'node:fs/promises'
 import { dirname, resolve } from 'node:path'
 import { promisify } from 'node:util'
+import { crc32 } from 'node:zlib'
 import { sleep } from '../../core/abort.js'
 import { OUTPUT_CLOSED, OUTPUT_FAILED, OUTPUT_MOVED } from '../../core/errors.js'
 import { stdoutMayBlock, writeToStdout } from './pipe.js'
@@ -72,6 +73,19 @@ export class Output {
     } catch (cause) {
       throw outputFailed(this.#name, cause)
     }
+  }
+
+  /** CRC-32 of what stands between two places. */
+  async checksum(from: number, to: number): Promise<number> {
+    const block = Buffer.alloc(1024 * 1024)
+    let sum = 0
+    for (let at = from; at < to; ) {
+      const { bytesRead } = await readAsync(this.#fd, block, 0, Math.min(block.length, to - at), at)
+      if (bytesRead === 0) break
+      sum = crc32(block.subarray(0, bytesRead), sum)
+      at += bytesRead
+    }
+    return sum
   }
 
   /**

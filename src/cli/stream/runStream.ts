@@ -14,6 +14,7 @@ import { ControlServer } from '../control/controlServer.js'
 import { configureLog, log } from '../log.js'
 import { reportEvents } from '../report/report.js'
 import { Signals } from '../signals.js'
+import { AheadFile, aheadOf } from './aheadFile.js'
 import { Checkpoint } from './checkpoint.js'
 import { Output } from './output.js'
 import { readState, type State, writeState } from './stateFile.js'
@@ -74,7 +75,7 @@ async function streamOnce(
   const { state: statePath, output: path, format, idleTimeout } = options
   const stop = new AbortController()
   const file = path === undefined || path === '-' ? null : resolve(path)
-  const state = statePath === undefined ? undefined : await readState(statePath)
+  let state = statePath === undefined ? undefined : await readState(statePath)
   // Checked before a file is touched: a wrong option leaves nothing behind.
   const settings = sourceOptions(options, stop.signal, slotOf(state))
   void new PostgresSource(settings)
@@ -83,14 +84,17 @@ async function streamOnce(
   try {
     await using outputLock = output.isFile ? await lockOutput(file!) : undefined
     void outputLock
+    state = await caughtUp(state, statePath, output)
     const start = state?.output?.start ?? (await output.endOfLastLine())
     output.cutAt(keptLength(output, state, statePath) ?? start)
     if (statePath !== undefined && state === undefined) {
-      await writeState(statePath, { version: 1, position: null, output: { file, start, bytes: start } })
+      state = { version: 1, position: null, output: { file, start, bytes: start } }
+      await writeState(statePath, state)
     }
+    const ahead = statePath !== undefined && output.isFile ? new AheadFile(statePath, state!, output.bytes) : undefined
     const source = new PostgresSource({ ...settings, position: (state?.position as PositionJson) ?? undefined })
     const ack = (acked: Position) => source.ack(acked)
-    const checkpoint = new Checkpoint({ output, statePath, file, start, ack }, (error) => stop.abort(error))
+    const checkpoint = new Checkpoint({ output, statePath, file, start, ahead, ack }, (error) => stop.abort(error))
     const encoder = new NdjsonEncoder({ format })
     const writer = new ByteWriter(1024 * 1024)
     let waiting = true
@@ -112,11 +116,12 @@ async function streamOnce(
         waiting = false
         if (batch.length > 0) {
           encoder.write(writer, batch.rows)
-          await output.write(writer.take())
+          const lines = writer.take()
+          await output.write(lines)
+          checkpoint.wrote(batch.position, lines)
           writer.clear()
           idle.restart()
-        }
-        checkpoint.wrote(batch.position)
+        } else checkpoint.wrote(batch.position)
         if (signal.aborted) {
           await checkpoint.now()
           break
@@ -124,12 +129,14 @@ async function streamOnce(
         waiting = true
       }
       await checkpoint.now()
+      await ahead?.remove()
       // Also when nothing came: what a run wrote that was cut off does not stay.
       if (!stop.signal.aborted) await output.sync()
     } finally {
       signal.removeEventListener('abort', end)
       idle.stop()
       await source.close()
+      await ahead?.close()
       await reporting
       await controlled
     }
@@ -206,6 +213,15 @@ function checkState(state: State | undefined, options: StreamOptions, file: stri
   if (state?.output === undefined || state.output.file === file) return
   const name = (one: string | null) => one ?? 'standard output'
   throw STATE_MISMATCH({ path, problem: `it was made for ${name(state.output.file)}, not ${name(file)}` })
+}
+
+/** The state, with what a killed run wrote beyond it: durable before the source hears that it has been read. */
+async function caughtUp(state: State | undefined, path: string | undefined, output: Output) {
+  const ahead = state && (await aheadOf(path!, state, output))
+  if (ahead === undefined) return state
+  await output.sync()
+  await writeState(path!, ahead)
+  return ahead
 }
 
 /**

@@ -66,7 +66,7 @@ interface Known {
 export class ChunkReader {
   readonly #scan: TableScan
   readonly #options: ChunkReaderOptions
-  readonly #pace = new ChunkPace()
+  readonly #pace: ChunkPace
   #known: Known | undefined
   #pieces: Piece[] = []
   #bytes = 0
@@ -79,6 +79,7 @@ export class ChunkReader {
   constructor(scan: TableScan, options: ChunkReaderOptions) {
     this.#scan = scan
     this.#options = options
+    this.#pace = new ChunkPace(options.capture.estimatedRows(scan.progress.oid))
   }
 
   /** Reads the next chunk; resolves when all of it was handed on. */

@@ -21,7 +21,7 @@ export interface SnapshotPhase {
   readonly snapshotId: string
   readonly batchBytes: number
   /** Where `deliver` puts the rows: while it is full nothing is read. */
-  readonly queue: Pick<BatchQueue<unknown>, 'full' | 'onDemand'>
+  readonly queue: Pick<BatchQueue<unknown>, 'full' | 'bytes' | 'onDemand'>
   readonly deliver: (rows: RowBatch, unit: SnapshotUnit) => void
   readonly finished: (unit: SnapshotUnit, last: boolean) => void
   /** What can be read by its key is to be, so that an interrupted snapshot can go on; called before the first row. */

@@ -6,6 +6,8 @@ import type { Session } from '../../postgres/session.js'
 import type { BatchQueue } from '../batchQueue.js'
 import type { SourceEvent } from '../events.js'
 import { chunkSql } from '../scan/chunkSql.js'
+import { keyTextOf } from '../scan/keyText.js'
+import type { KeyText } from '../scan/stretches.js'
 import { copySql, type UnitQuery } from './query.js'
 import { RowCollector } from './rowCollector.js'
 import type { SnapshotReaders } from './snapshotReaders.js'
@@ -21,7 +23,7 @@ export interface SnapshotRunOptions {
   /** Estimated rows of all tables, for the progress events. */
   readonly estimatedRows: (oid: number) => number
   /** Where `deliver` puts the rows: while it is full nothing is read. */
-  readonly queue: Pick<BatchQueue<unknown>, 'full' | 'onDemand'>
+  readonly queue: Pick<BatchQueue<unknown>, 'full' | 'bytes' | 'onDemand'>
   readonly deliver: (rows: RowBatch, unit: SnapshotUnit) => void
   /** All rows of the unit were delivered; `last`: no other of its table is left. */
   readonly finished: (unit: SnapshotUnit, last: boolean) => void
@@ -32,6 +34,15 @@ export interface SnapshotRunOptions {
 }
 
 const PROGRESS_MS = 500
+/**
+ * What is read by its key can be gone on with after a crash. So that little is read again then, the server reads only so
+ * much of it ahead of us, where else whole ranges would go into the network's buffers: this part of the table.
+ */
+const PART_SHARE = 100
+const MIN_PART_ROWS = 2000
+const MAX_PART_ROWS = 50_000
+/** And so much waits for the consumer. */
+const PART_AHEAD_BYTES = 1024 * 1024
 
 /** Reads all units in one exported snapshot into the queue, each reader one unit after the other in its transaction. */
 export class SnapshotRun {
@@ -71,12 +82,36 @@ export class SnapshotRun {
   }
 
   async #read(session: Session, unit: SnapshotUnit): Promise<void> {
+    let from = unit.range?.from
+    for (let more = true; more; ) {
+      const part = await this.#readPart(session, unit, from)
+      from = part.to
+      more = part.more
+    }
+    this.#finishUnit(unit)
+  }
+
+  /** What lies behind `from`; of a unit that is read by its key so much at most. */
+  async #readPart(session: Session, unit: SnapshotUnit, from: KeyText | undefined) {
     const { table, query } = this.#options.tables.get(unit.table.oid)!
     const columns = query.columns.length + (query.withPlace ? 1 : 0)
     const collector = new RowCollector(table, columns, this.#options.snapshotId)
-    const copy = new CopyOut(session, sqlOf(unit, query), {
+    const keyColumns = unit.range?.key.map(({ name }) => table.columns.findIndex((column) => column.name === name))
+    const limit = unit.range === undefined ? undefined : this.#partRows(unit)
+    let to = from
+    let count = 0
+    const handOn = () => {
+      const rows = this.#handOn(collector, unit)
+      if (rows === undefined) return
+      count += rows.count
+      if (keyColumns !== undefined) to = keyTextOf(rows, rows.count - 1, keyColumns)
+    }
+    const copy = new CopyOut(session, sqlOf(unit, query, from, limit), {
       row: (bytes, start, end) => collector.collect(bytes, start, end),
-      chunkEnd: () => this.#onChunkEnd(copy, collector, unit),
+      chunkEnd: () => {
+        if (collector.bytes >= this.#options.batchBytes) handOn()
+        if (this.#isFull(unit)) copy.pause()
+      },
     })
     this.#copies.add(copy)
     try {
@@ -84,14 +119,18 @@ export class SnapshotRun {
     } finally {
       this.#copies.delete(copy)
     }
-    this.#handOn(collector, unit)
-    this.#finishUnit(unit)
+    handOn()
+    return { to, more: limit !== undefined && count === limit }
   }
 
-  #onChunkEnd(copy: CopyOut, collector: RowCollector, unit: SnapshotUnit): void {
-    const { queue, batchBytes } = this.#options
-    if (collector.bytes >= batchBytes) this.#handOn(collector, unit)
-    if (queue.full) copy.pause()
+  #partRows({ table }: SnapshotUnit): number {
+    const share = Math.round(this.#options.estimatedRows(table.oid) / PART_SHARE)
+    return Math.min(MAX_PART_ROWS, Math.max(MIN_PART_ROWS, share))
+  }
+
+  #isFull({ range }: SnapshotUnit): boolean {
+    const { queue } = this.#options
+    return queue.full || (range !== undefined && queue.bytes >= PART_AHEAD_BYTES)
   }
 
   #onDemand(): void {
@@ -99,17 +138,18 @@ export class SnapshotRun {
     for (const copy of this.#copies) copy.resume()
   }
 
-  #handOn(collector: RowCollector, unit: SnapshotUnit): void {
-    if (collector.count === 0) return
+  #handOn(collector: RowCollector, unit: SnapshotUnit): RowBatch | undefined {
+    if (collector.count === 0) return undefined
     const rows = collector.take()
     this.#options.deliver(rows, unit)
     const progress = this.#progress.get(unit.table.oid)!
     progress.rows += rows.count
     const now = performance.now()
-    if (now - progress.reported < PROGRESS_MS) return
+    if (now - progress.reported < PROGRESS_MS) return rows
     progress.reported = now
     const estimatedRows = this.#options.estimatedRows(unit.table.oid)
     this.#options.emit({ type: 'snapshot-progress', table: sqlName(unit.table), rows: progress.rows, estimatedRows })
+    return rows
   }
 
   #finishUnit(unit: SnapshotUnit): void {
@@ -122,12 +162,12 @@ export class SnapshotRun {
   }
 }
 
-function sqlOf(unit: SnapshotUnit, query: UnitQuery): string {
+function sqlOf(unit: SnapshotUnit, query: UnitQuery, from: KeyText | undefined, limit: number | undefined): string {
   const { table, range } = unit
   if (range === undefined) return copySql(unit, query)
-  const { key, from, stretch } = range
+  const { key, stretch } = range
   const read = new Set([...query.read, ...key.map(({ name }) => name)])
-  return chunkSql({ table, key, from, to: stretch.to, limit: undefined, where: undefined }, { ...query, read })
+  return chunkSql({ table, key, from, to: stretch.to, limit, where: undefined }, { ...query, read })
 }
 
 interface TableProgress {

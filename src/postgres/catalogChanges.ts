@@ -1,6 +1,6 @@
 import type { Queryable } from './queryable.js'
 
-/** The xid, of 64 bits, that no transaction had when this was asked. */
+/** A xid, of 64 bits: whatever ended before this was asked has an earlier one. */
 export async function nextXid(queryable: Queryable): Promise<string> {
   const [row] = await queryable.query<{ xid: string }>(
     'SELECT pg_catalog.pg_snapshot_xmax(pg_catalog.pg_current_snapshot())::pg_catalog.text AS xid',

@@ -56,4 +56,26 @@ describeEachMajor('a table that is changed while the slot waits for running tran
     for (const { key, after } of reader.changesOf('t').filter(({ operation }) => operation === 'create'))
       expect(after).toEqual({ ...key, ...row })
   })
+  // Without an xid: no slot waits for who holds it.
+  test('is locked before the slot is made: a consistent snapshot reads it as a rewrite leaves it', async () => {
+    await using db = await testDatabase(
+      postgres.server,
+      'CREATE TABLE t (id int PRIMARY KEY, n int); INSERT INTO t SELECT id, 0 FROM generate_series(1, 50) id',
+    )
+    db.expectSlots = true
+    await db.query('CREATE PUBLICATION tailrace FOR TABLE t WITH (publish_via_partition_root)')
+    await using migration = await openSession(db.url)
+    await migration.query('BEGIN')
+    await migration.query('LOCK TABLE public.t IN ACCESS EXCLUSIVE MODE')
+    const options = { tables: 't', slot: `s_${db.name}`, strategy: 'consistent' } as const
+    await using reader = readSource({ url: db.url, ...options })
+    const waits = () =>
+      db.query(`SELECT FROM pg_stat_activity WHERE pg_blocking_pids(pid) && ARRAY[${migration.processId}]`)
+    await waitFor(async () => (await waits()).length > 0, { what: 'a reader to wait for the lock' })
+    await migration.query('ALTER TABLE public.t ALTER n TYPE int8')
+    await migration.query('COMMIT')
+    await reader.told('snapshot-finished')
+    await reader.close()
+    expect(reader.snapshotOf('t')).toHaveLength(50)
+  })
 })

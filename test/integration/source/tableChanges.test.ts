@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import type { EmbeddedPostgres } from '../../../src/cli/embedded/server.js'
 import { type TestDatabase, testDatabase } from '../../support/database.js'
+import { openSession } from '../../support/openSession.js'
 import { startServer } from '../../support/servers.js'
 import { rowsOf } from '../../support/sourceCapture.js'
 import { readSource, type SourceRecord } from '../../support/sourceReader.js'
@@ -59,6 +60,30 @@ test.concurrent('a table is added while its rows change, and another taken out',
   expect(reader.records.at(-1)!.table).toBe('t')
   expect(reader.changesOf('u').at(-1)).toMatchObject({ operation: 'create', key: { id: 1_000_000 } })
   await expect(reader.source.removeTables('u')).rejects.toMatchObject({ code: 'TABLE_NOT_CAPTURED' })
+})
+
+test.concurrent('what a transaction changed before its table was added, and commits afterwards, is not lost', async () => {
+  await using db = await testDatabase(server, TABLES)
+  db.expectSlots = true
+  await using reader = readSource({ url: db.url, tables: 't', slot: `s_${db.name}` })
+  await reader.told('streaming')
+  await using open = await openSession(db.url)
+  await open.query('BEGIN')
+  await open.query('UPDATE public.u SET n = 5 WHERE id <= 3')
+  const adding = reader.source.addTables('u')
+  adding.catch(() => {})
+  // The server publishes from now on, and not what was changed before.
+  await waitFor(async () => (await published(db)).includes('u'), { what: 'u to be published' })
+  await db.query('INSERT INTO t VALUES (500, 5)')
+  await reader.seen(({ table, key }) => table === 't' && key?.id === 500, 'that the stream goes on')
+  await open.query('COMMIT')
+  await adding
+  await reader.until(() => reader.events.filter(({ type }) => type === 'snapshot-finished').length === 2, {
+    what: 'u to be read',
+  })
+  await db.query('INSERT INTO u VALUES (1000000, 1)')
+  await reader.seen(({ table, key }) => table === 'u' && key?.id === 1_000_000, 'the last row')
+  await requireTable(db, reader.records, 'u')
 })
 
 test.concurrent('a table is read once more, whole and in part', async () => {

@@ -1,0 +1,326 @@
+// One rule of the design each (sections 3 and 4): what is broken, and the tests that shall see it, the most specific first.
+const collector = 'src/source/changeCollector.ts'
+const tableScan = 'src/source/scan/tableScan.ts'
+const SCAN_TESTS = ['test/unit/source/scan/tableScan.test.ts']
+
+export const MUTATIONS = [
+  {
+    rule: 'confirm the end LSN exactly',
+    name: 'confirm + 1',
+    edits: [
+      {
+        file: 'src/source/ackLedger.ts',
+        from: 'lsn <= this.#limit) this.#confirmed = lsn',
+        to: 'lsn <= this.#limit) this.#confirmed = lsn + 1n',
+      },
+    ],
+    tests: ['test/unit/source/ackLedger.test.ts', 'test/integration/source/confirm.test.ts'],
+  },
+  {
+    rule: 'store first, confirm after',
+    name: 'the state is written before the output is synced',
+    edits: [
+      { file: 'src/cli/stream/checkpoint.ts', from: '    await output.sync()\n', to: '' },
+      {
+        file: 'src/cli/stream/checkpoint.ts',
+        from: '    await ack(written.position)\n',
+        to: '    await output.sync()\n    await ack(written.position)\n',
+      },
+    ],
+    tests: ['test/unit/cli/checkpoint.test.ts'],
+  },
+  {
+    rule: 'store first, confirm after',
+    name: 'confirmed before the state is written',
+    edits: [
+      { file: 'src/cli/stream/checkpoint.ts', from: '    await ack(written.position)\n', to: '' },
+      {
+        file: 'src/cli/stream/checkpoint.ts',
+        from: '    await output.sync()\n',
+        to: '    await output.sync()\n    await ack(written.position)\n',
+      },
+    ],
+    tests: ['test/unit/cli/checkpoint.test.ts'],
+  },
+  {
+    rule: 'a keepalive counts only while nothing is outstanding',
+    name: 'whatever was read is confirmed',
+    edits: [
+      {
+        file: 'src/source/streamLoop.ts',
+        from: 'confirmed: () => ledger.confirmed,',
+        to: 'confirmed: () => laterLsn(ledger.confirmed, collector.readTo),',
+      },
+    ],
+    tests: ['test/integration/source/confirm.test.ts'],
+  },
+  {
+    rule: 'a Begin at the end of the transaction before is another one',
+    name: '<= of its LSN is taken for seen',
+    edits: [
+      {
+        file: collector,
+        from: 'this.#mode = finalLsn < end ? SKIP_ALL',
+        to: 'this.#mode = finalLsn <= end ? SKIP_ALL',
+      },
+    ],
+    tests: ['test/unit/source/changeCollector.test.ts', 'test/integration/source/confirm.test.ts'],
+  },
+  {
+    rule: 'a position is (commit LSN, index)',
+    name: "skipped on resume by a row's LSN",
+    edits: [
+      {
+        file: collector,
+        from: 'return seq < this.#place.seq || (seq === this.#place.seq && sub <= this.#place.sub)',
+        to: 'return this.#walPlace <= Number(this.#place.lsn & 0xffffffffn)',
+      },
+    ],
+    tests: [
+      'test/unit/source/redelivery.test.ts',
+      'test/unit/source/resume.test.ts',
+      'test/integration/source/resume.test.ts',
+    ],
+  },
+  {
+    rule: 'what is sent again must be the same rows',
+    name: 'the fingerprint is not compared',
+    edits: [
+      {
+        file: collector,
+        from: 'if (this.#seq === seq && this.#fingerprint === fingerprint) {',
+        to: 'if (this.#seq === seq) {',
+      },
+    ],
+    tests: ['test/unit/source/redelivery.test.ts', 'test/integration/source/resume.test.ts'],
+  },
+  {
+    rule: 'a slot that is gone is an error',
+    name: 'a new one is made silently',
+    edits: [
+      {
+        file: 'src/source/start.ts',
+        from: "if (!lost || onSlotLost === 'stop') throw problem",
+        to: 'if (!lost) throw problem',
+      },
+    ],
+    tests: ['test/unit/source/start.test.ts', 'test/integration/source/resume.test.ts'],
+  },
+  {
+    rule: 'a snapshot is finished when its last row is durable',
+    name: 'the slot is made permanent before',
+    edits: [
+      {
+        file: 'src/source/sourceRun.ts',
+        from: '    const { acknowledgements, connections, signal } = this.#context\n    yield* acknowledgements.settle(signal)\n',
+        to: '    const { connections } = this.#context\n',
+      },
+    ],
+    tests: ['test/integration/source/snapshot.test.ts'],
+    filter: 'where no position is kept',
+  },
+  {
+    rule: 'lock before the snapshot',
+    name: "a chunk's snapshot is taken before its lock",
+    edits: [
+      {
+        file: 'src/source/scan/openChunk.ts',
+        from: 'BEGIN}; ${lockSql',
+        to: 'BEGIN}; SELECT pg_catalog.pg_current_snapshot(); ${lockSql',
+      },
+    ],
+    tests: ['test/integration/source/chunks.test.ts'],
+    filter: 'waits for a migration',
+  },
+  {
+    rule: 'lock before the slot',
+    name: 'the slot is made before the tables are locked',
+    edits: [
+      {
+        file: 'src/source/freshSlot.ts',
+        from: `    const readers = slot.exportSnapshot
+      ? await SnapshotReaders.open({ connections, planned, workers, emit, signal })
+      : undefined
+`,
+        to: '    let readers: SnapshotReaders | undefined\n',
+      },
+      {
+        file: 'src/source/freshSlot.ts',
+        from: '      const lsn = formatLsn(created.consistentPoint)\n',
+        to: '      if (slot.exportSnapshot) readers = await SnapshotReaders.open({ connections, planned, workers, emit, signal })\n      const lsn = formatLsn(created.consistentPoint)\n',
+      },
+      {
+        file: 'src/source/freshSlot.ts',
+        from: 'await catalogChangedSince(connections.control, since)',
+        to: 'false && since',
+      },
+    ],
+    tests: ['test/integration/source/slotDuringDdl.test.ts'],
+    filter: 'consistent',
+  },
+  {
+    rule: 'no table changes while the slot is made',
+    name: 'the catalog is not looked at afterwards',
+    edits: [
+      {
+        file: 'src/source/freshSlot.ts',
+        from: 'await catalogChangedSince(connections.control, since)',
+        to: 'false && since',
+      },
+    ],
+    tests: ['test/integration/source/slotDuringDdl.test.ts'],
+  },
+  {
+    rule: 'wait after ALTER PUBLICATION',
+    name: 'not for a table added while the stream runs',
+    edits: [
+      {
+        file: 'src/source/tableChanges.ts',
+        from: 'await waitForRunningTransactions(control, {',
+        to: "if ('mutated'.length === 0) await waitForRunningTransactions(control, {",
+      },
+    ],
+    tests: ['test/integration/source/tableChanges.test.ts'],
+    filter: 'changed before its table was added',
+  },
+  {
+    rule: 'wait after CREATE PUBLICATION',
+    name: 'not for a publication made for a slot that exists',
+    edits: [
+      {
+        file: 'src/source/resumedStart.ts',
+        from: 'const altered = publications.created.length > 0 || publications.altered.length > 0',
+        to: "const altered = 'mutated'.length === 0",
+      },
+      {
+        file: 'src/source/resumedStart.ts',
+        from: 'altered || added.length > 0 ? await allVisible(context)',
+        to: 'publications.created.length > 0 ? lastRecordEnd((await visibleLsn(control, 0, signal)).lsn)',
+      },
+    ],
+    tests: ['test/integration/source/publications.test.ts'],
+    filter: 'waits for the transactions that run',
+  },
+  {
+    rule: 'exactness: visibility decides',
+    name: 'suppressed by LSN',
+    edits: [
+      {
+        file: tableScan,
+        from: 'return commitLsn < read.until && this.#snapshotOf(read).sees(xid, commitLsn)',
+        to: 'return commitLsn < read.until && xid > 0',
+      },
+    ],
+    tests: SCAN_TESTS,
+  },
+  {
+    rule: 'exactness: S is kept until the stream has reached H',
+    name: 'forgotten when nothing in progress is left in it',
+    edits: [
+      {
+        file: 'src/source/scan/stretches.ts',
+        from: 'read.until <= lsn',
+        to: '(read.until <= lsn || /:$/.test(read.snapshot))',
+      },
+    ],
+    tests: SCAN_TESTS,
+  },
+  {
+    rule: 'exactness: H is read after S, of all that is inserted',
+    name: 'of what is flushed',
+    edits: [
+      {
+        file: 'src/source/scan/openChunk.ts',
+        from: 'ELSE pg_catalog.pg_current_wal_insert_lsn() END',
+        to: 'ELSE pg_catalog.pg_current_wal_flush_lsn() END',
+      },
+    ],
+    tests: ['test/integration/source/chunks.test.ts'],
+    filter: 'asynchronous commits',
+  },
+  {
+    rule: 'exactness: a chunk must show what was left to it',
+    name: 'decoded and not visible is not waited for',
+    edits: [
+      {
+        file: 'src/source/scan/unproved.ts',
+        from: '!tables.includes(oid) || sees(xid, commitLsn)',
+        to: '!tables.includes(oid) || sees(xid, commitLsn) || true',
+      },
+    ],
+    tests: [...SCAN_TESTS, 'test/integration/source/serverLife/synchronousStandby.test.ts'],
+  },
+  {
+    rule: 'exactness: nothing that the chunk does not show comes before its rows',
+    name: 'such a change does not wait',
+    edits: [
+      {
+        file: tableScan,
+        from: 'if (isInsert && this.isWhole) return EMIT\n      return WAIT',
+        to: 'if (isInsert && this.isWhole) return EMIT\n      return EMIT',
+      },
+    ],
+    tests: SCAN_TESTS,
+  },
+  {
+    rule: 'exactness: a change of the key has two keys',
+    name: 'judged by the new one only',
+    edits: [
+      {
+        file: tableScan,
+        from: 'if (oldKey === undefined || keyId(oldKey) === keyId(newKey!)) return',
+        to: 'if (newKey !== undefined) return',
+      },
+    ],
+    tests: SCAN_TESTS,
+  },
+  {
+    rule: 'exactness: a row without all its values is read by itself',
+    name: 'handed on as it came',
+    edits: [
+      {
+        file: tableScan,
+        from: 'if (!change.partial) return ONLY_CREATE',
+        to: 'if (change.partial || !change.partial) return ONLY_CREATE',
+      },
+    ],
+    tests: SCAN_TESTS,
+  },
+  {
+    rule: 'exactness: a truncate begins the scan anew',
+    name: 'it goes on',
+    edits: [
+      {
+        file: tableScan,
+        from: 'if (!this.unread && !isShown) return false',
+        to: 'if (!isShown || isShown) return false',
+      },
+    ],
+    tests: SCAN_TESTS,
+  },
+  {
+    rule: 'exactness: the position is behind the rows delivered, no further',
+    name: 'ahead of them, at the end of the piece',
+    edits: [
+      {
+        file: 'src/source/scan/scans.ts',
+        from: 'advance(before.stretches, stretch, keyOf(index), reading)',
+        to: 'advance(before.stretches, stretch, keyOf(rows.count - 1 + 0 * index), reading)',
+      },
+    ],
+    tests: ['test/integration/source/chunks.test.ts'],
+    filter: 'resumed behind any row',
+  },
+  {
+    rule: 'exactness: xids have 64 bits',
+    name: 'compared with 32',
+    edits: [
+      {
+        file: 'src/postgres/transactionSnapshot.ts',
+        from: 'const wide = widenXid(xid, xmax)',
+        to: 'const wide = xid',
+      },
+    ],
+    tests: ['test/unit/postgres/snapshotVisibility.test.ts'],
+  },
+]

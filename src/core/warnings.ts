@@ -68,8 +68,7 @@ export const WORK_MEM_REFUSED = defineWarning('WORK_MEM_REFUSED', {
 // ── Long polling ────────────────────────────────────────────────────────────────────────────────────────────────────
 
 export const LOGICAL_UNAVAILABLE = defineWarning('LOGICAL_UNAVAILABLE', {
-  message: (e: { obstacle: string }) =>
-    `there is no logical replication here, so the tables are polled: ${e.obstacle}`,
+  message: (e: { obstacle: string }) => `there is no logical replication here, so the tables are polled: ${e.obstacle}`,
   hint: '`tailrace doctor` tells what it takes. No slot holds the place then, only the position (--state), and a run that began with polling stays with it.',
 })
 

@@ -50,13 +50,13 @@ export const JSON_CAST_NOT_USED = defineWarning('JSON_CAST_NOT_USED', {
 
 export const TABLES_CHANGED = defineWarning('TABLES_CHANGED', {
   message: (_: object) => 'other tables are captured than those that the position was read with',
-  hint: 'Tables that were added are captured from now on, without the rows they have already. For those begin anew with a snapshot, in another slot.',
+  hint: 'Tables that were added are captured from now on, without the rows they have already. To have these, too: tailrace signal resnapshot (source.resnapshot()).',
 })
 
 export const TABLES_WITHOUT_SNAPSHOT = defineWarning('TABLES_WITHOUT_SNAPSHOT', {
   message: (e: { publication: string }) =>
     `tables that were not in publication ${e.publication} before are captured from now on, without their rows`,
-  hint: 'For all rows begin anew with a snapshot, in another slot.',
+  hint: 'To have these, too: tailrace signal resnapshot (source.resnapshot()).',
 })
 
 export const WORK_MEM_REFUSED = defineWarning('WORK_MEM_REFUSED', {
@@ -68,8 +68,7 @@ export const WORK_MEM_REFUSED = defineWarning('WORK_MEM_REFUSED', {
 // ── Long polling ────────────────────────────────────────────────────────────────────────────────────────────────────
 
 export const LOGICAL_UNAVAILABLE = defineWarning('LOGICAL_UNAVAILABLE', {
-  message: (e: { obstacle: string }) =>
-    `there is no logical replication here, so the tables are polled: ${e.obstacle}`,
+  message: (e: { obstacle: string }) => `there is no logical replication here, so the tables are polled: ${e.obstacle}`,
   hint: '`tailrace doctor` tells what it takes. No slot holds the place then, only the position (--state), and a run that began with polling stays with it.',
 })
 

@@ -119,6 +119,16 @@ test('more tables, while it runs and at its start; rows are read again', async (
   expect(new Set(ids).size).toBe(ids.length)
 })
 
+test('tables that are captured without their rows say so, and can be read', async () => {
+  await using at = await operating()
+  await (await at.stream('start')).stop()
+  const running = at.shell.start(`${page.command('add-at-start')} --snapshot never`)
+  await running.says('warning: TABLES_CHANGED: ')
+  await running.says('streaming from')
+  await at.shell.sh(page.command('resnapshot').split('\n')[0]!.replace('orders', 'customers'))
+  expect((await at.written(3)).at(-1)).toBe('snapshot customers 1')
+})
+
 test('the output is rotated; the state is lost; the files are moved', async () => {
   await using at = await operating()
   await (await at.stream('start')).stop()

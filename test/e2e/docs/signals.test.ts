@@ -1,15 +1,13 @@
-import { execFile } from 'node:child_process'
-import { chmod, mkdir, readFile, writeFile } from 'node:fs/promises'
+import { readFile } from 'node:fs/promises'
 import { createConnection } from 'node:net'
 import { join } from 'node:path'
-import { promisify } from 'node:util'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { ControlServer } from '../../../src/cli/control/controlServer.js'
 import type { EmbeddedPostgres } from '../../../src/cli/embedded/server.js'
 import { configureLog } from '../../../src/cli/log.js'
-import { cliPath } from '../../support/cli.js'
 import { ControlledSource } from '../../support/controlledSource.js'
 import { testDatabase } from '../../support/database.js'
+import { DocShell } from '../../support/docPage.js'
 import { startServer } from '../../support/servers.js'
 import { startTailrace } from '../../support/tailrace.js'
 import { temporaryFolder } from '../../support/temporaryFolder.js'
@@ -29,21 +27,11 @@ function commands(start: string): string[] {
   return page.split('\n').filter((line) => line.startsWith(start))
 }
 
-/** A shell in `folder`, which knows `tailrace`. */
-async function shell(folder: string) {
-  const bin = join(folder, 'bin')
-  await mkdir(bin)
-  await writeFile(join(bin, 'tailrace'), `#!/bin/sh\nexec "${process.execPath}" "${cliPath}" "$@"\n`)
-  await chmod(join(bin, 'tailrace'), 0o755)
-  const env = { ...process.env, PATH: `${bin}:${process.env.PATH}` }
-  return (line: string) => promisify(execFile)('/bin/sh', ['-c', line], { cwd: folder, env })
-}
-
 test('the run and the status of docs/signals.md are as they stand there', async () => {
   await using db = await testDatabase(server, 'CREATE TABLE orders (id int PRIMARY KEY)')
   await using folder = await temporaryFolder()
   db.expectSlots = true
-  const sh = await shell(folder.path)
+  await using shell = await DocShell.open(folder.path)
   const [stream] = commands('tailrace stream')
   const args = stream!.replace('postgres://app@localhost/shop', db.url).split(' ').slice(1)
   const inFolder = args.map((arg) => (arg.startsWith('shop.') ? join(folder.path, arg) : arg))
@@ -51,7 +39,7 @@ test('the run and the status of docs/signals.md are as they stand there', async 
   await running.says('streaming from')
   await db.query('INSERT INTO orders VALUES (1)')
   const [status] = commands('tailrace signal status')
-  const told = () => sh(status!).then(({ stdout }) => (stdout.includes('\nrecords ') ? stdout : undefined))
+  const told = () => shell.sh(status!).then(({ stdout }) => (stdout.includes('\nrecords ') ? stdout : undefined))
   const facts = (await waitFor(told, { what: 'the record to be counted' })).trimEnd().split('\n')
   const shown = /```\n(run {7}[\s\S]*?)\n```/.exec(page)![1]!.split('\n')
   const names = (lines: readonly string[]) => lines.map((line) => line.slice(0, 10))
@@ -63,11 +51,11 @@ test('the changes of docs/signals.md reach a run as they stand there', async () 
   await using control = await ControlServer.open({ state: join(folder.path, 'shop.state') })
   const source = new ControlledSource()
   const attached = control!.attach(source)
-  const sh = await shell(folder.path)
+  await using shell = await DocShell.open(folder.path)
   const changes = ['add', 'remove', 'resnapshot'].flatMap((name) => commands(`tailrace signal ${name}`))
   expect(changes).toHaveLength(4)
   for (const line of changes) {
-    const ran = sh(line)
+    const ran = shell.sh(line)
     const call = await waitFor(() => source.calls.at(-1), { what: `the call of ${line}` })
     call.end.resolve(['public.customers'])
     await ran

@@ -3,7 +3,7 @@ import { ChunkPace } from '../../../../src/source/scan/chunkPace.js'
 
 /** After so many chunks of a table each row of which takes `rowMs`. */
 function paceAt(rowMs: number, openingMs: number, chunks = 30): ChunkPace {
-  const pace = new ChunkPace()
+  const pace = new ChunkPace(1e9)
   for (let chunk = 0; chunk < chunks; chunk++) pace.read(pace.rows, openingMs, pace.rows * rowMs)
   return pace
 }
@@ -29,7 +29,7 @@ test('they stay within bounds, and change by steps', () => {
 })
 
 test('the last chunk of a table says nothing', () => {
-  const pace = new ChunkPace()
+  const pace = new ChunkPace(1e9)
   pace.read(10, 1, 500)
   expect(pace.rows).toBe(2000)
 })

@@ -15,7 +15,8 @@ const stretch = fc.record({
 const table = fc.record({
   oid: fc.nat(),
   id: fc.string(),
-  table: fc.string(),
+  schema: fc.string(),
+  name: fc.string(),
   key: fc.array(fc.string(), { maxLength: 3 }),
   stretches: fc.array(stretch, { minLength: 1, maxLength: 4 }),
   again: fc.boolean(),
@@ -55,8 +56,12 @@ test.each([
   { id: 1, rows: 0 },
   { id: '', rows: 0.5 },
   { id: '', rows: 0, tables: [{}] },
-  { id: '', rows: 0, tables: [{ ...unreadTable({ oid: 1, id: '', table: '', key: [] }), stretches: [] }] },
-  { id: '', rows: 0, tables: [{ oid: 1, id: '', table: '', key: [], stretches: [{ snapshot: '1:1:', until: 'x' }] }] },
+  { id: '', rows: 0, tables: [{ ...unreadTable({ oid: 1, id: '', schema: '', name: '', key: [] }), stretches: [] }] },
+  {
+    id: '',
+    rows: 0,
+    tables: [{ oid: 1, id: '', schema: '', name: '', key: [], stretches: [{ snapshot: '1:1:', until: 'x' }] }],
+  },
   { id: '', rows: 0, unproved: [[1, '0/1']] },
 ])('%j is refused', (stored) => {
   expect(() => parseProgress(stored)).toThrow(/snapshot/)

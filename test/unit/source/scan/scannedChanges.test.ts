@@ -22,7 +22,7 @@ const KEY: KeyColumn = {
 
 /** Table 0 is read while its changes come. */
 function scanned() {
-  const scan = new TableScan(unreadTable({ oid: TABLE, id: 'one', table: 't0', key: ['c0'] }), {
+  const scan = new TableScan(unreadTable({ oid: TABLE, id: 'one', schema: 'public', name: 't0', key: ['c0'] }), {
     order: new KeyOrder([KEY]),
     onUnproved: () => {},
     onUnknownKey: () => {},

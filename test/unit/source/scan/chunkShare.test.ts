@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { ChunkPace } from '../../../src/source/scan/chunkPace.js'
+import { ChunkPace } from '../../../../src/source/scan/chunkPace.js'
 
 /** The size of the chunks once it has settled, where a row takes so long. */
 function settled(tableRows: number, { msPerRow, openingMs = 1, chunks = 30 }: Record<string, number>): number {

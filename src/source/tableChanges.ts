@@ -1,3 +1,4 @@
+import { randomBytes } from 'node:crypto'
 import { TABLE_NEEDS_PUBLICATION, TABLE_NOT_CAPTURED, WHERE_INVALID } from '../core/errors.js'
 import { readingObstacle } from '../postgres/catalog/readability.js'
 import { findTables } from '../postgres/catalog/tables.js'
@@ -184,7 +185,8 @@ export class TableChanges implements TableControl {
   async #readAgain(table: string, where: string | undefined): Promise<void> {
     const { control, scans, signal } = this.#options
     const planned = this.#capturedBy(table)
-    const id = formatLsn(await currentLsn(control, signal))
+    // Other ids than before, also on a server that wrote nothing since.
+    const id = `${formatLsn(await currentLsn(control, signal))}.${randomBytes(4).toString('hex')}`
     if (where !== undefined) for (const one of planned) await this.#checkWhere(one, where)
     for (const one of planned) {
       await scans.again(toBeRead(one, id), where)

@@ -3,7 +3,7 @@ import { parseLsn } from '../../src/postgres/lsn.js'
 /** `0/16B3748/0`, and `0/16B3748/0/2` for a record that has no number of its own. */
 const CHANGE_ID = /^([0-9A-F]+\/[0-9A-F]+)\/(-?\d+)(?:\/(\d+))?$/
 /** `0/16B3748/public.orders/7` */
-const SNAPSHOT_ID = /^([0-9A-F]+\/[0-9A-F]+)\/./
+const SNAPSHOT_ID = /^([0-9A-F]+\/[0-9A-F]+)(?:\.[0-9a-f]{8})?\/./
 
 /**
  * Watches ids and order of the records: every one once, transactions as they committed. Snapshot rows may stand among

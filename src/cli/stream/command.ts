@@ -67,6 +67,7 @@ export function streamCommand(finished: (exitCode: number) => void): Command {
     .addOption(settingOption('spoolMaxBytes'))
     .addOption(settingOption('slotTimeoutMs'))
     .addOption(settingOption('onRedeliveryChange', '--on-redelivery-change <what>'))
+    .addOption(settingOption('existingSlot', '--existing-slot <what>'))
     .addOption(settingOption('onSlotLost', '--on-slot-lost <what>'))
     .addOption(settingOption('onPublicationChange', '--on-publication-change <what>'))
     .addOption(settingOption('walBudgetBytes', '--wal-budget <size>').env('TAILRACE_WAL_BUDGET').argParser(size))

@@ -22,7 +22,7 @@ import { StateLock } from './stateLock.js'
 
 /** As commander gives them: names of settings, but `--key` for `keys` and `--wal-budget` for `walBudgetBytes`. */
 export interface StreamOptions
-  extends Omit<SourceOptions, 'keys' | 'cursors' | 'walBudgetBytes' | 'position' | 'signal' | 'existingSlot'> {
+  extends Omit<SourceOptions, 'keys' | 'cursors' | 'walBudgetBytes' | 'position' | 'signal'> {
   readonly key?: readonly string[]
   readonly cursor?: readonly string[]
   readonly walBudget?: number
@@ -179,7 +179,7 @@ function sourceOptions(options: StreamOptions, signal: AbortSignal, known: strin
     walBudgetBytes: walBudget,
     slot: settings.slot ?? (settings.cdcMode === 'long_polling' ? undefined : slot),
     // A slot without a state holds the place by itself; a run without a snapshot can begin wherever it stands.
-    existingSlot: withState && settings.snapshot !== 'never' ? 'refuse' : 'resume',
+    existingSlot: settings.existingSlot ?? (withState && settings.snapshot !== 'never' ? 'refuse' : 'resume'),
   }
 }
 

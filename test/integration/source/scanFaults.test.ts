@@ -59,10 +59,10 @@ test.concurrent('more ranges than snapshots are kept are read nevertheless', asy
   await first.close()
   const position = JSON.parse(JSON.stringify(first.batches.find(isBeginning)!.position))
   // As many workers leave them of a consistent snapshot that was interrupted.
-  const bounds = Array.from({ length: 99 }, (_, index) => ({ to: [String(200 * (index + 1))] }))
+  const bounds = Array.from({ length: 69 }, (_, index) => ({ to: [String(200 * (index + 1))] }))
   position.snapshot.tables[0].stretches = [...bounds, {}]
   await using reader = readSource({ ...options, position, until: 'current' } as never)
-  await reader.until(() => reader.snapshotOf('t').length === 20_000, { what: 'all rows' })
+  await reader.until(() => reader.snapshotOf('t').length === 20_000, { what: 'all rows', timeoutMs: 40_000 })
   await reader.ended
   await requireTable(db, reader.records)
 })

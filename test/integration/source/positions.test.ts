@@ -86,9 +86,13 @@ test.each(TABLES)(
     let over = false
     const writing = write(db, random, () => over)
     // Only what stands before the slot is acknowledged: it stays where it began.
+    let begun = false
     const reader = readSource(options, {
-      ack: ({ length }) => length === 0,
-      onBatch: () => new Promise((resolve) => setTimeout(resolve, 2)),
+      ack: () => !begun,
+      onBatch: ({ length }) => {
+        begun ||= length > 0
+        return new Promise((resolve) => setTimeout(resolve, 2))
+      },
     })
     try {
       await reader.told('snapshot-finished', 60_000)

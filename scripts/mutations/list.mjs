@@ -1,7 +1,7 @@
 // One rule of the design each (sections 3 and 4): what is broken, and the tests that shall see it, the most specific first.
 const collector = 'src/source/changeCollector.ts'
 const tableScan = 'src/source/scan/tableScan.ts'
-const SCAN_TESTS = ['test/unit/source/scan/tableScan.test.ts']
+const SCAN_TESTS = ['test/unit/source/scan/changesOfScan.test.ts', 'test/unit/source/scan/tableScan.test.ts']
 
 export const MUTATIONS = [
   {
@@ -268,8 +268,8 @@ export const MUTATIONS = [
     edits: [
       {
         file: tableScan,
-        from: 'if (oldKey === undefined || keyId(oldKey) === keyId(newKey!)) return',
-        to: 'if (newKey !== undefined) return',
+        from: 'if (oldKey === undefined || keyId(oldKey) === keyId(newKey!)) {',
+        to: 'if (newKey !== undefined) {',
       },
     ],
     tests: SCAN_TESTS,
@@ -280,8 +280,8 @@ export const MUTATIONS = [
     edits: [
       {
         file: tableScan,
-        from: 'if (!change.partial) return ONLY_CREATE',
-        to: 'if (change.partial || !change.partial) return ONLY_CREATE',
+        from: 'if (!isThere && partial && old !== EMIT) {',
+        to: 'if (!isThere && partial && old !== old) {',
       },
     ],
     tests: SCAN_TESTS,
@@ -292,8 +292,20 @@ export const MUTATIONS = [
     edits: [
       {
         file: tableScan,
-        from: 'if (!this.unread && !isShown) return false',
-        to: 'if (!isShown || isShown) return false',
+        from: 'if (!this.unread && !this.#isShown(transaction)) return false',
+        to: 'if (transaction.xid >= 0) return false',
+      },
+    ],
+    tests: SCAN_TESTS,
+  },
+  {
+    rule: 'exactness: of a table read once more, what makes a deleted row again goes on',
+    name: 'suppressed, as the snapshot shows it',
+    edits: [
+      {
+        file: tableScan,
+        from: 'return where !== undefined || overtaken ? EMIT : DROP',
+        to: 'return where !== undefined ? EMIT : DROP',
       },
     ],
     tests: SCAN_TESTS,

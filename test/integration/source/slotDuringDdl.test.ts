@@ -70,7 +70,10 @@ describeEachMajor('a table that is changed while the slot waits for running tran
     const options = { tables: 't', slot: `s_${db.name}`, strategy: 'consistent' } as const
     await using reader = readSource({ url: db.url, ...options })
     const waits = () =>
-      db.query(`SELECT FROM pg_stat_activity WHERE pg_blocking_pids(pid) && ARRAY[${migration.processId}]`)
+      db.query(
+        `SELECT FROM pg_stat_activity
+          WHERE query LIKE 'LOCK TABLE%' AND pg_blocking_pids(pid) && ARRAY[${migration.processId}]`,
+      )
     await waitFor(async () => (await waits()).length > 0, { what: 'a reader to wait for the lock' })
     await migration.query('ALTER TABLE public.t ALTER n TYPE int8')
     await migration.query('COMMIT')

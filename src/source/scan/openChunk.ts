@@ -40,7 +40,7 @@ export async function lockForChunk(
 }
 
 export interface OpenedChunk extends Reading {
-  /** Of the table's name and columns as they are now; another one than before means another shape. */
+  /** Of the table's name, columns and unique indexes as they are now; another one than before means another shape. */
   readonly shape: string
 }
 
@@ -59,11 +59,13 @@ SELECT pg_catalog.pg_is_in_recovery() AS standby,
             ELSE pg_catalog.pg_current_wal_insert_lsn() END::pg_catalog.text AS lsn,
        (SELECT pg_catalog.format('%I.%I ', n.nspname, c.relname) || pg_catalog.string_agg(pg_catalog.concat_ws(
                  ':', a.attnum, a.attname, a.atttypid, a.atttypmod, a.attnotnull, a.attgenerated), ',' ORDER BY a.attnum)
+                 || ' ' || ARRAY(SELECT x.indexrelid FROM pg_catalog.pg_index x
+                                  WHERE x.indrelid = c.oid AND x.indisunique AND x.indisvalid ORDER BY 1)::pg_catalog.text
           FROM pg_catalog.pg_attribute a
           JOIN pg_catalog.pg_class c ON c.oid = a.attrelid
           JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
          WHERE a.attrelid = $1 AND a.attnum > 0 AND NOT a.attisdropped
-         GROUP BY n.nspname, c.relname) AS shape`
+         GROUP BY n.nspname, c.relname, c.oid) AS shape`
 
 const REPLAYED = `SELECT pg_catalog.pg_last_wal_replay_lsn()::pg_catalog.text AS lsn`
 

@@ -32,6 +32,20 @@ export function partitionsTruncated(facts: Facts): SourceEvent {
   }
 }
 
+/** Of a server before version 15, and publications that are not ours. */
+export function partitionsUnnoticed({
+  table,
+  partitions,
+  publications,
+}: Pick<Facts, 'table' | 'partitions'> & { readonly publications: readonly string[] }): SourceEvent {
+  return {
+    type: 'warning',
+    code: 'PARTITION_UNNOTICED',
+    message: `the server (before PostgreSQL 15) may go on publishing changes of ${named(partitions)} as before, not those of ${table} as it is now`,
+    hint: `Writing a publication anew makes it notice, but ${publications.join(', ')} is not ours: with managePublication that is done. Now restart the run when it has caught up, and have ${table} read again.`,
+  }
+}
+
 function wayOut({ table, repairs, hasKey }: Facts): string {
   if (!hasKey) return 'The table has no key by which a consumer could be told what is no more: delete it there by hand.'
   if (repairs)

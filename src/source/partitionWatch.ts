@@ -8,14 +8,24 @@ import type { CaptureSet } from './captureSet.js'
 import type { Connections } from './connections.js'
 import type { SourceEvent } from './events.js'
 import type { ParsedOptions } from './options.js'
-import { horizonsIn, type KnownTree, newAbove, recall, treeChanges, treesMark } from './partitionChanges.js'
+import {
+  horizonsIn,
+  type KnownLeaf,
+  type KnownTree,
+  newAbove,
+  recall,
+  treeChanges,
+  treesMark,
+} from './partitionChanges.js'
 import { filledLeaves, truncatedLeaves } from './partitionProbe.js'
-import { partitionGone, partitionsTruncated } from './partitionWarnings.js'
+import { partitionGone, partitionsTruncated, partitionsUnnoticed } from './partitionWarnings.js'
 import { scanKeyOf } from './scan/scanKey.js'
 import type { Scans } from './scan/scans.js'
 import type { TableChanges } from './tableChanges.js'
 
 const LOOK_MS = 5000
+/** From here on the walsender notices by itself that a partition was attached or detached. */
+const NOTICES_ATTACHMENTS = 150000
 const LOCK_NOT_AVAILABLE = '55P03'
 
 export interface PartitionWatchOptions {
@@ -29,7 +39,8 @@ export interface PartitionWatchOptions {
 }
 
 export interface Dealing {
-  readonly changes: Pick<TableChanges, 'readAgain'>
+  readonly changes: Pick<TableChanges, 'readAgain' | 'renewPublications'>
+  readonly serverVersion: number
   /** The stream was read up to here. */
   readonly readTo: () => Lsn
   /** For positions from now on. */
@@ -46,6 +57,8 @@ export class PartitionWatch {
   readonly #known = new Map<number, KnownTree>()
   /** Truncates of whole tables that the stream brought: they change the files of all leaves. */
   #truncates: { readonly root: number; readonly lsn: Lsn }[] = []
+  /** Where partitions were attached, or had been, of which the server has noticed that. */
+  readonly #renewed = new Set<string>()
   /** Of the last look, if all that it found was dealt with. */
   #digest: string | undefined
   #horizon: bigint | undefined
@@ -137,7 +150,7 @@ export class PartitionWatch {
   /** False: at a later look. */
   async #deal(root: number, known: KnownTree, leaves: readonly Leaf[], lsn: Lsn): Promise<boolean> {
     const { connections, options, scans, emit } = this.#options
-    const { changes, readTo } = this.#dealing!
+    const { changes, readTo, serverVersion } = this.#dealing!
     const planned = this.#options.capture.planned.find(({ table }) => table.oid === root)
     if (planned === undefined) return false
     const { gone, ...found } = treeChanges(known, leaves)
@@ -147,6 +160,7 @@ export class PartitionWatch {
     const refiled = explained ? [] : found.refiled
     // Whether the stream brings a truncate of the whole table is known only when it was read so far.
     if (refiled.length > 0 && readTo() < lsn) return false
+    if (serverVersion < NOTICES_ATTACHMENTS) await this.#renew(sqlName(planned.table), [...attached, ...gone])
     const filled = await filledLeaves(connections, attached)
     const truncated = await truncatedLeaves(connections, refiled, known.horizon)
     const isLess = gone.length > 0 || known.lost || truncated.length > 0
@@ -166,6 +180,16 @@ export class PartitionWatch {
       emit(partitionGone({ ...facts, partitions: gone.map(sqlName), more: known.lost }))
     if (truncated.length > 0) emit(partitionsTruncated({ ...facts, partitions: truncated.map(sqlName) }))
     return true
+  }
+
+  /** Before any row is read: what commits from then on is judged aright. */
+  async #renew(table: string, leaves: readonly KnownLeaf[]): Promise<void> {
+    const moved = leaves.filter(({ line }) => !this.#renewed.has(line.join()))
+    if (moved.length === 0) return
+    const left = await this.#dealing!.changes.renewPublications()
+    for (const { line } of moved) this.#renewed.add(line.join())
+    if (left.length > 0)
+      this.#options.emit(partitionsUnnoticed({ table, partitions: moved.map(sqlName), publications: left }))
   }
 
   /** Those that had a life of their own before. */

@@ -154,6 +154,7 @@ export async function* streamBatches(context: RunContext, start: StreamStart): A
   const watch = new TableWatch({ control, options, capture, changes, emit })
   partitions.begin({
     changes,
+    serverVersion: prepared.facts.version,
     readTo: () => collector.readTo,
     onMark: (partitions) => collector.follow({ partitions }),
   })

@@ -42,7 +42,7 @@ const SINCE = (xmin: string) => `coalesce(pg_catalog.age(${xmin}) BETWEEN 0 AND 
 const TREE = `
 tree (root, horizon, oid, line, is_new) AS (
   SELECT c.oid, w.horizon::pg_catalog.xid, c.oid, '{}'::pg_catalog.text[], false
-    FROM pg_catalog.unnest($1::pg_catalog.oid[], $2::pg_catalog.text[]) AS w (oid, horizon)
+    FROM ROWS FROM (pg_catalog.unnest($1::pg_catalog.oid[]), pg_catalog.unnest($2::pg_catalog.text[])) AS w (oid, horizon)
     JOIN pg_catalog.pg_class c ON c.oid = w.oid AND c.relkind = 'p'
   UNION ALL
   SELECT t.root, t.horizon, i.inhrelid,

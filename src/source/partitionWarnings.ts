@@ -32,17 +32,13 @@ export function partitionsTruncated(facts: Facts): SourceEvent {
   }
 }
 
-/** Of a server before version 15, and publications that are not ours. */
-export function partitionsUnnoticed({
-  table,
-  partitions,
-  publications,
-}: Pick<Facts, 'table' | 'partitions'> & { readonly publications: readonly string[] }): SourceEvent {
+/** Of a server before version 15, where our role cannot have it look anew. */
+export function partitionsUnnoticed({ table, partitions }: Pick<Facts, 'table' | 'partitions'>): SourceEvent {
   return {
     type: 'warning',
     code: 'PARTITION_UNNOTICED',
-    message: `the server (before PostgreSQL 15) may go on publishing changes of ${named(partitions)} as before, not those of ${table} as it is now`,
-    hint: `Writing a publication anew makes it notice, but ${publications.join(', ')} is not ours: with managePublication that is done. Now restart the run when it has caught up, and have ${table} read again.`,
+    message: `the server (before PostgreSQL 15) may go on publishing changes of ${named(partitions)} as before, not as those of ${table}`,
+    hint: `With CREATE on the database our role can have it look anew. Now restart the run when it has caught up, and have ${table} read again (tailrace signal resnapshot).`,
   }
 }
 

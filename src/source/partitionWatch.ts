@@ -1,7 +1,9 @@
 import { type Leaf, madeInPlace, partitionDigest, partitionTrees } from '../postgres/catalog/partitionTrees.js'
 import { sqlName } from '../postgres/identifier.js'
 import type { Lsn } from '../postgres/lsn.js'
+import { NOTICES_ATTACHMENTS, renewPublishedPartitions } from '../postgres/publishedPartitions.js'
 import type { Queryable } from '../postgres/queryable.js'
+import { waitForRunningTransactions } from '../postgres/runningTransactions.js'
 import { describeCause, isTransient, sqlstateOf } from '../postgres/serverError.js'
 import type { PlannedTable } from './capturePlan.js'
 import type { CaptureSet } from './captureSet.js'
@@ -24,8 +26,6 @@ import type { Scans } from './scan/scans.js'
 import type { TableChanges } from './tableChanges.js'
 
 const LOOK_MS = 5000
-/** From here on the walsender notices by itself that a partition was attached or detached. */
-const NOTICES_ATTACHMENTS = 150000
 const LOCK_NOT_AVAILABLE = '55P03'
 
 export interface PartitionWatchOptions {
@@ -36,10 +36,11 @@ export interface PartitionWatchOptions {
   /** `partitions` of the position that the run goes on from. */
   readonly mark: string | undefined
   readonly emit: (event: SourceEvent) => void
+  readonly signal: AbortSignal
 }
 
 export interface Dealing {
-  readonly changes: Pick<TableChanges, 'readAgain' | 'renewPublications'>
+  readonly changes: Pick<TableChanges, 'readAgain'>
   readonly serverVersion: number
   /** The stream was read up to here. */
   readonly readTo: () => Lsn
@@ -150,7 +151,7 @@ export class PartitionWatch {
   /** False: at a later look. */
   async #deal(root: number, known: KnownTree, leaves: readonly Leaf[], lsn: Lsn): Promise<boolean> {
     const { connections, options, scans, emit } = this.#options
-    const { changes, readTo, serverVersion } = this.#dealing!
+    const { changes, readTo } = this.#dealing!
     const planned = this.#options.capture.planned.find(({ table }) => table.oid === root)
     if (planned === undefined) return false
     const { gone, ...found } = treeChanges(known, leaves)
@@ -160,7 +161,7 @@ export class PartitionWatch {
     const refiled = explained ? [] : found.refiled
     // Whether the stream brings a truncate of the whole table is known only when it was read so far.
     if (refiled.length > 0 && readTo() < lsn) return false
-    if (serverVersion < NOTICES_ATTACHMENTS) await this.#renew(sqlName(planned.table), [...attached, ...gone])
+    await this.#renew(sqlName(planned.table), [...attached, ...gone])
     const filled = await filledLeaves(connections, attached)
     const truncated = await truncatedLeaves(connections, refiled, known.horizon)
     const isLess = gone.length > 0 || known.lost || truncated.length > 0
@@ -182,14 +183,17 @@ export class PartitionWatch {
     return true
   }
 
-  /** Before any row is read: what commits from then on is judged aright. */
+  /** Before any row is read: what commits from then on is judged by the tree as it is. */
   async #renew(table: string, leaves: readonly KnownLeaf[]): Promise<void> {
+    const { connections, emit, signal } = this.#options
+    const { control } = connections
+    const { serverVersion } = this.#dealing!
     const moved = leaves.filter(({ line }) => !this.#renewed.has(line.join()))
     if (moved.length === 0) return
-    const left = await this.#dealing!.changes.renewPublications()
+    const done = await renewPublishedPartitions(control, serverVersion)
+    if (done && serverVersion < NOTICES_ATTACHMENTS) await waitForRunningTransactions(control, { signal })
     for (const { line } of moved) this.#renewed.add(line.join())
-    if (left.length > 0)
-      this.#options.emit(partitionsUnnoticed({ table, partitions: moved.map(sqlName), publications: left }))
+    if (!done) emit(partitionsUnnoticed({ table, partitions: moved.map(sqlName) }))
   }
 
   /** Those that had a life of their own before. */

@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto'
 import { PUBLICATION_ON_STANDBY } from '../core/errors.js'
 import type { TailraceError } from '../core/tailraceError.js'
-import { quoteIdentifier, quoteLiteral } from '../postgres/identifier.js'
+import { quoteLiteral } from '../postgres/identifier.js'
 import {
   alterPublication,
   createPublication,
@@ -142,28 +142,6 @@ export async function leavePublications(
       )
   }
   return watchPublications(queryable, planned, wishes)
-}
-
-/**
- * Writes those publications anew, as they are, that are ours or may be altered; gives the names of the others. The
- * walsender then forgets what it knew of their tables, from there on in the WAL: before version 15 it goes on judging a
- * partition as it did before that was attached, or detached.
- */
-export async function rewritePublications(
-  queryable: ControlSession,
-  planned: readonly PlannedTable[],
-  { name: base, slot, manage }: Pick<PublicationWishes, 'name' | 'slot' | 'manage'>,
-): Promise<readonly string[]> {
-  const left: string[] = []
-  for (const name of publicationNames(base, planned)) {
-    const publication = await inspectPublication(queryable, name)
-    if (publication === undefined) continue
-    const { viaRoot } = publication
-    const sql = `ALTER PUBLICATION ${quoteIdentifier(name)} SET (publish_via_partition_root = ${viaRoot})`
-    if (manage || isOurs(publication, slot)) await alterPublication(queryable, name, sql)
-    else left.push(name)
-  }
-  return left
 }
 
 /** Somebody else has to make it: under a name of which the next run does not think that it is ours to drop. */

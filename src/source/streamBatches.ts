@@ -64,7 +64,7 @@ export async function* streamBatches(context: RunContext, start: StreamStart): A
     signal,
   })
   const { partitions: mark } = resumed.origin
-  const partitions = await PartitionWatch.open({ connections, options, capture, scans, mark, emit })
+  const partitions = await PartitionWatch.open({ connections, options, capture, scans, mark, emit, signal })
   for (const one of start.scanned) await scans.add(one)
   context.watch.onRest((paused) => {
     scans.pause(paused)

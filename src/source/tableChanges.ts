@@ -12,14 +12,7 @@ import type { ControlSession } from './controlSession.js'
 import type { SourceEvent } from './events.js'
 import type { ParsedOptions } from './options.js'
 import { type Prepared, plan } from './preparation.js'
-import {
-  leavePublications,
-  type PreparedPublications,
-  preparePublications,
-  publicationNames,
-  rewritePublications,
-  watchPublications,
-} from './publications.js'
+import { leavePublications, type PreparedPublications, preparePublications, publicationNames } from './publications.js'
 import type { PublicationWatch } from './publicationWatch.js'
 import { toBeRead } from './scan/scanKey.js'
 import type { Scans } from './scan/scans.js'
@@ -83,23 +76,6 @@ export class TableChanges implements TableControl {
     })
   }
 
-  /**
-   * Has the server look anew at how partitions are published; gives the publications that are not ours to do so. What
-   * was in doubt has ended when it resolves.
-   */
-  renewPublications(): Promise<readonly string[]> {
-    return this.#inTurn(async () => {
-      const { options, prepared, control, capture, publications, publication: name, slot } = this.#options
-      const left = await publications.altering(async () => {
-        const wishes = { name, slot, manage: options.managePublication, serverVersion: prepared.facts.version }
-        const result = await rewritePublications(control, capture.planned, wishes)
-        return { result, watched: await watchPublications(control, capture.planned, wishes) }
-      })
-      await this.#waitForRunning()
-      return left
-    })
-  }
-
   /** Tables that the run's own patterns mean by now. */
   async look(): Promise<void> {
     const { include } = this.#options.options
@@ -117,7 +93,7 @@ export class TableChanges implements TableControl {
   }
 
   async #add(patterns: readonly TablePattern[], wanted = (_: number) => true): Promise<readonly PlannedTable[]> {
-    const { options, prepared, control, capture, scans, signal } = this.#options
+    const { options, prepared, control, capture, scans, emit, signal } = this.#options
     const { facts, generated } = prepared
     await capture.lookForDropped(control)
     const found = await findTables(control, patterns, options.excluded)
@@ -134,7 +110,11 @@ export class TableChanges implements TableControl {
     try {
       const publications = await this.#publish(capture.planned)
       capture.publishedBy(publications.publications)
-      await this.#waitForRunning()
+      await waitForRunningTransactions(control, {
+        signal,
+        onWaiting: (holders) =>
+          emit({ type: 'waiting-for-transactions', seconds: 0, holders: holders.map(describeTransaction) }),
+      })
     } catch (error) {
       for (const { table } of planned) {
         capture.remove(table.oid)
@@ -145,15 +125,6 @@ export class TableChanges implements TableControl {
     for (const { table } of planned) scans.release(table.oid)
     this.#captured()
     return planned
-  }
-
-  async #waitForRunning(): Promise<void> {
-    const { control, emit, signal } = this.#options
-    await waitForRunningTransactions(control, {
-      signal,
-      onWaiting: (holders) =>
-        emit({ type: 'waiting-for-transactions', seconds: 0, holders: holders.map(describeTransaction) }),
-    })
   }
 
   /** The names by which the stream was begun cannot be changed while it runs. */

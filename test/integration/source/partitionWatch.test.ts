@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'vitest'
 import type { SourceEvent } from '../../../src/source/events.js'
 import { type TestDatabase, testDatabase } from '../../support/database.js'
+import { urlAs } from '../../support/openSession.js'
 import { rowsOf } from '../../support/sourceCapture.js'
 import { readSource, type SourceReader } from '../../support/sourceReader.js'
 import { requireOrder, sorted } from '../../support/sourceReplay.js'
@@ -191,6 +192,24 @@ describeEachMajor('partitions', (postgres) => {
       expect(ranges[0]!.after).toBeUndefined()
       expect(ranges.at(-1)!.upTo).toBeUndefined()
       expect(reader.snapshotOf('root').slice(60)).toHaveLength(20)
+    })
+
+    test('a role that cannot have an old server look anew at partitions is told', async () => {
+      await using db = await testDatabase(postgres.server, TREE + filled('africa', 'africa', 101, 110))
+      const role = `r_${db.name}`
+      await db.query(`CREATE ROLE ${role} LOGIN REPLICATION; CREATE PUBLICATION p FOR TABLE root WITH (publish_via_partition_root);
+        GRANT SELECT ON root, asia, europe, europe_low, europe_high TO ${role}`)
+      try {
+        await using reader = readSource({ url: urlAs(db.url, role), tables: 'root', publication: 'p' })
+        await reader.told('streaming')
+        await db.query("ALTER TABLE root ATTACH PARTITION africa FOR VALUES IN ('africa')")
+        // Through its root, though the partition itself may not be read.
+        await reader.seen(({ key }) => key?.region === 'africa' && key.id === 110, 'its rows')
+        await reader.told('partition-attached')
+        expect(codes(reader)).toEqual([...(postgres.major < 15 ? ['PARTITION_UNNOTICED'] : []), 'partition-attached'])
+      } finally {
+        await db.query(`DROP OWNED BY ${role}; DROP ROLE ${role}`)
+      }
     })
 
     test('one that is attached while the table is still being read is read behind that', async () => {

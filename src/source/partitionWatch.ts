@@ -1,3 +1,4 @@
+import { PARTITION_GONE, PARTITION_TRUNCATED, PARTITION_UNNOTICED, PARTITIONS_UNSEEN } from '../core/warnings.js'
 import { type Leaf, madeInPlace, partitionDigest, partitionTrees } from '../postgres/catalog/partitionTrees.js'
 import { sqlName } from '../postgres/identifier.js'
 import type { Lsn } from '../postgres/lsn.js'
@@ -20,7 +21,7 @@ import {
   treesMark,
 } from './partitionChanges.js'
 import { filledLeaves, truncatedLeaves } from './partitionProbe.js'
-import { partitionGone, partitionsTruncated, partitionsUnnoticed } from './partitionWarnings.js'
+import { named } from './partitionWarnings.js'
 import { scanKeyOf } from './scan/scanKey.js'
 import type { Scans } from './scan/scans.js'
 import type { TableChanges } from './tableChanges.js'
@@ -177,9 +178,8 @@ export class PartitionWatch {
       emit({ type: 'partition-attached', table, partition: sqlName(leaf), read: repairs || reads })
     }
     const facts = { table, repairs, hasKey: hasKey(planned) }
-    if (gone.length > 0 || known.lost)
-      emit(partitionGone({ ...facts, partitions: gone.map(sqlName), more: known.lost }))
-    if (truncated.length > 0) emit(partitionsTruncated({ ...facts, partitions: truncated.map(sqlName) }))
+    if (gone.length > 0 || known.lost) emit(PARTITION_GONE({ ...facts, partitions: named(gone, known.lost) }))
+    if (truncated.length > 0) emit(PARTITION_TRUNCATED({ ...facts, partitions: named(truncated) }))
     return true
   }
 
@@ -193,7 +193,7 @@ export class PartitionWatch {
     const done = await renewPublishedPartitions(control, serverVersion)
     if (done && serverVersion < NOTICES_ATTACHMENTS) await waitForRunningTransactions(control, { signal })
     for (const { line } of moved) this.#renewed.add(line.join())
-    if (!done) emit(partitionsUnnoticed({ table, partitions: moved.map(sqlName) }))
+    if (!done) emit(PARTITION_UNNOTICED({ table, partitions: named(moved) }))
   }
 
   /** Those that had a life of their own before. */
@@ -216,12 +216,7 @@ export class PartitionWatch {
     if (this.#dealing === undefined || isTransient(cause) || sqlstateOf(cause) === LOCK_NOT_AVAILABLE) return
     if (this.#failed) return
     this.#failed = true
-    this.#options.emit({
-      type: 'warning',
-      code: 'PARTITIONS_UNSEEN',
-      message: `the partitions of captured tables could not be looked at: ${describeCause(cause)}`,
-      hint: `It is tried again every ${LOOK_MS / 1000} s; what happened meanwhile is found then.`,
-    })
+    this.#options.emit(PARTITIONS_UNSEEN({ problem: describeCause(cause) }))
   }
 }
 

@@ -130,6 +130,47 @@ export const TYPE_UNKNOWN = defineWarning('TYPE_UNKNOWN', {
   hint: 'They were dropped while changes made before were still unread. Nothing is lost: the strings are as the server printed them.',
 })
 
+interface PartitionFacts {
+  /** `partition public.p1`, `partitions public.p1, public.p2`. */
+  readonly partitions: string
+  readonly table: string
+  /** The table is read once more by itself. */
+  readonly repairs: boolean
+  readonly hasKey: boolean
+}
+
+function partitionHint({ table, repairs, hasKey }: PartitionFacts): string {
+  if (hasKey === false) return 'The table has no key by which a consumer could be told which rows: delete them there.'
+  if (repairs === true) {
+    return 'The table is read once more: batches tell of which keys they have all rows, and the rest can be deleted.'
+  }
+  return `If a consumer is to delete them, too, have ${table} read again (tailrace signal resnapshot, source.resnapshot()): batches tell of which keys they have all rows. onPartitionGone: "resnapshot" does that by itself.`
+}
+
+export const PARTITION_GONE = defineWarning('PARTITION_GONE', {
+  message: (e: PartitionFacts) =>
+    `${e.partitions} of ${e.table} went, detached or dropped: of their rows no delete is sent`,
+  hint: partitionHint,
+})
+
+export const PARTITION_TRUNCATED = defineWarning('PARTITION_TRUNCATED', {
+  message: (e: PartitionFacts) =>
+    `${e.partitions} of ${e.table} went empty by TRUNCATE, and ${e.table} as a whole did not: nothing is sent of that`,
+  hint: partitionHint,
+})
+
+export const PARTITION_UNNOTICED = defineWarning('PARTITION_UNNOTICED', {
+  message: (e: { partitions: string; table: string }) =>
+    `the server (before PostgreSQL 15) may go on publishing changes of ${e.partitions} as before, not as those of ${e.table}`,
+  hint: (e) =>
+    `With CREATE on the database the role can have it look anew. Now restart the run when it has caught up, and have ${e.table} read again (tailrace signal resnapshot).`,
+})
+
+export const PARTITIONS_UNSEEN = defineWarning('PARTITIONS_UNSEEN', {
+  message: (e: { problem: string }) => `the partitions of captured tables could not be looked at: ${e.problem}`,
+  hint: 'It is tried again every few seconds; what happened meanwhile is found then.',
+})
+
 // ── At the end ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
 export const PUBLICATION_LEFT = defineWarning('PUBLICATION_LEFT', {

@@ -58,6 +58,8 @@ export interface CollectorOptions {
   readonly scans?: Scans | undefined
   /** Something that a message waited for, other than a table's rows, is there. */
   readonly onReady?: () => void
+  /** A truncate of a table came. */
+  readonly onTruncate?: (oid: number, commitLsn: Lsn) => void
 }
 
 interface Peeking {
@@ -157,7 +159,7 @@ export class ChangeCollector extends CommittedHandler implements PgoutputHandler
   }
 
   /** A promotion has taken the server to another timeline, or the publications are others: positions say so from now on. */
-  follow(now: Partial<Pick<Origin, 'timeline' | 'publications' | 'captured'>>): void {
+  follow(now: Partial<Pick<Origin, 'timeline' | 'publications' | 'captured' | 'partitions'>>): void {
     this.#origin = { ...this.#origin, ...now }
   }
 
@@ -272,6 +274,7 @@ export class ChangeCollector extends CommittedHandler implements PgoutputHandler
 
   truncate(relations: readonly Relation[], options: number, length: number): void {
     for (const relation of relations) {
+      this.#options.onTruncate?.(relation.oid, this.#transaction!.commitLsn)
       if (!this.#count(relation.oid, TRUNCATE, length)) {
         this.#changedShapes.delete(relation.oid)
         continue

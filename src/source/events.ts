@@ -73,6 +73,13 @@ export type SourceEvent =
   | { readonly type: 'stall-ended'; readonly side: BlockingSide; readonly seconds: number }
   | { readonly type: 'reconnecting'; readonly attempt: number; readonly delayMs: number; readonly cause: TailraceError }
   | { readonly type: 'table-dropped'; readonly table: string }
+  /** A partition joined a captured table with rows of its own; `read`: they follow, as snapshot rows of the table. */
+  | {
+      readonly type: 'partition-attached'
+      readonly table: string
+      readonly partition: string
+      readonly read: boolean
+    }
   | Warning
 
 /** What would stop a run, of one that was asked to go on. */

@@ -8,6 +8,7 @@ import type { Batch } from './batch.js'
 import { restrictByPublications } from './capturePlan.js'
 import { CaptureSet } from './captureSet.js'
 import { openSlot } from './freshSlot.js'
+import { partitionMark } from './partitionWatch.js'
 import { BEFORE_ROWS, StreamPosition } from './position.js'
 import { type Prepared, planAgain } from './preparation.js'
 import { dropAbandonedPublications, type PreparedPublications, temporaryName } from './publications.js'
@@ -45,6 +46,8 @@ export async function* freshBatches(context: RunContext, run: FreshRun): AsyncGe
   const publicationName = publication ?? temporary
   const publications = await run.publish(publicationName)
   const { watched } = publications
+  // Before any row is read.
+  const partitions = await partitionMark(control, prepared.planned)
   const wantsSnapshot = options.snapshot === 'initial'
   // Rows that the consumer has had are read as a repair.
   const incremental = wantsSnapshot && (options.strategy === 'incremental' || start.again)
@@ -64,7 +67,7 @@ export async function* freshBatches(context: RunContext, run: FreshRun): AsyncGe
   watch.follow(slot.name)
   const planned = restrictByPublications(await planAgain(control, options, prepared), publications.publications)
   const capture = new CaptureSet(prepared, planned, publications.publications, options, emit)
-  const origin = originOf(prepared.facts, slotName, start.epoch, capture.oids, watched)
+  const origin = { ...originOf(prepared.facts, slotName, start.epoch, capture.oids, watched), ...partitions }
   const lsn = created.consistentPoint
   if (readers !== undefined) {
     const snapshotName = created.snapshotName!

@@ -18,6 +18,8 @@ export interface Origin {
   readonly captured?: readonly number[] | undefined
   /** OIDs of the publications by which the changes were judged, parted by blanks; absent where that is not known. */
   readonly publications?: string | undefined
+  /** The trees of partitioned tables whose changes were dealt with: `partitionChanges.ts` tells how. */
+  readonly partitions?: string | undefined
 }
 
 /** `seq` of what stands before the first row of a transaction: an idle position, a leading message. */
@@ -108,6 +110,7 @@ export class StreamPosition implements Position {
       epoch: integer(fields, 'epoch'),
       ...(fields.captured !== undefined && { captured: integers(fields, 'captured') }),
       ...(fields.publications !== undefined && { publications: text(fields, 'publications') }),
+      ...(fields.partitions !== undefined && { partitions: text(fields, 'partitions') }),
     }
     const { snapshot } = fields
     return new StreamPosition(origin, {

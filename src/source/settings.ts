@@ -107,6 +107,10 @@ export const sourceSettings = {
     description:
       'When somebody drops, makes anew or alters the publication, so that changes may be missing: stop, or warn and go on.',
   }),
+  onPartitionGone: setting(z.enum(['warn', 'resnapshot']).default('warn'), {
+    description:
+      'When a partition of a captured table is detached, dropped or truncated, for which the server sends no deletes: warn; or also read the whole table once more, as a repair: batches tell of which keys they have all rows.',
+  }),
   maxBytes: setting(
     z
       .int()

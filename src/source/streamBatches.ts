@@ -8,6 +8,7 @@ import type { Batch } from './batch.js'
 import type { CaptureSet } from './captureSet.js'
 import { ChangeCollector } from './changeCollector.js'
 import { asWarning } from './events.js'
+import { PartitionWatch } from './partitionWatch.js'
 import type { StreamPosition } from './position.js'
 import type { Prepared } from './preparation.js'
 import { PublicationWatch, type WatchedPublications } from './publicationWatch.js'
@@ -62,6 +63,8 @@ export async function* streamBatches(context: RunContext, start: StreamStart): A
     emit,
     signal,
   })
+  const { partitions: mark } = resumed.origin
+  const partitions = await PartitionWatch.open({ connections, options, capture, scans, mark, emit, signal })
   for (const one of start.scanned) await scans.add(one)
   context.watch.onRest((paused) => {
     scans.pause(paused)
@@ -75,6 +78,7 @@ export async function* streamBatches(context: RunContext, start: StreamStart): A
     onRedeliveryChange: options.onRedeliveryChange,
     scans,
     onReady: () => loop.decided(),
+    onTruncate: (oid, lsn) => partitions.truncated(oid, lsn),
   })
   const loop: StreamLoop = new StreamLoop({
     slot: start.slot,
@@ -148,6 +152,12 @@ export async function* streamBatches(context: RunContext, start: StreamStart): A
   })
   start.onTables(changes)
   const watch = new TableWatch({ control, options, capture, changes, emit })
+  partitions.begin({
+    changes,
+    serverVersion: prepared.facts.version,
+    readTo: () => collector.readTo,
+    onMark: (partitions) => collector.follow({ partitions }),
+  })
   const types = new TypeWatch(prepared.compiler, shapes, emit)
   const end = () => {
     queue.abandon()
@@ -178,6 +188,7 @@ export async function* streamBatches(context: RunContext, start: StreamStart): A
     signal.removeEventListener('abort', end)
     context.watch.stop()
     watch.stop()
+    partitions.stop()
     types.stop()
     await toast?.close()
     // Nobody waits for a server that is away; what is still asked is the clean-up.

@@ -66,6 +66,17 @@ export class TableChanges implements TableControl {
     return this.#inTurn(() => this.#readAgain(table, where))
   }
 
+  /** Rows of a captured table that nobody reads at this moment; false: there is none such. */
+  readAgain(oid: number, where: string | undefined): Promise<boolean> {
+    return this.#inTurn(async () => {
+      const { control, capture, scans, signal } = this.#options
+      const planned = capture.planned.find(({ table }) => table.oid === oid)
+      if (planned === undefined || scans.of(oid) !== undefined) return false
+      await scans.again(toBeRead(planned, formatLsn(await currentLsn(control, signal))), where)
+      return true
+    })
+  }
+
   /** Tables that the run's own patterns mean by now. */
   async look(): Promise<void> {
     const { include } = this.#options.options

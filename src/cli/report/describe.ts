@@ -29,6 +29,7 @@ export const LEVELS: Readonly<Record<Type, LogLevel>> = {
   'stall-ended': 'warn',
   reconnecting: 'warn',
   'table-dropped': 'warn',
+  'partition-attached': 'warn',
   warning: 'warn',
 }
 
@@ -84,6 +85,8 @@ export function describe(event: SourceEvent): string {
       return `${event.cause.message}; trying again in ${describeSeconds(event.delayMs / 1000)}`
     case 'table-dropped':
       return `warning: table ${event.table} was dropped; the others go on`
+    case 'partition-attached':
+      return `partition ${event.partition} was attached to ${event.table}: ${event.read ? 'its rows follow' : 'its rows are not read, since there is no snapshot'}`
     case 'warning':
       return `warning: ${event.code}: ${event.message}. ${event.hint}`
   }

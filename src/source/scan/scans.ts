@@ -166,9 +166,12 @@ export class Scans {
   /** The table is read once more from its beginning, those rows for which `where` holds. */
   async again(table: Parameters<typeof unreadTable>[0], where: string | undefined): Promise<void> {
     const columns = await this.#keyOf(table)
+    const open = this.#scans.get(table.oid)
+    // Rows that are still to be read are not forgotten.
+    const wanted = open?.unread ? either(open.progress.where, where) : where
     // At once: a position in between would say that it is read.
     this.#leave(table.oid)
-    this.#begin(unreadTable(table, { again: true, where }), columns)
+    this.#begin(unreadTable(table, { again: true, where: wanted }), columns)
   }
 
   /** The table is captured no more: what was read of it is forgotten. */
@@ -375,6 +378,12 @@ export class Scans {
   #changed(): void {
     this.#progress = undefined
   }
+}
+
+/** Undefined: all rows. */
+function either(one: string | undefined, other: string | undefined): string | undefined {
+  if (one === undefined || other === undefined) return undefined
+  return one === other ? one : `(${one}\n) OR (${other}\n)`
 }
 
 /** What the rows up to `to` say of the table: undefined where they are only some of it. */

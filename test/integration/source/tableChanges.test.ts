@@ -102,6 +102,20 @@ test.concurrent('a table is read once more, whole and in part', async () => {
   await expect(reader.source.resnapshot('u')).rejects.toMatchObject({ code: 'TABLE_NOT_CAPTURED' })
 })
 
+test.concurrent('a part that is read once more takes the place of no rows that are still to be read', async () => {
+  await using db = await testDatabase(server, TABLES)
+  db.expectSlots = true
+  await db.query('INSERT INTO u SELECT id, 0 FROM generate_series(5001, 100000) id')
+  await using reader = readSource({ url: db.url, tables: 'u', slot: `s_${db.name}` })
+  await reader.told('streaming')
+  await reader.source.resnapshot('u')
+  await reader.source.resnapshot('u', { where: 'id < 10' })
+  const isOver = () => reader.events.filter(({ type }) => type === 'snapshot-finished').length >= 2
+  await reader.until(isOver, { what: 'the rows', timeoutMs: 30_000 })
+  const again = reader.snapshotOf('u').slice(100_000)
+  expect(new Set(again.map(({ key }) => key!.id)).size).toBe(100_000)
+})
+
 test.concurrent('other tables at the next start: new ones are read, those left out leave the publication', async () => {
   await using db = await testDatabase(server, TABLES)
   db.expectSlots = true

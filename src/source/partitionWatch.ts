@@ -169,8 +169,10 @@ export class PartitionWatch {
     const repairs = isLess && options.onPartitionGone === 'resnapshot' && hasKey(planned)
     const reads = filled !== undefined && options.snapshot !== 'never'
     if (repairs || reads) {
-      // One scan of a table at a time: the rows of one that goes on are not to be forgotten.
-      if (scans.of(root) !== undefined) return false
+      // One scan of a table at a time: what one still has to read is not read twice. Without a key its rows and the
+      // changes that it shows must not come twice either.
+      const scan = scans.of(root)
+      if (scan?.unread || (scan !== undefined && !hasKey(planned))) return false
       if (!(await changes.readAgain(root, repairs ? undefined : filled!.where))) return false
     }
     const table = sqlName(planned.table)

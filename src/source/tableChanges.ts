@@ -66,12 +66,12 @@ export class TableChanges implements TableControl {
     return this.#inTurn(() => this.#readAgain(table, where))
   }
 
-  /** Rows of a captured table that nobody reads at this moment; false: there is none such. */
+  /** Reads rows of a captured table once more, if nobody reads it at this moment: else false. */
   readAgain(oid: number, where: string | undefined): Promise<boolean> {
     return this.#inTurn(async () => {
       const { control, capture, scans, signal } = this.#options
       const planned = capture.planned.find(({ table }) => table.oid === oid)
-      if (planned === undefined || scans.of(oid) !== undefined) return false
+      if (planned === undefined || scans.of(oid)?.unread) return false
       await scans.again(toBeRead(planned, formatLsn(await currentLsn(control, signal))), where)
       return true
     })

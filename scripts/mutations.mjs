@@ -29,6 +29,7 @@ try {
 
 function mutations() {
   for (const mutation of wanted) restore(mutate(mutation))
+  if (baseline() !== 0) return 1
   const rows = []
   for (const mutation of wanted) {
     const began = performance.now()
@@ -47,13 +48,19 @@ function mutations() {
   return rows.some(([, , caughtBy]) => caughtBy.startsWith('**')) ? 1 : 0
 }
 
+/** A test that fails without a mutation proves nothing. */
 function baseline() {
-  const files = [...new Set(wanted.flatMap(({ tests }) => tests))]
-  const { failed, trouble } = vitest(files, [])
-  process.stdout.write(
-    failed.length === 0 && trouble === '' ? `${files.length} files pass\n` : `${failed.join('\n')}${trouble}\n`,
+  const runs = new Map(
+    wanted.flatMap(({ tests, filter }) => tests.map((file) => [`${file} ${filter ?? ''}`, { file, filter }])),
   )
-  return failed.length === 0 && trouble === '' ? 0 : 1
+  const problems = []
+  for (const { file, filter } of runs.values()) {
+    const { failed, trouble } = vitest(file, filter)
+    problems.push(...failed.map((title) => `${file}: ${title}`), ...(trouble === '' ? [] : [`${file}${trouble}`]))
+  }
+  for (const problem of problems) process.stderr.write(`fails without a mutation: ${problem}\n`)
+  if (problems.length === 0) process.stderr.write(`without a mutation ${runs.size} runs pass\n`)
+  return problems.length === 0 ? 0 : 1
 }
 
 /** Each text must stand there exactly once: a rule that moved is to be found again, not passed over. Gives what was. */
@@ -85,18 +92,28 @@ function run({ tests, filter, built }) {
   }
   let troubles = ''
   for (const file of tests) {
-    const { failed, trouble } = vitest([file], filter === undefined ? [] : ['-t', filter])
+    const { failed, trouble } = vitest(file, filter)
     if (failed.length > 0) return { caughtBy: `${file.replace('test/', '')}: ${failed[0]}`, trouble: '' }
     troubles += trouble
   }
   return { trouble: troubles }
 }
 
-/** Which tests failed. A file that cannot even be read is trouble, and proves nothing. */
-function vitest(files, more) {
+/** Which tests failed, twice: a busy machine may fail one once. A file that cannot even be read is trouble, and proves nothing. */
+function vitest(file, filter) {
   const report = join(scratch, 'report.json')
   rmSync(report, { force: true })
-  const args = ['vitest', 'run', ...files, ...more, '--maxWorkers=1', '--reporter=json', `--outputFile=${report}`]
+  const only = filter === undefined ? [] : ['-t', filter]
+  const args = [
+    'vitest',
+    'run',
+    file,
+    ...only,
+    '--maxWorkers=1',
+    '--retry=1',
+    '--reporter=json',
+    `--outputFile=${report}`,
+  ]
   const env = { TAILRACE_TEST_MAJORS: '17', ...process.env }
   const { error } = spawnSync('npx', args, { cwd: scratch, env, encoding: 'utf8', timeout: TIMEOUT_MS })
   if (error !== undefined) return { failed: [], trouble: `: ${error.message}` }

@@ -53,6 +53,7 @@ export const MUTATIONS = [
       },
     ],
     tests: ['test/integration/source/confirm.test.ts'],
+    filter: 'stays while a record is not acknowledged',
   },
   {
     rule: 'a Begin at the end of the transaction before is another one',
@@ -111,9 +112,9 @@ export const MUTATIONS = [
     name: 'the slot is made permanent before',
     edits: [
       {
-        file: 'src/source/sourceRun.ts',
-        from: '    const { acknowledgements, connections, signal } = this.#context\n    yield* acknowledgements.settle(signal)\n',
-        to: '    const { connections } = this.#context\n',
+        file: 'src/source/freshRun.ts',
+        from: '  yield* acknowledgements.settle(signal)\n  try {\n',
+        to: '  void [acknowledgements, signal]\n  try {\n',
       },
     ],
     tests: ['test/integration/source/snapshot.test.ts'],

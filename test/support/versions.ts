@@ -8,14 +8,18 @@ export interface MajorContext {
   readonly server: EmbeddedPostgres
 }
 
-/** The same tests on every installed major, with one server for all of them (and this file). */
+/**
+ * The same tests on every installed major, with one server for all of them (and this file); `oldestAndNewest`: on two of
+ * them, where the tests take long and the versions between differ in nothing.
+ */
 export function describeEachMajor(
   name: string,
   body: (postgres: MajorContext) => void,
-  options: Omit<ServerOptions, 'major'> = {},
+  { oldestAndNewest = false, ...options }: Omit<ServerOptions, 'major'> & { readonly oldestAndNewest?: boolean } = {},
 ): void {
   if (majors.length === 0) throw new Error('no PostgreSQL is installed for the tests: run npm ci (see test/servers)')
-  describe.each(majors)(`${name}, PostgreSQL %i`, (major) => {
+  const ends = [Math.min(...majors), Math.max(...majors)]
+  describe.each(oldestAndNewest ? [...new Set(ends)] : majors)(`${name}, PostgreSQL %i`, (major) => {
     let server: EmbeddedPostgres | undefined
     beforeAll(async () => {
       server = await startServer({ ...options, major })

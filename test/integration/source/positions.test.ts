@@ -14,7 +14,7 @@ beforeAll(async () => {
 })
 afterAll(() => server?.[Symbol.asyncDispose]())
 
-const ROWS = 2000
+const ROWS = 1200
 const TABLES: readonly (readonly [name: string, sql: string])[] = [
   ['an int key', 'CREATE TABLE t (id int PRIMARY KEY, n int, big text)'],
   [
@@ -23,7 +23,7 @@ const TABLES: readonly (readonly [name: string, sql: string])[] = [
   ],
   ['a composite key', "CREATE TABLE t (part varchar DEFAULT 'x', id int, n int, big text, PRIMARY KEY (part, id))"],
 ]
-const RESUMES = 4
+const RESUMES = 2
 
 /** Changes of all kinds, some in transactions that stay open for long, until `over`. */
 async function write(db: TestDatabase, random: Random, over: () => boolean): Promise<void> {

@@ -1,4 +1,7 @@
-import { readFile } from 'node:fs/promises'
+import { aheadOf } from '../../src/cli/stream/aheadFile.js'
+import { Output } from '../../src/cli/stream/output.js'
+import { readState } from '../../src/cli/stream/stateFile.js'
+import { StreamPosition } from '../../src/source/position.js'
 import { tailrace } from '../support/tailrace.js'
 import type { Random } from './random.js'
 import type { Turn } from './replay.js'
@@ -8,11 +11,13 @@ import { chaosTables, nameOf, optionalTables, optionName, tablesOption } from '.
 export class CapturedTables {
   readonly turns: Turn[] = []
   readonly #state: string
+  readonly #output: string
   readonly #log: (line: string) => void
   readonly #without = new Set<string>()
 
-  constructor(state: string, log: (line: string) => void) {
+  constructor(state: string, output: string, log: (line: string) => void) {
     this.#state = state
+    this.#output = output
     this.#log = log
   }
 
@@ -23,7 +28,7 @@ export class CapturedTables {
 
   /** Between two runs. */
   async change(random: Random): Promise<void> {
-    const offset = await keptBytes(this.#state)
+    const offset = await keptBytes(this.#state, this.#output)
     // Nothing stands there yet that could be gone on with.
     if (offset === undefined) return
     const { table, isAdded } = this.#toggle(random)
@@ -33,7 +38,7 @@ export class CapturedTables {
 
   /** Asks the run that is on. The next one has the same tables by its own options, if this one has not done it yet. */
   async signal(random: Random): Promise<void> {
-    const offset = await keptBytes(this.#state)
+    const offset = await keptBytes(this.#state, this.#output)
     if (offset === undefined) return
     if (random.chance(0.5)) {
       const table = random.pick(chaosTables.filter((one) => one.key.length > 0 && !this.#without.has(nameOf(one))))
@@ -60,13 +65,16 @@ export class CapturedTables {
 }
 
 /** How much of the output the next run leaves as it is; undefined when it begins anew. */
-async function keptBytes(path: string): Promise<number | undefined> {
-  const text = await readFile(path, 'utf8').catch(() => undefined)
-  if (text === undefined) return undefined
-  const { position, output } = JSON.parse(text) as {
-    position: { snapshot?: { tables?: object } } | null
-    output: { bytes: number }
+async function keptBytes(statePath: string, outputPath: string): Promise<number | undefined> {
+  const recorded = await readState(statePath)
+  if (recorded?.output === undefined) return undefined
+  const output = await Output.open(outputPath)
+  try {
+    // What came since the state was recorded may be known all the same.
+    const state = (await aheadOf(statePath, recorded, output)) ?? recorded
+    if (state.position === null || StreamPosition.parse(state.position).beginsAnew) return undefined
+    return state.output!.bytes
+  } finally {
+    await output.close()
   }
-  const beginsAnew = position === null || (position.snapshot !== undefined && position.snapshot.tables === undefined)
-  return beginsAnew ? undefined : output.bytes
 }

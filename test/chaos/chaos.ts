@@ -60,7 +60,7 @@ export async function runChaos(options: ChaosOptions): Promise<ChaosReport> {
   const output = join(folder, 'chaos.ndjson')
   const state = join(folder, 'chaos.state')
   await using proxy = await TcpProxy.to(server.port)
-  const tables = new CapturedTables(state, log)
+  const tables = new CapturedTables(state, output, log)
   const args = () => [
     ...['stream', '--url', proxy.url(server.url()), '--tables', tables.option, '--messages', 'journal'],
     ...['--keyless', 'inserts', '--strategy', strategy, '--output', output, '--state', state],

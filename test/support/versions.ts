@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe } from 'vitest'
 import type { EmbeddedPostgres } from '../../src/cli/embedded/server.js'
-import { majors, type ServerOptions, startServer } from './servers.js'
+import { DEFAULT_MAJOR, majors, type ServerOptions, startServer } from './servers.js'
 
 /** What the body of `describeEachMajor` is given: the server is there when its tests and hooks run. */
 export interface MajorContext {
@@ -8,8 +8,19 @@ export interface MajorContext {
   readonly server: EmbeddedPostgres
 }
 
+/** On every installed major the tests take twice the time: `npm run test:majors` names them. */
+const ALL = process.env.TAILRACE_TEST_MAJORS !== undefined
+
+/** The oldest, the newest, and the one that everything else runs on; all of them on request. */
+function testedMajors(): readonly number[] {
+  if (ALL) return majors
+  return [...new Set([Math.min(...majors), DEFAULT_MAJOR, Math.max(...majors)])].filter((major) =>
+    majors.includes(major),
+  )
+}
+
 /**
- * The same tests on every installed major, with one server for all of them (and this file); `oldestAndNewest`: on two of
+ * The same tests on every tested major, with one server for all of them (and this file); `oldestAndNewest`: on two of
  * them, where the tests take long and the versions between differ in nothing.
  */
 export function describeEachMajor(
@@ -18,19 +29,22 @@ export function describeEachMajor(
   { oldestAndNewest = false, ...options }: Omit<ServerOptions, 'major'> & { readonly oldestAndNewest?: boolean } = {},
 ): void {
   if (majors.length === 0) throw new Error('no PostgreSQL is installed for the tests: run npm ci (see test/servers)')
-  const ends = [Math.min(...majors), Math.max(...majors)]
-  describe.each(oldestAndNewest ? [...new Set(ends)] : majors)(`${name}, PostgreSQL %i`, (major) => {
-    let server: EmbeddedPostgres | undefined
-    beforeAll(async () => {
-      server = await startServer({ ...options, major })
-    })
-    afterAll(() => server?.[Symbol.asyncDispose]())
-    body({
-      major,
-      get server() {
-        if (server === undefined) throw new Error('the server starts in beforeAll: use it inside a test or hook')
-        return server
-      },
-    })
-  })
+  const tested = testedMajors()
+  describe.each(oldestAndNewest && !ALL ? [...new Set([tested[0]!, tested.at(-1)!])] : tested)(
+    `${name}, PostgreSQL %i`,
+    (major) => {
+      let server: EmbeddedPostgres | undefined
+      beforeAll(async () => {
+        server = await startServer({ ...options, major })
+      })
+      afterAll(() => server?.[Symbol.asyncDispose]())
+      body({
+        major,
+        get server() {
+          if (server === undefined) throw new Error('the server starts in beforeAll: use it inside a test or hook')
+          return server
+        },
+      })
+    },
+  )
 }

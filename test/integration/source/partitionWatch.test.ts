@@ -74,7 +74,7 @@ describeEachMajor(
     }
 
     describe.concurrent('of a captured table', () => {
-      test('one that is attached is read, with changes of its rows before, meanwhile and after', async () => {
+      test.concurrent('one that is attached is read, with changes of its rows before, meanwhile and after', async () => {
         await using db = await testDatabase(postgres.server, TREE + filled('africa', 'africa', 2001, 4900))
         await using reader = read(db)
         await reader.told('streaming')
@@ -110,7 +110,7 @@ describeEachMajor(
         expect(codes(reader)).toEqual(['partition-attached'])
       })
 
-      test('a partitioned one that is attached is read, each leaf; one after another, nothing of it is forgotten', async () => {
+      test.concurrent('a partitioned one that is attached is read, each leaf; one after another, nothing of it is forgotten', async () => {
         await using db = await testDatabase(
           postgres.server,
           `${TREE} CREATE TABLE africa (LIKE root INCLUDING ALL) PARTITION BY RANGE (id);
@@ -135,7 +135,7 @@ describeEachMajor(
         await requireCopy(db, copyOf(reader))
       })
 
-      test('one that is made in place is nothing to tell of, nor one written anew, nor a truncate of all', async () => {
+      test.concurrent('one that is made in place is nothing to tell of, nor one written anew, nor a truncate of all', async () => {
         await using db = await testDatabase(postgres.server, TREE)
         await using reader = read(db)
         await reader.told('streaming')
@@ -155,7 +155,7 @@ describeEachMajor(
         expect(found(reader)).toEqual([])
       })
 
-      test('those that are detached, dropped or truncated are told', async () => {
+      test.concurrent('those that are detached, dropped or truncated are told', async () => {
         await using db = await testDatabase(postgres.server, TREE)
         await using reader = read(db)
         await reader.told('streaming')
@@ -182,7 +182,7 @@ describeEachMajor(
         expect(found(reader)).toEqual(['PARTITION_GONE', 'PARTITION_TRUNCATED', 'partition-attached'])
       })
 
-      test('onPartitionGone: resnapshot tells by key ranges what is no more', async () => {
+      test.concurrent('onPartitionGone: resnapshot tells by key ranges what is no more', async () => {
         await using db = await testDatabase(postgres.server, TREE)
         await using reader = read(db, { onPartitionGone: 'resnapshot' })
         await reader.told('streaming')
@@ -196,7 +196,7 @@ describeEachMajor(
         expect(reader.snapshotOf('root').slice(60)).toHaveLength(20)
       })
 
-      test('a role that cannot have an old server look anew at partitions is told', async () => {
+      test.concurrent('a role that cannot have an old server look anew at partitions is told', async () => {
         await using db = await testDatabase(postgres.server, TREE + filled('africa', 'africa', 101, 110))
         const role = `r_${db.name}`
         await db.query(`CREATE ROLE ${role} LOGIN REPLICATION; CREATE PUBLICATION p FOR TABLE root WITH (publish_via_partition_root);
@@ -214,7 +214,7 @@ describeEachMajor(
         }
       })
 
-      test('one that is attached while the table is still being read is read behind that', async () => {
+      test.concurrent('one that is attached while the table is still being read is read behind that', async () => {
         await using db = await testDatabase(
           postgres.server,
           `${TREE} INSERT INTO root SELECT id, 'europe', 0, repeat('y', 1500) FROM generate_series(1100, 8900) id;
@@ -258,7 +258,7 @@ describeEachMajor(
         await requireCopy(db, copyOf(reader))
       })
 
-      test('what happened while no run was there is found by the next one, once', async () => {
+      test.concurrent('what happened while no run was there is found by the next one, once', async () => {
         await using db = await testDatabase(postgres.server, TREE + filled('africa', 'africa', 101, 110))
         const writer = await db.connect()
         let position: object

@@ -24,7 +24,7 @@ async function cutAll(db: TestDatabase): Promise<void> {
   await db.query(`SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'tailrace'`)
 }
 
-test('a snapshot that loses its connections begins again by itself with --state, else ends with an error', async () => {
+test('a snapshot that loses its connections goes on by itself with --state, else ends with an error', async () => {
   await using db = await testDatabase(server, `${TABLE}; ${FILL}`)
   await using folder = await temporaryFolder()
   db.expectSlots = true
@@ -35,7 +35,7 @@ test('a snapshot that loses its connections begins again by itself with --state,
   await running.waitFor(() => someRows(output), 'some rows', { intervalMs: 1 })
   await cutAll(db)
   expect(await running.ended, running.stderr).toEqual({ code: 0, signal: null })
-  expect(running.stderr).toMatch(/tailrace: the snapshot was interrupted: [^\n]+ begins again\n/)
+  expect(running.stderr).toMatch(/tailrace: the snapshot was interrupted: [^\n]+ trying again\n/)
   const ids = (await recordsIn(output)).map(({ key }) => Number(key!.id))
   expect(ids.sort((a, b) => a - b)).toEqual(IDS)
 

@@ -2,6 +2,7 @@ import { expect, test } from 'vitest'
 import { type TestDatabase, testDatabase } from '../../support/database.js'
 import { urlAs } from '../../support/openSession.js'
 import { DEFAULT_MAJOR, majors, startServer } from '../../support/servers.js'
+import { slowTest } from '../../support/slow.js'
 import { readSource, type SourceReader } from '../../support/sourceReader.js'
 import { waitFor } from '../../support/waitFor.js'
 
@@ -62,7 +63,7 @@ async function standStill(db: TestDatabase, other: TestDatabase, reader: SourceR
 const CASES = [...new Set([majors[0]!, majors.at(-1)!])].map((major) => [major, 'auto' as const] as const)
 
 // A server each, which is idle nearly all the time.
-test.concurrent.each([...CASES, [DEFAULT_MAJOR, 'never'] as const])(
+slowTest.concurrent.each([...CASES, [DEFAULT_MAJOR, 'never'] as const])(
   'a slot that stands still on an idle PostgreSQL %i gives back what it holds: heartbeat %s',
   { timeout: 180_000 },
   async (major, heartbeat) => {

@@ -2,6 +2,7 @@ import { expect, test } from 'vitest'
 import type { SourceEvent } from '../../../src/source/events.js'
 import { type TestDatabase, testDatabase } from '../../support/database.js'
 import { startServer } from '../../support/servers.js'
+import { slowTest } from '../../support/slow.js'
 import { readSource, readToCurrent, type SourceReader } from '../../support/sourceReader.js'
 import { slotsOf } from '../../support/sourceSlots.js'
 import { describeEachMajor } from '../../support/versions.js'
@@ -143,7 +144,7 @@ test('a slot that outgrows max_slot_wal_keep_size is told of at each step, befor
   expect(reached.level).toBe('reached')
 })
 
-test('an incremental snapshot rests while the slot holds too much, and goes on', { timeout: 180_000 }, async () => {
+slowTest('an incremental snapshot rests while the slot holds too much, and goes on', { timeout: 180_000 }, async () => {
   await using server = await startServer()
   await using db = await testDatabase(
     server,

@@ -134,8 +134,21 @@ export class Session implements Queryable, AsyncDisposable {
       // Several statements in one string give several results: the last one is what was asked for.
       return (Array.isArray(result) ? result.at(-1).rows : result.rows) as Row[]
     } catch (cause) {
-      throw fromDriver(this.#failure ?? cause, this.#to)
+      const failure = this.#failure ?? cause
+      await this.#ready()
+      throw fromDriver(failure, this.#to)
     }
+  }
+
+  /**
+   * pg rejects a query at its ErrorResponse. The ReadyForQuery behind it often comes in a packet of its own, and would be
+   * taken for the end of what took the socket over.
+   */
+  async #ready(): Promise<void> {
+    const client = this.#client as unknown as { readonly readyForQuery: boolean }
+    if (client.readyForQuery || this.#failure !== undefined) return
+    const connection = connectionOf(this.#client)
+    await Promise.race([new Promise<void>((resolve) => connection.once('readyForQuery', resolve)), this.#gone])
   }
 
   /** Calls `callback` once when the connection is gone without our closing it (at once, if it is gone already). */
@@ -255,7 +268,7 @@ export class Session implements Queryable, AsyncDisposable {
 
 interface DriverConnection {
   readonly stream: Socket
-  once(event: 'connect', listener: () => void): void
+  once(event: 'connect' | 'readyForQuery', listener: () => void): void
   on(event: 'parameterStatus', listener: (status: { parameterName: string; parameterValue: string }) => void): void
   on(event: 'authenticationSASL', listener: (request: { readonly mechanisms: readonly string[] }) => void): void
   on(event: `authentication${'CleartextPassword' | 'MD5Password' | 'SASLFinal' | 'Ok'}`, listener: () => void): void

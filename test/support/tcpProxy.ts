@@ -7,6 +7,7 @@ export class TcpProxy implements AsyncDisposable {
   readonly #server: Server
   readonly #ways = new Set<Way>()
   #swallows = false
+  #tail: Tail | undefined
 
   static async to(port: number): Promise<TcpProxy> {
     const proxy = new TcpProxy(port)
@@ -16,7 +17,7 @@ export class TcpProxy implements AsyncDisposable {
 
   private constructor(port: number) {
     this.#server = createServer({ allowHalfOpen: true }, (client) => {
-      const way = new Way(client, connect({ port, host: '127.0.0.1', allowHalfOpen: true }))
+      const way = new Way(client, connect({ port, host: '127.0.0.1', allowHalfOpen: true }), () => this.#tail)
       if (this.#swallows) way.swallow()
       this.#ways.add(way)
       void way.gone.then(() => this.#ways.delete(way))
@@ -45,6 +46,11 @@ export class TcpProxy implements AsyncDisposable {
     this.#swallows = false
   }
 
+  /** The last bytes of all that the server sends at once come later, in a packet of their own. */
+  holdBack(bytes: number, ms: number): void {
+    this.#tail = { bytes, ms }
+  }
+
   /** Ends every connection. */
   cut(): void {
     for (const way of this.#ways) way.cut()
@@ -61,15 +67,21 @@ export class TcpProxy implements AsyncDisposable {
   }
 }
 
+interface Tail {
+  readonly bytes: number
+  readonly ms: number
+}
+
 /** One connection through the proxy. */
 class Way {
   swallowed = false
   readonly gone: Promise<unknown>
   readonly #ends: readonly [Socket, Socket]
 
-  constructor(client: Socket, upstream: Socket) {
+  constructor(client: Socket, upstream: Socket, tail: () => Tail | undefined) {
     this.#ends = [client, upstream]
-    this.gone = Promise.all([this.#pass(client, upstream), this.#pass(upstream, client)])
+    client.setNoDelay(true)
+    this.gone = Promise.all([this.#pass(client, upstream, () => undefined), this.#pass(upstream, client, tail)])
   }
 
   swallow(): void {
@@ -82,8 +94,18 @@ class Way {
     for (const end of this.#ends) end.destroy()
   }
 
-  #pass(from: Socket, to: Socket): Promise<void> {
-    from.on('data', (bytes) => {
+  #pass(from: Socket, to: Socket, tail: () => Tail | undefined): Promise<void> {
+    from.on('data', (bytes: Buffer) => {
+      const late = tail()
+      if (late !== undefined && !this.swallowed) {
+        from.pause()
+        to.write(bytes.subarray(0, -late.bytes))
+        setTimeout(() => {
+          to.write(bytes.subarray(-late.bytes))
+          from.resume()
+        }, late.ms)
+        return
+      }
       if (this.swallowed || to.write(bytes)) return
       from.pause()
       to.once('drain', () => from.resume())

@@ -68,6 +68,8 @@ export class CopyOut {
         this.#over = true
         break
       case READY_FOR_QUERY:
+        // The answer to nothing we asked: no rows are not "all rows".
+        if (!this.#over) throw serverError({ sqlstate: '08P01', message: 'a COPY ended without its end' })
         this.#takeover.release()
         if (this.#failure === undefined) this.#done.resolve()
         else this.#done.reject(this.#failure)

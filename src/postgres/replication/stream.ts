@@ -176,11 +176,11 @@ export class ReplicationStream {
     else if (tag === ERROR_RESPONSE) this.#failure ??= serverError(readServerMessage(bytes, start, end))
     else if (tag === COPY_DONE && !this.#stopping && this.#failure === undefined) {
       // The server ends the stream by itself, as it does when it shuts down: answer, then it goes on to its end.
-      this.#failure = CONNECTION_LOST({ to: 'the walsender', problem: 'the server ended the stream' })
+      this.#failure = endedByServer()
       this.#takeover.write(frame('c'))
     } else if (tag === READY_FOR_QUERY) this.#finish(this.#failure)
     else if (tag === COMMAND_COMPLETE && this.#failure === undefined && !this.#stopping) {
-      this.#failure = CONNECTION_LOST({ to: 'the walsender', problem: 'the server ended the stream' })
+      this.#failure = endedByServer()
     }
   }
 
@@ -225,6 +225,10 @@ export class ReplicationStream {
       this.#ended.reject(failure)
     }
   }
+}
+
+function endedByServer(): Error {
+  return CONNECTION_LOST({ to: 'the walsender', problem: 'the server ended the stream' })
 }
 
 function startReplication({ slot, startLsn, pluginOptions }: ReplicationOptions): string {

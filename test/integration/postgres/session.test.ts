@@ -106,3 +106,16 @@ test.each([
     stranger.close()
   }
 })
+
+test('an error is told when the server is ready again: what follows on the raw socket is not answered by what was late', async () => {
+  await using db = await testDatabase(server)
+  await using proxy = await TcpProxy.to(server.port)
+  await using session = await openSession(proxy.url(db.url))
+  proxy.holdBack(6, 20) // a ReadyForQuery, which the server sends apart from the error
+  for (const values of [undefined, []]) {
+    await expect(session.query('SELECT 1 / 0', values)).rejects.toMatchObject({ details: { sqlstate: '22012' } })
+    let rows = 0
+    await new CopyOut(session, 'COPY (SELECT generate_series(1, 30000)) TO STDOUT', { row: () => void rows++ }).done
+    expect(rows).toBe(30000)
+  }
+})

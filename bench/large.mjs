@@ -21,6 +21,8 @@ const LIMIT_SECONDS = 300
 const POLL_MS = 20
 /** Rows a statement of the live transaction inserts. */
 const STATEMENT = 20_000
+/** What was sent is read by then, too. */
+const REST_MS = 250
 /** What is flushed of an open transaction's WAL ends with a whole page. */
 const NEARLY_BYTES = 32 * 1024
 const thousands = new Intl.NumberFormat('en-US')
@@ -102,7 +104,8 @@ async function live({ server, client, options, rows, spool }) {
 
 /**
  * One transaction, its first and last row marked, in statements as an application says them; gives when COMMIT was sent.
- * Rows are inserted faster than any walsender decodes them: `rested` waits until it has caught up.
+ * Rows are inserted faster than any walsender decodes them: `rested` waits until it has caught up, and a
+ * quarter of a second more.
  */
 async function writeLive(client, rows, firstMark, rested) {
   await client.query(`TRUNCATE ${TABLE}`)
@@ -112,7 +115,10 @@ async function writeLive(client, rows, firstMark, rested) {
     await client.query(insertSql(TABLE, from, Math.min(from + STATEMENT, rows) - 1))
   }
   await client.query(insertSql(TABLE, rows, rows, `'${mark(firstMark + 1)}'`))
-  while (rested && !(await isDecoded(client))) await sleep(POLL_MS)
+  if (rested) {
+    while (!(await isDecoded(client))) await sleep(POLL_MS)
+    await sleep(REST_MS)
+  }
   const sent = now()
   await client.query('COMMIT')
   return sent

@@ -1,3 +1,5 @@
+import { type TakeMessage, WalBlock } from './walBlock.js'
+
 /** One message of the output plugin, in the bytes received; `walPlace` as `ReplicationHandler` gives it. */
 export interface WalMessage {
   readonly bytes: Buffer
@@ -7,11 +9,11 @@ export interface WalMessage {
 }
 
 /** Messages that stand in the stream's order and come from elsewhere, in portions: a transaction that was spooled. */
-export type WalMessages = AsyncIterator<readonly WalMessage[]>
+export type WalMessages = AsyncIterator<readonly WalMessage[] | WalBlock>
 
 export interface IntakeOptions {
   /** Takes a message; false: not yet, it is to be offered again. */
-  readonly take: (bytes: Buffer, start: number, end: number, walPlace: number) => boolean
+  readonly take: TakeMessage
   /** A portion was taken, or nothing more can be taken now. False: there is no room for another before `drain`. */
   readonly taken: () => boolean
   /** Everything that waited is taken. */
@@ -25,7 +27,7 @@ export interface IntakeOptions {
  */
 export class Intake {
   readonly #options: IntakeOptions
-  #waiting: (WalMessage | WalMessages)[] = []
+  #waiting: Waiting[] = []
   #next = 0
   /** Portions of what comes from elsewhere are being fetched. */
   #fetching = false
@@ -51,7 +53,8 @@ export class Intake {
     for (let index = this.#next; index < this.#waiting.length; index++) {
       const item = this.#waiting[index]!
       if (isElsewhere(item)) return
-      yield item
+      if (item instanceof WalBlock) yield* item
+      else yield item
     }
   }
 
@@ -103,7 +106,7 @@ export class Intake {
         void this.#fetch(item)
         return
       }
-      this.#refused = !this.#options.take(item.bytes, item.start, item.end, item.walPlace)
+      this.#refused = !this.#offer(item)
       if (this.#refused) {
         this.#options.taken()
         return
@@ -116,6 +119,11 @@ export class Intake {
     this.#options.onEmpty()
   }
 
+  #offer(item: WalMessage | WalBlock): boolean {
+    const { take } = this.#options
+    return item instanceof WalBlock ? item.offer(take) : take(item.bytes, item.start, item.end, item.walPlace)
+  }
+
   async #fetch(messages: WalMessages): Promise<void> {
     this.#fetching = true
     // Else it was cleared meanwhile, and something else may wait by now.
@@ -124,7 +132,8 @@ export class Intake {
       const portion = await messages.next()
       if (stillWaits() && portion.done === true) this.#next++
       else if (stillWaits()) {
-        this.#waiting.splice(0, this.#next, ...portion.value!)
+        const came = portion.value!
+        this.#waiting.splice(0, this.#next, ...(came instanceof WalBlock ? [came] : came))
         this.#next = 0
       }
     } catch (error) {
@@ -136,6 +145,8 @@ export class Intake {
   }
 }
 
-function isElsewhere(item: WalMessage | WalMessages): item is WalMessages {
+type Waiting = WalMessage | WalBlock | WalMessages
+
+function isElsewhere(item: Waiting): item is WalMessages {
   return 'next' in item
 }

@@ -1,16 +1,17 @@
 import { promisify } from 'node:util'
-import { crc32, deflateRaw, inflateRaw } from 'node:zlib'
+import { crc32, deflateRaw, inflateRawSync } from 'node:zlib'
 import { SPOOL_DAMAGED, SPOOL_FAILED, SPOOL_FULL } from '../../core/errors.js'
 import { describeCause } from '../../postgres/serverError.js'
 import { type SpoolFile, SpoolFolder } from './spoolFolder.js'
 
 const deflate = promisify(deflateRaw)
-const inflate = promisify(inflateRaw)
 
 /** Blocks that wait to be written; with more the socket rests. */
 const WRITE_AHEAD_BYTES = 4 * 1024 * 1024
 /** A file is removed when nothing in it is wanted any more: smaller files are gone sooner, larger ones are fewer. */
 const FILE_BYTES = 64 * 1024 * 1024
+/** Read at once, of what is behind one another. */
+const WINDOW_BYTES = 512 * 1024
 const NO_ROOM: readonly string[] = ['ENOSPC', 'EDQUOT', 'EFBIG']
 
 export interface SpoolStoreOptions {
@@ -63,6 +64,7 @@ export class SpoolStore {
   #failed = false
   readonly #files = new Set<SpoolFile>()
   #current: SpoolFile | undefined
+  #lastRead: Window | undefined
 
   constructor(options: SpoolStoreOptions) {
     this.#options = options
@@ -174,18 +176,32 @@ export class SpoolStore {
 
   async #read({ place, length }: StoredBlock): Promise<Buffer> {
     const { file, offset, length: packedLength, checksum } = place!
-    const packed = Buffer.allocUnsafe(packedLength)
     const damaged = (problem: string, cause?: unknown) => SPOOL_DAMAGED({ file: file.path, problem }, { cause })
-    const { bytesRead } = await file.handle.read(packed, 0, packedLength, offset).catch((cause) => {
-      throw this.#failure(cause)
-    })
-    if (bytesRead < packedLength) throw damaged(`${packedLength - bytesRead} bytes are missing at ${offset}`)
+    const packed = await this.#window(file, offset, packedLength)
+    if (packed.length < packedLength) throw damaged(`${packedLength - packed.length} bytes are missing at ${offset}`)
     if (crc32(packed) !== checksum) throw damaged(`the checksum at byte ${offset} is not that of what was written`)
-    const bytes = await inflate(packed, { chunkSize: Math.max(length + 1, 1024) }).catch((cause) => {
+    let bytes: Buffer
+    try {
+      bytes = inflateRawSync(packed, { chunkSize: Math.max(length + 1, 1024) })
+    } catch (cause) {
       throw damaged(`byte ${offset} is no compressed block`, cause)
-    })
+    }
     if (bytes.length !== length) throw damaged(`the block at ${offset} has ${bytes.length} bytes of ${length}`)
     return bytes
+  }
+
+  /** Blocks that were put behind one another are wanted so: they are read together. */
+  async #window(file: SpoolFile, offset: number, length: number): Promise<Buffer> {
+    const last = this.#lastRead
+    if (last === undefined || last.file !== file || offset < last.from || offset + length > last.to) {
+      const to = Math.max(offset + length, Math.min(offset + WINDOW_BYTES, file.length))
+      this.#lastRead = { file, from: offset, to, bytes: readWhole(file, offset, to - offset) }
+    }
+    const { from, bytes } = this.#lastRead!
+    const read = await bytes.catch((cause) => {
+      throw this.#failure(cause)
+    })
+    return read.subarray(offset - from, offset - from + length)
   }
 
   async #fileToWrite(): Promise<SpoolFile> {
@@ -212,6 +228,7 @@ export class SpoolStore {
 
   #drop(file: SpoolFile): Promise<void> {
     if (this.#current === file) this.#current = undefined
+    if (this.#lastRead?.file === file) this.#lastRead = undefined
     if (this.#files.delete(file)) this.#stored -= file.length
     return file.remove()
   }
@@ -221,6 +238,20 @@ export class SpoolStore {
     const facts = { folder: this.#options.parent, problem: describeCause(cause) }
     return NO_ROOM.includes(code) ? SPOOL_FULL(facts, { cause }) : SPOOL_FAILED(facts, { cause })
   }
+}
+
+/** A part of a file, as it was read at once. */
+interface Window {
+  readonly file: SpoolFile
+  readonly from: number
+  readonly to: number
+  readonly bytes: Promise<Buffer>
+}
+
+async function readWhole(file: SpoolFile, offset: number, length: number): Promise<Buffer> {
+  const bytes = Buffer.allocUnsafeSlow(length)
+  const { bytesRead } = await file.handle.read(bytes, 0, length, offset)
+  return bytes.subarray(0, bytesRead)
 }
 
 async function writeWhole(file: SpoolFile, bytes: Buffer, offset: number): Promise<void> {

@@ -1,4 +1,5 @@
 import type { WalMessage, WalMessages } from '../intake.js'
+import { lengthInBlock, WalBlock, writeInBlock } from '../walBlock.js'
 import { StreamedRelations } from './relationOrder.js'
 import type { SpoolStore, StoredBlock } from './spoolStore.js'
 import { Subtransactions } from './subtransactions.js'
@@ -6,8 +7,6 @@ import { Subtransactions } from './subtransactions.js'
 /** Blocks grow from the first to the second size, so that many small transactions take little. */
 const FIRST_BLOCK = 16 * 1024
 const BLOCK = 256 * 1024
-// Of each message in a block: Int32 length, Int32 WAL place, then its bytes.
-const HEAD = 8
 
 /** A part of the transaction; only the last one may be open. */
 interface Block {
@@ -44,14 +43,10 @@ export class SpooledTransaction {
 
   /** The message `bytes[start..end)` of (sub-)transaction `xid`; `logical`: a logical message. */
   append(bytes: Buffer, start: number, end: number, walPlace: number, xid: number, logical: boolean): void {
-    const block = this.#blockFor(HEAD + end - start)
-    const open = block.open!
-    let at = block.length
-    this.#subtransactions.note(xid, block.position + at, this.#behindMessage)
+    const block = this.#blockFor(lengthInBlock(end - start))
+    this.#subtransactions.note(xid, block.position + block.length, this.#behindMessage)
     this.#behindMessage = logical
-    at = open.writeInt32BE(end - start, at)
-    at = open.writeInt32BE(walPlace, at)
-    block.length = at + bytes.copy(open, at, start, end)
+    block.length = writeInBlock(block.open!, block.length, bytes, start, end, walPlace)
   }
 
   /**
@@ -112,12 +107,18 @@ export class SpooledTransaction {
   }
 }
 
-/** Reads one block ahead. */
+type Portion = IteratorResult<readonly WalMessage[] | WalBlock, undefined>
+
+/** Blocks that are read, unpacked in the thread pool, while the one before them is used up. */
+const AHEAD = 4
+
+/** Reads some blocks ahead. */
 class Replay implements WalMessages {
   readonly #store: SpoolStore
   readonly #blocks: Block[]
   #next = 0
-  #ahead: Promise<Buffer> | undefined
+  /** Of the blocks from `#next` on. */
+  readonly #ahead: Promise<Buffer>[] = []
   #first: readonly WalMessage[] | undefined
   #last: readonly WalMessage[] | undefined
 
@@ -128,53 +129,44 @@ class Replay implements WalMessages {
     this.#last = last
   }
 
-  async next(): Promise<IteratorResult<readonly WalMessage[], undefined>> {
+  async next(): Promise<Portion> {
     const first = this.#first
     if (first !== undefined) {
       this.#first = undefined
-      this.#ahead = this.#read(0)
+      this.#readAhead()
       return { done: false, value: first }
     }
     const block = this.#blocks[this.#next]
     if (block !== undefined) {
-      const bytes = await this.#ahead!
+      const bytes = await this.#ahead.shift()!
       this.#next++
-      this.#ahead = this.#read(this.#next)
-      return { done: false, value: messagesIn(bytes, block.length) }
+      this.#readAhead()
+      return { done: false, value: new WalBlock(bytes, block.length) }
     }
     const last = this.#last
     this.#last = undefined
     return last === undefined ? { done: true, value: undefined } : { done: false, value: last }
   }
 
-  async return(): Promise<IteratorResult<readonly WalMessage[], undefined>> {
+  async return(): Promise<Portion> {
     this.#first = undefined
     this.#last = undefined
     for (const block of this.#blocks.splice(0)) release(this.#store, block)
     return { done: true, value: undefined }
   }
 
-  #read(index: number): Promise<Buffer> | undefined {
-    const block = this.#blocks[index]
-    if (block === undefined) return undefined
-    const bytes = this.#store.take(block.stored!)
-    bytes.catch(() => {}) // whoever comes for it sees the rejection
-    return bytes
+  #readAhead(): void {
+    while (this.#ahead.length < AHEAD) {
+      const block = this.#blocks[this.#next + this.#ahead.length]
+      if (block === undefined) return
+      const bytes = this.#store.take(block.stored!)
+      bytes.catch(() => {}) // whoever comes for it sees the rejection
+      this.#ahead.push(bytes)
+    }
   }
 }
 
 function release(store: SpoolStore, { open, stored }: Block): void {
   if (open !== undefined) store.free(open)
   if (stored !== undefined) store.release(stored)
-}
-
-function messagesIn(bytes: Buffer, length: number): WalMessage[] {
-  const messages: WalMessage[] = []
-  for (let p = 0; p < length; ) {
-    const start = p + HEAD
-    const end = start + bytes.readInt32BE(p)
-    messages.push({ bytes, start, end, walPlace: bytes.readInt32BE(p + 4) })
-    p = end
-  }
-  return messages
 }

@@ -55,11 +55,11 @@ export interface LogicalMessage {
  * ```
  */
 export class RowBatch {
-  heads = new Int32Array(64 * HEAD)
+  heads: Int32Array
   count = 0
   /** Payload bytes of the records, as received. */
   bytes = 0
-  readonly tape = new Tape()
+  readonly tape: Tape
   readonly buffers: Uint8Array[] = []
   /** A view of each of `buffers`. */
   readonly views: DataView[] = []
@@ -68,6 +68,12 @@ export class RowBatch {
   readonly messages: LogicalMessage[] = []
   /** The part of every snapshot row's id that names the snapshot. */
   snapshotId = ''
+
+  /** With room for about as much as `like` has: batches that follow one another are mostly of a size. */
+  constructor(like?: RowBatch) {
+    this.heads = new Int32Array(roomFor(like?.count ?? 0, 64) * HEAD)
+    this.tape = new Tape(roomFor(like?.tape.length ?? 0, 1024))
+  }
 
   /** Appends a head, whose numbers the caller has; gives nothing back, so that nothing is allocated. */
   add(
@@ -123,4 +129,8 @@ export class RowBatch {
     this.buffers.push(buffer)
     this.views.push(viewOf(buffer))
   }
+}
+
+function roomFor(count: number, least: number): number {
+  return Math.max(least, count + (count >> 3))
 }

@@ -219,7 +219,7 @@ export class ChangeCollector extends CommittedHandler implements PgoutputHandler
   take(): Collected {
     const { position } = this
     const collected = { batch: this.#batch, shapes: this.#shapes, position, confirmable: this.#lastEnd }
-    this.#batch = new RowBatch()
+    this.#batch = new RowBatch(this.#batch)
     this.#shapes = []
     this.decoder.tape = this.#batch.tape
     this.#transactionIndex = -1

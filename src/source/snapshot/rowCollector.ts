@@ -44,7 +44,7 @@ export class RowCollector {
   }
 
   #begin(): RowBatch {
-    const batch = new RowBatch()
+    const batch = new RowBatch(this.#batch)
     batch.tables.push(this.#table)
     batch.snapshotId = this.#snapshotId
     return batch

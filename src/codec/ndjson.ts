@@ -114,7 +114,7 @@ export class NdjsonEncoder {
       lines.row.write(writer, bytes, view, tape, newAt, before ? oldAt : NO_FALLBACK)
       if (operation !== SNAPSHOT && !before) this.#writeUnchanged(writer, table, tape, newAt)
     }
-    if (operation === SNAPSHOT) this.#writeSnapshotTail(writer, batch, lines, table, bytes, newAt)
+    if (operation === SNAPSHOT) this.#writeSnapshotTail(writer, batch, head, lines)
     else this.#writeTail(writer, batch, head)
   }
 
@@ -148,20 +148,20 @@ export class NdjsonEncoder {
     writer.write(Buffer.from(JSON.stringify(names)))
   }
 
-  #writeSnapshotTail(
-    writer: ByteWriter,
-    batch: RowBatch,
-    lines: TableLines,
-    table: Table,
-    bytes: Uint8Array,
-    newAt: number,
-  ): void {
-    if (lines.snapshotId !== batch.snapshotId) {
-      lines.snapshotId = batch.snapshotId
-      lines.idStart = Buffer.from(`,"id":"${batch.snapshotId}${lines.idPrefix}`)
+  #writeSnapshotTail(writer: ByteWriter, batch: RowBatch, head: number, lines: TableLines): void {
+    const { heads } = batch
+    const table = batch.tables[heads[head + HEAD_TABLE]!]!
+    const polled = batch.transactions[heads[head + HEAD_TRANSACTION]!]
+    if (polled !== undefined) {
+      writer.write(Buffer.from(`,"id":"${batch.snapshotId}${polled.polledXid}${lines.idPrefix}`))
+    } else {
+      if (lines.snapshotId !== batch.snapshotId) {
+        lines.snapshotId = batch.snapshotId
+        lines.idStart = Buffer.from(`,"id":"${batch.snapshotId}${lines.idPrefix}`)
+      }
+      writer.write(lines.idStart)
     }
-    writer.write(lines.idStart)
-    writeKeyText(writer, table, bytes, batch.tape.values, newAt)
+    writeKeyText(writer, table, batch.buffers[heads[head + HEAD_BUFFER]!]!, batch.tape.values, heads[head + HEAD_NEW]!)
     writer.write(END)
   }
 

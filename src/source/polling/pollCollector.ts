@@ -9,7 +9,6 @@ import { widenXmin } from './seen.js'
 
 const NOTHING_OLD = (-1 << 2) | NO_OLD
 const XIDS = 2 ** 32
-const NO_TRANSACTION = -1
 
 /** A page reads in one snapshot; this is what of it decides about its rows. */
 export interface PageSnapshot {
@@ -82,9 +81,8 @@ export class PollCollector {
     this.#last = { batch, buffer, at }
     batch.bytes += end - start
     const operation = deliver === 'snapshot' ? SNAPSHOT : CREATE
-    const transaction = deliver === 'snapshot' ? NO_TRANSACTION : this.#transactionOf(xid)
     // What is counted there for a stream counts here how many xids were known: enough to tell the state behind the row.
-    batch.add(operation, 0, transaction, 0, 0, at, NOTHING_OLD, this.#options.xids.length)
+    batch.add(operation, 0, this.#transactionOf(xid), 0, 0, at, NOTHING_OLD, this.#options.xids.length)
   }
 
   take(): RowBatch {
@@ -135,8 +133,8 @@ export class PollCollector {
   #begin(): RowBatch {
     const batch = new RowBatch()
     batch.tables.push(this.#options.table.table)
-    // Not to be taken for an id that begins with the xid of a change.
-    batch.snapshotId = `x${this.#options.snapshot.xmax}`
+    // Behind it the row's xid: of two pages with one xmax the later may show the row in another version.
+    batch.snapshotId = 'x'
     return batch
   }
 }

@@ -3,6 +3,7 @@ import { createServer } from 'node:net'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import type { EmbeddedPostgres } from '../../../src/cli/embedded/server.js'
+import { deferred } from '../../../src/core/deferred.js'
 import type { SourceOptions } from '../../../src/source/options.js'
 import { testDatabase } from '../../support/database.js'
 import { openSession, urlAs } from '../../support/openSession.js'
@@ -41,6 +42,33 @@ describe('what is polled', () => {
     await late.query('COMMIT')
     await db.query('INSERT INTO t VALUES (0)')
     expect(ids(await polls.next())).toEqual([0, 3])
+  })
+
+  test.concurrent('a row that is written between two pages of the first reading has another id as it is then', async () => {
+    await using db = await testDatabase(
+      server,
+      `CREATE TABLE t (id int PRIMARY KEY, at int, v text);
+       INSERT INTO t SELECT i, i, repeat('x', 500) FROM generate_series(1, 3000) i`,
+    )
+    const late = await db.connect()
+    await late.query('BEGIN; UPDATE t SET at = 9000, v = NULL WHERE id = 1')
+    // So that the snapshots before and behind its commit have the same xmax.
+    await db.query('INSERT INTO t VALUES (0, 0)')
+    const committed = deferred()
+    await using reader = readSource(
+      { url: db.url, ...FAST, cursors: ['t:at'], maxBytes: 65536 },
+      { onBatch: async () => committed.promise },
+    )
+    await reader.until(() => reader.records.length > 0, { what: 'rows' })
+    await late.query('COMMIT')
+    committed.resolve()
+    await reader.seen(({ after }) => after?.at === 9000, 'the row as it is now')
+    const one = reader.records.filter(({ key }) => key?.id === 1)
+    expect(one.map(({ operation, after }) => [operation, after!.at])).toEqual([
+      ['snapshot', 1],
+      ['snapshot', 9000],
+    ])
+    expect(new Set(reader.records.map(({ id }) => id)).size).toBe(reader.records.length)
   })
 
   test.concurrent('a table without a key by its cursor; with neither it is refused, with the way out', async () => {

@@ -64,7 +64,7 @@ export interface StreamLoopOptions {
 /** An advance without records is handed on this often: each is a write for a consumer that stores positions. */
 const IDLE_ADVANCE_MS = 1000
 /** Rows that are read meanwhile wait at most so far ahead of the consumer: changes stand behind them. */
-const SCAN_AHEAD_BYTES = 2 * 1024 * 1024
+const SCAN_AHEAD_BYTES = 512 * 1024
 /** How often to ask for the server's WAL end while `until` is not reached. */
 const ASK_MS = 100
 /** Acknowledgements are told to the server at most this late; each status update costs it a write of the slot. */

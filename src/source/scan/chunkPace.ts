@@ -1,5 +1,5 @@
 /** How long reading a chunk shall take: so long a change of the table may have to wait for it. */
-const TARGET_MS = 25
+const TARGET_MS = 35
 /** Opening a chunk shall be a small part of it, over a slow network too. */
 const OPENING_SHARE = 8
 const FIRST_ROWS = 2000
@@ -8,7 +8,7 @@ const MAX_ROWS = 1_000_000
 const MAX_STEP = 2
 
 /** What a run that is killed has to read again is to be a small part of the table. */
-const TABLE_SHARE = 200
+const TABLE_SHARE = 150
 
 /** How many rows the next chunk of a table has, by how long the ones before took. */
 export class ChunkPace {

@@ -32,6 +32,8 @@ export class Napping {
   #napped = 0
   #longNap = SHORT_NAP_MS
   #fullReads = 0
+  /** Since when it was read. */
+  #awake = 0
 
   constructor(pause: () => void, resume: () => void) {
     this.#pause = pause
@@ -44,7 +46,8 @@ export class Napping {
     if (this.#timer !== undefined) return
     if (length >= FULL_READ) {
       this.#longNap = Math.max(SHORT_NAP_MS, this.#longNap / 2)
-      if (++this.#fullReads >= FULL_READS) this.#nap(FULL_NAP_MS)
+      // What was spent on them counts: nobody read meanwhile.
+      if (++this.#fullReads >= FULL_READS) this.#nap(Math.round(FULL_NAP_MS - (performance.now() - this.#awake)))
     } else if (this.#bytes >= RUSH_BYTES) this.#onRate()
   }
 
@@ -77,16 +80,17 @@ export class Napping {
     this.#nap(nap)
   }
 
-  /** Not at all for 0 ms: only counts anew. */
+  /** Not at all for less than a millisecond: only counts anew. */
   #nap(ms: number): void {
     this.#bytes = 0
     this.#fullReads = 0
-    this.#since = performance.now()
-    this.#napped = ms
-    if (ms === 0) return
+    this.#since = this.#awake = performance.now()
+    this.#napped = Math.max(0, ms)
+    if (ms < 1) return
     if (!this.#held) this.#pause()
     this.#timer = setTimeout(() => {
       this.#timer = undefined
+      this.#awake = performance.now()
       if (!this.#held) this.#resume()
     }, ms)
   }

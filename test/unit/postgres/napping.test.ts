@@ -53,6 +53,22 @@ describe('a nap', () => {
     expect(nap(20_000)).toBe(1)
   })
 
+  test('is shorter by what was spent on the chunks, and left out when that was as long', () => {
+    const { napping, calls } = socket()
+    const napBehind = (msEach: number): number => {
+      for (let chunk = 0; chunk < 4; chunk++) {
+        vi.advanceTimersByTime(msEach)
+        napping.chunkEnd(FULL)
+      }
+      for (let ms = 0; ; ms++) {
+        if (calls.at(-1) !== 'pause') return ms
+        vi.advanceTimersByTime(1)
+      }
+    }
+    napBehind(0)
+    expect([0, 0.5, 0.75, 1, 2].map(napBehind)).toEqual([4, 2, 1, 0, 0])
+  })
+
   test('never follows small chunks: latency is not touched', () => {
     const { napping, calls } = socket()
     for (let i = 0; i < 2000; i++) {

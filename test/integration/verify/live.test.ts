@@ -76,9 +76,17 @@ test('an equal pair under writes, its target 300 ms behind, is never called diff
   while (performance.now() - begun < 4000) {
     const events: VerifyEvent[] = []
     const before = live.written
-    const tables = await pair.verify('accounts,branches,history', { settleSeconds: 10 }, { onEvent: (event) => events.push(event) })
+    const tables = await pair.verify(
+      'accounts,branches,history',
+      { settleSeconds: 10 },
+      { onEvent: (event) => events.push(event) },
+    )
     expect(tables.map(({ table, verdict, differences }) => ({ table, verdict, differences }))).toEqual(
-      ['public.accounts', 'public.branches', 'public.history'].map((table) => ({ table, verdict: 'equal', differences: [] })),
+      ['public.accounts', 'public.branches', 'public.history'].map((table) => ({
+        table,
+        verdict: 'equal',
+        differences: [],
+      })),
     )
     // Otherwise nothing was shown.
     expect(live.written).toBeGreaterThan(before)

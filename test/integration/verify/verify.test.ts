@@ -258,10 +258,22 @@ describe('columns', () => {
     )
     await expect(pair.verify('t', { repair: true })).rejects.toMatchObject({
       code: 'VERIFY_REPAIR_INEFFECTIVE',
-      message: '1 rows of public.t would differ still after their repair, such as ["2"]',
+      message: 'rows of public.t would differ still after their repair: 1, such as ["2"]',
     })
     expect(await pair.target.query('SELECT a FROM t')).toEqual([{ a: 0 }, { a: 0 }])
   })
+})
+
+test('a repair that the server refuses in passing is tried again', async () => {
+  const sql = 'CREATE TABLE t (id int PRIMARY KEY, a int); INSERT INTO t VALUES (1, 1), (2, 2);'
+  await using pair = await databasePair(
+    server,
+    sql,
+    `${sql} DELETE FROM t WHERE id = 1; CREATE SEQUENCE attempts; CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$
+     BEGIN IF nextval('public.attempts') < 3 THEN RAISE EXCEPTION 'not now' USING ERRCODE = '40001'; END IF; RETURN NEW; END $$;
+     CREATE TRIGGER refuse BEFORE INSERT ON t FOR EACH ROW EXECUTE FUNCTION refuse()`,
+  )
+  expect(await pair.verify('t', { repair: true })).toMatchObject([{ verdict: 'repaired', repaired: { inserted: 1 } }])
 })
 
 describe('tables without a key', () => {

@@ -2,8 +2,10 @@ import { expect, test } from 'vitest'
 import { bucketCount, differingBuckets, rounds, totalRows } from '../../../src/verify/buckets.js'
 
 test('the number of buckets is a power of two that goes with the rows, within bounds', () => {
-  expect([0, 1, 8192, 8193, 1_000_000, 5_000_000, 1e12].map(bucketCount)).toEqual([16, 16, 16, 32, 2048, 8192, 8192])
-  expect(bucketCount(undefined)).toBe(8192)
+  expect([0, 1, 16_384, 16_385, 1_000_000, 4_000_000, 1e12].map(bucketCount)).toEqual([
+    16, 16, 16, 32, 1024, 4096, 4096,
+  ])
+  expect(bucketCount(undefined)).toBe(4096)
 })
 
 test('buckets differ by rows, by sum, or by being on one side only', () => {

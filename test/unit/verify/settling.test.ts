@@ -20,30 +20,69 @@ const lookAt = (begunMs: number) => ({ begunMs, endedMs: begunMs + 10 })
 
 describe('a row that looked different', () => {
   test('is equal once both sides show the same', () => {
-    expect(judge([[0, 'b', 'a'], [100, 'b', 'a'], [200, 'b', 'b']])).toEqual(['open', 'equal'])
-    expect(judge([[0, 'b', ''], [100, '', '']])).toEqual(['equal'])
+    expect(
+      judge([
+        [0, 'b', 'a'],
+        [100, 'b', 'a'],
+        [200, 'b', 'b'],
+      ]),
+    ).toEqual(['open', 'equal'])
+    expect(
+      judge([
+        [0, 'b', ''],
+        [100, '', ''],
+      ]),
+    ).toEqual(['equal'])
   })
 
   test('is different when both have stood still for the time to settle, and not a moment earlier', () => {
-    expect(judge([[0, 'b', 'a'], [1000, 'b', 'a'], [1010, 'b', 'a']])).toEqual(['open', 'different'])
-    expect(judge([[0, '', 'a'], [1010, '', 'a']])).toEqual(['different'])
+    expect(
+      judge([
+        [0, 'b', 'a'],
+        [1000, 'b', 'a'],
+        [1010, 'b', 'a'],
+      ]),
+    ).toEqual(['open', 'different'])
+    expect(
+      judge([
+        [0, '', 'a'],
+        [1010, '', 'a'],
+      ]),
+    ).toEqual(['different'])
   })
 
   test('begins to settle anew when one side changes', () => {
-    expect(judge([[0, 'b', 'a'], [900, 'c', 'a'], [1500, 'c', 'a'], [1909, 'c', 'a'], [1910, 'c', 'a']])).toEqual([
-      'open',
-      'open',
-      'open',
-      'different',
-    ])
+    expect(
+      judge([
+        [0, 'b', 'a'],
+        [900, 'c', 'a'],
+        [1500, 'c', 'a'],
+        [1909, 'c', 'a'],
+        [1910, 'c', 'a'],
+      ]),
+    ).toEqual(['open', 'open', 'open', 'different'])
   })
 
   test('is equal when the target comes to what the source has shown before', () => {
-    expect(judge([[0, 'b', 'a'], [100, 'c', 'a'], [200, 'd', 'x'], [300, 'e', 'c']])).toEqual(['open', 'open', 'equal'])
+    expect(
+      judge([
+        [0, 'b', 'a'],
+        [100, 'c', 'a'],
+        [200, 'd', 'x'],
+        [300, 'e', 'c'],
+      ]),
+    ).toEqual(['open', 'open', 'equal'])
   })
 
   test('is not equal because the source comes to what the target has shown', () => {
-    expect(judge([[0, 'b', 'a'], [100, 'b', 'c'], [200, 'a', 'd'], [1300, 'a', 'd']])).toEqual(['open', 'open', 'different'])
+    expect(
+      judge([
+        [0, 'b', 'a'],
+        [100, 'b', 'c'],
+        [200, 'a', 'd'],
+        [1300, 'a', 'd'],
+      ]),
+    ).toEqual(['open', 'open', 'different'])
   })
 
   test('is given up when it changes for longer than patience lasts', () => {

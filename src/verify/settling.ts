@@ -80,5 +80,5 @@ export class Settling {
 
 /** The wait before the next look: what looking costs should not be felt, and no decision is to come much too late. */
 export function lookAgainMs(lastLookMs: number, settleMs: number): number {
-  return Math.max(50, Math.min(2 * lastLookMs, Math.max(1000, settleMs / 4)))
+  return Math.max(20, Math.min(2 * lastLookMs, Math.max(1000, settleMs / 4)))
 }

@@ -62,6 +62,8 @@ function keyHash({ key }: TablePair, name: SideName): string {
   return key.reduce((seed, column) => {
     const sql = reference(column)
     if (column.form === 'int') return `pg_catalog.hashint8extended(${hashedSql(sql, column[name], 'int')}, ${seed})`
+    if (column.form === 'native' && column.source.typeOid === UUID)
+      return `pg_catalog.uuid_hash_extended(${sql}, ${seed})`
     const form = column.form === 'text' ? 'text' : 'printed'
     return `pg_catalog.hashtextextended(${hashedSql(sql, column[name], form)}, ${seed})`
   }, '0')
@@ -90,6 +92,7 @@ function isPrintedSql(printed: string, text: string): string {
   return `(${printed}) COLLATE pg_catalog."C" OPERATOR(pg_catalog.=) ${text}`
 }
 
+const UUID = 2950
 /** FirstNormalObjectId in access/transam.h: what initdb makes has lower ones, on every server of a major the same. */
 const FIRST_USER_OID = 16384
 

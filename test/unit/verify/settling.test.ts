@@ -98,7 +98,7 @@ describe('a row that looked different', () => {
 })
 
 test('looks come as often as looking is cheap', () => {
-  expect(lookAgainMs(1, 10_000)).toBe(50)
+  expect(lookAgainMs(1, 10_000)).toBe(20)
   expect(lookAgainMs(400, 10_000)).toBe(800)
   expect(lookAgainMs(60_000, 10_000)).toBe(2500)
   expect(lookAgainMs(60_000, 0)).toBe(1000)

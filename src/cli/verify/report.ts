@@ -38,7 +38,8 @@ function facts(table: TableReport): string {
   if (unsettledRows > 0) parts.push(`${count(unsettledRows)} never stood still`)
   const size = rows.source === rows.target ? count(rows.source) : `${count(rows.source)} and ${count(rows.target)}`
   const named = target === table.table ? '' : ` in ${target}`
-  return [...parts, `${size} rows${named}`].join(', ')
+  const rowsWord = rows.source === 1 && rows.target === 1 ? 'row' : 'rows'
+  return [...parts, `${size} ${rowsWord}${named}`].join(', ')
 }
 
 function differenceLines({ kind, key, rows, values }: Difference, { key: columns }: TableReport): string[] {

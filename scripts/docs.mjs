@@ -3,6 +3,7 @@ import { execFileSync } from 'node:child_process'
 import { readFileSync, writeFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import '../dist/core/errors.js'
+import '../dist/core/verifyErrors.js'
 import { describeSettings } from '../dist/core/setting.js'
 import { definedErrors } from '../dist/core/tailraceError.js'
 import { definedWarnings } from '../dist/core/warnings.js'
@@ -99,7 +100,7 @@ function cliPage() {
   const help = (...args) =>
     execFileSync(process.execPath, [main, ...args, '--help'], { encoding: 'utf8', env: { COLUMNS: '100' } })
   const signals = ['status', 'add', 'remove', 'resnapshot'].map((name) => ['signal', name])
-  const names = [['stream'], ['doctor'], ['slots'], ['slots', 'drop'], ['signal'], ...signals, ['demo']]
+  const names = [['stream'], ['doctor'], ['slots'], ['slots', 'drop'], ['signal'], ...signals, ['verify'], ['demo']]
   const commands = names.map((name) => `## tailrace ${name.join(' ')}\n\n\`\`\`\n${help(...name)}\`\`\`\n`)
   return `# Command line
 

@@ -5,6 +5,7 @@ import { fail } from './failure.js'
 import { signalCommand } from './signal/command.js'
 import { slotsCommand } from './slots/command.js'
 import { streamCommand } from './stream/command.js'
+import { verifyCommand } from './verify/command.js'
 import { packageVersion } from './version.js'
 
 /** Runs the command line; gives the exit code. */
@@ -25,6 +26,7 @@ export async function run(argv: readonly string[]): Promise<number> {
     .addCommand(doctorCommand(finished))
     .addCommand(slotsCommand())
     .addCommand(signalCommand())
+    .addCommand(verifyCommand(finished))
     .addCommand(demoCommand(finished))
   for (const command of program.commands.flatMap((one) => [one, ...one.commands])) {
     command.exitOverride().showSuggestionAfterError().configureOutput(OUTPUT)
@@ -44,6 +46,7 @@ const EXAMPLES = `
 Examples:
   $ tailrace stream --url postgres://app@localhost/shop --tables orders,customers
   $ tailrace doctor --url postgres://app@localhost/shop --tables orders,customers
+  $ tailrace verify --source postgres://app@db/shop --target postgres://app@copy/shop --tables orders
   $ tailrace stream --help
   $ tailrace demo --seconds 10
 

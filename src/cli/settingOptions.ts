@@ -26,14 +26,22 @@ function fromVariable(option: Option, variable: string): Option {
   return off ? option : option.env(variable)
 }
 
-const settings = new Map(describeSettings(sourceSettings).map((one) => [one.name, one]))
+/** A setting of the source as an option: see {@link optionsOf}. */
+export const settingOption = optionsOf(sourceSettings)
 
 /**
- * A setting of the source as an option: description, choices and default from its declaration. `flags` only where the
+ * Makes options of a group's settings: description, choices and default from their declaration. `flags` only where the
  * name or value differs from the usual.
  */
-export function settingOption(name: keyof typeof sourceSettings, flags?: string): Option {
-  const described = settings.get(name)!
+export function optionsOf<Shape extends Parameters<typeof describeSettings>[0]>(
+  shape: Shape,
+): (name: keyof Shape & string, flags?: string) => Option {
+  const settings = new Map(describeSettings(shape).map((one) => [one.name, one]))
+  return (name, flags) => toOption(settings.get(name)!, flags)
+}
+
+function toOption(described: SettingDescription, flags?: string): Option {
+  const { name } = described
   const option = new Option(flags ?? usualFlags(described), textOf(described))
   fromVariable(option, variableOf(flagOf(name)))
   if (described.choices !== undefined) option.choices(described.choices)

@@ -74,3 +74,13 @@ export async function rowsOf(db: TestDatabase, table: string): Promise<string[]>
   const rows = await db.query<{ row: string }>(`SELECT t::text AS row FROM ${table} t ORDER BY 1`)
   return rows.map(({ row }) => row)
 }
+
+/** How a run ends in error; undefined when it does not. */
+export function failureOf(
+  run: Promise<unknown>,
+): Promise<{ readonly code: string; readonly message: string; readonly hint: string } | undefined> {
+  return run.then(
+    () => undefined,
+    (error) => error,
+  )
+}

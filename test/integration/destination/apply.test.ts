@@ -13,7 +13,7 @@ const long = (letter: string) => `repeat('${letter}', 3000)`
 const between = (tables: string, sql: string, targetSql?: string) =>
   Replication.between(server, server, tables, sql, targetSql)
 
-test('rows of before, and every kind of change after them', async () => {
+test.concurrent('rows of before, and every kind of change after them', async () => {
   await using pair = await between('t', 'CREATE TABLE t (id int PRIMARY KEY, note text, at timestamptz)')
   await pair.from.query("INSERT INTO t SELECT i, E'a\\tb\\n\\\\' || i, '2026-01-01Z' FROM generate_series(1, 5000) i")
   await pair.expectSame('t')
@@ -28,7 +28,7 @@ test('rows of before, and every kind of change after them', async () => {
   await pair.expectSame('t')
 })
 
-test('keys that change: composite ones, chains, swaps, shifts, with values that were not sent', async () => {
+test.concurrent('keys that change: composite ones, chains, swaps, shifts, with values that were not sent', async () => {
   const sql = `
     CREATE TABLE t (a text, b int, n int, big text, PRIMARY KEY (b, a));
     ALTER TABLE t ALTER big SET STORAGE EXTERNAL`
@@ -48,7 +48,7 @@ test('keys that change: composite ones, chains, swaps, shifts, with values that 
   await pair.expectSame('t')
 })
 
-test('keys that the server takes for equal though their texts differ', async () => {
+test.concurrent('keys that the server takes for equal though their texts differ', async () => {
   const sql = 'CREATE TABLE t (id numeric PRIMARY KEY, n int, big text); ALTER TABLE t ALTER big SET STORAGE EXTERNAL'
   await using pair = await between('t', sql)
   await pair.from.query(`INSERT INTO t SELECT i, 0, ${long('x')} || i FROM generate_series(1, 9) i`)
@@ -65,7 +65,7 @@ test('keys that the server takes for equal though their texts differ', async () 
   await pair.expectSame('t')
 })
 
-test('types by their text: arrays, composites, enums, domains, json, bytea, generated and identity columns', async () => {
+test.concurrent('types by their text: arrays, composites, enums, domains, json, bytea, generated and identity columns', async () => {
   const sql = `
     CREATE EXTENSION citext; CREATE EXTENSION hstore;
     CREATE TYPE mood AS ENUM ('it''s', 'b\\'); CREATE TYPE pair AS (x int, y text);
@@ -94,7 +94,18 @@ test('types by their text: arrays, composites, enums, domains, json, bytea, gene
   await pair.expectSame('"T""x"""')
 })
 
-test('a target whose key is deferrable, which ON CONFLICT does not take', async () => {
+test.concurrent('a key that is an identity column', async () => {
+  const sql = (always: string) => `CREATE TABLE t (id int GENERATED ${always} AS IDENTITY PRIMARY KEY, n int)`
+  await using pair = await between('t', sql('BY DEFAULT'), sql('ALWAYS'))
+  await pair.from.query('INSERT INTO t (n) SELECT i FROM generate_series(1, 9) i')
+  await pair.expectSame('t')
+  await pair.from.query(
+    'INSERT INTO t (n) VALUES (10); UPDATE t SET n = 0 WHERE id < 4; UPDATE t SET id = 100 WHERE id = 5; DELETE FROM t WHERE id = 6',
+  )
+  await pair.expectSame('t')
+})
+
+test.concurrent('a target whose key is deferrable, which ON CONFLICT does not take', async () => {
   const sql = (deferrable: string) => `
     CREATE TABLE t (id int PRIMARY KEY ${deferrable}, n int, big text); ALTER TABLE t ALTER big SET STORAGE EXTERNAL;
     CREATE TABLE ids (id int PRIMARY KEY ${deferrable})`
@@ -110,7 +121,7 @@ test('a target whose key is deferrable, which ON CONFLICT does not take', async 
   await pair.expectSame('t ids')
 })
 
-test('rows without a key are appended; tables with foreign keys, in whatever order they stand', async () => {
+test.concurrent('rows without a key are appended; tables with foreign keys, in whatever order they stand', async () => {
   const sql = `
     CREATE TABLE log (line text);
     CREATE TABLE child (id int PRIMARY KEY, parent int NOT NULL);
@@ -133,7 +144,7 @@ test('rows without a key are appended; tables with foreign keys, in whatever ord
   await pair.expectSame('log child parent', options)
 })
 
-test('values of a unique column that change hands are written in the order of the source', async () => {
+test.concurrent('values of a unique column that change hands are written in the order of the source', async () => {
   await using pair = await between('t', 'CREATE TABLE t (id int PRIMARY KEY, email text UNIQUE)')
   await pair.from.query("INSERT INTO t SELECT i, 'm' || i FROM generate_series(1, 20) i")
   await pair.expectSame('t')
@@ -144,7 +155,7 @@ test('values of a unique column that change hands are written in the order of th
   await pair.expectSame('t')
 })
 
-test('another table by template, another key, fewer columns, a partitioned target with other columns', async () => {
+test.concurrent('another table by template, another key, fewer columns, a partitioned target with other columns', async () => {
   await using pair = await between(
     't',
     `CREATE TABLE t (id int PRIMARY KEY, code text NOT NULL UNIQUE, secret text, n int);

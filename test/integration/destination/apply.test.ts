@@ -88,7 +88,7 @@ test.concurrent('types by their text: arrays, composites, enums, domains, json, 
   await pair.from.query(`
     UPDATE "T""x""" SET "select" = 9, f = -0.0, b = '' WHERE "k 1" = 'key1';
     UPDATE "T""x""" SET "k 1" = 'KEY2' WHERE "k 1" = 'key2';
-    UPDATE "T""x""" SET id = DEFAULT, n = 1.5 WHERE "k 1" = 'key3';
+    UPDATE "T""x""" SET id = DEFAULT, n = 1.5 WHERE "k 1" = 'key1';
     INSERT INTO "T""x""" ("k 1", k2, k3) VALUES ('n', 'n', '');
     DELETE FROM "T""x""" WHERE "k 1" = 'KEY3'; INSERT INTO "T""x""" ("k 1", k2, k3) VALUES ('key3', 'c', 'ab')`)
   await pair.expectSame('"T""x"""')

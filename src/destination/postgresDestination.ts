@@ -152,8 +152,11 @@ export class PostgresDestination implements AsyncDisposable {
   }
 
   async #connected(): Promise<BatchWriter> {
+    this.#requireNotClosed()
     if (this.#writer !== undefined) return this.#writer
     const { session, backend } = await connectToWrite(this.#options.connection, this.#options, this.#backend)
+    if (this.#state === 'closed') session.destroy()
+    this.#requireNotClosed()
     this.#backend = backend
     this.#writer = new BatchWriter(session, this.#takesCopies, {
       checkpoint: this.#checkpoint,
@@ -177,6 +180,11 @@ export class PostgresDestination implements AsyncDisposable {
   }
 
   readonly #onAbort = (): void => this.#writer?.session.destroy()
+
+  /** Meanwhile. */
+  #requireNotClosed(): void {
+    if (this.#state === 'closed') throw DESTINATION_CLOSED({ state: this.#state })
+  }
 
   #enter(wanted: State): void {
     if (this.#state !== wanted)

@@ -10,6 +10,8 @@ import { type TestDatabase, testDatabase } from './database.js'
 export interface ReplicationOptions {
   readonly source?: Partial<SourceOptions>
   readonly destination?: Partial<DestinationOptions>
+  /** Instead of one of these settings. */
+  readonly writing?: PostgresDestination
   /** Called before each batch is written. */
   readonly onBatch?: (batch: Batch) => Promise<unknown> | undefined
 }
@@ -44,8 +46,8 @@ export class Replication implements AsyncDisposable {
   }
 
   /** Everything committed so far. */
-  async run({ source, destination, onBatch }: ReplicationOptions = {}): Promise<void> {
-    await using writing = this.destination(destination)
+  async run({ source, destination, onBatch, ...given }: ReplicationOptions = {}): Promise<void> {
+    await using writing = given.writing ?? this.destination(destination)
     const position = await writing.open()
     await using reading = new PostgresSource({
       ...{ url: this.from.url, tables: this.#tables, slot: this.from.name, until: 'current', position },

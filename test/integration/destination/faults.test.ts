@@ -75,7 +75,7 @@ describe('each row exactly once', () => {
     for (const table of ['log', 't']) expect(await rowsOf(pair.to, table)).toEqual(await rowsOf(pair.from, table))
   })
 
-  test('an abort ends what waits, and nothing of it is written', async () => {
+  test('an abort or a close ends what waits, and nothing of it is written', async () => {
     await using pair = await between('log,t', LOG)
     await pair.run(INSERTS)
     await pair.from.query('INSERT INTO t VALUES (1, 1)')
@@ -88,6 +88,17 @@ describe('each row exactly once', () => {
     const reason = new Error('enough')
     abort.abort(reason)
     expect(await running).toBe(reason)
+    const closed = pair.destination()
+    const closing = failureOf(
+      pair.run({ ...INSERTS, writing: closed }).then(() => {
+        throw new Error('it was written')
+      }),
+    )
+    await waitFor(async () => (await writers(pair, "wait_event_type = 'Lock'")).length > 0, {
+      what: 'the next to wait',
+    })
+    await closed.close()
+    expect((await closing)?.code).toMatch(/^CONNECTION_LOST|DESTINATION_CLOSED$/)
     await pair.to.query('COMMIT')
     expect(await rowsOf(pair.to, 't')).toEqual([])
     await pair.expectSame('t', INSERTS)

@@ -4,6 +4,7 @@ import type { Position } from '../core/record.js'
 import { HEAD, HEAD_OPERATION, HEAD_TABLE, type RowBatch, SNAPSHOT, TRUNCATE } from '../core/rowBatch.js'
 import type { Table } from '../core/table.js'
 import type { TailraceError } from '../core/tailraceError.js'
+import { type QualifiedName, sqlName } from '../postgres/identifier.js'
 import { sqlstateOf } from '../postgres/serverError.js'
 import type { Session } from '../postgres/session.js'
 import type { Batch } from '../source/batch.js'
@@ -12,6 +13,7 @@ import { Applier } from './applier.js'
 import { onlyIt } from './applySql.js'
 import type { Checkpoint } from './checkpoint.js'
 import { isOfRows, serverText } from './failure.js'
+import { deleteGoneRows } from './goneRows.js'
 import { middleOf, planSteps, type StepOptions } from './steps.js'
 import type { Target } from './target.js'
 
@@ -19,6 +21,7 @@ export interface BatchWriterOptions {
   readonly checkpoint: Checkpoint
   /** Looks a shape's target up, once a session. */
   readonly findTarget: (session: Session, table: Table) => Promise<Target>
+  readonly targetOf: (table: QualifiedName) => QualifiedName
   readonly deadLetters: boolean
 }
 
@@ -28,6 +31,8 @@ export class BatchWriter {
   readonly #options: BatchWriterOptions
   readonly #applier: Applier
   readonly #targets = new WeakMap<Table, Target>()
+  /** The last shape of each of the source's tables. */
+  readonly #seen = new Map<string, Table>()
   /** By name: whether the target has nothing but snapshot rows that we copied into it. */
   readonly #takesCopies: Map<string, boolean>
 
@@ -60,18 +65,27 @@ export class BatchWriter {
       await this.#applier.prepareAll(new Set(targets.filter((target) => target !== undefined)))
       if (!(await this.#begin())) return true
       this.#holds = repeats || this.#holds
+      await this.#deleteGone(batch)
       await this.#writeRange(batch, 0, rows.count, { targets, takesCopies })
     } else {
       const steps = planSteps(rows, 0, rows.count, { targets, takesCopies })
       const loaded = steps.map((step) => this.#applier.load(rows, step))
       for (const step of loaded) await this.#applier.prepare(step)
       if (!(await this.#begin())) return true
+      await this.#deleteGone(batch)
       for (const step of loaded) await this.#applier.apply(step)
     }
     if (repeats) return false
     await checkpoint.commit(this.session, batch.position.toJSON())
     this.#holds = false
     return true
+  }
+
+  /** First, since a row that is gone may have what is unique. */
+  async #deleteGone<Tables extends object>({ range, rows }: Batch<Tables>): Promise<void> {
+    if (range?.again !== true) return
+    const table = this.#seen.get(sqlName(range))
+    await deleteGoneRows(this.session, range, rows, table, this.#options.targetOf(range))
   }
 
   async #begin(): Promise<boolean> {
@@ -158,6 +172,7 @@ export class BatchWriter {
         this.#targets.set(table, target)
       }
       targets[index] = target
+      this.#seen.set(sqlName(table), table)
     }
     for (const index of copied) await this.#lookIfEmpty(targets[index]!)
     for (const index of changed) this.#takesCopies.set(targets[index]!.target, false)

@@ -161,6 +161,7 @@ export class PostgresDestination implements AsyncDisposable {
     this.#writer = new BatchWriter(session, this.#takesCopies, {
       checkpoint: this.#checkpoint,
       findTarget: (through, table) => this.#findTarget(through, table),
+      targetOf: this.#options.targetOf,
       deadLetters: this.#options.onRejected === 'dead-letter',
     })
     return this.#writer

@@ -4,9 +4,11 @@ import { readFileSync, writeFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import '../dist/core/errors.js'
 import '../dist/core/verifyErrors.js'
+import '../dist/core/destinationErrors.js'
 import { describeSettings } from '../dist/core/setting.js'
 import { definedErrors } from '../dist/core/tailraceError.js'
 import { definedWarnings } from '../dist/core/warnings.js'
+import { destinationSettings } from '../dist/destination/settings.js'
 import { CONNECTION_PARAMETERS } from '../dist/postgres/connection/parameters.js'
 import { sourceSettings } from '../dist/source/settings.js'
 
@@ -14,23 +16,32 @@ const check = process.argv.includes('--check')
 const path = (name) => fileURLToPath(new URL(`../docs/${name}`, import.meta.url))
 const cell = (text) => String(text).replaceAll('|', '\\|').replaceAll('\n', ' ')
 
-function settingsPage() {
-  const rows = describeSettings(sourceSettings).map((one) => {
+function settingsTable(settings) {
+  const rows = describeSettings(settings).map((one) => {
     const type = one.choices === undefined ? one.type : one.choices.map((choice) => `\`${choice}\``).join(', ')
     const none = one.default === undefined || (Array.isArray(one.default) && one.default.length === 0)
     const fallback = one.required ? '**required**' : none ? '' : `\`${one.default}\`${one.unit ? ` ${one.unit}` : ''}`
     const example = one.example === undefined ? '' : ` Example: \`${one.example}\`.`
     return `| \`${one.name}\` | ${type} | ${fallback} | ${cell(one.description)}${cell(example)} |`
   })
+  return `| setting | values | default | meaning |
+|---|---|---|---|
+${rows.join('\n')}
+`
+}
+
+function settingsPage() {
   return `# Settings
 
 Made from the code by \`npm run docs\`. Each is an option of \`PostgresSource\`; the command line has it as
 \`--snapshot-workers\` for \`snapshotWorkers\` (\`--key\` for \`keys\`), and as a variable \`TAILRACE_SNAPSHOT_WORKERS\`.
 
-| setting | values | default | meaning |
-|---|---|---|---|
-${rows.join('\n')}
-`
+${settingsTable(sourceSettings)}
+## The Postgres destination
+
+Options of \`PostgresDestination\`: see [destination.md](destination.md).
+
+${settingsTable(destinationSettings)}`
 }
 
 /** Stands for a fact of an error that only an occurrence has: whatever is asked of it, it prints its name. */

@@ -17,6 +17,8 @@ export type {
 export { type ChangeRecord, isOf } from './core/record.js'
 export type { Column, ReplicaIdentity, Table } from './core/table.js'
 export { type Retry, TailraceError } from './core/tailraceError.js'
+export type { DestinationOptions } from './destination/options.js'
+export { PostgresDestination } from './destination/postgresDestination.js'
 export type { Batch } from './source/batch.js'
 export type { SourceEvent } from './source/events.js'
 export type { SourceOptions } from './source/options.js'

@@ -6,6 +6,7 @@ const HEADER = 5
 export const COPY_DATA = 0x64 // 'd'
 export const COPY_DONE = 0x63 // 'c'
 export const COPY_OUT_RESPONSE = 0x48 // 'H'
+export const COPY_IN_RESPONSE = 0x47 // 'G'
 export const COPY_BOTH_RESPONSE = 0x57 // 'W'
 export const COMMAND_COMPLETE = 0x43 // 'C'
 export const READY_FOR_QUERY = 0x5a // 'Z'

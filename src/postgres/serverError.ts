@@ -23,6 +23,10 @@ export interface ServerMessage {
   readonly detail?: string
   readonly hint?: string
   readonly where?: string
+  readonly schema?: string
+  readonly table?: string
+  readonly column?: string
+  readonly constraint?: string
 }
 
 /** The fields of the ErrorResponse or NoticeResponse payload `bytes[start..end)`. */
@@ -60,6 +64,10 @@ export function fromDriver(cause: unknown, to: string): TailraceError {
         ...(cause.detail !== undefined && { detail: cause.detail }),
         ...(cause.hint !== undefined && { hint: cause.hint }),
         ...(cause.where !== undefined && { where: cause.where }),
+        ...(cause.schema !== undefined && { schema: cause.schema }),
+        ...(cause.table !== undefined && { table: cause.table }),
+        ...(cause.column !== undefined && { column: cause.column }),
+        ...(cause.constraint !== undefined && { constraint: cause.constraint }),
       },
       { cause },
     )

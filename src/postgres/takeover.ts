@@ -45,8 +45,14 @@ export class Takeover {
     return this.#ours
   }
 
-  write(bytes: Uint8Array): void {
-    if (!this.#socket.destroyed) this.#socket.write(bytes)
+  /** False: more waits to be sent than should, until {@link Takeover.drained}. */
+  write(bytes: Uint8Array): boolean {
+    return this.#socket.destroyed || this.#socket.write(bytes)
+  }
+
+  /** Resolves when there is room for more; never, when the connection is lost before. */
+  drained(): Promise<void> {
+    return new Promise((resolve) => this.#socket.once('drain', resolve))
   }
 
   pause(): void {

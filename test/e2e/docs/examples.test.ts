@@ -109,6 +109,22 @@ test('tables.ts adds, reads again and removes tables, and knows which rows are g
   expect(stdout).toMatch(/\nMap\(2\) \{ 1 => '12\.50', 2 => '7\.00' \}\n$/)
 })
 
+test('replicate.ts copies, and goes on where it was', async () => {
+  await using db = await testDatabase(server, SHOP)
+  db.expectSlots = true
+  await using copy = await testDatabase(server, SHOP.replaceAll(/INSERT .*/g, ''))
+  await using folder = await temporaryFolder()
+  const env = { DATABASE_URL: db.url, COPY_URL: copy.url }
+  const rows = (of: typeof db) => of.query('SELECT id, total FROM orders ORDER BY id')
+  await run('replicate', folder.path, env)
+  expect(await rows(copy)).toEqual(await rows(db))
+  await db.query('UPDATE orders SET total = 1 WHERE id = 1; DELETE FROM orders WHERE id = 2')
+  await run('replicate', folder.path, env)
+  expect(await rows(copy)).toEqual([{ id: 1, total: '1.00' }])
+  const page = await readFile(root('docs/destination.md'), 'utf8')
+  expect(page).toContain(await readFile(root('docs/examples/replicate.ts'), 'utf8'))
+})
+
 test('docs/library.md shows the examples as they are run', async () => {
   const page = await readFile(root('docs/library.md'), 'utf8')
   const shown = [...page.matchAll(/<!-- (\S+\.ts) -->\n\n```ts\n([\s\S]*?)```/g)]

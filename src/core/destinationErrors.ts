@@ -1,0 +1,100 @@
+import { defineError } from './tailraceError.js'
+
+// ── The target's tables ─────────────────────────────────────────────────────────────────────────────────────────────
+
+export const TARGET_TABLE_MISSING = defineError('TARGET_TABLE_MISSING', {
+  retry: 'operator',
+  message: (e: { table: string; source: string }) => `the target has no table ${e.table} for the rows of ${e.source}`,
+  hint: (e) =>
+    `Create it with the source's columns and key (pg_dump --schema-only --table prints the SQL), or let the setting "table" name another than ${e.table}.`,
+})
+
+export const TARGET_NOT_A_TABLE = defineError('TARGET_NOT_A_TABLE', {
+  retry: 'operator',
+  message: (e: { table: string; kind: string }) => `${e.table} is a ${e.kind}: only tables are written`,
+  hint: 'Let the setting "table" name a table, ordinary or partitioned.',
+})
+
+export const TARGET_COLUMN_MISSING = defineError('TARGET_COLUMN_MISSING', {
+  retry: 'operator',
+  message: (e: { table: string; column: string; type: string; source: string }) =>
+    `the target's table ${e.table} has no column ${e.column} for that of ${e.source}`,
+  hint: (e) =>
+    `ALTER TABLE ${e.table} ADD COLUMN ${e.column} ${e.type}; or leave the column out at the source (setting "columns").`,
+})
+
+export const TARGET_KEY_MISSING = defineError('TARGET_KEY_MISSING', {
+  retry: 'operator',
+  message: (e: { table: string; key: string }) =>
+    `the target's table ${e.table} has no unique index on exactly the key of its records, (${e.key})`,
+  hint: (e) =>
+    `CREATE UNIQUE INDEX ON ${e.table} (${e.key}); or name another key for the source's table in the setting "keys".`,
+})
+
+export const TARGET_DENIED = defineError('TARGET_DENIED', {
+  retry: 'operator',
+  message: (e: { problem: string }) => `the target refuses to be written: ${e.problem} [SQLSTATE 42501]`,
+  hint: 'Its role needs SELECT, INSERT, UPDATE, DELETE (and TRUNCATE) on the tables, USAGE on their schemas, TEMPORARY on the database, and CREATE on it at the first start, for the checkpoint.',
+})
+
+// ── Records ─────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+export const KEY_NOT_TOLD = defineError('KEY_NOT_TOLD', {
+  retry: 'operator',
+  message: (e: { source: string; key: string; operation: string }) =>
+    e.key === ''
+      ? `a row of ${e.source} was changed (${e.operation}), which has no key to find it by at the target`
+      : `a row of ${e.source} was changed (${e.operation}), and its old (${e.key}) was not told`,
+  hint: (e) =>
+    `Tables without a key take inserts only; of others the server tells the columns of the replica identity. Give the table a primary key, or ALTER TABLE ${e.source} REPLICA IDENTITY FULL and name a key in the setting "keys".`,
+})
+
+export const KEY_INCOMPLETE = defineError('KEY_INCOMPLETE', {
+  retry: 'operator',
+  message: (e: { source: string; column: string; operation: string }) =>
+    `a row of ${e.source} (${e.operation}) has NULL in column ${e.column} of its key`,
+  hint: 'Rows are found at the target by their key. Name one in the setting "keys" whose columns are never NULL.',
+})
+
+export const ROW_INCOMPLETE = defineError('ROW_INCOMPLETE', {
+  retry: 'operator',
+  message: (e: { table: string; count: number }) =>
+    `${e.count === 1 ? 'a row' : `${e.count} rows`} of the target's table ${e.table} should be there and ${e.count === 1 ? 'is' : 'are'} not: an update left large (TOASTed) values as they were, and they are nowhere else`,
+  hint: "Somebody else may have deleted it at the target, or the target never had the source's rows. Have the rows sent once more (a re-snapshot of the table), or set toast: 'fetch' at the source.",
+})
+
+export const ROW_REJECTED = defineError('ROW_REJECTED', {
+  retry: 'operator',
+  message: (e: {
+    table: string
+    operation: string
+    key: string
+    id: string
+    problem: string
+    sqlstate: string | undefined
+    column: string | undefined
+    constraint: string | undefined
+    hint: string | undefined
+  }) =>
+    `the target's table ${e.table} rejects a row (${e.operation}${e.key === '' ? '' : ` of ${e.key}`}, id ${e.id}): ${e.problem}` +
+    (e.sqlstate === undefined ? '' : ` [SQLSTATE ${e.sqlstate}]`) +
+    (e.constraint === undefined ? '' : `, constraint ${e.constraint}`) +
+    (e.column === undefined ? '' : `, column ${e.column}`),
+  hint: (e) =>
+    `${e.hint === undefined ? '' : `${e.hint} `}Mend the target's table (or the row there) and start again, nothing of the batch was written; or let onRejected: "dead-letter" put such rows aside.`,
+})
+
+// ── The checkpoint ──────────────────────────────────────────────────────────────────────────────────────────────────
+
+export const DESTINATION_FENCED = defineError('DESTINATION_FENCED', {
+  retry: 'operator',
+  message: (e: { source: string; checkpoint: string }) =>
+    `another writer has taken over source "${e.source}" (its row in ${e.checkpoint} is no longer ours)`,
+  hint: 'Nothing of this batch was written. Let one writer run for each source name; two sources into one database need two names.',
+})
+
+export const DESTINATION_CLOSED = defineError('DESTINATION_CLOSED', {
+  retry: 'never',
+  message: (e: { state: string }) => `the destination is ${e.state}`,
+  hint: 'open() comes first and gives the position for the source; write() one batch at a time; close() last.',
+})

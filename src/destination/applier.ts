@@ -1,0 +1,153 @@
+import type { ByteWriter } from '../core/byteWriter.js'
+import { ROW_INCOMPLETE } from '../core/destinationErrors.js'
+import type { RowBatch } from '../core/rowBatch.js'
+import { copyIn } from '../postgres/copy/copyIn.js'
+import type { Session } from '../postgres/session.js'
+import { ApplySql, onlyIt, type Stage } from './applySql.js'
+import { type Staged, stageFold, stageRecords } from './staging.js'
+import type { Folded, Step, TruncateStep } from './steps.js'
+import { byReferences, type Target } from './target.js'
+
+const STAGES: readonly Stage[] = ['rows', 'gaps', 'keys']
+
+interface Work extends Folded {
+  readonly facts: Target['facts']
+  readonly sql: ApplySql
+  readonly staged: Staged
+}
+
+/** A step as the text and statements that apply it. */
+export type LoadedStep = TruncateStep | { readonly copies: readonly Copy[]; readonly works: readonly Work[] }
+
+interface Copy {
+  readonly sql: string
+  readonly rows: ByteWriter
+}
+
+/** Applies steps in the open transaction of one session, whose staging tables it has. */
+export class Applier {
+  readonly #session: Session
+  readonly #sql = new Map<Target, ApplySql>()
+  readonly #created = new Set<string>()
+  /** Staging tables that have rows of an earlier step of the transaction. */
+  readonly #used = new Set<string>()
+
+  constructor(session: Session) {
+    this.#session = session
+  }
+
+  /** Everything of a step that needs no server. */
+  load(batch: RowBatch, step: Step): LoadedStep {
+    if ('truncated' in step) return step
+    const appends = byReferences(step.appends.map((one) => ({ ...one, facts: one.target.facts })))
+    const works = step.folds.map(({ target, fold }): Work => {
+      return { target, fold, facts: target.facts, sql: this.#sqlOf(target), staged: stageFold(fold, target) }
+    })
+    return {
+      copies: appends.map(({ target, records }) => {
+        return { sql: this.#sqlOf(target).copyDirectly(), rows: stageRecords(batch, records, target) }
+      }),
+      works: byReferences(works),
+    }
+  }
+
+  /** Makes the staging tables that a step needs; outside a transaction, whose end could take them away again. */
+  async prepare(step: LoadedStep): Promise<void> {
+    if ('truncated' in step) return
+    for (const { target, staged } of step.works) {
+      for (const stage of STAGES) if (rowsOf(staged, stage) > 0) await this.#create(target, stage)
+    }
+  }
+
+  /** The same for whatever may come of rows of these targets. */
+  async prepareAll(targets: Iterable<Target>): Promise<void> {
+    for (const target of targets) {
+      if (target.key.length > 0) for (const stage of STAGES) await this.#create(target, stage)
+    }
+  }
+
+  /** A transaction begins: the staging tables are empty. */
+  begin(): void {
+    this.#used.clear()
+  }
+
+  async apply(step: LoadedStep): Promise<void> {
+    if ('truncated' in step) await this.#truncate(step)
+    else await this.#write(step)
+  }
+
+  async #truncate({ truncated, restartIdentity }: TruncateStep): Promise<void> {
+    const tables = truncated.map(onlyIt).join(', ')
+    await this.#session.query(`TRUNCATE ${tables}${restartIdentity ? ' RESTART IDENTITY' : ''}`)
+  }
+
+  async #write({ copies, works }: Exclude<LoadedStep, TruncateStep>): Promise<void> {
+    for (const { sql, rows } of copies) await copyIn(this.#session, sql, rows.take())
+    for (const work of works) await this.#stage(work)
+    for (const work of works) await this.#count(work.staged.movedRows, work.sql.fill(), work.target)
+    await this.#run([...works].reverse().flatMap(deletes))
+    for (const work of works) await this.#count(work.staged.updatedRows, work.sql.update(), work.target)
+    await this.#run(works.flatMap(upserts))
+  }
+
+  async #stage({ sql, staged }: Work): Promise<void> {
+    for (const stage of STAGES) {
+      if (rowsOf(staged, stage) === 0) continue
+      const copy = sql.copy(stage)
+      if (this.#used.has(copy)) await this.#session.query(sql.empty(stage))
+      this.#used.add(copy)
+      await copyIn(this.#session, copy, staged[stage].take())
+    }
+  }
+
+  async #create(target: Target, stage: Stage): Promise<void> {
+    const create = this.#sqlOf(target).create(stage)
+    if (this.#created.has(create)) return
+    await this.#session.query(create)
+    this.#created.add(create)
+  }
+
+  /** As many rows as there should be. */
+  async #count(expected: number, sql: string, target: Target): Promise<void> {
+    if (expected === 0) return
+    const [row] = await this.#session.query<{ count: number }>(sql)
+    const missing = expected - row!.count
+    if (missing > 0) throw ROW_INCOMPLETE({ table: target.target, count: missing })
+  }
+
+  async #run(statements: readonly string[]): Promise<void> {
+    if (statements.length > 0) await this.#session.query(statements.join(';\n'))
+  }
+
+  #sqlOf(target: Target): ApplySql {
+    let sql = this.#sql.get(target)
+    if (sql === undefined) {
+      sql = new ApplySql(target, this.#sql.size)
+      this.#sql.set(target, sql)
+    }
+    return sql
+  }
+}
+
+function deletes({ sql, staged, target }: Work): string[] {
+  return [
+    ...(staged.goneKeys > 0 ? [sql.delete()] : []),
+    ...(target.replaces && staged.wholeRows > 0 ? [sql.makeWay('rows')] : []),
+    ...(target.replaces && staged.movedRows > 0 ? [sql.makeWay('gaps')] : []),
+  ]
+}
+
+function upserts({ sql, staged }: Work): string[] {
+  return [...(staged.wholeRows > 0 ? sql.upsert('rows') : []), ...(staged.movedRows > 0 ? sql.upsert('gaps') : [])]
+}
+
+function rowsOf(staged: Staged, stage: Stage): number {
+  switch (stage) {
+    case 'rows':
+      return staged.wholeRows
+    case 'gaps':
+      return staged.movedRows + staged.updatedRows
+    case 'keys':
+      return staged.goneKeys
+  }
+}

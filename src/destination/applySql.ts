@@ -1,0 +1,175 @@
+import { quoteIdentifier } from '../postgres/identifier.js'
+import type { Target } from './target.js'
+import type { TargetColumn } from './targetTable.js'
+
+/** The staging tables of a target: `rows` has whole rows, `gaps` rows with missing columns, `keys` those to delete. */
+export type Stage = 'rows' | 'gaps' | 'keys'
+
+/** What stands in `gaps` beside the row: a name that no column has is not to be found, so they are numbered. */
+export interface GapColumns {
+  readonly moved: string
+  readonly missing: string
+  /** The key of the row that has the missing values. */
+  readonly base: readonly string[]
+}
+
+/** Every statement that writes one target, over staging tables of the session. */
+export class ApplySql {
+  readonly #target: Target
+  readonly #number: number
+  readonly gaps: GapColumns
+
+  /** `number` tells the staging tables of a session apart. */
+  constructor(target: Target, number: number) {
+    this.#target = target
+    this.#number = number
+    const taken = new Set(target.columns.map(({ name }) => name))
+    const free = (wanted: string) => {
+      let name = wanted
+      while (taken.has(name)) name += '_'
+      return quoteIdentifier(name)
+    }
+    this.gaps = {
+      moved: free('tailrace_moved'),
+      missing: free('tailrace_missing'),
+      base: target.key.map((_, i) => free(`tailrace_base_${i}`)),
+    }
+  }
+
+  create(stage: Stage): string {
+    const { columns, keyColumns } = this.#target
+    const defined = (column: TargetColumn) => `${quoteIdentifier(column.name)} ${column.stagingType}`
+    const definitions =
+      stage === 'rows'
+        ? columns.map(defined)
+        : stage === 'keys'
+          ? keyColumns.map(defined)
+          : [
+              `${this.gaps.moved} pg_catalog.bool`,
+              `${this.gaps.missing} pg_catalog.int2[]`,
+              ...this.gaps.base.map((name, i) => `${name} ${keyColumns[i]!.stagingType}`),
+              ...columns.map(defined),
+            ]
+    return `CREATE TEMPORARY TABLE ${this.#bare(stage)} (${definitions.join(', ')}) ON COMMIT DELETE ROWS`
+  }
+
+  empty(stage: Stage): string {
+    return `TRUNCATE ${this.#stage(stage)}`
+  }
+
+  copy(stage: Stage): string {
+    return `COPY ${this.#stage(stage)} FROM STDIN`
+  }
+
+  /** Rows right into the target. */
+  copyDirectly(): string {
+    return `COPY ${this.#target.target} (${this.#names()}) FROM STDIN`
+  }
+
+  /** Gives the number of rows filled, as `count`. */
+  fill(): string {
+    const set = this.#settable('gaps').map(this.#setOrKeep)
+    return this.#counted(
+      `UPDATE ${this.#stage('gaps')} AS s SET ${set.join(', ')} FROM ${this.#read} AS t
+        WHERE s.${this.gaps.moved} AND ${this.#matches(this.gaps.base)}`,
+    )
+  }
+
+  /** Rows with missing columns that stayed where they were. Gives their number. */
+  update(): string {
+    const set = this.#settable('target').map(this.#setOrKeep)
+    return this.#counted(
+      `UPDATE ${this.#read} AS t SET ${set.join(', ')} FROM ${this.#stage('gaps')} AS s
+        WHERE NOT s.${this.gaps.moved} AND ${this.#matches(this.gaps.base)}`,
+    )
+  }
+
+  delete(): string {
+    return this.#deleteUsing('keys', '')
+  }
+
+  /** What stands where a row is to be written, of a target that {@link Target.replaces}. */
+  makeWay(stage: 'rows' | 'gaps'): string {
+    return this.#deleteUsing(stage, this.#onlyMoved(stage, 's.'))
+  }
+
+  /** Inserts or overwrites the rows of `rows`, or the moved ones of `gaps`. */
+  upsert(stage: 'rows' | 'gaps'): string[] {
+    const { target, hasArbiter, replaces, keyColumns } = this.#target
+    const into = `INSERT INTO ${target} AS t (${this.#names()})${this.#overriding}
+      SELECT ${this.#names('s.')} FROM ${this.#stage(stage)} AS s WHERE true${this.#onlyMoved(stage, 's.')}`
+    if (replaces) return [into]
+    const settable = this.#settable('target')
+    if (hasArbiter) {
+      const key = keyColumns.map(({ name }) => quoteIdentifier(name)).join(', ')
+      const set = settable.map(({ name }) => `${quoteIdentifier(name)} = EXCLUDED.${quoteIdentifier(name)}`)
+      return [`${into} ON CONFLICT (${key}) DO ${set.length === 0 ? 'NOTHING' : `UPDATE SET ${set.join(', ')}`}`]
+    }
+    const set = settable.map(({ name }) => `${quoteIdentifier(name)} = s.${quoteIdentifier(name)}`)
+    const update = `UPDATE ${this.#read} AS t SET ${set.join(', ')} FROM ${this.#stage(stage)} AS s
+      WHERE ${this.#matches()}${this.#onlyMoved(stage, 's.')}`
+    const insert = `${into} AND NOT EXISTS (SELECT FROM ${this.#read} AS t WHERE ${this.#matches()})`
+    return set.length === 0 ? [insert] : [update, insert]
+  }
+
+  #deleteUsing(stage: Stage, condition: string): string {
+    return `DELETE FROM ${this.#read} AS t USING ${this.#stage(stage)} AS s WHERE ${this.#matches()}${condition}`
+  }
+
+  #onlyMoved(stage: Stage, prefix: string): string {
+    return stage === 'gaps' ? ` AND ${prefix}${this.gaps.moved}` : ''
+  }
+
+  /** The target's row with the key of staging's, which stands there in the columns `names`. */
+  #matches(names?: readonly string[]): string {
+    return this.#target.keyColumns
+      .map(({ name, equals }, i) => {
+        const own = quoteIdentifier(name)
+        return `t.${own} ${equals} s.${names?.[i] ?? own}`
+      })
+      .join(' AND ')
+  }
+
+  /** Columns that an UPDATE may set; the key's stay as they are. */
+  #settable(of: 'target' | 'gaps'): TargetColumn[] {
+    const { columns, keyColumns } = this.#target
+    return columns.filter((one) => !keyColumns.includes(one) && (of === 'gaps' || one.identity !== 'always'))
+  }
+
+  /** A CASE hands a TOASTed value on as it is stored, so that keeping it writes nothing. */
+  readonly #setOrKeep = (column: TargetColumn): string => {
+    const name = quoteIdentifier(column.name)
+    const index = this.#target.columns.indexOf(column)
+    return `${name} = CASE WHEN ${index} = ANY (s.${this.gaps.missing}) THEN t.${name} ELSE s.${name} END`
+  }
+
+  #counted(statement: string): string {
+    return `WITH written AS (${statement} RETURNING 1) SELECT pg_catalog.count(*)::pg_catalog.int4 AS count FROM written`
+  }
+
+  #names(prefix = ''): string {
+    return this.#target.columns.map(({ name }) => `${prefix}${quoteIdentifier(name)}`).join(', ')
+  }
+
+  get #read(): string {
+    return onlyIt(this.#target)
+  }
+
+  get #overriding(): string {
+    const has = this.#target.columns.some(({ identity }) => identity !== undefined)
+    return has ? ' OVERRIDING SYSTEM VALUE' : ''
+  }
+
+  #stage(stage: Stage): string {
+    return `pg_temp.${this.#bare(stage)}`
+  }
+
+  #bare(stage: Stage): string {
+    return `tailrace_${stage}_${this.#number}`
+  }
+}
+
+/** The table without those that inherit from it, whose rows are not its own. */
+export function onlyIt({ facts, target }: Target): string {
+  return facts.partitioned ? target : `ONLY ${target}`
+}

@@ -1,0 +1,136 @@
+import { DESTINATION_FENCED } from '../core/destinationErrors.js'
+import type { PositionJson } from '../core/record.js'
+import { quoteIdentifier, quoteLiteral, quoteQualified } from '../postgres/identifier.js'
+import type { Queryable } from '../postgres/queryable.js'
+
+/** What the checkpoint's row says. */
+interface Row {
+  readonly epoch: string
+  readonly version: string
+}
+
+/** So that two that begin at once do not make the tables both: any number, the same for all. */
+const CREATION_LOCK = 7_461_696_972
+
+/**
+ * The row of one source in the table `checkpoint` of the target, written in each batch's own transaction. `epoch` is raised
+ * by each writer that takes the row over, `version` by each batch. A batch locks the row before it writes anything: so
+ * it waits for a commit of its own whose answer was lost, sees by the version that it need not be repeated, and by the
+ * epoch that another writer has taken over.
+ */
+export class Checkpoint {
+  readonly #schema: string
+  readonly #source: string
+  readonly #name: string
+  readonly #deadLetters: string
+  #epoch: string | undefined
+  #version = 0n
+
+  constructor(schema: string, source: string) {
+    this.#schema = schema
+    this.#source = source
+    this.#name = quoteQualified(schema, 'checkpoint')
+    this.#deadLetters = quoteQualified(schema, 'dead_letter')
+  }
+
+  /** Makes the tables where they are missing, takes the row over, and gives its position. */
+  async claim(queryable: Queryable, withDeadLetters: boolean): Promise<PositionJson | undefined> {
+    await this.#create(queryable, withDeadLetters)
+    const [row] = await queryable.query<Row & { position: string | null }>(
+      `INSERT INTO ${this.#name} AS c (source, epoch, version) VALUES ($1, 1, 0)
+       ON CONFLICT (source) DO UPDATE SET epoch = c.epoch + 1
+       RETURNING epoch::pg_catalog.text AS epoch, version::pg_catalog.text AS version, position::pg_catalog.text AS position`,
+      [this.#source],
+    )
+    const { epoch, version, position } = row!
+    this.#epoch = epoch
+    this.#version = BigInt(version)
+    return position === null ? undefined : (JSON.parse(position) as PositionJson)
+  }
+
+  /** Begins a batch's transaction. False: the batch was committed before, though nobody told us; nothing is open then. */
+  async begin(queryable: Queryable): Promise<boolean> {
+    const [row] = await queryable.query<Row>(
+      `BEGIN ISOLATION LEVEL READ COMMITTED;
+       SELECT epoch::pg_catalog.text AS epoch, version::pg_catalog.text AS version
+         FROM ${this.#name} WHERE source = ${quoteLiteral(this.#source)} FOR UPDATE`,
+    )
+    const version = row?.epoch === this.#epoch ? BigInt(row!.version) : undefined
+    if (version === this.#version) return true
+    await queryable.query('ROLLBACK')
+    if (version !== this.#version + 1n) throw DESTINATION_FENCED({ source: this.#source, checkpoint: this.#name })
+    this.#version++
+    return false
+  }
+
+  /** Writes the position and commits. */
+  async commit(queryable: Queryable, position: PositionJson): Promise<void> {
+    await queryable.query(
+      `UPDATE ${this.#name} SET position = ${quoteLiteral(JSON.stringify(position))}, version = version + 1,
+              written_at = pg_catalog.now() WHERE source = ${quoteLiteral(this.#source)};
+       COMMIT`,
+    )
+    this.#version++
+  }
+
+  /** Puts a row aside, in the batch's transaction. */
+  async addDeadLetter(
+    queryable: Queryable,
+    letter: {
+      readonly id: string
+      readonly target: string
+      readonly sqlstate: string | undefined
+      readonly problem: string
+      /** One line of JSON. */
+      readonly record: string
+    },
+  ): Promise<void> {
+    await queryable.query(
+      `INSERT INTO ${this.#deadLetters} (source, id, target, sqlstate, problem, record) VALUES ($1, $2, $3, $4, $5, $6)`,
+      [this.#source, letter.id, letter.target, letter.sqlstate ?? null, letter.problem, letter.record],
+    )
+  }
+
+  async #create(queryable: Queryable, withDeadLetters: boolean): Promise<void> {
+    const wanted = withDeadLetters ? ['checkpoint', 'dead_letter'] : ['checkpoint']
+    const there = await queryable.query<{ name: string }>(
+      `SELECT c.relname AS name FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+        WHERE n.nspname = $1 AND c.relname = ANY ($2::pg_catalog.text[])`,
+      [this.#schema, wanted],
+    )
+    if (there.length === wanted.length) return
+    const schemas = await queryable.query('SELECT FROM pg_catalog.pg_namespace WHERE nspname = $1', [this.#schema])
+    const statements = [
+      'BEGIN',
+      `SELECT pg_catalog.pg_advisory_xact_lock(${CREATION_LOCK})`,
+      // Even IF NOT EXISTS wants the right to create it.
+      ...(schemas.length === 0 ? [`CREATE SCHEMA IF NOT EXISTS ${quoteIdentifier(this.#schema)}`] : []),
+      `CREATE TABLE IF NOT EXISTS ${this.#name} (
+         source text PRIMARY KEY,
+         epoch bigint NOT NULL,
+         version bigint NOT NULL,
+         position json,
+         written_at timestamptz
+       )`,
+    ]
+    if (withDeadLetters) {
+      statements.push(
+        `CREATE TABLE IF NOT EXISTS ${this.#deadLetters} (
+           at timestamptz NOT NULL DEFAULT pg_catalog.now(),
+           source text NOT NULL,
+           id text NOT NULL,
+           target text NOT NULL,
+           sqlstate text,
+           problem text NOT NULL,
+           record json NOT NULL
+         )`,
+      )
+    }
+    try {
+      await queryable.query([...statements, 'COMMIT'].join(';\n'))
+    } catch (error) {
+      await queryable.query('ROLLBACK')
+      throw error
+    }
+  }
+}

@@ -1,0 +1,36 @@
+import type * as z from 'zod'
+import { parseSettings } from '../core/setting.js'
+import { type ColumnSelection, parseColumnSelection } from '../postgres/columnSelection.js'
+import { type ConnectionOptions, parseConnectionString } from '../postgres/connectionString.js'
+import type { QualifiedName } from '../postgres/identifier.js'
+import { destinationSettings } from './settings.js'
+import { parseTemplate } from './template.js'
+
+/** What a `PostgresDestination` is made of: the settings of docs/settings.md, and what is no setting. */
+export type DestinationOptions = Readonly<z.input<z.ZodObject<typeof destinationSettings>>> & {
+  /** Ends waiting and retries: what runs then rejects with the signal's reason. */
+  readonly signal?: AbortSignal | undefined
+}
+
+/** The same, checked and read. */
+export interface ParsedDestination
+  extends Omit<z.output<z.ZodObject<typeof destinationSettings>>, 'table' | 'keys' | 'url'> {
+  readonly connection: ConnectionOptions
+  readonly targetOf: (table: QualifiedName) => QualifiedName
+  readonly keys: readonly ColumnSelection[]
+  readonly signal: AbortSignal | undefined
+}
+
+export function parseDestination(options: DestinationOptions): ParsedDestination {
+  const { signal, ...given } = options
+  // `undefined` means the default.
+  const input = Object.fromEntries(Object.entries(given).filter(([, value]) => value !== undefined))
+  const { url, table, keys, ...settings } = parseSettings(destinationSettings, input)
+  return {
+    ...settings,
+    connection: parseConnectionString(url),
+    targetOf: parseTemplate(table),
+    keys: keys.map(parseColumnSelection),
+    signal,
+  }
+}

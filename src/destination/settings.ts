@@ -1,0 +1,45 @@
+import * as z from 'zod'
+import { setting } from '../core/setting.js'
+
+const MAX_TIMER_MS = 2 ** 31 - 1
+
+/** Every setting of the Postgres destination, declared once: types, checks and docs/settings.md come from here. */
+export const destinationSettings = {
+  url: setting(z.string().min(1).optional(), {
+    description:
+      'The database to write to, as libpq reads it: see `url` of the source. Without it the PG* variables say where.',
+    example: 'postgres://app@localhost/copy',
+    secret: true,
+  }),
+  source: setting(z.string().min(1), {
+    description:
+      'A name for what is written from: the checkpoint has a row under it. Two sources into one database need two names.',
+    example: 'shop',
+  }),
+  table: setting(z.string().min(1).default('{schema}.{table}'), {
+    description:
+      "The target's table of a record: {schema} and {table} stand for those of the record, all else for itself. Without a dot it is in schema public; a part that holds a dot stands in double quotes.",
+    example: 'copy.{schema}_{table}',
+  }),
+  keys: setting(z.array(z.string()).readonly().default([]), {
+    description:
+      "Another key for a source's table than the records', as table:column,column: rows are found at the target by it.",
+    example: 'orders:order_number',
+  }),
+  onRejected: setting(z.enum(['stop', 'dead-letter']).default('stop'), {
+    description:
+      'A row that the target rejects: stop, with nothing of its batch written; or write it, in the same transaction, with the reason into the table dead_letter of checkpointSchema, and go on.',
+  }),
+  checkpointSchema: setting(z.string().min(1).default('tailrace'), {
+    description: 'Schema of the tables checkpoint and dead_letter, made where they are missing.',
+  }),
+  replicationRole: setting(z.enum(['auto', 'replica', 'origin']).default('auto'), {
+    description:
+      "session_replication_role while writing. replica: the target's triggers do not fire and foreign keys are not checked, as in a subscription of PostgreSQL's own; auto: that where the role may set it, else origin.",
+  }),
+  retryMs: setting(z.int().min(0).max(MAX_TIMER_MS).default(60_000), {
+    description:
+      'How long a batch is tried again after a lost connection, a deadlock, a serialization failure, or while the server starts or is read-only.',
+    unit: 'ms',
+  }),
+} as const

@@ -1,0 +1,64 @@
+import type { ConnectionOptions } from '../postgres/connectionString.js'
+import { sqlstateOf } from '../postgres/serverError.js'
+import { Session } from '../postgres/session.js'
+import type { ParsedDestination } from './options.js'
+
+/** So that a cut network frees the checkpoint's row before TCP's own two hours are over. */
+const KEEPALIVE = { tcp_keepalives_idle: '30', tcp_keepalives_interval: '10', tcp_keepalives_count: '6' }
+/** What row level security would hide is an error, not a row that is not there. */
+const WRITING = { row_security: 'off' }
+const INSUFFICIENT_PRIVILEGE = '42501'
+
+/** Which of the server's processes a session was. */
+export interface Backend {
+  readonly pid: number
+  readonly startedAt: string
+}
+
+/** A session that writes, and what it was to the server. */
+export interface WriteSession {
+  readonly session: Session
+  readonly backend: Backend
+}
+
+/**
+ * Connects, ready to write. `before` is the session lost before this one: if the server has not noticed yet, its process
+ * still holds the checkpoint's row, and is ended.
+ */
+export async function connectToWrite(
+  connection: ConnectionOptions,
+  { replicationRole, signal }: Pick<ParsedDestination, 'replicationRole' | 'signal'>,
+  before: Backend | undefined,
+): Promise<WriteSession> {
+  const settings = { ...WRITING, ...KEEPALIVE }
+  const session = await Session.connect(connection, { settings, ...(signal !== undefined && { signal }) })
+  try {
+    if (before !== undefined) {
+      await session.query(
+        `SELECT pg_catalog.pg_terminate_backend(pid) FROM pg_catalog.pg_stat_activity
+          WHERE pid = $1 AND backend_start = $2::pg_catalog.timestamptz AND usename = CURRENT_USER`,
+        [before.pid, before.startedAt],
+      )
+    }
+    // Else the source would be told of what a crash of the target may still undo.
+    const [row] = await session.query<Backend>(
+      `SELECT pid, backend_start::pg_catalog.text AS "startedAt",
+              CASE WHEN pg_catalog.current_setting('synchronous_commit') = 'off'
+                   THEN pg_catalog.set_config('synchronous_commit', 'local', false) END
+         FROM pg_catalog.pg_stat_activity WHERE pid = pg_catalog.pg_backend_pid()`,
+    )
+    if (replicationRole !== 'origin') await becomeReplica(session, replicationRole === 'replica')
+    return { session, backend: row! }
+  } catch (error) {
+    session.destroy()
+    throw error
+  }
+}
+
+async function becomeReplica(session: Session, required: boolean): Promise<void> {
+  try {
+    await session.query('SET session_replication_role = replica')
+  } catch (error) {
+    if (required || sqlstateOf(error) !== INSUFFICIENT_PRIVILEGE) throw error
+  }
+}

@@ -1,5 +1,5 @@
 import { aheadOf } from '../../src/cli/stream/aheadFile.js'
-import { Output } from '../../src/cli/stream/output.js'
+import { Output } from '../../src/sinks/files/output.js'
 import { readState } from '../../src/cli/stream/stateFile.js'
 import { StreamPosition } from '../../src/source/position.js'
 import { tailrace } from '../support/tailrace.js'

@@ -18,7 +18,8 @@ export type SinkMark = { readonly [name: string]: unknown } | null
  */
 export interface Sink {
   /**
-   * Makes everything ready. `mark` is what `flush` gave last of what was recorded; undefined where nothing ever was.
+   * Makes everything ready. `mark` is what `flush` gave last: in an earlier run of what was recorded, in this one before
+   * the sink failed; undefined where nothing ever was.
    * Gives the position up to which the sink has everything, if it stores that itself with the data; else undefined.
    */
   open(mark: SinkMark | undefined): Promise<PositionJson | undefined>
@@ -29,7 +30,10 @@ export interface Sink {
    * come, also when there were none since the last time; `end` is set when the pipeline ends and nothing will follow.
    */
   flush(options: { readonly end: boolean }): Promise<SinkMark>
-  /** What `flush` gave is recorded: it will never be taken back. Where outsiders are to see only such, it is shown here. */
+  /**
+   * What `flush` gave is recorded: it will never be taken back. Where outsiders are to see only such, it is shown here. Also
+   * called behind the first `open` of a run, with the same mark.
+   */
   recorded?(mark: SinkMark): Promise<void>
   /** When `flush` should be called though nothing comes, in milliseconds since 1970; undefined: no need. */
   dueAt?(): number | undefined

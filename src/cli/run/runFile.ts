@@ -28,12 +28,16 @@ export async function runFile(path: string, options: RunOptions): Promise<number
   const signals = new Signals()
   try {
     const { slot } = config.source
-    await using control = await ControlServer.open({ control: options.control, state: config.statePath, slot })
+    let control: ControlServer | undefined
     const drawn = drawsProgress(options, config)
     const summary = await runPipeline(
       config,
       {
         event: tell,
+        locked: async () => {
+          control = await ControlServer.open({ control: options.control, state: config.statePath, slot })
+          return control
+        },
         source: async (source) => {
           const controlled = control?.attach(source)
           await reportEvents(source.events(), { drawn, onStreaming: () => {} })

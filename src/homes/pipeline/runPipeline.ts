@@ -11,6 +11,8 @@ import { TableCounts } from './run/tableCounts.js'
 const RETRY = { firstMs: 500, maxMs: 30_000 }
 
 export interface PipelineListener extends RunListener {
+  /** Nobody else runs this pipeline now; what it gives is let go of at the end. */
+  locked?(): Promise<AsyncDisposable | undefined>
   /** The source failed in a way that may pass, and all begins again where it was recorded. */
   tryingAgain(error: Error): void
 }
@@ -25,7 +27,8 @@ export async function runPipeline(
   signal: AbortSignal,
 ): Promise<PipelineSummary> {
   await using lock = await StateLock.take(config.statePath)
-  void lock
+  await using held = await listener.locked?.()
+  void [lock, held]
   const started = performance.now()
   const counts = new TableCounts()
   const sinks = new Map<string, SinkSummary>()

@@ -157,13 +157,13 @@ export class FileSink implements Sink {
   async #openNumbered(last: FileMark | undefined): Promise<void> {
     this.#number = last?.number ?? 1
     this.#begun = undefined
-    this.#finished = []
+    // Those that are to be named are named by `recorded`: what a failed sink had need not be recorded yet.
+    this.#finished = [...(last?.finished ?? [])]
     if (last === undefined) {
       const first = this.#names.part(this.#number)
       if (await exists(first)) throw OUTPUT_EXISTS({ path: first })
       return
     }
-    await this.#finish(last.finished)
     for (let beyond = last.number + (last.bytes > 0 ? 1 : 0); await exists(this.#names.part(beyond)); beyond++) {
       await rm(this.#names.part(beyond))
     }

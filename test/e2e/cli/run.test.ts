@@ -6,7 +6,7 @@ import { afterAll, beforeAll, expect, test } from 'vitest'
 import type { EmbeddedPostgres } from '../../../src/cli/embedded/server.js'
 import { type TestDatabase, testDatabase } from '../../support/database.js'
 import { startServer } from '../../support/servers.js'
-import { SEED, seededRandom, WRITTEN_TABLES, Writers } from '../../support/sourceWriters.js'
+import { SEED, seededRandom } from '../../support/sourceWriters.js'
 import { type OutputRecord, parseLines, startTailrace, tailrace } from '../../support/tailrace.js'
 import { temporaryFolder } from '../../support/temporaryFolder.js'
 
@@ -28,6 +28,27 @@ async function pipelineIn(folder: string, db: TestDatabase, text: string) {
   return { file, env: { SHOP_URL: db.url, SLOT: db.name } }
 }
 
+/** Changes of all kinds, some hundred a second, until `stopped`. */
+async function write(db: TestDatabase, random: () => number, stopped: AbortSignal): Promise<void> {
+  const client = await db.connect()
+  for (let next = 100_000; !stopped.aborted; next++) {
+    const some = `id = (SELECT id FROM items WHERE id >= ${Math.floor(random() * 20_000)} ORDER BY id LIMIT 1)`
+    const kind = random()
+    const statement =
+      kind < 0.4
+        ? `INSERT INTO items SELECT ${next}, 0, md5('${next}')`
+        : kind < 0.7
+          ? `UPDATE items SET n = n + 1 WHERE ${some}`
+          : kind < 0.8
+            ? `UPDATE items SET id = -${next} WHERE ${some}`
+            : kind < 0.9
+              ? `DELETE FROM items WHERE ${some}`
+              : `INSERT INTO log SELECT 1, ${next} + n, 'x' FROM generate_series(1, 100) n`
+    await client.query(statement)
+    await sleep(2)
+  }
+}
+
 async function recordsOf(...paths: readonly string[]): Promise<OutputRecord[]> {
   const texts = await Promise.all(
     paths.map(async (path) => {
@@ -41,8 +62,9 @@ async function recordsOf(...paths: readonly string[]): Promise<OutputRecord[]> {
 test('killed at random under load, two sinks have every record exactly once, in the same order', async () => {
   await using db = await testDatabase(
     server,
-    `${WRITTEN_TABLES};
-     INSERT INTO items SELECT n, n, md5(n::text), NULL FROM generate_series(1, 30000) n;
+    `CREATE TABLE items (id int8 PRIMARY KEY, n int4 NOT NULL, note text);
+     CREATE TABLE log (writer int4 NOT NULL, n int4 NOT NULL, note text);
+     INSERT INTO items SELECT n, n, md5(n::text) FROM generate_series(1, 20000) n;
      INSERT INTO log SELECT 0, n, md5(n::text) FROM generate_series(1, 20000) n`,
   )
   await using folder = await temporaryFolder()
@@ -67,8 +89,8 @@ sinks:
   )
   const random = seededRandom(SEED)
   const hits: string[] = []
-  await using writers = new Writers(db, 1)
-  await writers.start()
+  const stop = new AbortController()
+  const writing = write(db, random, stop.signal)
   for (let kill = 0; kill < 7; kill++) {
     await using running = startTailrace(['run', file, '--no-control'], { env })
     // The first ones come at any time, the others while it streams.
@@ -80,8 +102,9 @@ sinks:
   }
   await using last = startTailrace(['run', file], { env })
   await last.says('streaming from')
-  await writers.stop()
-  await db.query("INSERT INTO items VALUES (-1, 0, 'the end', NULL)")
+  stop.abort()
+  await writing
+  await db.query("INSERT INTO items VALUES (-1, 0, 'the end')")
   const whole = join(folder.path, 'whole.ndjson')
   await last.waitFor(
     async () => (await readFile(whole, 'utf8').catch(() => '')).includes('the end'),
@@ -143,6 +166,9 @@ sinks:
     await running.waitFor(() => running.collected.split('\n').length > 3, 'the order to come')
     const status = await tailrace(['signal', 'status', '--state', join(folder.path, 'shop.state')])
     expect([status.code, status.stdout]).toEqual([0, expect.stringContaining('public.orders')])
+    const second = await tailrace(['run', file], { env })
+    expect([second.code, second.stderr]).toEqual([1, expect.stringContaining('STATE_LOCKED: ')])
+    expect((await tailrace(['signal', 'status', '--state', join(folder.path, 'shop.state')])).code).toBe(0)
     running.kill('SIGTERM')
     expect((await running.ended).code).toBe(0)
     expect(running.collected).toBe('{"id":1,"total":12.50}\n{"id":2,"total":7.00}\n{"id":3,"total":1.00}\n')
@@ -202,6 +228,42 @@ test('a file that cannot be opened touches nothing on the server, and mended all
   await rmdir(join(folder.path, 'a'))
   expect((await tailrace(['run', file], { env })).code).toBe(0)
   expect(await recordsOf(join(folder.path, 'a'))).toHaveLength(2)
+})
+
+test('all rows and nothing else, into rotated files: again from the beginning after a kill, complete at the end', async () => {
+  await using db = await testDatabase(
+    server,
+    `CREATE TABLE orders AS SELECT n AS id, md5(n::text) AS note FROM generate_series(1, 60000) n;
+     ALTER TABLE orders ADD PRIMARY KEY (id)`,
+  )
+  await using folder = await temporaryFolder()
+  const { file, env } = await pipelineIn(
+    folder.path,
+    db,
+    `
+source: {url: "\${SHOP_URL}", tables: orders, snapshot: only}
+sinks: {pieces: {type: file, path: "pieces/{number}.ndjson", rotate_bytes: 200000}}
+`,
+  )
+  const state = join(folder.path, 'shop.state')
+  const pieces = join(folder.path, 'pieces')
+  {
+    await using running = startTailrace(['run', file], { env })
+    await running.waitFor(async () => (await readdir(pieces).catch(() => [])).length > 5, 'some files')
+    running.kill('SIGKILL')
+    await running.ended
+  }
+  await readFile(state)
+  const finished = await tailrace(['run', file], { env })
+  expect([finished.code, finished.stderr]).toEqual([0, expect.stringContaining('60,000 records read')])
+  const files = (await readdir(pieces)).sort()
+  expect(files.filter((name) => !/^\d{6}\.ndjson$/.test(name))).toEqual([])
+  const records = await recordsOf(...files.map((name) => join(pieces, name)))
+  expect(new Set(records.map(({ key }) => key!.id)).size).toBe(60_000)
+  expect(records).toHaveLength(60_000)
+  // What is complete stands, and once more means once more.
+  expect((await tailrace(['run', file], { env })).code).toBe(0)
+  expect(await recordsOf(...(await readdir(pieces)).map((name) => join(pieces, name)))).toHaveLength(120_000)
 })
 
 test('validate shows every mistake and connects to nothing; run refuses the same file', async () => {

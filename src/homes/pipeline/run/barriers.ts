@@ -11,8 +11,8 @@ export interface Barrier {
    * sink that stopped elsewhere than another one could not be given what it is missing, and nothing else.
    */
   readonly together: boolean
-  /** Nothing follows. */
-  readonly end: boolean
+  /** Nothing follows in this run: it was stopped, or the source has given all that it has. */
+  readonly end: 'stopped' | 'complete' | undefined
 }
 
 /** A sink has all up to the barrier durable. */

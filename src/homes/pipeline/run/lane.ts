@@ -17,6 +17,9 @@ export interface LaneListener {
   event(event: PipelineEvent): void
 }
 
+/** A sink that is behind makes durable several places at once, but not too many. */
+const MAX_LEFT_OUT = 8
+
 type Item = { readonly batch: Batch; records: number } | { readonly barrier: Barrier }
 
 /**
@@ -46,6 +49,8 @@ export class Lane {
   #ended = false
   #attempts = 0
   #wake: (() => void) | undefined
+  #working = false
+  #leftOut = 0
   #records = 0
   #delivered = 0
 
@@ -129,6 +134,7 @@ export class Lane {
 
   /** Works until its end, or until it is stopped; rejects with what the policy does not let pass. */
   async run(): Promise<void> {
+    this.#working = true
     try {
       while (!this.#abort.signal.aborted) {
         try {
@@ -141,11 +147,14 @@ export class Lane {
       }
     } finally {
       this.done = true
+      this.#working = false
       this.#listener.moved()
     }
   }
 
+  /** What still hangs in a call is left to the end of the process: its file must not be closed under its hands. */
   async close(): Promise<void> {
+    if (this.#working) return
     this.#open = false
     await this.#sink.close()
   }
@@ -168,7 +177,8 @@ export class Lane {
       return true
     }
     if ('batch' in item) await this.#write(item)
-    else this.#pass(item.barrier, await this.#sink.flush({ end: item.barrier.end }))
+    else if (this.#isLeftOut(item.barrier)) this.#next++
+    else this.#pass(item.barrier, await this.#sink.flush({ end: item.barrier.end !== undefined }))
     return true
   }
 
@@ -179,6 +189,13 @@ export class Lane {
     this.#next++
   }
 
+  #isLeftOut({ together }: Barrier): boolean {
+    if (together || this.#leftOut === MAX_LEFT_OUT) return false
+    const later = this.#items.slice(this.#next + 1).some((item) => 'barrier' in item)
+    if (later) this.#leftOut++
+    return later
+  }
+
   #pass(barrier: Barrier, mark: SinkMark): void {
     for (const item of this.#items.splice(0, this.#next + 1)) {
       if (!('batch' in item)) continue
@@ -186,7 +203,7 @@ export class Lane {
       this.#records += item.records
       if (item.records > 0) this.#delivered += item.batch.bytes
     }
-    this.#next = 0
+    this.#next = this.#leftOut = 0
     this.#mark = mark
     this.passed = barrier.id
     if (this.#attempts > 0) {

@@ -101,7 +101,7 @@ export class PipelineRun {
     for (const config of this.#config.sinks) {
       const lane = new Lane(config, this.#laneListener(), recorder.mark(config.name))
       this.#lanes.push(lane)
-      const stored = await this.#opened(lane)
+      const stored = await this.#told(lane, () => lane.open())
       positions.set(lane.name, stored ?? recorder.position(lane.name))
     }
     const least = leastPosition(positions, this.#config.statePath)
@@ -111,16 +111,19 @@ export class PipelineRun {
     }
     if (recorder.isNew) {
       const marks = new Map<string, SinkMark>()
-      for (const lane of this.#lanes) marks.set(lane.name, await lane.firstMark())
+      for (const lane of this.#lanes) {
+        marks.set(lane.name, await this.#told(lane, () => lane.firstMark()))
+      }
       await recorder.begin(marks)
     }
     this.#together = least === undefined || !isPlain(least)
     return least
   }
 
-  async #opened(lane: Lane): Promise<StreamPosition | undefined> {
+  /** An error of a sink at its start is one of its failures. */
+  async #told<Result>(lane: Lane, work: () => Promise<Result>): Promise<Result> {
     try {
-      return await lane.open()
+      return await work()
     } catch (error) {
       this.#tellFailure(lane, error)
       throw error
@@ -153,7 +156,7 @@ export class PipelineRun {
     const end = () => {
       this.#move()
       if (waiting)
-        this.#drain()
+        this.#drain('stopped')
           .finally(() => this.#stop.abort())
           .catch(() => {})
     }
@@ -166,12 +169,12 @@ export class PipelineRun {
         this.#give(batch)
         await this.#untilRoom()
         if (this.#signal.aborted) {
-          await this.#drain()
+          await this.#drain('stopped')
           break
         }
         waiting = true
       }
-      if (!this.#stop.signal.aborted) await this.#drain()
+      if (!this.#stop.signal.aborted) await this.#drain('complete')
       await this.#drained
     } finally {
       clearInterval(due)
@@ -200,13 +203,13 @@ export class PipelineRun {
     return Math.max(BARRIER_MS, REST_FACTOR * this.#recorder.milliseconds)
   }
 
-  #makeBarrier(options: { readonly end?: boolean; readonly always?: boolean } = {}): void {
-    const { end = false, always = end } = options
+  #makeBarrier(options: { readonly end?: Barrier['end']; readonly always?: boolean } = {}): void {
+    const { end, always = end !== undefined } = options
     clearTimeout(this.#timer)
     this.#timer = undefined
     const position = this.#latest
     if (position === undefined || (position === this.#given && !always)) return
-    if (this.#barrier - Math.min(...this.#lanes.map(({ passed }) => passed)) >= MAX_UNDER_WAY && !end) {
+    if (this.#barrier - Math.min(...this.#lanes.map(({ passed }) => passed)) >= MAX_UNDER_WAY && end === undefined) {
       this.#timer = setTimeout(() => this.#makeBarrier(), BARRIER_MS)
       return
     }
@@ -228,13 +231,13 @@ export class PipelineRun {
   }
 
   /** All that was read is durable, recorded and confirmed; after a signal as much as can be had in a while. */
-  #drain(): Promise<void> {
-    this.#drained ??= this.#drainNow()
+  #drain(end: Barrier['end']): Promise<void> {
+    this.#drained ??= this.#drainNow(end)
     return this.#drained
   }
 
-  async #drainNow(): Promise<void> {
-    this.#makeBarrier({ end: true })
+  async #drainNow(end: Barrier['end']): Promise<void> {
+    this.#makeBarrier({ end })
     const late = deferred<'late'>()
     let timer: NodeJS.Timeout | undefined
     const hurry = () => {

@@ -87,7 +87,7 @@ export class Recorder {
       for (const [sink, passed] of taken) this.#sinks.set(sink, this.#progress(sink, passed))
       await this.#write()
       for (const lane of lanes) {
-        if (taken.has(lane.name)) lane.tellRecorded(taken.get(lane.name)!.mark)
+        if (taken.has(lane.name)) lane.tellRecorded(this.#sinks.get(lane.name)!.mark)
       }
     }
     const { least } = this.barriers
@@ -98,10 +98,12 @@ export class Recorder {
     this.milliseconds = performance.now() - started
   }
 
-  #progress(sink: string, { position, mark }: Passed): SinkProgress {
+  #progress(sink: string, { barrier, position, mark }: Passed): SinkProgress {
     const { start } = this.#sinks.get(sink)!
-    // What stands there begins anew, so nothing that was written counts.
-    return { position: position.toJSON(), mark: position.isNothing ? start : mark, start }
+    if (!position.isNothing) return { position: position.toJSON(), mark, start }
+    // What stands there begins anew: nothing that was written counts, unless that was all there was to write.
+    const stands = barrier.end === 'complete' ? mark : start
+    return { position: position.toJSON(), mark: stands, start: stands }
   }
 
   #write(): Promise<void> {

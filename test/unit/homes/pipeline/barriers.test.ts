@@ -12,7 +12,12 @@ function positionAt(lsn: bigint): StreamPosition {
 function barriersOf(kinds: string, ...sinks: string[]) {
   const barriers = new Barriers(sinks)
   const all = [...kinds].map((kind, index) => {
-    const barrier = { id: index + 1, position: positionAt(BigInt(index + 1) * 8n), together: kind === 't', end: false }
+    const barrier = {
+      id: index + 1,
+      position: positionAt(BigInt(index + 1) * 8n),
+      together: kind === 't',
+      end: undefined,
+    }
     barriers.made(barrier)
     return barrier
   })

@@ -50,3 +50,9 @@ export const SINKS_APART = defineError('SINKS_APART', {
     `the sinks ${e.sinks.join(' and ')} stopped at different places of an unfinished snapshot or of long polling, and what the one is missing cannot be told from what the other has`,
   hint: 'Begin anew: remove the state file, drop the slot, empty what the sinks have. Or give each its own pipeline and slot.',
 })
+
+export const SINK_REWOUND = defineError('SINK_REWOUND', {
+  retry: 'later',
+  message: (e: { sink: string }) => `the sink ${e.sink} has lost what it had not committed`,
+  hint: 'The pipeline begins again where the sink stands, by itself.',
+})

@@ -20,14 +20,20 @@ export interface Sink {
   /**
    * Makes everything ready. `mark` is what `flush` gave last: in an earlier run of what was recorded, in this one before
    * the sink failed; undefined where nothing ever was.
-   * Gives the position up to which the sink has everything, if it stores that itself with the data; else undefined.
+   * Gives the position up to which the sink has everything, if it stores that itself with the data (null: nothing yet);
+   * else undefined.
    */
-  open(mark: SinkMark | undefined): Promise<PositionJson | undefined>
-  /** Takes the records of a batch, in order. They need not be durable when this resolves. */
+  open(mark: SinkMark | undefined): Promise<PositionJson | null | undefined>
+  /**
+   * Takes the records of a batch, in order. They need not be durable when this resolves. A batch may be empty: then it only
+   * carries a position.
+   */
   write(batch: Batch): Promise<void>
   /**
    * Makes durable what was written, and gives what `open` is to be told of it. Called a few times a second while records
    * come, also when there were none since the last time; `end` is set when the pipeline ends and nothing will follow.
+   * A sink that stores positions may keep a transaction open while `position.repeats` would not let anybody go on from
+   * there, such as in the middle of a table without a key: if that is lost, the whole run begins again at what is stored.
    */
   flush(options: { readonly end: boolean }): Promise<SinkMark>
   /**

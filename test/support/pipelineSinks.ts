@@ -5,6 +5,7 @@ import type { PipelineEvent, PipelineSummary } from '../../src/homes/pipeline/ru
 import { runPipeline } from '../../src/homes/pipeline/runPipeline.js'
 import type { Sink, SinkMark } from '../../src/sinks/sink.js'
 import type { Batch } from '../../src/source/batch.js'
+import { StreamPosition } from '../../src/source/position.js'
 import { waitFor } from './waitFor.js'
 
 /** What a sink of a test has: it outlives the runs that write to it, as a file or a server does. */
@@ -71,24 +72,29 @@ export class SendSink extends CutSink {
   }
 }
 
-/** Each batch with its position at once, as a database does. */
+/** Each batch with its position at once, as a database does, but where a position would repeat rows. */
 export class StoringSink implements Sink {
   readonly #store: Store
+  #pending: string[] = []
 
   constructor(store: Store) {
     this.#store = store
   }
 
-  async open(): Promise<PositionJson | undefined> {
+  async open(): Promise<PositionJson | null> {
     this.#store.opened++
-    return this.#store.position
+    this.#pending = []
+    return this.#store.position ?? null
   }
 
   async write(batch: Batch): Promise<void> {
     await this.#store.beforeWrite(batch)
     const ids = idsOf(batch)
     this.#store.written.push(...ids)
-    this.#store.durable.push(...ids)
+    this.#pending.push(...ids)
+    const { repeats, beginsAnew } = StreamPosition.parse(batch.position)
+    if (repeats && !beginsAnew) return
+    this.#store.durable.push(...this.#pending.splice(0))
     this.#store.position = JSON.parse(JSON.stringify(batch.position))
   }
 

@@ -1,6 +1,7 @@
 import { sleep } from '../../core/abort.js'
 import { backoffMs } from '../../core/backoff.js'
 import { SLOT_LOST, SLOT_MISSING, SNAPSHOT_INTERRUPTED } from '../../core/errors.js'
+import { SINK_REWOUND } from '../../core/pipelineErrors.js'
 import { isTransient } from '../../postgres/serverError.js'
 import { StateLock } from '../../sinks/files/stateLock.js'
 import type { PipelineConfig } from './config/pipelineConfig.js'
@@ -39,8 +40,9 @@ export async function runPipeline(
       break
     } catch (error) {
       const remade = config.source.onSlotLost === 'resnapshot' && (SLOT_LOST.is(error) || SLOT_MISSING.is(error))
-      const again = remade || SNAPSHOT_INTERRUPTED.is(error) || (attempt > 1 && isTransient(error))
-      if (!again || run.failedSink || signal.aborted) throw error
+      const passes = SNAPSHOT_INTERRUPTED.is(error) || (attempt > 1 && isTransient(error))
+      const again = SINK_REWOUND.is(error) || ((remade || passes) && !run.failedSink)
+      if (!again || signal.aborted) throw error
       listener.tryingAgain(error as Error)
       await sleep(backoffMs(attempt, RETRY), signal).catch(() => {})
       if (signal.aborted) break

@@ -1,5 +1,6 @@
 import { sleep } from '../../../core/abort.js'
 import { backoffMs } from '../../../core/backoff.js'
+import { SINK_REWOUND } from '../../../core/pipelineErrors.js'
 import { TailraceError } from '../../../core/tailraceError.js'
 import { isTransient } from '../../../postgres/serverError.js'
 import type { Sink, SinkMark } from '../../../sinks/sink.js'
@@ -40,6 +41,8 @@ export class Lane {
   /** Aborts a wait between two tries. */
   readonly #impatient = new AbortController()
   #mark: SinkMark | undefined
+  /** Of the last batch that is not kept any more. */
+  #forgotten: StreamPosition | undefined
   #ahead: Ahead | undefined
   #open = false
   #items: Item[] = []
@@ -71,13 +74,13 @@ export class Lane {
     return { name: this.name, type: this.config.type, records: this.#records, bytes: this.#delivered }
   }
 
-  /** Gives the position that the sink has stored itself; undefined: it stores none. Tries again as it is set. */
+  /** Gives the position that the sink has stored itself; undefined: none. Tries again as it is set. */
   async open(): Promise<StreamPosition | undefined> {
     for (;;) {
       try {
         const stored = await this.#sink.open(this.#mark)
         this.#open = true
-        return stored === undefined ? undefined : StreamPosition.parse(stored)
+        return stored == null ? undefined : StreamPosition.parse(stored)
       } catch (error) {
         if ((await this.#afterwards(error)) !== 'again') throw error
       }
@@ -200,6 +203,7 @@ export class Lane {
     for (const item of this.#items.splice(0, this.#next + 1)) {
       if (!('batch' in item)) continue
       this.bytes -= item.batch.bytes
+      if (item.batch.length > 0) this.#forgotten = StreamPosition.parse(item.batch.position)
       this.#records += item.records
       if (item.records > 0) this.#delivered += item.batch.bytes
     }
@@ -220,7 +224,13 @@ export class Lane {
   async #reopen(): Promise<void> {
     const stored = await this.#sink.open(this.#mark)
     this.#open = true
-    if (stored !== undefined) this.#ahead = { position: StreamPosition.parse(stored), sameRun: true }
+    if (stored === undefined) return
+    const position = stored === null ? undefined : StreamPosition.parse(stored)
+    const kept = this.#forgotten
+    if (kept !== undefined && (position === undefined || comparePlaces(position.place, kept.place) < 0)) {
+      throw SINK_REWOUND({ sink: this.name })
+    }
+    if (position !== undefined) this.#ahead = { position, sameRun: true }
   }
 
   /** What follows an error, when it is time for it; `leave`: the rest is for the next start of the pipeline. */
@@ -229,6 +239,7 @@ export class Lane {
     this.#next = 0
     await this.#sink.close().catch(() => {})
     if (this.#abort.signal.aborted) return 'leave'
+    if (SINK_REWOUND.is(error)) return 'fail'
     const { onError, retry } = this.config
     const passes = isTransient(error) || (error instanceof TailraceError && error.retry === 'later')
     if (!(passes || onError === 'retry')) return 'fail'

@@ -1,5 +1,5 @@
 import { type Deferred, deferred } from '../../../core/deferred.js'
-import type { SinkMark } from '../../../sinks/sink.js'
+import { SINK_REWOUND } from '../../../core/pipelineErrors.js'
 import type { Batch } from '../../../source/batch.js'
 import { StreamPosition } from '../../../source/position.js'
 import { PostgresSource } from '../../../source/postgresSource.js'
@@ -7,8 +7,9 @@ import type { PipelineConfig } from '../config/pipelineConfig.js'
 import type { Barrier, Passed } from './barriers.js'
 import type { PipelineEvent, SinkSummary } from './events.js'
 import { Lane } from './lane.js'
+import { openLanes } from './openLanes.js'
 import { Recorder } from './recorder.js'
-import { isPlain, leastPosition } from './resume.js'
+import { isPlain } from './resume.js'
 import type { TableCounts } from './tableCounts.js'
 
 /** At most this long after a record was read its sinks are asked to make it durable. */
@@ -45,6 +46,8 @@ export class PipelineRun {
   #bytesSinceBarrier = 0
   #latest: StreamPosition | undefined
   #given: StreamPosition | undefined
+  /** A batch of nothing but a position, which is given on at the next barrier if it is still the last one. */
+  #idle: Batch | undefined
   /** Since the last barrier, or at it, something was read that cannot be compared. */
   #together = false
   #timer: NodeJS.Timeout | undefined
@@ -90,48 +93,20 @@ export class PipelineRun {
   /** Where the source is to go on. */
   async #openSinks(): Promise<StreamPosition | undefined> {
     const names = this.#config.sinks.map(({ name }) => name)
-    const recorder = await Recorder.read(this.#config.statePath, names)
-    this.#recorder = recorder
-    for (const sink of recorder.sinks) {
-      if (names.includes(sink)) continue
-      recorder.forget(sink)
-      this.#listener.event({ type: 'sink-gone', sink })
-    }
-    const positions = new Map<string, StreamPosition | undefined>()
+    this.#recorder = await Recorder.read(this.#config.statePath, names)
+    for (const sink of this.#recorder.forgetOthers(names)) this.#listener.event({ type: 'sink-gone', sink })
     for (const config of this.#config.sinks) {
-      const lane = new Lane(config, this.#laneListener(), recorder.mark(config.name))
-      this.#lanes.push(lane)
-      const stored = await this.#told(lane, () => lane.open())
-      positions.set(lane.name, stored ?? recorder.position(lane.name))
+      this.#lanes.push(new Lane(config, this.#laneListener(), this.#recorder.mark(config.name)))
     }
-    const least = leastPosition(positions, this.#config.statePath)
-    for (const lane of this.#lanes) {
-      const position = positions.get(lane.name)
-      if (position !== undefined && position !== least) lane.startAt(position)
-    }
-    if (recorder.isNew) {
-      const marks = new Map<string, SinkMark>()
-      for (const lane of this.#lanes) {
-        marks.set(lane.name, await this.#told(lane, () => lane.firstMark()))
-      }
-      await recorder.begin(marks)
-    }
+    const failed = (lane: Lane, error: unknown) => this.#tellFailure(lane, error)
+    const least = await openLanes(this.#lanes, this.#recorder, this.#config.statePath, failed)
     this.#together = least === undefined || !isPlain(least)
     return least
   }
 
-  /** An error of a sink at its start is one of its failures. */
-  async #told<Result>(lane: Lane, work: () => Promise<Result>): Promise<Result> {
-    try {
-      return await work()
-    } catch (error) {
-      this.#tellFailure(lane, error)
-      throw error
-    }
-  }
-
   #tellFailure({ name }: Lane, error: unknown): void {
     this.failedSink = true
+    if (SINK_REWOUND.is(error)) return
     if (!this.#signal.aborted) this.#listener.event({ type: 'sink-failed', sink: name, cause: error as Error })
   }
 
@@ -165,6 +140,8 @@ export class PipelineRun {
     if (this.#signal.aborted) end()
     try {
       for await (const batch of source) {
+        // The end has begun: what comes now comes again at the next start.
+        if (this.#drained !== undefined) break
         waiting = false
         this.#give(batch)
         await this.#untilRoom()
@@ -190,10 +167,11 @@ export class PipelineRun {
     this.#latest = position
     this.#together ||= !isPlain(position)
     if (batch.length > 0) {
+      this.#idle = undefined
       for (const lane of this.#lanes) lane.give(batch)
       this.#counts.add(batch)
       this.#bytesSinceBarrier += batch.bytes
-    }
+    } else this.#idle = batch
     // Nothing is made on the server before its intent is recorded.
     if (position.beginsAnew || this.#bytesSinceBarrier >= this.#config.bufferBytes / 4) this.#makeBarrier()
     else this.#timer ??= setTimeout(() => this.#makeBarrier(), this.#delayMs)
@@ -208,6 +186,7 @@ export class PipelineRun {
     clearTimeout(this.#timer)
     this.#timer = undefined
     const position = this.#latest
+    if (this.#drained !== undefined) return
     if (position === undefined || (position === this.#given && !always)) return
     if (this.#barrier - Math.min(...this.#lanes.map(({ passed }) => passed)) >= MAX_UNDER_WAY && end === undefined) {
       this.#timer = setTimeout(() => this.#makeBarrier(), BARRIER_MS)
@@ -221,7 +200,11 @@ export class PipelineRun {
       // The first plain one behind a snapshot still is for all: what stands before it cannot be compared.
       this.#together = !isPlain(position)
     }
-    for (const lane of this.#lanes) lane.giveBarrier(barrier)
+    for (const lane of this.#lanes) {
+      if (this.#idle !== undefined) lane.give(this.#idle)
+      lane.giveBarrier(barrier)
+    }
+    this.#idle = undefined
   }
 
   #flushIfDue(): void {

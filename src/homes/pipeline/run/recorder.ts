@@ -39,10 +39,6 @@ export class Recorder {
     return this.#sinks.size === 0
   }
 
-  get sinks(): readonly string[] {
-    return [...this.#sinks.keys()]
-  }
-
   /** What a sink is told at the start; undefined where nothing is recorded of any. */
   mark(sink: string): SinkMark | undefined {
     const progress = this.#sinks.get(sink)
@@ -69,9 +65,11 @@ export class Recorder {
     this.#ack = ack
   }
 
-  /** A sink that is no longer there is forgotten with the next that is recorded. */
-  forget(sink: string): void {
-    this.#sinks.delete(sink)
+  /** Sinks that are no longer there are forgotten with the next that is recorded; gives their names. */
+  forgetOthers(names: readonly string[]): readonly string[] {
+    const others = [...this.#sinks.keys()].filter((sink) => !names.includes(sink))
+    for (const sink of others) this.#sinks.delete(sink)
+    return others
   }
 
   /** Records what may be recorded by now, tells the sinks, and acknowledges what all of them have. */

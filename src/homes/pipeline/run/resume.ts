@@ -41,6 +41,9 @@ export function leastPosition(
 
 /** What of a batch follows `ahead`; undefined: nothing. */
 export function beyond(batch: Batch, { position, sameRun }: Ahead): Batch | undefined {
+  if (batch.length === 0) {
+    return comparePlaces(StreamPosition.parse(batch.position).place, position.place) <= 0 ? undefined : batch
+  }
   // A snapshot that no sink had whole is read anew for all of them.
   if (!sameRun && batch.rows.heads[HEAD_OPERATION] === SNAPSHOT) return batch
   let low = 0

@@ -195,6 +195,36 @@ test('a sink that fails within a snapshot: nobody goes on from another place tha
   expect(one.durable.length).toBe(40_010)
 })
 
+test('a sink that loses an open transaction, of batches that nobody keeps: all begins again where it stands', async () => {
+  await using db = await testDatabase(
+    server,
+    "CREATE TABLE items (n int, note text); INSERT INTO items SELECT n, repeat('x', 100) FROM generate_series(1, 20000) n",
+  )
+  const [storing, file] = [new Store(), new Store()]
+  await using pipeline = await pipelineOf(
+    db,
+    sinkConfig('storing', () => new StoringSink(storing), { onError: 'retry' }),
+    sinkConfig('file', () => new CutSink(file)),
+  )
+  let fails = 1
+  storing.beforeWrite = async () => {
+    await sleep(5)
+    // By then barriers have let go of batches.
+    if (storing.written.length > 12_000 && fails-- > 0) throw new Error('the connection is lost')
+  }
+  const config = { ...pipeline.config, source: { ...pipeline.config.source, keyless: 'inserts' as const } }
+  await using running = new RunningPipeline(config)
+  await running.until(
+    () => storing.durable.length >= 20_000 && file.durable.length >= 20_000 && running.streaming,
+    'all',
+  )
+  await db.query("INSERT INTO items VALUES (0, 'x')")
+  await running.until(() => storing.durable.length >= 20_001 && file.durable.length >= 20_001, 'the last')
+  expect([storing.durable.length, file.durable.length]).toEqual([20_001, 20_001])
+  expect(storing.written.length).toBeGreaterThan(30_000)
+  expect(running.events).toMatchObject([{ type: 'sink-retrying' }])
+})
+
 test('retries have an end where one is set, and a stop does not wait for them', async () => {
   await using db = await testDatabase(server, ITEMS)
   const store = new Store()

@@ -5,29 +5,30 @@ import { fileURLToPath } from 'node:url'
 import '../dist/core/errors.js'
 import '../dist/core/verifyErrors.js'
 import '../dist/core/destinationErrors.js'
+import '../dist/core/pipelineErrors.js'
 import { describeSettings } from '../dist/core/setting.js'
 import { definedErrors } from '../dist/core/tailraceError.js'
 import { definedWarnings } from '../dist/core/warnings.js'
 import { destinationSettings } from '../dist/destination/settings.js'
+import { pipelineSettings, retrySettings, sinkSettings } from '../dist/homes/pipeline/config/settings.js'
+import { snakeCase } from '../dist/homes/pipeline/config/settingsReader.js'
 import { CONNECTION_PARAMETERS } from '../dist/postgres/connection/parameters.js'
+import { sinkTypes } from '../dist/sinks/sinkTypes.js'
 import { sourceSettings } from '../dist/source/settings.js'
 
 const check = process.argv.includes('--check')
 const path = (name) => fileURLToPath(new URL(`../docs/${name}`, import.meta.url))
 const cell = (text) => String(text).replaceAll('|', '\\|').replaceAll('\n', ' ')
 
-function settingsTable(settings) {
+function settingsTable(settings, nameOf = (name) => name) {
   const rows = describeSettings(settings).map((one) => {
     const type = one.choices === undefined ? one.type : one.choices.map((choice) => `\`${choice}\``).join(', ')
     const none = one.default === undefined || (Array.isArray(one.default) && one.default.length === 0)
     const fallback = one.required ? '**required**' : none ? '' : `\`${one.default}\`${one.unit ? ` ${one.unit}` : ''}`
     const example = one.example === undefined ? '' : ` Example: \`${one.example}\`.`
-    return `| \`${one.name}\` | ${type} | ${fallback} | ${cell(one.description)}${cell(example)} |`
+    return `| \`${nameOf(one.name)}\` | ${type} | ${fallback} | ${cell(one.description)}${cell(example)} |`
   })
-  return `| setting | values | default | meaning |
-|---|---|---|---|
-${rows.join('\n')}
-`
+  return `| setting | values | default | meaning |\n|---|---|---|---|\n${rows.join('\n')}\n`
 }
 
 function settingsPage() {
@@ -111,7 +112,18 @@ function cliPage() {
   const help = (...args) =>
     execFileSync(process.execPath, [main, ...args, '--help'], { encoding: 'utf8', env: { COLUMNS: '100' } })
   const signals = ['status', 'add', 'remove', 'resnapshot'].map((name) => ['signal', name])
-  const names = [['stream'], ['doctor'], ['slots'], ['slots', 'drop'], ['signal'], ...signals, ['verify'], ['demo']]
+  const names = [
+    ['stream'],
+    ['run'],
+    ['validate'],
+    ['doctor'],
+    ['slots'],
+    ['slots', 'drop'],
+    ['signal'],
+    ...signals,
+    ['verify'],
+    ['demo'],
+  ]
   const commands = names.map((name) => `## tailrace ${name.join(' ')}\n\n\`\`\`\n${help(...name)}\`\`\`\n`)
   return `# Command line
 
@@ -134,11 +146,29 @@ function connectionsPage() {
   return readFileSync(path('connections.md'), 'utf8').replace(between, (_, begin, end) => begin + table + end)
 }
 
+/** The page is written by hand but for its tables. */
+function pipelinesPage() {
+  const tables = {
+    pipeline: pipelineSettings,
+    sink: sinkSettings,
+    retry: retrySettings,
+    ...Object.fromEntries([...sinkTypes].map(([name, { settings }]) => [name, settings])),
+  }
+  let page = readFileSync(path('pipelines.md'), 'utf8')
+  for (const [name, settings] of Object.entries(tables)) {
+    const between = new RegExp(`(<!-- settings of ${name}: [^\\n]*-->\\n)[\\s\\S]*?(<!-- end -->)`)
+    if (!between.test(page)) throw new Error(`docs/pipelines.md has no place for the settings of ${name}`)
+    page = page.replace(between, (_, begin, end) => `${begin}\n${settingsTable(settings, snakeCase)}\n${end}`)
+  }
+  return page
+}
+
 const pages = {
   'settings.md': settingsPage(),
   'errors.md': errorsPage(),
   'cli.md': cliPage(),
   'connections.md': connectionsPage(),
+  'pipelines.md': pipelinesPage(),
 }
 for (const [name, text] of Object.entries(pages)) {
   if (!check) writeFileSync(path(name), text)

@@ -13,6 +13,7 @@ import {
   SETTING_UNKNOWN,
   TABLE_PATTERN_INVALID,
 } from '../core/errors.js'
+import { PIPELINE_UNREADABLE } from '../core/pipelineErrors.js'
 import { TailraceError } from '../core/tailraceError.js'
 import { log } from './log.js'
 
@@ -33,6 +34,7 @@ const USAGE_ERRORS = [
   CONNECTION_STRING_INVALID,
   COLUMN_NOT_FOUND,
   KEY_TABLE_UNKNOWN,
+  PIPELINE_UNREADABLE,
 ]
 
 /** Tells of `error` on stderr, in one line, and gives the exit code. */

@@ -2,6 +2,7 @@ import { Command } from 'commander'
 import { demoCommand } from './demo/command.js'
 import { doctorCommand } from './doctor/command.js'
 import { fail } from './failure.js'
+import { runCommand, validateCommand } from './run/command.js'
 import { signalCommand } from './signal/command.js'
 import { slotsCommand } from './slots/command.js'
 import { streamCommand } from './stream/command.js'
@@ -23,6 +24,8 @@ export async function run(argv: readonly string[]): Promise<number> {
   }
   program
     .addCommand(streamCommand(finished))
+    .addCommand(runCommand(finished))
+    .addCommand(validateCommand(finished))
     .addCommand(doctorCommand(finished))
     .addCommand(slotsCommand())
     .addCommand(signalCommand())
@@ -45,6 +48,7 @@ const OUTPUT = { outputError: () => {} }
 const EXAMPLES = `
 Examples:
   $ tailrace stream --url postgres://app@localhost/shop --tables orders,customers
+  $ tailrace run pipeline.yaml
   $ tailrace doctor --url postgres://app@localhost/shop --tables orders,customers
   $ tailrace verify --source postgres://app@db/shop --target postgres://app@copy/shop --tables orders
   $ tailrace stream --help

@@ -2,7 +2,7 @@ import { once } from 'node:events'
 import { lstatSync, mkdirSync, rmSync } from 'node:fs'
 import { createConnection, type Server } from 'node:net'
 import { CONTROL_FAILED, CONTROL_IN_USE, STATE_FAILED } from '../../core/errors.js'
-import { StateLock } from '../stream/stateLock.js'
+import { StateLock } from '../../sinks/files/stateLock.js'
 import type { SocketPlace } from './socketPath.js'
 
 const ONLY_OWNER = 0o077

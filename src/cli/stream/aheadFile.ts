@@ -1,7 +1,7 @@
 import { type FileHandle, open, readFile, rm } from 'node:fs/promises'
 import { crc32 } from 'node:zlib'
+import type { Output } from '../../sinks/files/output.js'
 import { StreamPosition } from '../../source/position.js'
-import type { Output } from './output.js'
 import type { State } from './stateFile.js'
 
 /** How far a run was beyond its state: lines that were written, and not yet made durable. */

@@ -1,7 +1,7 @@
 import type { Position } from '../../core/record.js'
+import type { Output } from '../../sinks/files/output.js'
 import { StreamPosition } from '../../source/position.js'
 import type { AheadFile } from './aheadFile.js'
-import type { Output } from './output.js'
 import { type State, writeState } from './stateFile.js'
 
 export interface CheckpointOptions {

@@ -3,10 +3,12 @@ import { NdjsonEncoder, type NdjsonOptions } from '../../codec/ndjson.js'
 import { sleep } from '../../core/abort.js'
 import { backoffMs } from '../../core/backoff.js'
 import { ByteWriter } from '../../core/byteWriter.js'
-import { OUTPUT_LOCKED, SLOT_LOST, SLOT_MISSING, SNAPSHOT_INTERRUPTED, STATE_MISMATCH } from '../../core/errors.js'
+import { SLOT_LOST, SLOT_MISSING, SNAPSHOT_INTERRUPTED, STATE_MISMATCH } from '../../core/errors.js'
 import type { Position, PositionJson } from '../../core/record.js'
 import { parseConnectionString } from '../../postgres/connectionString.js'
 import { isTransient } from '../../postgres/serverError.js'
+import { Output } from '../../sinks/files/output.js'
+import { lockOutput, StateLock } from '../../sinks/files/stateLock.js'
 import type { SourceOptions } from '../../source/options.js'
 import { StreamPosition } from '../../source/position.js'
 import { PostgresSource } from '../../source/postgresSource.js'
@@ -16,9 +18,7 @@ import { reportEvents } from '../report/report.js'
 import { Signals } from '../signals.js'
 import { AheadFile, aheadOf } from './aheadFile.js'
 import { Checkpoint } from './checkpoint.js'
-import { Output } from './output.js'
 import { readState, type State, writeState } from './stateFile.js'
-import { StateLock } from './stateLock.js'
 
 /** As commander gives them: names of settings, but `--key` for `keys` and `--wal-budget` for `walBudgetBytes`. */
 export interface StreamOptions
@@ -188,16 +188,6 @@ function defaultSlot(url: string | undefined): string {
   return `tailrace_${parseConnectionString(url)
     .database.toLowerCase()
     .replace(/[^a-z0-9_]/g, '_')}`.slice(0, 63)
-}
-
-/** Where no lock can be made, on a full disk, the first write tells. */
-async function lockOutput(file: string): Promise<StateLock | undefined> {
-  try {
-    return await StateLock.take(file, OUTPUT_LOCKED)
-  } catch (error) {
-    if (OUTPUT_LOCKED.is(error)) throw error
-    return undefined
-  }
 }
 
 function slotOf(state: State | undefined): string | undefined {

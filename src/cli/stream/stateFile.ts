@@ -1,6 +1,6 @@
-import { open, readFile, rename } from 'node:fs/promises'
-import { dirname, resolve } from 'node:path'
+import { readFile } from 'node:fs/promises'
 import { STATE_CORRUPT, STATE_FAILED } from '../../core/errors.js'
+import { replaceFile } from '../../sinks/files/replaceFile.js'
 import { StreamPosition } from '../../source/position.js'
 
 /** What `--state` keeps: where to resume, and how long the output was there. */
@@ -41,23 +41,8 @@ export async function readState(path: string): Promise<State | undefined> {
 
 /** Replaces the state as a whole: a crash at any moment leaves the old one or the new one, never a mixture. */
 export async function writeState(path: string, state: State): Promise<void> {
-  const temporary = `${path}.tmp`
   try {
-    const file = await open(temporary, 'w')
-    try {
-      await file.writeFile(`${JSON.stringify(state)}\n`)
-      await file.sync()
-    } finally {
-      await file.close()
-    }
-    await rename(temporary, path)
-    // The new name is durable only when its folder is.
-    const folder = await open(dirname(resolve(path)), 'r')
-    try {
-      await folder.sync()
-    } finally {
-      await folder.close()
-    }
+    await replaceFile(path, `${JSON.stringify(state)}\n`)
   } catch (cause) {
     throw STATE_FAILED({ path, problem: (cause as Error).message }, { cause })
   }

@@ -2,7 +2,7 @@ import { access, mkdir, readFile, rename } from 'node:fs/promises'
 import { join } from 'node:path'
 import { expect, test, vi } from 'vitest'
 import { Checkpoint } from '../../../src/cli/stream/checkpoint.js'
-import { Output } from '../../../src/cli/stream/output.js'
+import { Output } from '../../../src/sinks/files/output.js'
 import { StreamPosition } from '../../../src/source/position.js'
 import { temporaryFolder } from '../../support/temporaryFolder.js'
 

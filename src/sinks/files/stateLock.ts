@@ -1,7 +1,7 @@
 import { readFileSync, renameSync, writeFileSync } from 'node:fs'
 import { constants, copyFile, link, readFile, rm } from 'node:fs/promises'
 import { sleep } from '../../core/abort.js'
-import { type CONTROL_IN_USE, type OUTPUT_LOCKED, STATE_FAILED, STATE_LOCKED } from '../../core/errors.js'
+import { type CONTROL_IN_USE, OUTPUT_LOCKED, STATE_FAILED, STATE_LOCKED } from '../../core/errors.js'
 
 type Held = typeof STATE_LOCKED | typeof OUTPUT_LOCKED | typeof CONTROL_IN_USE
 
@@ -45,6 +45,16 @@ export class StateLock implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     if ((await readFile(this.#path, 'utf8').catch(() => '')) === this.#identity) await rm(this.#path, { force: true })
+  }
+}
+
+/** Of an output. Where no lock can be made, on a full disk, the first write tells. */
+export async function lockOutput(file: string): Promise<StateLock | undefined> {
+  try {
+    return await StateLock.take(file, OUTPUT_LOCKED)
+  } catch (error) {
+    if (OUTPUT_LOCKED.is(error)) throw error
+    return undefined
   }
 }
 

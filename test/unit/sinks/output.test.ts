@@ -2,7 +2,7 @@ import { existsSync } from 'node:fs'
 import { appendFile, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
-import { Output } from '../../../src/cli/stream/output.js'
+import { Output } from '../../../src/sinks/files/output.js'
 import { temporaryFolder } from '../../support/temporaryFolder.js'
 
 test.each([

@@ -3,14 +3,14 @@ import { once } from 'node:events'
 import { access, readdir, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { afterAll, beforeAll, expect, test } from 'vitest'
-import { StateLock } from '../../../src/cli/stream/stateLock.js'
+import { StateLock } from '../../../src/sinks/files/stateLock.js'
 import { type CompiledModule, compileModule } from '../../support/compiled.js'
 import { temporaryFolder } from '../../support/temporaryFolder.js'
 import { waitFor } from '../../support/waitFor.js'
 
 let lock: CompiledModule
 beforeAll(async () => {
-  lock = await compileModule('cli/stream/stateLock.ts')
+  lock = await compileModule('sinks/files/stateLock.ts')
 })
 afterAll(() => lock[Symbol.asyncDispose]())
 

@@ -1,4 +1,4 @@
-import { close, fdatasync, fstat, fsync, ftruncate, open, read, writev } from 'node:fs'
+import { close, fdatasync, fstat, ftruncate, open, read, writev } from 'node:fs'
 import { stat } from 'node:fs/promises'
 import { dirname, resolve } from 'node:path'
 import { promisify } from 'node:util'
@@ -6,6 +6,7 @@ import { crc32 } from 'node:zlib'
 import { sleep } from '../../core/abort.js'
 import { OUTPUT_CLOSED, OUTPUT_FAILED, OUTPUT_MOVED } from '../../core/errors.js'
 import { stdoutMayBlock, writeToStdout } from './pipe.js'
+import { syncFolder } from './replaceFile.js'
 
 const openAsync = promisify(open)
 const closeAsync = promisify(close)
@@ -43,9 +44,7 @@ export class Output {
       const found = await statAsync(fd)
       if (!found.isFile()) return new Output(fd, path, false, 0)
       // A file made just now is durable only when its folder is.
-      const folder = await openAsync(dirname(resolve(path)), 'r')
-      await promisify(fsync)(folder)
-      await closeAsync(folder)
+      await syncFolder(dirname(resolve(path)))
       return new Output(fd, path, true, found.size)
     } catch (cause) {
       throw outputFailed(path, cause)

@@ -1,0 +1,107 @@
+import { describeSeconds } from '../../core/quantity.js'
+import type { PipelineConfig } from '../../homes/pipeline/config/pipelineConfig.js'
+import type { PipelineEvent, PipelineSummary } from '../../homes/pipeline/run/events.js'
+import { runPipeline } from '../../homes/pipeline/runPipeline.js'
+import { ControlServer } from '../control/controlServer.js'
+import { configureLog, type LogLevel, log } from '../log.js'
+import { count } from '../report/format.js'
+import { reportEvents } from '../report/report.js'
+import { Signals } from '../signals.js'
+import { readOrTell } from './validateFile.js'
+
+export interface RunOptions {
+  readonly control?: string | false
+  readonly quiet?: boolean
+  readonly verbose?: boolean
+  readonly log: 'text' | 'json'
+}
+
+const WRONG_USAGE = 2
+/** More tables are not named in the summary. */
+const NAMED_TABLES = 20
+
+/** Runs `tailrace run`; gives the exit code. */
+export async function runFile(path: string, options: RunOptions): Promise<number> {
+  configureLog({ format: options.log, level: options.quiet ? 'warn' : options.verbose ? 'debug' : 'info' })
+  const config = await readOrTell(path)
+  if (config === undefined) return WRONG_USAGE
+  const signals = new Signals()
+  try {
+    const { slot } = config.source
+    let control: ControlServer | undefined
+    const drawn = drawsProgress(options, config)
+    const summary = await runPipeline(
+      config,
+      {
+        event: tell,
+        locked: async () => {
+          control = await ControlServer.open({ control: options.control, state: config.statePath, slot })
+          return control
+        },
+        source: async (source) => {
+          const controlled = control?.attach(source)
+          await reportEvents(source.events(), { drawn, onStreaming: () => {} })
+          await controlled
+        },
+        tryingAgain: (error) => log('warn', `${error.message}; trying again`),
+      },
+      signals.signal,
+    )
+    summarise(config, summary)
+    return 0
+  } finally {
+    signals.release()
+  }
+}
+
+/** Where the records themselves go to the terminal, they would be written across what is drawn. */
+function drawsProgress({ quiet, log: format }: RunOptions, { sinks }: PipelineConfig): boolean {
+  const dumb = process.env.TERM === 'dumb' || process.env.CI !== undefined
+  const recordsThere = process.stdout.isTTY && sinks.some(({ type }) => type === 'stdout')
+  return process.stderr.isTTY === true && !dumb && !quiet && format === 'text' && !recordsThere
+}
+
+function tell(event: PipelineEvent): void {
+  const { type, ...facts } = event
+  const cause = 'cause' in event && { cause: { code: codeOf(event.cause), message: event.cause.message } }
+  log(LEVELS[type], describe(event), { event: type, ...facts, ...cause })
+}
+
+const LEVELS: Readonly<Record<PipelineEvent['type'], LogLevel>> = {
+  'sink-retrying': 'warn',
+  'sink-recovered': 'warn',
+  'sink-failed': 'error',
+  'sink-gone': 'warn',
+}
+
+function describe(event: PipelineEvent): string {
+  switch (event.type) {
+    case 'sink-retrying':
+      return `sink ${event.sink}: ${event.cause.message}; trying again in ${describeSeconds(event.delayMs / 1000)}`
+    case 'sink-recovered':
+      return `sink ${event.sink} goes on`
+    case 'sink-failed':
+      return `sink ${event.sink} failed, and the pipeline ends`
+    case 'sink-gone':
+      return `warning: the sink ${event.sink} is no longer in the file, and its place is forgotten`
+  }
+}
+
+function codeOf(error: Error): string | undefined {
+  return (error as { code?: string }).code
+}
+
+function summarise({ name }: PipelineConfig, { seconds, tables, sinks }: PipelineSummary): void {
+  const records = [...tables.values()].reduce((sum, one) => sum + one, 0)
+  const byTable = [...tables].sort(([, a], [, b]) => b - a)
+  const named = byTable.slice(0, NAMED_TABLES).map(([table, rows]) => `${table} ${count(rows)}`)
+  const more = byTable.length > NAMED_TABLES ? [`${byTable.length - NAMED_TABLES} more tables`] : []
+  const list = named.length === 0 ? '' : `: ${[...named, ...more].join(', ')}`
+  const facts = { event: 'pipeline-ended', seconds, records, tables: Object.fromEntries(tables), sinks }
+  log('info', `pipeline ${name} ended after ${describeSeconds(seconds)}, ${plural(records)} read${list}`, facts)
+  for (const sink of sinks) log('info', `sink ${sink.name} has ${plural(sink.records)} of this run`, { ...sink })
+}
+
+function plural(records: number): string {
+  return `${count(records)} record${records === 1 ? '' : 's'}`
+}

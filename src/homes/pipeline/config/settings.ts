@@ -1,0 +1,55 @@
+import * as z from 'zod'
+import { setting } from '../../../core/setting.js'
+
+const MIB = 1024 * 1024
+
+/** Of the pipeline as a whole. */
+export const pipelineSettings = {
+  name: setting(
+    z
+      .string()
+      .regex(/^[A-Za-z0-9_-]{1,50}$/, 'letters, digits, "_" and "-" are expected, 50 at most')
+      .optional(),
+    {
+      description:
+        'What the pipeline is called. Its slot is tailrace_NAME unless the source has a slot. Default: the name of the file.',
+      example: 'shop',
+    },
+  ),
+  state: setting(z.string().min(1).optional(), {
+    description:
+      'File that keeps how far each sink is, beside the pipeline’s file if relative. Default: the name of the pipeline’s file, with .state.',
+    example: '/var/lib/tailrace/shop.state',
+  }),
+  bufferBytes: setting(
+    z
+      .int()
+      .min(64 * 1024)
+      .default(16 * MIB),
+    {
+      description:
+        'How far a sink may be behind, in bytes received, before the others wait for it. What no sink needs any more is let go of.',
+      unit: 'bytes',
+    },
+  ),
+} as const
+
+/** Of each sink, whatever its type. */
+export const sinkSettings = {
+  onError: setting(z.enum(['stop', 'retry']).default('stop'), {
+    description:
+      'When the sink fails. stop: what may pass by itself (a lost connection, a server that starts) is tried again as `retry` says, and any other error ends the pipeline. retry: every error is tried again. Nothing is skipped.',
+  }),
+} as const
+
+/** Under `retry`. */
+export const retrySettings = {
+  firstMs: setting(z.int().min(1).max(3_600_000).default(500), {
+    description: 'Wait before the first try; doubled from one to the next, and shortened at random by up to a half.',
+    unit: 'ms',
+  }),
+  maxMs: setting(z.int().min(1).max(3_600_000).default(30_000), { description: 'No wait is longer.', unit: 'ms' }),
+  attempts: setting(z.int().min(0).default(0), {
+    description: 'After so many tries without any progress the pipeline ends with the error; 0: never.',
+  }),
+} as const

@@ -1,0 +1,108 @@
+import type * as z from 'zod'
+import { nearest } from '../../../core/nearest.js'
+import type { PipelineProblem } from '../../../core/pipelineErrors.js'
+import { describeSettings, type SettingDescription } from '../../../core/setting.js'
+import { type ConfigMap, type ConfigNode, kindOf, type Place, plainValue } from './configTree.js'
+import { meaningOf } from './environment.js'
+
+export type Shape = Readonly<Record<string, z.ZodType>>
+
+/** `snapshotWorkers` → `snapshot_workers`: how pipelines write the names of settings. */
+export function snakeCase(name: string): string {
+  return name.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`)
+}
+
+/** Collects every mistake of a file, and reads its parts as settings. */
+export class SettingsReader {
+  readonly problems: PipelineProblem[] = []
+
+  problem({ line, column }: Place, setting: string, problem: string, hint?: string): void {
+    this.problems.push({ line, column, setting, problem, hint })
+  }
+
+  /** The map that must stand there; undefined, and a problem, if something else does. */
+  map(node: ConfigNode | undefined, at: Place, setting: string): ConfigMap | undefined {
+    if (node?.kind === 'map') return node
+    this.problem(
+      node?.place ?? at,
+      setting,
+      `a map of settings is expected here, not ${node ? kindOf(node) : 'nothing'}`,
+    )
+    return undefined
+  }
+
+  /**
+   * The settings of a map by their declaration, under the names that this has; what is wrong is left out. `others` are
+   * names that are read elsewhere.
+   */
+  settings(map: ConfigMap, shape: Shape, path: string, others: readonly string[] = []): Record<string, unknown> {
+    const byName = new Map(describeSettings(shape).map((one) => [snakeCase(one.name), one]))
+    const known = [...byName.keys(), ...others]
+    const values: Record<string, unknown> = {}
+    for (const { key, keyPlace, value } of map.entries) {
+      if (others.includes(key)) continue
+      const described = byName.get(key)
+      if (described === undefined) this.#unknown(key, keyPlace, within(path, key), known)
+      else values[described.name] = this.#value(value, shape[described.name]!, described, within(path, key))
+    }
+    for (const [name, { required }] of byName) {
+      const present = map.entries.some(({ key }) => key === name)
+      if (required && !present) this.problem(map.place, within(path, name), 'it is required, and missing')
+    }
+    return Object.fromEntries(Object.entries(values).filter(([, value]) => value !== undefined))
+  }
+
+  #unknown(key: string, place: Place, setting: string, known: readonly string[]): void {
+    const near = known.find((name) => name === snakeCase(key)) ?? nearest(key, known)
+    const hint = near === undefined ? `Known are: ${known.join(', ')}` : `Did you mean ${near}?`
+    this.problem(place, setting, 'there is no such setting', hint)
+  }
+
+  #value(node: ConfigNode, schema: z.ZodType, described: SettingDescription, setting: string): unknown {
+    if (node.kind === 'scalar' && node.broken) return undefined
+    const parsed = schema.safeParse(plainValue(node))
+    if (parsed.success) return parsed.data
+    // What looks like a number in the environment may be meant as a name; within braces YAML lets it be written in quotes only.
+    const secret = node.kind === 'scalar' ? node.secret : undefined
+    for (const other of secret === undefined ? [] : [secret.text, meaningOf(secret.text)]) {
+      const read = schema.safeParse(other)
+      if (read.success) return read.data
+    }
+    const issue = parsed.error.issues[0]!
+    const place = placeWithin(node, issue.path)
+    const shown = secret === undefined && described.secret !== true && node.kind === 'scalar' && node.value !== null
+    const value = shown ? `${JSON.stringify(node.value)}: ` : ''
+    const near =
+      shown && typeof node.value === 'string' && described.choices !== undefined
+        ? nearest(node.value, described.choices)
+        : undefined
+    const hint = near === undefined ? undefined : `Did you mean ${near}?`
+    const kind = issue.code === 'invalid_type' || issue.code === 'invalid_union' || issue.code === 'invalid_value'
+    const problem = kind ? `${expected(described)} is expected, not ${kindOf(node)}` : lowerCase(issue.message)
+    this.problem(place, setting, `${value}${problem}`, hint)
+    return undefined
+  }
+}
+
+function expected({ type, choices }: SettingDescription): string {
+  if (choices !== undefined) return `one of ${choices.join(', ')}`
+  if (type === 'boolean') return 'true or false'
+  return `a ${type.replaceAll(' or ', ' or a ').replaceAll('a boolean', 'true or false')}`
+}
+
+function lowerCase(message: string): string {
+  return `${message[0]!.toLowerCase()}${message.slice(1)}`
+}
+
+/** The place of a part of a value, as far as it has one. */
+function placeWithin(node: ConfigNode, path: readonly PropertyKey[]): Place {
+  const [step, ...rest] = path
+  if (step === undefined || node.kind === 'scalar') return node.place
+  const child =
+    node.kind === 'list' ? node.items[Number(step)] : node.entries.find(({ key }) => key === String(step))?.value
+  return child === undefined ? node.place : placeWithin(child, rest)
+}
+
+function within(path: string, name: string): string {
+  return path === '' ? name : `${path}.${name}`
+}

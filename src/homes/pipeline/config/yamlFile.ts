@@ -1,0 +1,102 @@
+import { type Document, isAlias, isMap, isScalar, isSeq, LineCounter, parseDocument, type Scalar } from 'yaml'
+import type { PipelineProblem } from '../../../core/pipelineErrors.js'
+import type { ConfigEntry, ConfigNode, ConfigScalar, Place } from './configTree.js'
+import { type Environment, fillIn, meaningOf } from './environment.js'
+
+/** A file of aliases of aliases is small, and means a million values. */
+const MAX_NODES = 20_000
+const MAX_DEPTH = 40
+
+export interface ParsedYaml {
+  /** Undefined where nothing can be said of what the file means. */
+  readonly root: ConfigNode | undefined
+  readonly problems: readonly PipelineProblem[]
+}
+
+/** Reads YAML 1.2 and fills in the environment's values, after parsing: so no value can change what the file says. */
+export function parseYaml(text: string, environment: Environment): ParsedYaml {
+  const lines = new LineCounter()
+  const document = parseDocument(text, { lineCounter: lines, prettyErrors: false })
+  const reader = new TreeReader(document, lines, environment)
+  for (const { pos, message } of [...document.errors, ...document.warnings]) {
+    reader.problem(pos[0], '', message.replaceAll(/\s*\n\s*/g, ' '))
+  }
+  const root = reader.problems.length > 0 ? undefined : reader.read(document.contents, '', 0)
+  return { root, problems: reader.problems }
+}
+
+class TreeReader {
+  readonly problems: PipelineProblem[] = []
+  readonly #document: Document
+  readonly #lines: LineCounter
+  readonly #environment: Environment
+  #nodes = 0
+  #tooLarge = false
+
+  constructor(document: Document, lines: LineCounter, environment: Environment) {
+    this.#document = document
+    this.#lines = lines
+    this.#environment = environment
+  }
+
+  problem(offset: number, setting: string, problem: string): void {
+    this.problems.push({ ...this.#placeAt(offset), setting, problem, hint: undefined })
+  }
+
+  read(node: unknown, setting: string, depth: number): ConfigNode | undefined {
+    const offset = offsetOf(node)
+    if (++this.#nodes > MAX_NODES || depth > MAX_DEPTH) {
+      if (!this.#tooLarge) this.problem(offset, setting, 'this file means more than a pipeline can be')
+      this.#tooLarge = true
+      return undefined
+    }
+    if (isAlias(node)) return this.read(node.resolve(this.#document), setting, depth + 1)
+    const place = this.#placeAt(offset)
+    if (isMap(node)) return { kind: 'map', place, entries: this.#entries(node.items, setting, depth) }
+    if (isSeq(node)) {
+      const items = node.items.map((item, index) => this.read(item, `${setting}[${index}]`, depth + 1))
+      return { kind: 'list', place, items: items.filter((item) => item !== undefined) }
+    }
+    if (isScalar(node)) return this.#scalar(node, offset, place, setting)
+    return { kind: 'scalar', place, value: null }
+  }
+
+  #entries(pairs: readonly { readonly key: unknown; readonly value: unknown }[], setting: string, depth: number) {
+    const entries: ConfigEntry[] = []
+    for (const { key, value } of pairs) {
+      const name = isScalar(key) ? String(key.value) : undefined
+      if (name === undefined) {
+        this.problem(offsetOf(key), setting, 'a name is expected here')
+        continue
+      }
+      const read = this.read(value, setting === '' ? name : `${setting}.${name}`, depth + 1)
+      const keyPlace = this.#placeAt(offsetOf(key))
+      // What is left empty stands where its name does.
+      if (read !== undefined) {
+        const empty = read.kind === 'scalar' && read.value === null
+        entries.push({ key: name, keyPlace, value: empty ? { ...read, place: keyPlace } : read })
+      }
+    }
+    return entries
+  }
+
+  #scalar(node: Scalar, offset: number, place: Place, setting: string): ConfigScalar {
+    const { value } = node
+    if (typeof value === 'number' || typeof value === 'boolean' || value === null)
+      return { kind: 'scalar', place, value }
+    const { text, fromEnvironment, problems } = fillIn(String(value), this.#environment)
+    for (const one of problems) this.problem(offset, setting, one)
+    if (problems.length > 0) return { kind: 'scalar', place, value: null, broken: true }
+    if (!fromEnvironment) return { kind: 'scalar', place, value: text }
+    return { kind: 'scalar', place, value: node.type === 'PLAIN' ? meaningOf(text) : text, secret: { text } }
+  }
+
+  #placeAt(offset: number): Place {
+    const { line, col } = this.#lines.linePos(offset)
+    return { line, column: col }
+  }
+}
+
+function offsetOf(node: unknown): number {
+  return (node as { range?: readonly [number, number, number] } | null)?.range?.[0] ?? 0
+}

@@ -1,0 +1,40 @@
+import type { SinkMark } from '../../../sinks/sink.js'
+
+/** What a pipeline tells of its sinks, besides what its source tells. */
+export type PipelineEvent =
+  | {
+      readonly type: 'sink-retrying'
+      readonly sink: string
+      readonly attempt: number
+      readonly delayMs: number
+      readonly cause: Error
+    }
+  | { readonly type: 'sink-recovered'; readonly sink: string; readonly attempts: number }
+  | { readonly type: 'sink-failed'; readonly sink: string; readonly cause: Error }
+  /** A sink that the state knows is no longer in the pipeline's file. */
+  | { readonly type: 'sink-gone'; readonly sink: string }
+
+/** How a run went, when it has ended. */
+export interface PipelineSummary {
+  readonly seconds: number
+  /** Taken from the source, by `schema.table`. */
+  readonly tables: ReadonlyMap<string, number>
+  readonly sinks: readonly SinkSummary[]
+}
+
+export interface SinkSummary {
+  readonly name: string
+  readonly type: string
+  /** Durable by the end, of those that this run gave it. */
+  readonly records: number
+  readonly bytes: number
+}
+
+/** How far a sink is, as it is recorded. */
+export interface SinkProgress {
+  /** Of the source, as its `toJSON` gave it; null before anything was recorded. */
+  readonly position: object | null
+  readonly mark: SinkMark
+  /** Before anything was written: an unfinished snapshot that cannot be gone on with begins again there. */
+  readonly start: SinkMark
+}

@@ -1,0 +1,259 @@
+import { sleep } from '../../../core/abort.js'
+import { backoffMs } from '../../../core/backoff.js'
+import { SINK_REWOUND } from '../../../core/pipelineErrors.js'
+import { TailraceError } from '../../../core/tailraceError.js'
+import { isTransient } from '../../../postgres/serverError.js'
+import type { Sink, SinkMark } from '../../../sinks/sink.js'
+import type { Batch } from '../../../source/batch.js'
+import { comparePlaces, StreamPosition } from '../../../source/position.js'
+import type { SinkConfig } from '../config/pipelineConfig.js'
+import type { Barrier, Passed } from './barriers.js'
+import type { PipelineEvent, SinkSummary } from './events.js'
+import { type Ahead, beyond } from './resume.js'
+
+export interface LaneListener {
+  passed(lane: Lane, passed: Passed): void
+  /** Something became durable, or the lane has ended: whoever waits for either looks again. */
+  moved(): void
+  event(event: PipelineEvent): void
+}
+
+/** A sink that is behind makes durable several places at once, but not too many. */
+const MAX_LEFT_OUT = 8
+
+type Item = { readonly batch: Batch; records: number } | { readonly barrier: Barrier }
+
+/**
+ * One sink and what is on the way to it. Batches are kept until a barrier behind them was passed, and given once more
+ * when the sink fails before: so a sink has nothing to mend, it is closed and opened anew.
+ */
+export class Lane {
+  readonly config: SinkConfig
+  /** Received bytes of the batches that are not durable yet. */
+  bytes = 0
+  /** The last barrier that was passed, or 0. */
+  passed = 0
+  /** `run` has ended. */
+  done = false
+  readonly #listener: LaneListener
+  readonly #sink: Sink
+  readonly #abort = new AbortController()
+  /** Aborts a wait between two tries. */
+  readonly #impatient = new AbortController()
+  #mark: SinkMark | undefined
+  /** Of the last batch that is not kept any more. */
+  #forgotten: StreamPosition | undefined
+  #ahead: Ahead | undefined
+  #open = false
+  #items: Item[] = []
+  /** Of `#items`, the one to be given next. */
+  #next = 0
+  #recorded: SinkMark | undefined
+  #ended = false
+  #attempts = 0
+  #wake: (() => void) | undefined
+  #working = false
+  #leftOut = 0
+  #records = 0
+  #delivered = 0
+
+  /** `mark`: recorded of the sink, and to be told to it; undefined if nothing is. */
+  constructor(config: SinkConfig, listener: LaneListener, mark: SinkMark | undefined) {
+    this.config = config
+    this.#listener = listener
+    this.#sink = config.create()
+    this.#mark = mark
+    this.#recorded = mark
+  }
+
+  get name(): string {
+    return this.config.name
+  }
+
+  get summary(): SinkSummary {
+    return { name: this.name, type: this.config.type, records: this.#records, bytes: this.#delivered }
+  }
+
+  /** Gives the position that the sink has stored itself; undefined: none. Tries again as it is set. */
+  async open(): Promise<StreamPosition | undefined> {
+    for (;;) {
+      try {
+        const stored = await this.#sink.open(this.#mark)
+        this.#open = true
+        return stored == null ? undefined : StreamPosition.parse(stored)
+      } catch (error) {
+        if ((await this.#afterwards(error)) !== 'again') throw error
+      }
+    }
+  }
+
+  /** Of a sink of which nothing is recorded: where it is now. */
+  async firstMark(): Promise<SinkMark> {
+    this.#mark = await this.#sink.flush({ end: false })
+    return this.#mark
+  }
+
+  /** It has everything up to there already. */
+  startAt(position: StreamPosition): void {
+    this.#ahead = { position, sameRun: false }
+  }
+
+  give(batch: Batch): void {
+    this.bytes += batch.bytes
+    this.#add({ batch, records: 0 })
+  }
+
+  giveBarrier(barrier: Barrier): void {
+    this.#add({ barrier })
+  }
+
+  /** What the sink gave as its mark is recorded. */
+  tellRecorded(mark: SinkMark): void {
+    this.#recorded = mark
+    this.#wake?.()
+  }
+
+  dueAt(): number | undefined {
+    return this.#open ? this.#sink.dueAt?.() : undefined
+  }
+
+  /** Nothing more will be given: `run` resolves when all is done. */
+  end(): void {
+    this.#ended = true
+    this.#wake?.()
+  }
+
+  /** From now on it does not wait for better times. */
+  hurry(): void {
+    this.#impatient.abort()
+  }
+
+  /** Ends it where it is. */
+  stop(): void {
+    this.#impatient.abort()
+    this.#abort.abort()
+    this.#wake?.()
+  }
+
+  /** Works until its end, or until it is stopped; rejects with what the policy does not let pass. */
+  async run(): Promise<void> {
+    this.#working = true
+    try {
+      while (!this.#abort.signal.aborted) {
+        try {
+          if (!(await this.#step())) return
+        } catch (error) {
+          const next = await this.#afterwards(error)
+          if (next === 'fail') throw error
+          if (next === 'leave') return
+        }
+      }
+    } finally {
+      this.done = true
+      this.#working = false
+      this.#listener.moved()
+    }
+  }
+
+  /** What still hangs in a call is left to the end of the process: its file must not be closed under its hands. */
+  async close(): Promise<void> {
+    if (this.#working) return
+    this.#open = false
+    await this.#sink.close()
+  }
+
+  /** False at the end. */
+  async #step(): Promise<boolean> {
+    if (!this.#open) await this.#reopen()
+    if (this.#recorded !== undefined) {
+      const mark = this.#recorded
+      await this.#sink.recorded?.(mark)
+      if (this.#recorded === mark) this.#recorded = undefined
+      return true
+    }
+    const item = this.#items[this.#next]
+    if (item === undefined) {
+      if (this.#ended) return false
+      await new Promise<void>((resolve) => {
+        this.#wake = resolve
+      })
+      return true
+    }
+    if ('batch' in item) await this.#write(item)
+    else if (this.#isLeftOut(item.barrier)) this.#next++
+    else this.#pass(item.barrier, await this.#sink.flush({ end: item.barrier.end !== undefined }))
+    return true
+  }
+
+  async #write(item: Extract<Item, { batch: Batch }>): Promise<void> {
+    const rest = this.#ahead === undefined ? item.batch : beyond(item.batch, this.#ahead)
+    item.records = rest?.length ?? 0
+    if (rest !== undefined) await this.#sink.write(rest)
+    this.#next++
+  }
+
+  #isLeftOut({ together }: Barrier): boolean {
+    if (together || this.#leftOut === MAX_LEFT_OUT) return false
+    const later = this.#items.slice(this.#next + 1).some((item) => 'barrier' in item)
+    if (later) this.#leftOut++
+    return later
+  }
+
+  #pass(barrier: Barrier, mark: SinkMark): void {
+    for (const item of this.#items.splice(0, this.#next + 1)) {
+      if (!('batch' in item)) continue
+      this.bytes -= item.batch.bytes
+      if (item.batch.length > 0) this.#forgotten = StreamPosition.parse(item.batch.position)
+      this.#records += item.records
+      if (item.records > 0) this.#delivered += item.batch.bytes
+    }
+    this.#next = this.#leftOut = 0
+    this.#mark = mark
+    this.passed = barrier.id
+    if (this.#attempts > 0) {
+      this.#listener.event({ type: 'sink-recovered', sink: this.name, attempts: this.#attempts })
+      this.#attempts = 0
+    }
+    const further = this.#ahead !== undefined && comparePlaces(this.#ahead.position.place, barrier.position.place) > 0
+    const position = further ? this.#ahead!.position : barrier.position
+    if (!further) this.#ahead = undefined
+    this.#listener.passed(this, { barrier, position, mark })
+    this.#listener.moved()
+  }
+
+  async #reopen(): Promise<void> {
+    const stored = await this.#sink.open(this.#mark)
+    this.#open = true
+    if (stored === undefined) return
+    const position = stored === null ? undefined : StreamPosition.parse(stored)
+    const kept = this.#forgotten
+    if (kept !== undefined && (position === undefined || comparePlaces(position.place, kept.place) < 0)) {
+      throw SINK_REWOUND({ sink: this.name })
+    }
+    if (position !== undefined) this.#ahead = { position, sameRun: true }
+  }
+
+  /** What follows an error, when it is time for it; `leave`: the rest is for the next start of the pipeline. */
+  async #afterwards(error: unknown): Promise<'again' | 'leave' | 'fail'> {
+    this.#open = false
+    this.#next = 0
+    await this.#sink.close().catch(() => {})
+    if (this.#abort.signal.aborted) return 'leave'
+    if (SINK_REWOUND.is(error)) return 'fail'
+    const { onError, retry } = this.config
+    const passes = isTransient(error) || (error instanceof TailraceError && error.retry === 'later')
+    if (!(passes || onError === 'retry')) return 'fail'
+    if (this.#impatient.signal.aborted) return 'leave'
+    const attempt = ++this.#attempts
+    if (retry.attempts > 0 && attempt > retry.attempts) return 'fail'
+    const delayMs = backoffMs(attempt, retry)
+    this.#listener.event({ type: 'sink-retrying', sink: this.name, attempt, delayMs, cause: error as Error })
+    await sleep(delayMs, this.#impatient.signal).catch(() => {})
+    return 'again'
+  }
+
+  #add(item: Item): void {
+    this.#items.push(item)
+    this.#wake?.()
+  }
+}

@@ -1,0 +1,44 @@
+import type { SinkMark } from '../../../sinks/sink.js'
+import { comparePlaces, type StreamPosition } from '../../../source/position.js'
+import type { Lane } from './lane.js'
+import type { Recorder } from './recorder.js'
+import { leastPosition } from './resume.js'
+
+/** Opens all sinks, as far as their policies let them; gives where the source is to begin. `failed` hears whose error it is. */
+export async function openLanes(
+  lanes: readonly Lane[],
+  recorder: Recorder,
+  statePath: string,
+  failed: (lane: Lane, error: unknown) => void,
+): Promise<StreamPosition | undefined> {
+  const of = async <Result>(lane: Lane, work: () => Promise<Result>): Promise<Result> => {
+    try {
+      return await work()
+    } catch (error) {
+      failed(lane, error)
+      throw error
+    }
+  }
+  const positions = new Map<string, StreamPosition | undefined>()
+  for (const lane of lanes) {
+    const stored = await of(lane, () => lane.open())
+    positions.set(lane.name, later(stored, recorder.position(lane.name)))
+  }
+  const least = leastPosition(positions, statePath)
+  for (const lane of lanes) {
+    const position = positions.get(lane.name)
+    if (position !== undefined && position !== least) lane.startAt(position)
+  }
+  if (recorder.isNew) {
+    const marks = new Map<string, SinkMark>()
+    for (const lane of lanes) marks.set(lane.name, await of(lane, () => lane.firstMark()))
+    await recorder.begin(marks)
+  }
+  return least
+}
+
+/** A sink stores where its last record was; what came behind that, and was of no record, is in the state only. */
+function later(stored: StreamPosition | undefined, recorded: StreamPosition | undefined): StreamPosition | undefined {
+  if (stored === undefined || recorded === undefined) return stored ?? recorded
+  return comparePlaces(stored.place, recorded.place) < 0 ? recorded : stored
+}

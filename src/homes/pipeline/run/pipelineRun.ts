@@ -1,0 +1,303 @@
+import { type Deferred, deferred } from '../../../core/deferred.js'
+import { SINK_REWOUND } from '../../../core/pipelineErrors.js'
+import type { Batch } from '../../../source/batch.js'
+import { StreamPosition } from '../../../source/position.js'
+import { PostgresSource } from '../../../source/postgresSource.js'
+import type { PipelineConfig } from '../config/pipelineConfig.js'
+import type { Barrier, Passed } from './barriers.js'
+import type { PipelineEvent, SinkSummary } from './events.js'
+import { Lane } from './lane.js'
+import { openLanes } from './openLanes.js'
+import { Recorder } from './recorder.js'
+import { isPlain } from './resume.js'
+import type { TableCounts } from './tableCounts.js'
+
+/** At most this long after a record was read its sinks are asked to make it durable. */
+const BARRIER_MS = 200
+/** A slow disk gets more time between two. */
+const REST_FACTOR = 4
+/** So many barriers are under way to the slowest sink at most. */
+const MAX_UNDER_WAY = 1000
+/** Whether a sink wants to be flushed though nothing comes is looked at so often. */
+const DUE_MS = 500
+/** After a signal the sinks have so long for what was read. */
+const DRAIN_MS = 10_000
+
+export interface RunListener {
+  event(event: PipelineEvent): void
+  /** Called before the source connects; what it gives is waited for when the source has ended. */
+  source(source: PostgresSource): Promise<void>
+}
+
+/**
+ * One run from a source to its sinks, until the source ends, `signal` is aborted, or something fails that nobody may try
+ * again. Batches go to all sinks at once, each takes them as fast as it can, and barriers among them say when to make
+ * durable what came: `barriers.ts` decides what is recorded then.
+ */
+export class PipelineRun {
+  readonly #config: PipelineConfig
+  readonly #listener: RunListener
+  readonly #signal: AbortSignal
+  readonly #counts: TableCounts
+  readonly #stop = new AbortController()
+  readonly #lanes: Lane[] = []
+  #recorder!: Recorder
+  #barrier = 0
+  #bytesSinceBarrier = 0
+  #latest: StreamPosition | undefined
+  #given: StreamPosition | undefined
+  /** A batch of nothing but a position, which is given on at the next barrier if it is still the last one. */
+  #idle: Batch | undefined
+  /** Since the last barrier, or at it, something was read that cannot be compared. */
+  #together = false
+  #timer: NodeJS.Timeout | undefined
+  #moved: Deferred<void> | undefined
+  #working: Promise<unknown> = Promise.resolve()
+  #drained: Promise<void> | undefined
+  #reading = false
+  /** It was a sink that ended the run: its own policy has been followed. */
+  failedSink = false
+
+  constructor(config: PipelineConfig, listener: RunListener, counts: TableCounts, signal: AbortSignal) {
+    this.#config = config
+    this.#listener = listener
+    this.#counts = counts
+    this.#signal = signal
+  }
+
+  get summaries(): readonly SinkSummary[] {
+    return this.#lanes.map(({ summary }) => summary)
+  }
+
+  async run(): Promise<void> {
+    const giveUp = () => {
+      for (const lane of this.#lanes) lane.hurry()
+    }
+    this.#signal.addEventListener('abort', giveUp, { once: true })
+    try {
+      const position = await this.#openSinks()
+      if (!this.#signal.aborted) await this.#read(position)
+    } catch (error) {
+      // A sink that was waited for at the start gets what it is missing at the next one.
+      if (!this.#signal.aborted || this.#reading) throw error
+    } finally {
+      this.#signal.removeEventListener('abort', giveUp)
+      for (const lane of this.#lanes) lane.stop()
+      await this.#settle()
+      await Promise.all(this.#lanes.map((lane) => lane.close().catch(() => {})))
+    }
+    const { reason } = this.#stop.signal
+    if (reason instanceof Error && reason.name !== 'AbortError') throw reason
+  }
+
+  /** Where the source is to go on. */
+  async #openSinks(): Promise<StreamPosition | undefined> {
+    const names = this.#config.sinks.map(({ name }) => name)
+    this.#recorder = await Recorder.read(this.#config.statePath, names)
+    for (const sink of this.#recorder.forgetOthers(names)) this.#listener.event({ type: 'sink-gone', sink })
+    for (const config of this.#config.sinks) {
+      this.#lanes.push(new Lane(config, this.#laneListener(), this.#recorder.mark(config.name)))
+    }
+    const failed = (lane: Lane, error: unknown) => this.#tellFailure(lane, error)
+    const least = await openLanes(this.#lanes, this.#recorder, this.#config.statePath, failed)
+    this.#together = least === undefined || !isPlain(least)
+    return least
+  }
+
+  #tellFailure({ name }: Lane, error: unknown): void {
+    this.failedSink = true
+    if (SINK_REWOUND.is(error)) return
+    if (!this.#signal.aborted) this.#listener.event({ type: 'sink-failed', sink: name, cause: error as Error })
+  }
+
+  async #read(position: StreamPosition | undefined): Promise<void> {
+    this.#reading = true
+    const { source: settings } = this.#config
+    // The slot of the position stays it, whatever the pipeline would call one by itself.
+    const slot = position === undefined ? settings.slot : (position.origin.slot ?? settings.slot)
+    const source = new PostgresSource<Record<string, Record<string, unknown>>>({
+      ...settings,
+      slot,
+      position,
+      signal: this.#stop.signal,
+    })
+    this.#recorder.resume(position, (acked) => source.ack(acked))
+    // What is due goes on though nothing new comes.
+    this.#latest = this.#given = position
+    const listening = this.#listener.source(source)
+    this.#working = Promise.all(this.#lanes.map((lane) => this.#work(lane)))
+    let waiting = true
+    // What is durable is confirmed before the source ends, since its end is the slot's last chance to move.
+    const end = () => {
+      this.#move()
+      if (waiting)
+        this.#drain('stopped')
+          .finally(() => this.#stop.abort())
+          .catch(() => {})
+    }
+    this.#signal.addEventListener('abort', end, { once: true })
+    const due = setInterval(() => this.#flushIfDue(), DUE_MS)
+    if (this.#signal.aborted) end()
+    try {
+      for await (const batch of source) {
+        // The end has begun: what comes now comes again at the next start.
+        if (this.#drained !== undefined) break
+        waiting = false
+        this.#give(batch)
+        await this.#untilRoom()
+        if (this.#signal.aborted) {
+          await this.#drain('stopped')
+          break
+        }
+        waiting = true
+      }
+      if (!this.#stop.signal.aborted) await this.#drain('complete')
+      await this.#drained
+    } finally {
+      clearInterval(due)
+      clearTimeout(this.#timer)
+      this.#signal.removeEventListener('abort', end)
+      await source.close()
+      await listening
+    }
+  }
+
+  #give(batch: Batch): void {
+    const position = StreamPosition.parse(batch.position)
+    this.#latest = position
+    this.#together ||= !isPlain(position)
+    if (batch.length > 0) {
+      this.#idle = undefined
+      for (const lane of this.#lanes) lane.give(batch)
+      this.#counts.add(batch)
+      this.#bytesSinceBarrier += batch.bytes
+    } else this.#idle = batch
+    // Nothing is made on the server before its intent is recorded.
+    if (position.beginsAnew || this.#bytesSinceBarrier >= this.#config.bufferBytes / 4) this.#makeBarrier()
+    else this.#timer ??= setTimeout(() => this.#makeBarrier(), this.#delayMs)
+  }
+
+  get #delayMs(): number {
+    return Math.max(BARRIER_MS, REST_FACTOR * this.#recorder.milliseconds)
+  }
+
+  #makeBarrier(options: { readonly end?: Barrier['end']; readonly always?: boolean } = {}): void {
+    const { end, always = end !== undefined } = options
+    clearTimeout(this.#timer)
+    this.#timer = undefined
+    const position = this.#latest
+    if (this.#drained !== undefined) return
+    if (position === undefined || (position === this.#given && !always)) return
+    if (this.#barrier - Math.min(...this.#lanes.map(({ passed }) => passed)) >= MAX_UNDER_WAY && end === undefined) {
+      this.#timer = setTimeout(() => this.#makeBarrier(), BARRIER_MS)
+      return
+    }
+    const barrier: Barrier = { id: ++this.#barrier, position, together: this.#together, end }
+    this.#given = position
+    this.#bytesSinceBarrier = 0
+    if (isRecorded(barrier)) {
+      this.#recorder.barriers.made(barrier)
+      // The first plain one behind a snapshot still is for all: what stands before it cannot be compared.
+      this.#together = !isPlain(position)
+    }
+    for (const lane of this.#lanes) {
+      if (this.#idle !== undefined) lane.give(this.#idle)
+      lane.giveBarrier(barrier)
+    }
+    this.#idle = undefined
+  }
+
+  #flushIfDue(): void {
+    const now = Date.now()
+    if (this.#lanes.some((lane) => (lane.dueAt() ?? Number.POSITIVE_INFINITY) <= now))
+      this.#makeBarrier({ always: true })
+  }
+
+  /** All that was read is durable, recorded and confirmed; after a signal as much as can be had in a while. */
+  #drain(end: Barrier['end']): Promise<void> {
+    this.#drained ??= this.#drainNow(end)
+    return this.#drained
+  }
+
+  async #drainNow(end: Barrier['end']): Promise<void> {
+    this.#makeBarrier({ end })
+    const late = deferred<'late'>()
+    let timer: NodeJS.Timeout | undefined
+    const hurry = () => {
+      timer = setTimeout(() => late.resolve('late'), DRAIN_MS)
+    }
+    if (this.#signal.aborted) hurry()
+    else this.#signal.addEventListener('abort', hurry, { once: true })
+    try {
+      while (this.#lanes.some(({ done, passed }) => !done && passed < this.#barrier)) {
+        if ((await Promise.race([this.#untilMoved(), late.promise])) === 'late') break
+      }
+      await this.#recorder.record(this.#lanes)
+      for (const lane of this.#lanes) lane.end()
+      await Promise.race([this.#working, late.promise])
+    } finally {
+      clearTimeout(timer)
+      this.#signal.removeEventListener('abort', hurry)
+    }
+  }
+
+  /** What hangs in a sink (a pipe that nobody reads) keeps no run from ending. */
+  async #settle(): Promise<void> {
+    let timer: NodeJS.Timeout | undefined
+    const late = new Promise((resolve) => {
+      timer = setTimeout(resolve, this.#drained === undefined ? DRAIN_MS : 0)
+    })
+    await Promise.race([this.#working, late])
+    clearTimeout(timer)
+  }
+
+  async #work(lane: Lane): Promise<void> {
+    try {
+      await lane.run()
+    } catch (error) {
+      this.#tellFailure(lane, error)
+      this.#fail(error)
+    }
+  }
+
+  #fail(error: unknown): void {
+    for (const lane of this.#lanes) lane.stop()
+    this.#stop.abort(error)
+    this.#move()
+  }
+
+  #laneListener() {
+    return {
+      passed: (lane: Lane, passed: Passed) => {
+        if (!isRecorded(passed.barrier)) return
+        this.#recorder.barriers.passed(lane.name, passed)
+        this.#recorder.record(this.#lanes).catch((error) => this.#fail(error))
+      },
+      moved: () => this.#move(),
+      event: (event: PipelineEvent) => this.#listener.event(event),
+    }
+  }
+
+  /** Waits while a sink is too far behind. */
+  async #untilRoom(): Promise<void> {
+    while (this.#lanes.some(({ bytes }) => bytes >= this.#config.bufferBytes)) {
+      if (this.#signal.aborted || this.#stop.signal.aborted) return
+      await this.#untilMoved()
+    }
+  }
+
+  #untilMoved(): Promise<void> {
+    this.#moved ??= deferred()
+    return this.#moved.promise
+  }
+
+  #move(): void {
+    this.#moved?.resolve()
+    this.#moved = undefined
+  }
+}
+
+/** Whoever resumes at a place that repeats gets rows once more: there the sinks only make durable what they have. */
+function isRecorded({ position }: Barrier): boolean {
+  return !position.repeats || position.beginsAnew
+}

@@ -1,0 +1,59 @@
+import { sleep } from '../../core/abort.js'
+import { backoffMs } from '../../core/backoff.js'
+import { SLOT_LOST, SLOT_MISSING, SNAPSHOT_INTERRUPTED } from '../../core/errors.js'
+import { SINK_REWOUND } from '../../core/pipelineErrors.js'
+import { isTransient } from '../../postgres/serverError.js'
+import { StateLock } from '../../sinks/files/stateLock.js'
+import type { PipelineConfig } from './config/pipelineConfig.js'
+import type { PipelineSummary, SinkSummary } from './run/events.js'
+import { PipelineRun, type RunListener } from './run/pipelineRun.js'
+import { TableCounts } from './run/tableCounts.js'
+
+const RETRY = { firstMs: 500, maxMs: 30_000 }
+
+export interface PipelineListener extends RunListener {
+  /** Nobody else runs this pipeline now; what it gives is let go of at the end. */
+  locked?(): Promise<AsyncDisposable | undefined>
+  /** The source failed in a way that may pass, and all begins again where it was recorded. */
+  tryingAgain(error: Error): void
+}
+
+/**
+ * Runs a pipeline until its source ends or `signal` is aborted; gives how it went. Rejects with the first error of the
+ * source, or of a sink, that is not tried again: the same call later goes on where every sink was.
+ */
+export async function runPipeline(
+  config: PipelineConfig,
+  listener: PipelineListener,
+  signal: AbortSignal,
+): Promise<PipelineSummary> {
+  await using lock = await StateLock.take(config.statePath)
+  await using held = await listener.locked?.()
+  void [lock, held]
+  const started = performance.now()
+  const counts = new TableCounts()
+  const sinks = new Map<string, SinkSummary>()
+  for (let attempt = 1; ; attempt++) {
+    const run = new PipelineRun(config, listener, counts, signal)
+    try {
+      await run.run()
+      break
+    } catch (error) {
+      const remade = config.source.onSlotLost === 'resnapshot' && (SLOT_LOST.is(error) || SLOT_MISSING.is(error))
+      const passes = SNAPSHOT_INTERRUPTED.is(error) || (attempt > 1 && isTransient(error))
+      const again = SINK_REWOUND.is(error) || ((remade || passes) && !run.failedSink)
+      if (!again || signal.aborted) throw error
+      listener.tryingAgain(error as Error)
+      await sleep(backoffMs(attempt, RETRY), signal).catch(() => {})
+      if (signal.aborted) break
+    } finally {
+      for (const one of run.summaries) sinks.set(one.name, sum(sinks.get(one.name), one))
+    }
+  }
+  return { seconds: (performance.now() - started) / 1000, tables: counts.byTable, sinks: [...sinks.values()] }
+}
+
+function sum(before: SinkSummary | undefined, one: SinkSummary): SinkSummary {
+  if (before === undefined) return one
+  return { ...one, records: before.records + one.records, bytes: before.bytes + one.bytes }
+}

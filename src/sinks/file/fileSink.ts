@@ -1,0 +1,247 @@
+import { link, mkdir, rename, rm, stat } from 'node:fs/promises'
+import { dirname } from 'node:path'
+import { promisify } from 'node:util'
+import { gzip } from 'node:zlib'
+import { NdjsonEncoder } from '../../codec/ndjson.js'
+import { ByteWriter } from '../../core/byteWriter.js'
+import { OUTPUT_FAILED } from '../../core/errors.js'
+import { OUTPUT_EXISTS, OUTPUT_MISMATCH } from '../../core/pipelineErrors.js'
+import type { Batch } from '../../source/batch.js'
+import { Output } from '../files/output.js'
+import { syncFolder } from '../files/replaceFile.js'
+import { lockOutput, type StateLock } from '../files/stateLock.js'
+import type { Sink, SinkMark } from '../sink.js'
+import { FileNames } from './fileNames.js'
+import type { FileSettings } from './fileSinkType.js'
+
+const compress = promisify(gzip)
+/** Lines of one gzip member, uncompressed: larger ones compress little better, and are taken back as a whole. */
+const MEMBER_BYTES = 1024 * 1024
+/** How many records are written between two looks at the length of a file that is rotated by it. */
+const SLICE = 64
+
+/** How far the files are. */
+interface FileMark {
+  /** The setting, absolute. */
+  readonly path: string
+  readonly gzip: boolean
+  /** Of the file being written; 0 where there is one file only. */
+  readonly number: number
+  readonly bytes: number
+  /** When its first record was written, in milliseconds since 1970. */
+  readonly begun: number | undefined
+  /** Complete, but maybe not yet called by the names they are to have. */
+  readonly finished: readonly FinishedFile[]
+}
+
+interface FinishedFile {
+  readonly number: number
+  readonly begun: number
+}
+
+/**
+ * Lines of JSON in files, each record exactly once: a restart cuts back what was not recorded. Files that follow one
+ * another get their names when it is recorded that they are complete: what has its name never changes again.
+ */
+export class FileSink implements Sink {
+  readonly #settings: FileSettings
+  readonly #rotates: boolean
+  readonly #names: FileNames
+  readonly #memberBytes: number
+  #encoder: NdjsonEncoder
+  readonly #writer = new ByteWriter(256 * 1024)
+  #lock: StateLock | undefined
+  #output: Output | undefined
+  #number = 0
+  #begun: number | undefined
+  #finished: FinishedFile[] = []
+  #unsynced = false
+
+  /** `path` must be absolute. */
+  constructor(settings: FileSettings) {
+    this.#settings = settings
+    this.#rotates = settings.rotateBytes !== undefined || settings.rotateSeconds !== undefined
+    this.#names = new FileNames(settings.path)
+    this.#memberBytes = Math.min(MEMBER_BYTES, settings.rotateBytes ?? MEMBER_BYTES)
+    this.#encoder = new NdjsonEncoder(settings)
+  }
+
+  async open(mark: SinkMark | undefined): Promise<undefined> {
+    const last = (mark ?? undefined) as FileMark | undefined
+    if (last !== undefined) this.#requireSame(last)
+    this.#encoder = new NdjsonEncoder(this.#settings)
+    this.#writer.clear()
+    await this.#onDisk(this.#settings.path, async () => {
+      await mkdir(dirname(this.#rotates ? this.#names.stem : this.#settings.path), { recursive: true })
+      this.#lock = await lockOutput(this.#rotates ? this.#names.stem : this.#settings.path)
+      if (this.#rotates) await this.#openNumbered(last)
+      else await this.#openOnly(last)
+    })
+  }
+
+  async write({ rows }: Batch): Promise<void> {
+    const { rotateBytes } = this.#settings
+    const slice = this.#rotates || this.#settings.gzip ? SLICE : rows.count
+    for (let from = 0; from < rows.count; from += slice) {
+      this.#encoder.write(this.#writer, rows, from, Math.min(rows.count, from + slice))
+      const { size } = this.#writer
+      if (this.#settings.gzip ? size >= this.#memberBytes : this.#length + size >= (rotateBytes ?? Infinity)) {
+        await this.#writeOut()
+      }
+    }
+    if (!this.#settings.gzip) await this.#writeOut()
+  }
+
+  async flush({ end }: { readonly end: boolean }): Promise<SinkMark> {
+    await this.#writeOut()
+    const due = this.dueAt()
+    if (this.#rotates && this.#length > 0 && (end || (due !== undefined && due <= Date.now()))) await this.#rotate()
+    if (this.#unsynced) await this.#output?.sync()
+    this.#unsynced = false
+    const mark: FileMark = {
+      path: this.#settings.path,
+      gzip: this.#settings.gzip,
+      number: this.#number,
+      bytes: this.#length,
+      begun: this.#begun,
+      finished: [...this.#finished],
+    }
+    return { ...mark }
+  }
+
+  async recorded(mark: SinkMark): Promise<void> {
+    const { finished } = mark as unknown as FileMark
+    await this.#finish(finished)
+  }
+
+  dueAt(): number | undefined {
+    const { rotateSeconds } = this.#settings
+    if (rotateSeconds === undefined || this.#begun === undefined) return undefined
+    return this.#begun + rotateSeconds * 1000
+  }
+
+  async close(): Promise<void> {
+    const [output, lock] = [this.#output, this.#lock]
+    this.#output = this.#lock = undefined
+    await output?.close()
+    await lock?.[Symbol.asyncDispose]()
+  }
+
+  get #length(): number {
+    return this.#output?.bytes ?? 0
+  }
+
+  #requireSame({ path, gzip }: FileMark): void {
+    const now = this.#settings
+    const said = (one: Pick<FileSettings, 'path' | 'gzip'>) => `${one.path}${one.gzip ? ' with gzip' : ''}`
+    if (path === now.path && gzip === now.gzip) return
+    throw OUTPUT_MISMATCH({
+      path: now.path,
+      problem: `the settings say ${said(now)}, and it was ${said({ path, gzip })}`,
+    })
+  }
+
+  async #openOnly(last: FileMark | undefined): Promise<void> {
+    const output = await Output.open(this.#settings.path)
+    this.#output = output
+    this.#unsynced = true
+    if (last === undefined) {
+      // Of what stands there already a torn line goes; in compressed bytes it cannot be seen.
+      if (!this.#settings.gzip) output.cutAt(await output.endOfLastLine())
+    } else if (output.isFile) {
+      if (output.bytes < last.bytes) throw shorter(this.#settings.path, output.bytes, last.bytes)
+      output.cutAt(last.bytes)
+    }
+  }
+
+  async #openNumbered(last: FileMark | undefined): Promise<void> {
+    this.#number = last?.number ?? 1
+    this.#begun = undefined
+    // Those that are to be named are named by `recorded`: what a failed sink had need not be recorded yet.
+    this.#finished = [...(last?.finished ?? [])]
+    if (last === undefined) {
+      const first = this.#names.part(this.#number)
+      if (await exists(first)) throw OUTPUT_EXISTS({ path: first })
+      return
+    }
+    for (let beyond = last.number + (last.bytes > 0 ? 1 : 0); await exists(this.#names.part(beyond)); beyond++) {
+      await rm(this.#names.part(beyond))
+    }
+    if (last.bytes === 0) return
+    const part = this.#names.part(last.number)
+    const found = (await stat(part).catch(() => undefined))?.size ?? 0
+    if (found < last.bytes) throw shorter(part, found, last.bytes)
+    this.#output = await Output.open(part)
+    this.#output.cutAt(last.bytes)
+    this.#unsynced = true
+    this.#begun = last.begun
+  }
+
+  /** Gives complete files their names; those that have them are left alone. */
+  async #finish(files: readonly FinishedFile[]): Promise<void> {
+    for (const { number, begun } of files) {
+      const [part, path] = [this.#names.part(number), this.#names.finished(number, begun)]
+      await this.#onDisk(path, () => giveName(part, path))
+      this.#finished = this.#finished.filter((one) => one.number !== number)
+    }
+  }
+
+  async #writeOut(): Promise<void> {
+    if (this.#writer.size === 0) return
+    const lines = this.#writer.take()
+    if (this.#output === undefined) {
+      this.#begun = Date.now()
+      this.#output = await Output.open(this.#names.part(this.#number))
+    }
+    await this.#output.write(this.#settings.gzip ? [await compress(Buffer.concat(lines))] : lines)
+    this.#writer.clear()
+    this.#unsynced = true
+    const { rotateBytes } = this.#settings
+    if (rotateBytes !== undefined && this.#output.bytes >= rotateBytes) await this.#rotate()
+  }
+
+  async #rotate(): Promise<void> {
+    await this.#output!.sync()
+    await this.#output!.close()
+    this.#output = undefined
+    this.#finished.push({ number: this.#number, begun: this.#begun! })
+    this.#number++
+    this.#begun = undefined
+    this.#unsynced = false
+  }
+
+  /** What the file system refuses is an error of ours, with the file's name. */
+  async #onDisk(name: string, work: () => Promise<void>): Promise<void> {
+    try {
+      await work()
+    } catch (cause) {
+      const { code, message, syscall } = cause as NodeJS.ErrnoException
+      if (syscall === undefined) throw cause
+      throw OUTPUT_FAILED({ name, problem: message, errno: code }, { cause })
+    }
+  }
+}
+
+/** By a link, which never takes the place of another file. */
+async function giveName(part: string, path: string): Promise<void> {
+  const from = await stat(part).catch(() => undefined)
+  if (from === undefined) return
+  await mkdir(dirname(path), { recursive: true })
+  const to = await stat(path).catch(() => undefined)
+  if (to !== undefined && (to.ino !== from.ino || to.dev !== from.dev)) throw OUTPUT_EXISTS({ path })
+  // Some file systems have no links.
+  if (to === undefined) await link(part, path).catch(() => rename(part, path))
+  await syncFolder(dirname(path))
+  await rm(part, { force: true })
+}
+
+function shorter(path: string, bytes: number, recorded: number): Error {
+  return OUTPUT_MISMATCH({ path, problem: `it has ${bytes} bytes, and ${recorded} were written` })
+}
+
+async function exists(path: string): Promise<boolean> {
+  return stat(path).then(
+    () => true,
+    () => false,
+  )
+}

@@ -1,0 +1,48 @@
+import type { PositionJson } from '../core/record.js'
+import type { Batch } from '../source/batch.js'
+
+/** What a sink wants to be told again when it is opened the next time: JSON, and nobody else looks into it. */
+export type SinkMark = { readonly [name: string]: unknown } | null
+
+/**
+ * Where records go. A pipeline calls one method at a time, in the order of the stream, and the next one when the promise
+ * of the one before has resolved.
+ *
+ * **What is durable** is what was written before a `flush` that resolved: only that is recorded, and only what all sinks
+ * of a pipeline have durable is confirmed to the server. Whatever a sink has beyond that comes once more after a crash:
+ * `open` gets the mark of what was recorded, and takes back what stands behind it, if that can be done. A sink that
+ * stores the position together with the data, in one transaction, gives that position instead, and gets what follows it.
+ *
+ * **Errors**: any method may reject. The sink is closed then, and opened anew with the mark of its last `flush` after a
+ * while, if its pipeline tries again; all batches since that `flush` come again. So nothing has to be mended in place.
+ */
+export interface Sink {
+  /**
+   * Makes everything ready. `mark` is what `flush` gave last: in an earlier run of what was recorded, in this one before
+   * the sink failed; undefined where nothing ever was.
+   * Gives the position up to which the sink has everything, if it stores that itself with the data (null: nothing yet);
+   * else undefined.
+   */
+  open(mark: SinkMark | undefined): Promise<PositionJson | null | undefined>
+  /**
+   * Takes the records of a batch, in order. They need not be durable when this resolves. A batch may be empty: then it only
+   * carries a position.
+   */
+  write(batch: Batch): Promise<void>
+  /**
+   * Makes durable what was written, and gives what `open` is to be told of it. Called a few times a second while records
+   * come, also when there were none since the last time; `end` is set when the pipeline ends and nothing will follow.
+   * A sink that stores positions may keep a transaction open while `position.repeats` would not let anybody go on from
+   * there, such as in the middle of a table without a key: if that is lost, the whole run begins again at what is stored.
+   */
+  flush(options: { readonly end: boolean }): Promise<SinkMark>
+  /**
+   * What `flush` gave is recorded: it will never be taken back. Where outsiders are to see only such, it is shown here. Also
+   * called behind the first `open` of a run, with the same mark.
+   */
+  recorded?(mark: SinkMark): Promise<void>
+  /** When `flush` should be called though nothing comes, in milliseconds since 1970; undefined: no need. */
+  dueAt?(): number | undefined
+  /** Lets go of files and connections, also after an error. What was not flushed need not be kept. */
+  close(): Promise<void>
+}

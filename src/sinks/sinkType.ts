@@ -1,0 +1,44 @@
+import type * as z from 'zod'
+import type { Sink } from './sink.js'
+
+/** What settings cannot say each for itself. */
+export interface SettingProblem {
+  /** The setting, as it is declared. */
+  readonly name: string
+  readonly problem: string
+}
+
+/** Where a sink finds what its settings name. */
+export interface SinkPlace {
+  /** Relative paths begin here. */
+  readonly folder: string
+}
+
+type Shape = Readonly<Record<string, z.ZodType>>
+
+/** A kind of sinks: what stands as `type` in a pipeline's file. */
+export interface SinkType {
+  /** Declared with `setting(…)`. */
+  readonly settings: Shape
+  /** What is wrong with settings that are each right by themselves. */
+  problems(settings: object): readonly SettingProblem[]
+  /** What only one sink of a pipeline can have, such as a file; undefined: nothing. */
+  claims(settings: object, place: SinkPlace): string | undefined
+  create(settings: object, place: SinkPlace): Sink
+}
+
+/** The same, with settings that have been read by its own declaration. */
+export function sinkType<S extends Shape>(type: {
+  readonly settings: S
+  readonly problems?: (settings: z.infer<z.ZodObject<S>>) => readonly SettingProblem[]
+  readonly claims?: (settings: z.infer<z.ZodObject<S>>, place: SinkPlace) => string
+  readonly create: (settings: z.infer<z.ZodObject<S>>, place: SinkPlace) => Sink
+}): SinkType {
+  type Settings = z.infer<z.ZodObject<S>>
+  return {
+    settings: type.settings,
+    problems: (settings) => type.problems?.(settings as Settings) ?? [],
+    claims: (settings, place) => type.claims?.(settings as Settings, place),
+    create: (settings, place) => type.create(settings as Settings, place),
+  }
+}

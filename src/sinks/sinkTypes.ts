@@ -1,0 +1,9 @@
+import { fileSinkType } from './file/fileSinkType.js'
+import type { SinkType } from './sinkType.js'
+import { stdoutSinkType } from './stdout/stdoutSink.js'
+
+/** Every kind of sinks that a pipeline's file can name. */
+export const sinkTypes: ReadonlyMap<string, SinkType> = new Map([
+  ['stdout', stdoutSinkType],
+  ['file', fileSinkType],
+])

@@ -1,0 +1,303 @@
+import { readdir, readFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { afterAll, beforeAll, expect, test } from 'vitest'
+import type { EmbeddedPostgres } from '../../../../src/cli/embedded/server.js'
+import { CONNECTION_LOST, OUTPUT_FAILED } from '../../../../src/core/errors.js'
+import type { PipelineConfig, SinkConfig } from '../../../../src/homes/pipeline/config/pipelineConfig.js'
+import { parseLsn } from '../../../../src/postgres/lsn.js'
+import { fileSinkType } from '../../../../src/sinks/file/fileSinkType.js'
+import { type TestDatabase, testDatabase } from '../../../support/database.js'
+import { CutSink, RunningPipeline, SendSink, Store, StoringSink, sinkConfig } from '../../../support/pipelineSinks.js'
+import { startServer } from '../../../support/servers.js'
+import { temporaryFolder } from '../../../support/temporaryFolder.js'
+import { waitFor } from '../../../support/waitFor.js'
+
+let server: EmbeddedPostgres
+beforeAll(async () => {
+  server = await startServer()
+})
+afterAll(() => server[Symbol.asyncDispose]())
+
+const ITEMS =
+  "CREATE TABLE items (id int PRIMARY KEY, note text); INSERT INTO items SELECT n, 'row' FROM generate_series(1, 500) n"
+
+/** A pipeline of `items` to these sinks, with its state in a folder of its own. */
+async function pipelineOf(db: TestDatabase, ...sinks: readonly SinkConfig[]) {
+  db.expectSlots = true
+  const folder = await temporaryFolder()
+  const config: PipelineConfig = {
+    name: 'test',
+    statePath: join(folder.path, 'test.state'),
+    bufferBytes: 64 * 1024,
+    source: { url: db.url, tables: 'items', slot: `p_${db.name}`, existingSlot: 'refuse' },
+    sinks,
+  }
+  return {
+    config,
+    start: () => new RunningPipeline(config),
+    state: async () => JSON.parse(await readFile(config.statePath, 'utf8')),
+    [Symbol.asyncDispose]: folder[Symbol.asyncDispose],
+  }
+}
+
+async function confirmed(db: TestDatabase): Promise<bigint> {
+  const [row] = await db.query<{ lsn: string }>(
+    'SELECT confirmed_flush_lsn AS lsn FROM pg_replication_slots WHERE database = current_database()',
+  )
+  return parseLsn(row!.lsn)!
+}
+
+const insert = (db: TestDatabase, from: number, to: number) =>
+  db.query(`INSERT INTO items SELECT n, repeat('x', 100) FROM generate_series(${from}, ${to}) n`)
+
+function onceEach(ids: readonly string[]): void {
+  expect(new Set(ids).size).toBe(ids.length)
+}
+
+test('a slow sink and one that is down for a while get every record once, in order; the slot waits for both', async () => {
+  await using db = await testDatabase(server, ITEMS)
+  const [slow, failing] = [new Store(), new Store()]
+  await using pipeline = await pipelineOf(
+    db,
+    sinkConfig('slow', () => new CutSink(slow)),
+    sinkConfig('failing', () => new CutSink(failing)),
+  )
+  await using running = pipeline.start()
+  await running.until(
+    () => slow.durable.length === 500 && failing.durable.length === 500 && running.streaming,
+    'the rows',
+  )
+  slow.beforeWrite = () => sleep(20)
+  failing.beforeWrite = () => {
+    throw CONNECTION_LOST({ to: 'the receiver', problem: 'it is gone' })
+  }
+  await insert(db, 501, 600)
+  await running.until(() => slow.durable.length === 600, 'the slow one to have them')
+  const behind = (await db.query<{ lsn: string }>('SELECT pg_current_wal_lsn() AS lsn'))[0]!.lsn
+  // Far more than what may wait: then the slow one waits, too.
+  await insert(db, 601, 8600)
+  await running.until(() => running.events.filter(({ type }) => type === 'sink-retrying').length >= 3, 'three tries')
+  await sleep(300)
+  expect(slow.written.length).toBeLessThan(6000)
+  expect(await confirmed(db)).toBeLessThan(parseLsn(behind)!)
+  failing.beforeWrite = () => {}
+  slow.beforeWrite = () => {}
+  await running.until(() => slow.durable.length === 8600 && failing.durable.length === 8600, 'both to have all')
+  onceEach(slow.durable)
+  expect(failing.durable).toEqual(slow.durable)
+  expect(running.events.at(-1)).toMatchObject({ type: 'sink-recovered', sink: 'failing' })
+  const { sinks, tables } = await running.stop()
+  expect([tables.get('public.items'), sinks.map(({ records }) => records)]).toEqual([8600, [8600, 8600]])
+  expect(await confirmed(db)).toBeGreaterThan(parseLsn(behind)!)
+})
+
+test('after a failure the sink that was behind gets what it is missing, and the other one nothing twice', async () => {
+  await using db = await testDatabase(server, ITEMS)
+  const [ahead, behind] = [new Store(), new Store()]
+  await using pipeline = await pipelineOf(
+    db,
+    sinkConfig('ahead', () => new SendSink(ahead)),
+    sinkConfig('behind', () => new SendSink(behind)),
+  )
+  {
+    await using running = pipeline.start()
+    await running.until(() => ahead.durable.length === 500 && running.streaming, 'the rows')
+    await sleep(400)
+    let held = true
+    behind.beforeWrite = async () => {
+      while (held) await sleep(5)
+      throw OUTPUT_FAILED({ name: 'the receiver', problem: 'no space', errno: 'ENOSPC' })
+    }
+    for (let n = 0; n < 20; n++) await insert(db, 501 + n * 10, 510 + n * 10)
+    const mark = async () => (await pipeline.state()).sinks.ahead.mark.count
+    await running.until(() => ahead.durable.length === 700, 'one of them to have all')
+    while ((await mark()) < 700) await sleep(20)
+    held = false
+    await expect(running.ended).rejects.toMatchObject({ code: 'OUTPUT_FAILED' })
+    expect(running.events.at(-1)).toMatchObject({ type: 'sink-failed', sink: 'behind' })
+    expect(behind.durable.length).toBe(500)
+  }
+  behind.beforeWrite = () => {}
+  await using running = pipeline.start()
+  await insert(db, 1001, 1010)
+  await running.until(() => ahead.durable.length >= 710 && behind.durable.length >= 710, 'both to have all')
+  await running.stop()
+  expect(ahead.written).toEqual(behind.written)
+  onceEach(ahead.written)
+})
+
+test('a sink that keeps its position with the data decides itself what it gets', async () => {
+  await using db = await testDatabase(server, ITEMS)
+  const [storing, file] = [new Store(), new Store()]
+  await using pipeline = await pipelineOf(
+    db,
+    sinkConfig('storing', () => new StoringSink(storing), { onError: 'retry' }),
+    sinkConfig('file', () => new CutSink(file)),
+  )
+  {
+    await using running = pipeline.start()
+    await running.until(() => file.durable.length === 500 && running.streaming, 'the rows')
+    await sleep(400)
+    file.beforeFlush = () => {
+      throw OUTPUT_FAILED({ name: 'the file', problem: 'no space', errno: 'ENOSPC' })
+    }
+    // It fails behind what it has done, as a commit does whose answer is lost.
+    let fails = 3
+    storing.beforeWrite = () => {
+      if (storing.written.length > 510 && fails-- > 0) throw new Error('who knows')
+    }
+    await insert(db, 501, 510)
+    await insert(db, 511, 600)
+    await expect(running.ended).rejects.toMatchObject({ code: 'OUTPUT_FAILED' })
+  }
+  file.beforeFlush = () => {}
+  await using running = pipeline.start()
+  await insert(db, 601, 610)
+  await running.until(() => file.durable.length === 610 && storing.durable.length >= 610, 'both to have all')
+  await running.stop()
+  expect(storing.written).toEqual(file.durable)
+  onceEach(storing.written)
+})
+
+test('a sink that fails within a snapshot: nobody goes on from another place than the rest', async () => {
+  await using db = await testDatabase(
+    server,
+    `${ITEMS}; INSERT INTO items SELECT n, repeat('x', 200) FROM generate_series(501, 40000) n`,
+  )
+  const [one, other] = [new Store(), new Store()]
+  await using pipeline = await pipelineOf(
+    db,
+    sinkConfig('one', () => new CutSink(one)),
+    sinkConfig('other', () => new CutSink(other)),
+  )
+  one.beforeWrite = () => sleep(5)
+  other.beforeWrite = async () => {
+    await sleep(5)
+    if (other.written.length > 15_000) throw OUTPUT_FAILED({ name: 'it', problem: 'no space', errno: 'ENOSPC' })
+  }
+  {
+    await using running = pipeline.start()
+    await expect(running.ended).rejects.toMatchObject({ code: 'OUTPUT_FAILED' })
+  }
+  const { sinks } = await pipeline.state()
+  expect(sinks.one.position).toEqual(sinks.other.position)
+  expect(sinks.one.mark).toEqual(sinks.other.mark)
+  one.beforeWrite = other.beforeWrite = () => {}
+  await using running = pipeline.start()
+  await running.until(() => running.streaming && one.durable.length >= 40_000, 'all rows')
+  await insert(db, 40_001, 40_010)
+  await running.until(() => one.durable.length >= 40_010 && other.durable.length >= 40_010, 'both to have all')
+  await running.stop()
+  // Chunks are read in any order, but all get them in the same one.
+  expect(other.durable).toEqual(one.durable)
+  onceEach(one.durable)
+  expect(one.durable.length).toBe(40_010)
+})
+
+test('a sink that loses an open transaction, of batches that nobody keeps: all begins again where it stands', async () => {
+  await using db = await testDatabase(
+    server,
+    "CREATE TABLE items (n int, note text); INSERT INTO items SELECT n, repeat('x', 100) FROM generate_series(1, 20000) n",
+  )
+  const [storing, file] = [new Store(), new Store()]
+  await using pipeline = await pipelineOf(
+    db,
+    sinkConfig('storing', () => new StoringSink(storing), { onError: 'retry' }),
+    sinkConfig('file', () => new CutSink(file)),
+  )
+  let fails = 1
+  storing.beforeWrite = async () => {
+    await sleep(5)
+    // By then barriers have let go of batches.
+    if (storing.written.length > 12_000 && fails-- > 0) throw new Error('the connection is lost')
+  }
+  const config = { ...pipeline.config, source: { ...pipeline.config.source, keyless: 'inserts' as const } }
+  await using running = new RunningPipeline(config)
+  await running.until(
+    () => storing.durable.length >= 20_000 && file.durable.length >= 20_000 && running.streaming,
+    'all',
+  )
+  await db.query("INSERT INTO items VALUES (0, 'x')")
+  await running.until(() => storing.durable.length >= 20_001 && file.durable.length >= 20_001, 'the last')
+  expect([storing.durable.length, file.durable.length]).toEqual([20_001, 20_001])
+  expect(storing.written.length).toBeGreaterThan(30_000)
+  expect(running.events).toMatchObject([{ type: 'sink-retrying' }])
+})
+
+test('retries have an end where one is set, and a stop does not wait for them', async () => {
+  await using db = await testDatabase(server, ITEMS)
+  const store = new Store()
+  const broken = () => {
+    throw CONNECTION_LOST({ to: 'the receiver', problem: 'it is gone' })
+  }
+  store.beforeWrite = broken
+  const retry = { firstMs: 5, maxMs: 10, attempts: 3 }
+  await using pipeline = await pipelineOf(
+    db,
+    sinkConfig('a', () => new CutSink(store), { retry }),
+  )
+  {
+    await using running = pipeline.start()
+    await expect(running.ended).rejects.toMatchObject({ code: 'CONNECTION_LOST' })
+    expect(running.events.map(({ type }) => type)).toEqual([...Array(3).fill('sink-retrying'), 'sink-failed'])
+  }
+  const patient = sinkConfig('a', () => new CutSink(store), { retry: { firstMs: 60_000, maxMs: 60_000, attempts: 0 } })
+  const config = { ...pipeline.config, sinks: [patient] }
+  {
+    await using running = new RunningPipeline(config)
+    await running.until(() => running.events.length === 1, 'it to wait')
+    expect((await running.stop()).sinks).toMatchObject([{ records: 0 }])
+  }
+  store.beforeWrite = () => {}
+  await using running = new RunningPipeline(config)
+  await running.until(() => store.durable.length === 500, 'the rows')
+})
+
+test('a sink that is new to the state is refused, one that is gone is forgotten; two runs have not one state', async () => {
+  await using db = await testDatabase(server, ITEMS)
+  const [a, b] = [new Store(), new Store()]
+  const [sinkA, sinkB] = [sinkConfig('a', () => new CutSink(a)), sinkConfig('b', () => new CutSink(b))]
+  await using pipeline = await pipelineOf(db, sinkA, sinkB)
+  {
+    await using running = pipeline.start()
+    await running.until(() => a.durable.length === 500 && running.streaming, 'the rows')
+    await running.stop()
+  }
+  {
+    await using running = new RunningPipeline({ ...pipeline.config, sinks: [sinkA] })
+    await running.until(() => running.streaming, 'it to stream')
+    expect(running.events).toEqual([{ type: 'sink-gone', sink: 'b' }])
+    await insert(db, 501, 501)
+    await running.until(() => a.recorded.some((mark) => (mark as { count: number }).count === 501), 'the row')
+  }
+  await using running = pipeline.start()
+  await expect(running.ended).rejects.toMatchObject({ code: 'STATE_MISMATCH', message: /knows nothing of the sink b/ })
+})
+
+test('what is due though nothing comes: a file that is old enough ends, also right after a restart', async () => {
+  await using db = await testDatabase(server, ITEMS)
+  const settings = { path: 'items-{number}.ndjson', format: 'ndjson', gzip: false, rotateSeconds: 3 }
+  await using folder = await temporaryFolder()
+  const file = sinkConfig('file', () => fileSinkType.create(settings, { folder: folder.path }))
+  await using pipeline = await pipelineOf(db, file)
+  const named = async () => (await readdir(folder.path)).filter((name) => name.endsWith('.ndjson'))
+  {
+    // It is killed, so to say: nothing is completed at its end.
+    const config = { ...pipeline.config, sinks: [file, sinkConfig('other', () => new CutSink(failing))] }
+    const failing = new Store()
+    await using running = new RunningPipeline(config)
+    await running.until(() => failing.recorded.some((mark) => (mark as { count: number }).count === 500), 'the rows')
+    failing.beforeWrite = () => {
+      throw new Error('it is broken')
+    }
+    await insert(db, 501, 501)
+    await expect(running.ended).rejects.toThrow('it is broken')
+    expect(await named()).toEqual([])
+  }
+  await using running = pipeline.start()
+  await running.until(() => running.streaming, 'it to stream')
+  await waitFor(async () => (await named()).length === 1, { what: 'the file to end', timeoutMs: 15_000 })
+  const lines = (await readFile(join(folder.path, 'items-000001.ndjson'), 'utf8')).trimEnd().split('\n')
+  expect([500, 501]).toContain(lines.length)
+})

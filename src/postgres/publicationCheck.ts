@@ -72,13 +72,18 @@ export function publicationError(name: string, findings: readonly PublicationFin
   })
 }
 
+/** Whether it carries the table's changes, as those of the table or of one above it. */
+export function publishes(publication: Publication, table: WantedTable): boolean {
+  return [table, ...table.ancestors].some((one) => isPublished(publication, one))
+}
+
 function isPublished(publication: Publication, table: QualifiedName & { readonly oid: number }): boolean {
   if (publication.allTables || publication.schemas.includes(table.schema)) return true
   return publication.tables.some(({ oid }) => oid === table.oid)
 }
 
 function missingTables(publication: Publication, wanted: readonly WantedTable[]): PublicationFinding[] {
-  const missing = wanted.filter((table) => ![table, ...table.ancestors].some((one) => isPublished(publication, one)))
+  const missing = wanted.filter((table) => !publishes(publication, table))
   if (missing.length === 0) return []
   const tables = missing.map(sqlName)
   const message = `it lacks ${tables.join(', ')}`

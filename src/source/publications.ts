@@ -41,6 +41,11 @@ export function publicationNames(name: string, planned: readonly PlannedTable[])
   return [...(inserts.length < planned.length ? [name] : []), ...(inserts.length > 0 ? [`${name}_inserts`] : [])]
 }
 
+/** Of all publications that a run may have had, whatever its tables were. */
+export function possibleNames(name: string): readonly string[] {
+  return [name, `${name}_inserts`]
+}
+
 export interface PublicationWishes {
   readonly name: string
   /** Publications made for it are ours, to be altered without being asked; undefined for a temporary one. */
@@ -129,7 +134,7 @@ export async function leavePublications(
   planned: readonly PlannedTable[],
   wishes: Pick<PublicationWishes, 'name' | 'slot' | 'serverVersion'>,
 ): Promise<WatchedPublications> {
-  for (const name of [wishes.name, `${wishes.name}_inserts`]) {
+  for (const name of possibleNames(wishes.name)) {
     const publication = await inspectPublication(queryable, name)
     if (publication === undefined || !isOurs(publication, wishes.slot)) continue
     const members = publication.tables.filter(({ oid }) => leaving.includes(oid))

@@ -7,6 +7,7 @@ import { inspectSlot } from '../postgres/slot.js'
 import { visibleLsn } from '../postgres/visibleLsn.js'
 import { restrictByPublications } from './capturePlan.js'
 import { CaptureSet } from './captureSet.js'
+import type { Remembered } from './forgottenTables.js'
 import { BEFORE_ROWS, type Place, StreamPosition } from './position.js'
 import type { Prepared } from './preparation.js'
 import { leavePublications, type PreparedPublications } from './publications.js'
@@ -15,9 +16,8 @@ import type { SnapshotProgress, TableProgress } from './scan/progress.js'
 import { toBeRead } from './scan/scanKey.js'
 import type { StreamStart } from './streamBatches.js'
 
-export interface ResumedFrom {
+export interface ResumedFrom extends Remembered {
   readonly prepared: Prepared
-  readonly position: StreamPosition
   /** Of the run's publications the first. */
   readonly publication: string
   readonly publications: PreparedPublications
@@ -30,14 +30,13 @@ const PAUSE_MS = 200
 /** Where the stream goes on, and which rows are still to be read: of tables that are new, or were not finished. */
 export async function resumedStart(
   context: RunContext,
-  { prepared, position, publication, publications }: ResumedFrom,
+  { prepared, position, leaving, publication, publications }: ResumedFrom,
 ): Promise<Omit<StreamStart, 'onTables'>> {
   const { options, connections, acknowledgements, emit, signal } = context
   const { control } = connections
   const slot = position.origin.slot!
   const captured = prepared.planned.map(({ table }) => table.oid)
   const known = position.origin.captured
-  const leaving = known?.filter((oid) => !captured.includes(oid)) ?? []
   const wishes = { name: publication, slot, serverVersion: prepared.facts.version }
   const watched =
     leaving.length === 0 ? publications.watched : await leavePublications(control, leaving, prepared.planned, wishes)

@@ -11,6 +11,7 @@ import type { Batch } from './batch.js'
 import { BatchQueue } from './batchQueue.js'
 import { Connections } from './connections.js'
 import { asWarning, type SourceEvent } from './events.js'
+import { forgetTables } from './forgottenTables.js'
 import { freshBatches } from './freshRun.js'
 import type { ParsedOptions } from './options.js'
 import { chooseMode } from './polling/cdcMode.js'
@@ -153,8 +154,9 @@ export class SourceRun {
 
   async *#resume(prepared: Prepared, position: StreamPosition, publication: string): AsyncGenerator<Batch, void, void> {
     await this.#checkJudgement(prepared, position, publication)
+    const remembered = yield* forgetTables(this.#context, prepared, position, publication)
     const publications = await this.#preparePublications(prepared, publication, position.origin.slot!, true)
-    const start = await resumedStart(this.#context, { prepared, position, publication, publications })
+    const start = await resumedStart(this.#context, { prepared, ...remembered, publication, publications })
     const { onTables } = this
     yield* streamBatches(this.#context, { ...start, onTables })
   }

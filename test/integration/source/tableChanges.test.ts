@@ -1,10 +1,11 @@
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import type { EmbeddedPostgres } from '../../../src/cli/embedded/server.js'
+import type { Batch } from '../../../src/source/batch.js'
 import { type TestDatabase, testDatabase } from '../../support/database.js'
 import { openSession } from '../../support/openSession.js'
 import { startServer } from '../../support/servers.js'
 import { rowsOf } from '../../support/sourceCapture.js'
-import { readSource, type SourceRecord } from '../../support/sourceReader.js'
+import { readSource, type SourceReader, type SourceRecord } from '../../support/sourceReader.js'
 import { byField, replay, requireOrder, sorted } from '../../support/sourceReplay.js'
 import { waitFor } from '../../support/waitFor.js'
 
@@ -176,4 +177,40 @@ test.concurrent('a slot that exists is taken over, and all rows are read', async
   await reader.until(() => reader.changesOf('t').length === 4, { what: 'changes' })
   expect(reader.snapshotOf('t')).toHaveLength(100)
   await requireTable(db, reader.records, 't')
+})
+
+test.concurrent('a table that our publication lost is read again, also where the run that saw it is killed', async () => {
+  await using db = await testDatabase(server, TABLES)
+  db.expectSlots = true
+  const options = { url: db.url, slot: `s_${db.name}` }
+  let position: object
+  {
+    await using reader = readSource({ ...options, tables: 't,u,s.v' })
+    await reader.told('streaming')
+    await reader.close()
+    position = reader.batches.at(-1)!.position.toJSON()
+  }
+  // As a run does that is killed before it could record anything.
+  await db.query('ALTER PUBLICATION tailrace DROP TABLE u')
+  await db.query('UPDATE u SET n = 1 WHERE id < 10; DELETE FROM u WHERE id = 10; INSERT INTO u VALUES (6000, 0)')
+  {
+    let publishedAtFirst: string[] | undefined
+    const onBatch = async () => {
+      publishedAtFirst ??= await published(db)
+    }
+    const ack = (batch: Batch) => batch === reader.batches[0]
+    await using reader: SourceReader = readSource({ ...options, tables: 't,u', position } as never, { onBatch, ack })
+    await reader.told('snapshot-finished')
+    await db.query('UPDATE u SET n = 2 WHERE id = 6000')
+    await reader.until(() => reader.changesOf('u').length === 1, { what: 'a change of u' })
+    await requireTable(db, reader.records, 'u')
+    expect(reader.snapshotOf('t')).toEqual([])
+    expect(await published(db)).toEqual(['t', 'u'])
+    // Recorded before the publication was altered.
+    expect(publishedAtFirst).toEqual(['t', 'v'])
+    position = reader.batches[0]!.position.toJSON()
+  }
+  await using reader = readSource({ ...options, tables: 't,u', position } as never)
+  await reader.told('snapshot-finished')
+  await requireTable(db, reader.records, 'u')
 })

@@ -19,6 +19,7 @@ export class ControlSession implements Queryable {
   readonly #connect: Connect
   readonly #aborted: AbortSignal
   readonly #over = new AbortController()
+  readonly #done = new AbortController()
   readonly #running: RetryingSession
   #ending: RetryingSession | undefined
   #closing: Promise<void> | undefined
@@ -78,6 +79,8 @@ export class ControlSession implements Queryable {
     this.#closed = true
     this.end()
     const last = await this.#ending?.take()
+    // What is still being asked there (a look of a watch) is not to be asked again on a connection that nobody closes.
+    this.#done.abort(new Error('the run is over'))
     await Promise.all([this.#closing, last?.close()])
   }
 
@@ -92,7 +95,7 @@ export class ControlSession implements Queryable {
     // Once it is over there is no more time than this, whatever is asked.
     if (this.#ending === undefined || (this.#ending.signal.aborted && !over)) {
       const limit = AbortSignal.timeout(ENDING_MS)
-      const ending = new RetryingSession(this.#connect, limit)
+      const ending = new RetryingSession(this.#connect, AbortSignal.any([limit, this.#done.signal]))
       limit.addEventListener('abort', () => void ending.take().then((session) => session?.destroy()), { once: true })
       this.#ending = ending
     }

@@ -86,7 +86,7 @@ export class ApartReader {
       await using session = await this.#options.connections.ordinary()
       return await this.#read(session, scan, key, transaction)
     } catch (error) {
-      if (isTransient(error) || sqlstateOf(error) === UNDEFINED_TABLE) return undefined
+      if (isTransient(error) || RENAMED.includes(sqlstateOf(error))) return undefined
       throw error
     }
   }

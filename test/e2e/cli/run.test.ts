@@ -100,23 +100,15 @@ sinks:
     running.kill('SIGKILL')
     await running.ended
   }
-  await using last = startTailrace(['run', file], { env })
-  await last.says('streaming from')
   stop.abort()
   await writing
-  await db.query("INSERT INTO items VALUES (-1, 0, 'the end')")
-  const whole = join(folder.path, 'whole.ndjson')
-  await last.waitFor(
-    async () => (await readFile(whole, 'utf8').catch(() => '')).includes('the end'),
-    'it to catch up',
-    {
-      timeoutMs: 60_000,
-    },
-  )
-  last.kill('SIGTERM')
+  // The snapshot may have been killed, too: it is to be at its end.
+  await writeFile(file, (await readFile(file, 'utf8')).replace('keyless:', 'until: current\n  keyless:'))
+  const last = await tailrace(['run', file], { env })
   const told = `TAILRACE_TEST_SEED=${SEED} ${hits.join(' ')}\n${last.stderr}`
-  expect((await last.ended).code, told).toBe(0)
+  expect(last.code, told).toBe(0)
 
+  const whole = join(folder.path, 'whole.ndjson')
   const records = await recordsOf(whole)
   // Snapshot rows without a key have one id.
   const keyed = records.filter(({ table, operation }) => !(table === 'log' && operation === 'snapshot'))

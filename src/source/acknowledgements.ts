@@ -16,6 +16,7 @@ export class Acknowledgements {
   #ledger = new AckLedger(0n)
   #next: Deferred<void> | undefined
   #count = 0
+  #durable: StreamPosition | undefined
   /** Called after each acknowledgement. */
   onAck: () => void = () => {}
 
@@ -36,6 +37,7 @@ export class Acknowledgements {
   ack(position: StreamPosition): void {
     this.#ledger.ack(position)
     this.#count++
+    this.#durable = position
     this.onAck()
     this.#next?.resolve()
     this.#next = undefined
@@ -69,6 +71,14 @@ export class Acknowledgements {
       }
       const last = this.#ledger.offered
       if (!this.#ledger.settled && last !== undefined) yield this.batch(new RowBatch(), last)
+    }
+  }
+
+  /** Waits until a position is durable for which this holds; `ask` has the consumer get one. */
+  async until(holds: (durable: StreamPosition) => boolean, ask: () => void, signal: AbortSignal): Promise<void> {
+    while (this.#durable === undefined || !holds(this.#durable)) {
+      ask()
+      await Promise.race([this.#acked(), sleep(ASK_MS, signal)])
     }
   }
 

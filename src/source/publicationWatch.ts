@@ -113,6 +113,22 @@ export class PublicationWatch {
     }
   }
 
+  /** Fewer tables are watched from now on; gives how they are published. What somebody altered before is told first. */
+  narrow(question: PublicationQuestion): Promise<PublicationStates> {
+    const { control } = this.#options
+    return this.altering(async () => {
+      const { lsn } = await visibleLsn(control, 0)
+      const states = await publicationStates(control, question, true)
+      const before = new Map([...this.#states].filter(([name]) => states.has(name)))
+      const change = publicationChange(before, states)
+      if (change !== undefined) {
+        const error = this.#error(change, lsn)
+        if (this.#stopsBy(error)) throw error
+      }
+      return { result: states, watched: { ...question, states } }
+    })
+  }
+
   /** No look follows but, where `needed`, a last one: what was acknowledged until now can be confirmed. */
   end(needed: boolean): Promise<void> {
     this.#ending ??= this.#end(needed)
@@ -155,7 +171,7 @@ export class PublicationWatch {
 
   async #look(runningMs: number, signal?: AbortSignal): Promise<void> {
     await this.#altering
-    const { control, isOurServer, onUnchanged, onChanged } = this.#options
+    const { control, isOurServer, onUnchanged } = this.#options
     const publications = this.#question
     const lsn = await visibleLsn(control, runningMs, signal)
     let found = await publicationStates(control, publications, false)
@@ -174,13 +190,19 @@ export class PublicationWatch {
       onUnchanged(lsn.lsn, this.#states, this.#question.tables)
       return
     }
+    if (!this.#stopsBy(this.#error(change, lsn.lsn))) this.#hold(found)
+  }
+
+  #error(change: string, to: Lsn): TailraceError {
     const from = this.#unchangedTo === undefined ? 'the start of this run' : formatLsn(this.#unchangedTo)
-    if (onChanged(PUBLICATION_CHANGED({ change, from, to: formatLsn(lsn.lsn) }))) {
-      this.#hold(found)
-      return
-    }
+    return PUBLICATION_CHANGED({ change, from, to: formatLsn(to) })
+  }
+
+  #stopsBy(change: TailraceError): boolean {
+    if (this.#options.onChanged(change)) return false
     this.#stopped = true
     clearInterval(this.#timer)
+    return true
   }
 
   /** What later looks are compared with; an ordinary look brings no details, and has changed none. */

@@ -14,6 +14,7 @@ import {
   removeTablesSql,
 } from '../postgres/publication.js'
 import { checkPublication, publicationError } from '../postgres/publicationCheck.js'
+import type { PublicationQuestion } from '../postgres/publicationState.js'
 import type { Queryable } from '../postgres/queryable.js'
 import type { PlannedTable } from './capturePlan.js'
 import type { ControlSession } from './controlSession.js'
@@ -162,8 +163,15 @@ export function watchPublications(
   planned: readonly PlannedTable[],
   { name, serverVersion }: Pick<PublicationWishes, 'name' | 'serverVersion'>,
 ): Promise<WatchedPublications> {
+  return watchedPublications(queryable, publicationQuestion(planned, { name, serverVersion }))
+}
+
+export function publicationQuestion(
+  planned: readonly PlannedTable[],
+  { name, serverVersion }: Pick<PublicationWishes, 'name' | 'serverVersion'>,
+): PublicationQuestion {
   const tables = planned.map(({ table }) => table.oid)
-  return watchedPublications(queryable, { names: publicationNames(name, planned), tables, serverVersion })
+  return { names: publicationNames(name, planned), tables, serverVersion }
 }
 
 export async function dropPublications(queryable: Queryable, names: readonly string[]): Promise<void> {

@@ -1,4 +1,4 @@
-import { TEMPORARY_SLOT_LOST } from '../core/errors.js'
+import { SOURCE_ENDED, TEMPORARY_SLOT_LOST } from '../core/errors.js'
 import type { TailraceError } from '../core/tailraceError.js'
 import { timelineWhereStreams } from '../postgres/ownServer.js'
 import { publicationMark } from '../postgres/publicationState.js'
@@ -136,6 +136,7 @@ export async function* streamBatches(context: RunContext, start: StreamStart): A
     loop.confirmSoon()
     if (ledger.holds) void publications.look()
   }
+  const ended = new AbortController()
   const changes = new TableChanges({
     options,
     prepared,
@@ -146,7 +147,15 @@ export async function* streamBatches(context: RunContext, start: StreamStart): A
     publications,
     publication: start.publicationName,
     slot: start.slot,
-    onCaptured: (captured) => collector.follow({ captured }),
+    onCaptured: (captured, publications) => {
+      collector.follow({ captured, ...(publications !== undefined && { publications }) })
+    },
+    recorded: async (holds) => {
+      // Nobody goes on from a position of a run with a temporary slot.
+      if (owner !== undefined) return
+      const ask = () => loop.offerPosition()
+      await acknowledgements.until(({ origin }) => holds(origin.captured ?? []), ask, ended.signal)
+    },
     emit,
     signal,
   })
@@ -186,6 +195,7 @@ export async function* streamBatches(context: RunContext, start: StreamStart): A
     if (changed !== undefined && !signal.aborted) throw changed
   } finally {
     signal.removeEventListener('abort', end)
+    ended.abort(SOURCE_ENDED({}))
     context.watch.stop()
     watch.stop()
     partitions.stop()

@@ -213,6 +213,13 @@ export class StreamLoop {
     this.#stream?.sendStatus(true)
   }
 
+  /** Hands on where it is, also where that is no advance: for what else a position says. */
+  offerPosition(): void {
+    const { collector, queue } = this.#options
+    if (this.#finished || !this.#trusted || !queue.hungry) return
+    if (collector.betweenTransactions) this.#handOn()
+  }
+
   /** Of the server's process that streams, or did until now; 0: none yet. */
   get processId(): number {
     return this.#session?.processId ?? 0

@@ -1,9 +1,11 @@
 import { randomBytes } from 'node:crypto'
+import { sleep } from '../core/abort.js'
 import { TABLE_NEEDS_PUBLICATION, TABLE_NOT_CAPTURED, WHERE_INVALID } from '../core/errors.js'
 import { readingObstacle } from '../postgres/catalog/readability.js'
 import { findTables } from '../postgres/catalog/tables.js'
 import { quoteQualified, sqlName } from '../postgres/identifier.js'
 import { formatLsn } from '../postgres/lsn.js'
+import { publicationMark } from '../postgres/publicationState.js'
 import { describeTransaction, waitForRunningTransactions } from '../postgres/runningTransactions.js'
 import { isTransient, sqlstateOf } from '../postgres/serverError.js'
 import { parseTablePatterns, RelationNames, type TablePattern } from '../postgres/tablePattern.js'
@@ -13,13 +15,22 @@ import type { ControlSession } from './controlSession.js'
 import type { SourceEvent } from './events.js'
 import type { ParsedOptions } from './options.js'
 import { type Prepared, plan } from './preparation.js'
-import { leavePublications, type PreparedPublications, preparePublications, publicationNames } from './publications.js'
+import {
+  leavePublications,
+  type PreparedPublications,
+  preparePublications,
+  publicationNames,
+  publicationQuestion,
+} from './publications.js'
 import type { PublicationWatch } from './publicationWatch.js'
 import { toBeRead } from './scan/scanKey.js'
 import type { Scans } from './scan/scans.js'
 import type { ShapeRegistry } from './shapeRegistry.js'
 import type { TableControl } from './tableControl.js'
 import { currentLsn } from './untilLsn.js'
+
+/** A consumer that does not say for so long what is durable keeps nobody waiting: the publication is altered later. */
+const RECORDED_MS = 10_000
 
 export interface TableChangesOptions {
   readonly options: ParsedOptions
@@ -32,8 +43,10 @@ export interface TableChangesOptions {
   /** Of the run: by which it is known to be ours. */
   readonly publication: string
   readonly slot: string
-  /** Other tables are captured from now on. */
-  readonly onCaptured: (oids: readonly number[]) => void
+  /** Other tables are captured from now on; `publications`: the mark of how they are published, where that is known. */
+  readonly onCaptured: (oids: readonly number[], publications?: string) => void
+  /** Until a position is durable whose captured tables are such. */
+  readonly recorded: (holds: (captured: readonly number[]) => boolean) => Promise<void>
   readonly emit: (event: SourceEvent) => void
   readonly signal: AbortSignal
 }
@@ -157,21 +170,16 @@ export class TableChanges implements TableControl {
   }
 
   async #remove(lists: string | readonly string[]): Promise<readonly string[]> {
-    const {
-      control,
-      capture,
-      scans,
-      shapes,
-      publications,
-      publication: name,
-      prepared,
-      slot,
-      onCaptured,
-    } = this.#options
+    const { capture, scans, shapes, publications, publication: name, prepared, onCaptured, recorded } = this.#options
     const leaving = this.#capturedBy(lists)
     if (leaving.length === capture.oids.length) {
       throw TABLE_NOT_CAPTURED({ tables: lists.toString(), problem: 'no table would be left', captured: this.#names() })
     }
+    const oids = leaving.map(({ table }) => table.oid)
+    // What becomes of those that leave is nobody's fault from here on, nor of whoever goes on from a position.
+    const staying = capture.planned.filter(({ table }) => !oids.includes(table.oid))
+    const question = publicationQuestion(staying, { name, serverVersion: prepared.facts.version })
+    const states = await publications.narrow(question)
     for (const { table } of leaving) {
       this.#removed.add(table.oid)
       capture.remove(table.oid)
@@ -179,18 +187,32 @@ export class TableChanges implements TableControl {
       shapes.forget(table.oid)
     }
     // Every position from here on: one that has the table captured would not have it read when it comes back.
-    onCaptured(capture.oids)
-    await publications.altering(async () => {
-      const tables = leaving.map(({ table }) => table.oid)
-      const watched = await leavePublications(control, tables, capture.planned, {
-        name,
-        slot,
-        serverVersion: prepared.facts.version,
-      })
-      return { result: undefined, watched }
-    })
+    onCaptured(capture.oids, publicationMark(states, question.tables))
+    // Durable before the publication is altered: by an older position the table was captured all the time.
+    const known = recorded((captured) => !oids.some((oid) => captured.includes(oid)))
+    if (await this.#inTime(known)) await this.#leave(oids)
+    else void known.then(() => this.#inTurn(() => this.#leave(oids))).catch(() => {})
     this.#captured()
     return leaving.map(({ table }) => sqlName(table))
+  }
+
+  async #inTime(recorded: Promise<void>): Promise<boolean> {
+    const over = new AbortController()
+    const late = sleep(RECORDED_MS, AbortSignal.any([this.#options.signal, over.signal])).then(() => false)
+    try {
+      return await Promise.race([recorded.then(() => true), late])
+    } finally {
+      over.abort()
+    }
+  }
+
+  async #leave(oids: readonly number[]): Promise<void> {
+    const { control, capture, publications, publication: name, prepared, slot } = this.#options
+    const leaving = oids.filter((oid) => !capture.has(oid))
+    await publications.altering(async () => {
+      const wishes = { name, slot, serverVersion: prepared.facts.version }
+      return { result: undefined, watched: await leavePublications(control, leaving, capture.planned, wishes) }
+    })
   }
 
   async #readAgain(table: string, where: string | undefined): Promise<void> {

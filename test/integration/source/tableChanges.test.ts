@@ -214,3 +214,68 @@ test.concurrent('a table that our publication lost is read again, also where the
   await reader.told('snapshot-finished')
   await requireTable(db, reader.records, 'u')
 })
+
+test.concurrent('a removal is recorded before the publication is altered: killed at any moment, the next run goes on', async () => {
+  await using db = await testDatabase(server, TABLES)
+  db.expectSlots = true
+  const options = { url: db.url, tables: 't,u', slot: `s_${db.name}` }
+  let [acking, position] = [true, {} as object]
+  {
+    const ack = (batch: Batch) => {
+      if (acking) position = batch.position.toJSON()
+      return acking
+    }
+    await using reader = readSource(options, { ack })
+    await reader.told('streaming')
+    acking = false
+    // Killed while the removal waits.
+    reader.source.removeTables('u').catch(() => {})
+    await reader.until(() => capturedIn(reader.batches.at(-1)!).length === 1, { what: 'a position without u' })
+    expect(await published(db)).toEqual(['t', 'u'])
+  }
+  await db.query('UPDATE u SET n = 1 WHERE id = 1')
+  acking = true
+  {
+    // Killed right behind the removal: of what it acknowledged only the first is known.
+    const ack = (batch: Batch) => {
+      const takes = acking
+      if (acking) position = batch.position.toJSON()
+      if (capturedIn(batch).length === 1) acking = false
+      return takes
+    }
+    await using reader = readSource({ ...options, position } as never, { ack })
+    await reader.until(() => reader.changesOf('u').length === 1, { what: 'the change of u' })
+    expect(await reader.source.removeTables('u')).toEqual(['public.u'])
+    expect(await published(db)).toEqual(['t'])
+  }
+  await db.query('UPDATE u SET n = 2 WHERE id = 1')
+  await using reader = readSource({ ...options, position } as never)
+  await reader.told('snapshot-finished')
+  await requireTable(db, reader.records, 'u')
+})
+
+test.concurrent('a run that is killed when a table left out has left the publication stops no later one', async () => {
+  await using db = await testDatabase(server, TABLES)
+  db.expectSlots = true
+  const options = { url: db.url, slot: `s_${db.name}` }
+  let position: object
+  {
+    await using reader = readSource({ ...options, tables: 't,u' })
+    await reader.told('streaming')
+    await reader.close()
+    position = reader.batches.at(-1)!.position.toJSON()
+  }
+  {
+    const ack = (batch: Batch) => batch === reader.batches[0]
+    await using reader: SourceReader = readSource({ ...options, tables: 't', position } as never, { ack })
+    await reader.told('streaming')
+    expect(await published(db)).toEqual(['t'])
+    position = reader.batches[0]?.position.toJSON() ?? position
+  }
+  await db.query('UPDATE u SET n = 2 WHERE id = 1')
+  await using reader = readSource({ ...options, tables: 't,u', position } as never)
+  await reader.told('snapshot-finished')
+  await requireTable(db, reader.records, 'u')
+})
+
+const capturedIn = ({ position }: Batch) => (position.toJSON() as unknown as { captured: number[] }).captured

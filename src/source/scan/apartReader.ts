@@ -73,14 +73,21 @@ export class ApartReader {
 
   async #patiently(scan: TableScan, key: KeyText, transaction: Transaction): Promise<void> {
     for (let attempt = 1; this.#options.isScanned(scan); attempt++) {
-      try {
-        await using session = await this.#options.connections.ordinary()
-        const row = await this.#read(session, scan, key, transaction)
-        if (row !== undefined) return this.#options.deliver(scan, row)
-      } catch (error) {
-        if (!isTransient(error) && !RENAMED.includes(sqlstateOf(error))) throw error
-      }
+      const row = await this.#attempt(scan, key, transaction)
+      // Not within what is tried again: a session whose end fails must not bring a row twice.
+      if (row !== undefined) return this.#options.deliver(scan, row)
       await sleep(backoffMs(attempt, BACKOFF), this.#options.signal)
+    }
+  }
+
+  /** Undefined: not this time. */
+  async #attempt(scan: TableScan, key: KeyText, transaction: Transaction): Promise<ApartRow | undefined> {
+    try {
+      await using session = await this.#options.connections.ordinary()
+      return await this.#read(session, scan, key, transaction)
+    } catch (error) {
+      if (isTransient(error) || RENAMED.includes(sqlstateOf(error))) return undefined
+      throw error
     }
   }
 

@@ -13,8 +13,10 @@ execFileSync(process.execPath, [path('node_modules/typescript/bin/tsc'), '-p', '
 })
 
 // The command as one file, with its dependencies: it starts in half the time that 250 files take (0.11 s of 0.2 s).
+// Of what tsc made, not of src/: esbuild 0.28 keeps the error of a `using` scope in a `var`, so that in a loop a scope that
+// ends well throws what one before it had failed with.
 await build({
-  entryPoints: [path('src/cli/main.ts')],
+  entryPoints: [path('dist/cli/main.js')],
   outfile: path('dist/cli/main.js'),
   allowOverwrite: true,
   bundle: true,

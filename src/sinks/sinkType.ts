@@ -8,10 +8,12 @@ export interface SettingProblem {
   readonly problem: string
 }
 
-/** Where a sink finds what its settings name. */
+/** What a sink knows of its pipeline. */
 export interface SinkPlace {
   /** Relative paths begin here. */
   readonly folder: string
+  /** What the pipeline is called. */
+  readonly pipeline: string
 }
 
 type Shape = Readonly<Record<string, z.ZodType>>

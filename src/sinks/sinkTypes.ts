@@ -1,4 +1,5 @@
 import { fileSinkType } from './file/fileSinkType.js'
+import { postgresSinkType } from './postgres/postgresSinkType.js'
 import type { SinkType } from './sinkType.js'
 import { stdoutSinkType } from './stdout/stdoutSink.js'
 
@@ -6,4 +7,5 @@ import { stdoutSinkType } from './stdout/stdoutSink.js'
 export const sinkTypes: ReadonlyMap<string, SinkType> = new Map([
   ['stdout', stdoutSinkType],
   ['file', fileSinkType],
+  ['postgres', postgresSinkType],
 ])

@@ -45,7 +45,7 @@ function sinkIn(folder: string, settings: object): Sink {
     ]),
   )
   expect(fileSinkType.problems(parsed)).toEqual([])
-  return fileSinkType.create(parsed, { folder })
+  return fileSinkType.create(parsed, { folder, pipeline: 'test' })
 }
 
 async function filesIn(folder: string): Promise<string[]> {

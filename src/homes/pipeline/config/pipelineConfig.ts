@@ -61,7 +61,7 @@ export function parsePipeline(path: string, text: string, environment: Environme
   const entry = (key: string) => map?.entries.find((one) => one.key === key)
   const place = (key: string) => entry(key)?.keyPlace ?? map?.place ?? start
   const source = map && readSource(reader, entry('source')?.value, place('source'), name)
-  const sinks = map && readSinks(reader, entry('sinks')?.value, place('sinks'), folder)
+  const sinks = map && readSinks(reader, entry('sinks')?.value, place('sinks'), { folder, pipeline: name })
   const found = [...problems, ...reader.problems].sort((a, b) => a.line - b.line || a.column - b.column)
   if (found.length > 0 || source === undefined || sinks === undefined) {
     throw PIPELINE_INVALID({ mistake: formatProblem(path, found[0]!), more: found.length - 1, problems: found })

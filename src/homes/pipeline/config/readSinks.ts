@@ -1,5 +1,6 @@
 import * as z from 'zod'
 import { nearest } from '../../../core/nearest.js'
+import type { SinkPlace } from '../../../sinks/sinkType.js'
 import { sinkTypes } from '../../../sinks/sinkTypes.js'
 import type { ConfigEntry, ConfigMap, ConfigNode, Place } from './configTree.js'
 import type { RetryPolicy, SinkConfig } from './pipelineConfig.js'
@@ -20,7 +21,7 @@ export function readSinks(
   reader: SettingsReader,
   node: ConfigNode | undefined,
   at: Place,
-  folder: string,
+  sinkPlace: SinkPlace,
 ): readonly SinkConfig[] | undefined {
   const before = reader.problems.length
   if (node === undefined || node.kind === 'scalar') {
@@ -38,7 +39,7 @@ export function readSinks(
     if (sinks.some(({ name }) => name === one.name)) {
       reader.problem(one.place, one.path, `two sinks are called ${one.name}`, 'Give each a name of its own')
     }
-    const sink = readSink(reader, one, folder, claimed)
+    const sink = readSink(reader, one, sinkPlace, claimed)
     if (sink !== undefined) sinks.push(sink)
   }
   return reader.problems.length > before ? undefined : sinks
@@ -60,7 +61,7 @@ function ofList(node: ConfigNode, index: number): NamedSink {
 function readSink(
   reader: SettingsReader,
   { name, path, place, node }: NamedSink,
-  folder: string,
+  sinkPlace: SinkPlace,
   claimed: Map<string, string>,
 ): SinkConfig | undefined {
   const map = reader.map(node, place, path)
@@ -80,7 +81,7 @@ function readSink(
     const entry = map.entries.find(({ key }) => key === snakeCase(setting))
     reader.problem(entry?.value.place ?? map.place, `${path}.${snakeCase(setting)}`, problem)
   }
-  const claim = sinkType.claims(settings, { folder })
+  const claim = sinkType.claims(settings, sinkPlace)
   const other = claim === undefined ? undefined : claimed.get(claim)
   if (other !== undefined) reader.problem(place, path, `it writes to the same as the sink ${other}`)
   if (claim !== undefined) claimed.set(claim, name)
@@ -90,7 +91,7 @@ function readSink(
     type,
     onError: (onError as SinkConfig['onError'] | undefined) ?? sinkSettings.onError.parse(undefined),
     retry,
-    create: () => sinkType.create(settings, { folder }),
+    create: () => sinkType.create(settings, sinkPlace),
   }
 }
 

@@ -1,5 +1,6 @@
 import { sleep } from '../../../core/abort.js'
 import { backoffMs } from '../../../core/backoff.js'
+import { DESTINATION_FENCED } from '../../../core/destinationErrors.js'
 import { SINK_REWOUND } from '../../../core/pipelineErrors.js'
 import { TailraceError } from '../../../core/tailraceError.js'
 import { isTransient } from '../../../postgres/serverError.js'
@@ -239,7 +240,8 @@ export class Lane {
     this.#next = 0
     await this.#sink.close().catch(() => {})
     if (this.#abort.signal.aborted) return 'leave'
-    if (SINK_REWOUND.is(error)) return 'fail'
+    // Opened anew it would take back what another pipeline has, and that one after it.
+    if (SINK_REWOUND.is(error) || DESTINATION_FENCED.is(error)) return 'fail'
     const { onError, retry } = this.config
     const passes = isTransient(error) || (error instanceof TailraceError && error.retry === 'later')
     if (!(passes || onError === 'retry')) return 'fail'

@@ -99,12 +99,31 @@ describe('a mistake is told with its line and column, and what was expected', ()
     [
       'a sink without a type',
       `${SOURCE}sinks:\n  out: {}\n`,
-      ['3:3: sinks.out.type: it is required, and missing; one of stdout, file is expected'],
+      ['3:3: sinks.out.type: it is required, and missing; one of stdout, file, postgres is expected'],
     ],
     [
       'a type nearly right',
       `${SOURCE}sinks:\n  out: {type: flie}\n`,
-      ['3:15: sinks.out.type: there is no sink of type flie; one of stdout, file is expected. Did you mean file?'],
+      [
+        '3:15: sinks.out.type: there is no sink of type flie; one of stdout, file, postgres is expected. Did you mean file?',
+      ],
+    ],
+    [
+      'settings of a postgres sink, and two that would share a checkpoint',
+      `${SOURCE}sinks:
+  a: {type: postgres, url: postgres://app@db/copy, table: '{schma}.{table}'}
+  b: {type: postgres, url: 'postgres://app:${PASSWORD}@db/copy?sslmode=no', keys: [orders]}
+  c: {type: postgres, url: postgres://app@db/else, on_rejected: dead-letters}
+  d: {type: postgres, url: '\${SHOP_URL}'}
+  e: {type: postgres, url: '\${SHOP_URL}', source: shop}
+  f: {type: postgres, url: '\${SHOP_URL}', source: other}
+`,
+      [
+        '3:59: sinks.a.table: there is no field {schma}: did you mean {schema}?',
+        '4:28: sinks.b.url: sslmode "no" is none of disable, allow, prefer, require, verify-ca, verify-full',
+        '5:65: sinks.c.on_rejected: "dead-letters": one of stop, dead-letter is expected, not a string. Did you mean dead-letter?',
+        '7:3: sinks.e: it writes to the same as the sink d',
+      ],
     ],
     [
       'a setting of another sink, and one that is missing',

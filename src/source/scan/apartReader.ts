@@ -4,6 +4,7 @@ import type { Transaction } from '../../core/record.js'
 import type { RowBatch } from '../../core/rowBatch.js'
 import { keyColumns } from '../../postgres/catalog/keyColumns.js'
 import { CopyOut } from '../../postgres/copy/copyOut.js'
+import { sqlName } from '../../postgres/identifier.js'
 import { formatLsn } from '../../postgres/lsn.js'
 import { isTransient, sqlstateOf } from '../../postgres/serverError.js'
 import type { Session } from '../../postgres/session.js'
@@ -41,8 +42,8 @@ export interface ApartReaderOptions {
 }
 
 const BACKOFF = { firstMs: 10, maxMs: 1000 }
-/** It has another name since it was looked at. */
-const UNDEFINED_TABLE = '42P01'
+/** The table, or a column, has another name since it was looked at. */
+const RENAMED: readonly (string | undefined)[] = ['42P01', '42703']
 
 /**
  * Reads single rows in snapshots of their own: of one whose key was changed from a part of the table that is still to be
@@ -77,7 +78,7 @@ export class ApartReader {
         const row = await this.#read(session, scan, key, transaction)
         if (row !== undefined) return this.#options.deliver(scan, row)
       } catch (error) {
-        if (!isTransient(error) && sqlstateOf(error) !== UNDEFINED_TABLE) throw error
+        if (!isTransient(error) && !RENAMED.includes(sqlstateOf(error))) throw error
       }
       await sleep(backoffMs(attempt, BACKOFF), this.#options.signal)
     }
@@ -93,16 +94,19 @@ export class ApartReader {
     const { capture, connections, emit, onGone, onOtherKey } = this.#options
     const { control } = connections
     const { oid, key: names } = scan.progress
-    const captured = await capture.look(control, oid)
+    const before = await capture.look(control, oid)
     const rows = (collector: RowCollector, reading: Reading) => ({ key, reading, rows: collector.take() })
-    if (captured === undefined) {
+    if (before === undefined) {
       onGone(scan)
       return undefined
     }
     const replayed = await replayedLsn(control)
-    await lockForChunk(session, captured.planned.table, control, emit)
+    await lockForChunk(session, before.planned.table, control, emit)
     const opened = await openChunk(session, oid, replayed)
     if ('standby' in opened) return undefined
+    // It may have been altered before it was locked.
+    const captured = await capture.look(session, oid)
+    if (captured === undefined || sqlName(captured.planned.table) !== sqlName(before.planned.table)) return undefined
     const { sees } = parseTransactionSnapshot(opened.snapshot)!
     if (!sees(transaction.xid, transaction.commitLsn)) return undefined
     const columns = await keyColumns(session, oid, names)

@@ -8,7 +8,7 @@ const MAX_ROWS = 1_000_000
 const MAX_STEP = 2
 
 /** What a run that is killed has to read again is to be a small part of the table. */
-const TABLE_SHARE = 150
+const TABLE_SHARE = 200
 
 /** How many rows the next chunk of a table has, by how long the ones before took. */
 export class ChunkPace {

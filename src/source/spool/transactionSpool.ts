@@ -167,7 +167,9 @@ export class TransactionSpool {
   #abort(bytes: Buffer, start: number, end: number): void {
     this.#reader.take(bytes, start, end)
     const { xid, subxid } = parseStreamAbort(this.#reader, false)
-    const transaction = this.#transactions.get(xid) ?? this.#unknown(xid)
+    const transaction = this.#transactions.get(xid)
+    // PostgreSQL 18 was seen to tell of the end of one that a crash had ended, and of which no block came in this session.
+    if (transaction === undefined) return
     if (subxid === xid) {
       transaction.drop()
       this.#forget(xid)

@@ -134,6 +134,15 @@ test('of many open transactions none holds memory when there is too much', async
   await spooling.spool.end()
 })
 
+test('an abort of a transaction of which no block came is nothing', async () => {
+  await using folder = await temporaryFolder()
+  const spooling = new Spooling({ folder: folder.path })
+  await spooling.feed([start(10), inBlock(10, relation('r')), inBlock(10, row(1)), stop()])
+  await spooling.feed([abort(9, 9), abort(8, 7), commit(10, 1n, 2n)])
+  expect(told(await spooling.events())).toEqual(['= r', 'r 1'])
+  await spooling.spool.end()
+})
+
 test.each<[string, string, Buffer[]]>([
   ['a block of a transaction that did not begin', 'no block of transaction 10 came before', [start(10, false)]],
   ['a commit of one', 'no block of transaction 10 came before', [commit(10, 1n, 2n)]],

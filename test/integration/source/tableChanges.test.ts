@@ -279,3 +279,12 @@ test.concurrent('a run that is killed when a table left out has left the publica
 })
 
 const capturedIn = ({ position }: Batch) => (position.toJSON() as unknown as { captured: number[] }).captured
+
+test.concurrent('what somebody altered a moment before a removal still stops the run', async () => {
+  await using db = await testDatabase(server, TABLES)
+  await using reader = readSource({ url: db.url, tables: 't,u', publication: `p_${db.name}` })
+  await reader.told('streaming')
+  await db.query(`ALTER PUBLICATION p_${db.name} DROP TABLE t; ALTER PUBLICATION p_${db.name} ADD TABLE t`)
+  await expect(reader.source.removeTables('u')).rejects.toMatchObject({ code: 'PUBLICATION_CHANGED' })
+  await expect(reader.ended).rejects.toMatchObject({ code: 'PUBLICATION_CHANGED' })
+})

@@ -38,8 +38,8 @@ test('killed at random under load, the copy has every row exactly once, also of 
   )
   pair.source.expectSlots = true
   await pair.source.query(`
-    INSERT INTO items SELECT n, n, md5(n::text) FROM generate_series(1, 40000) n;
-    INSERT INTO log SELECT 0, n, md5(n::text) FROM generate_series(1, 40000) n`)
+    INSERT INTO items SELECT n, n, md5(n::text) FROM generate_series(1, 30000) n;
+    INSERT INTO log SELECT 0, n, md5(n::text) FROM generate_series(1, 30000) n`)
   await using folder = await temporaryFolder()
   const file = join(folder.path, 'shop.yaml')
   await writeFile(
@@ -59,11 +59,11 @@ sinks:
   const hits: string[] = []
   const stop = new AbortController()
   const writing = write(pair, random, stop.signal)
-  for (let kill = 0; kill < 7; kill++) {
+  for (let kill = 0; kill < 6; kill++) {
     await using running = startTailrace(['run', file, '--no-control'], { env })
     // The first ones come at any time, the others while it streams.
-    if (kill > 3) await running.says('streaming from')
-    await sleep((kill > 3 ? 0 : 400) + random() * 700)
+    if (kill > 2) await running.says('streaming from')
+    await sleep((kill > 2 ? 0 : 400) + random() * 600)
     hits.push(running.stderr.includes('streaming from') ? 'stream' : 'before')
     running.kill('SIGKILL')
     await running.ended

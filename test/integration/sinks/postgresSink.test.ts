@@ -24,11 +24,11 @@ const TABLES = `
 const COPY = `type: postgres, url: "\${COPY_URL}"`
 
 /** A pipeline of `orders` and `log`, with these sinks in YAML's words. */
-async function pipelineOf(pair: DatabasePair, sinks: string) {
+async function pipelineOf(pair: DatabasePair, sinks: string, more = `slot: ${pair.source.name}`) {
   pair.source.expectSlots = true
   const folder = await temporaryFolder()
   const text = `
-source: {url: "\${SHOP_URL}", tables: [orders, log], keyless: inserts, slot: ${pair.source.name}}
+source: {url: "\${SHOP_URL}", tables: [orders, log], keyless: inserts, ${more}}
 sinks: ${sinks}
 `
   const environment = { SHOP_URL: pair.source.url, COPY_URL: pair.target.url }
@@ -56,6 +56,28 @@ const terminateWriter = (pair: DatabasePair) =>
     "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = $1 AND application_name = 'tailrace'",
     [pair.target.name],
   )
+
+/** Some rows take their time at the target. */
+const PAUSE = `
+  CREATE FUNCTION pause() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN PERFORM pg_sleep(0.3); RETURN new; END $$;
+  CREATE TRIGGER pause BEFORE INSERT ON log FOR EACH ROW WHEN (new.n % 10000 = 7) EXECUTE FUNCTION pause();
+  ALTER TABLE log ENABLE ALWAYS TRIGGER pause`
+
+/** Waits until one is written, and tells one such statement from another. */
+async function untilPaused({ source, target }: DatabasePair, running: RunningPipeline): Promise<string> {
+  let began: string | undefined
+  const look = async () => {
+    const rows = await source.query<{ began: string }>(
+      `SELECT query_start::text AS began FROM pg_stat_activity
+        WHERE datname = $1 AND application_name = 'tailrace' AND wait_event = 'PgSleep'`,
+      [target.name],
+    )
+    began = rows[0]?.began
+    return began !== undefined
+  }
+  await running.until(look, 'a row that takes its time')
+  return began!
+}
 
 test('rows and changes of all kinds are on both sides the same, and once each in a file beside it', async () => {
   await using pair = await databasePair(server, TABLES)
@@ -101,19 +123,13 @@ test('rows and changes of all kinds are on both sides the same, and once each in
 
 test('a transaction that is open over many batches of a table without a key is lost: all begins again, and is once there', async () => {
   await using pair = await databasePair(server, TABLES)
-  await pair.source.query("INSERT INTO log SELECT n, repeat('x', 200) FROM generate_series(1, 60000) n")
+  await pair.source.query("INSERT INTO log SELECT n, repeat('x', 200) FROM generate_series(1, 40000) n")
   await using pipeline = await pipelineOf(pair, `{copy: {${COPY}, retry_ms: 0}, file: {type: file, path: all.ndjson}}`)
-  // It waits in the middle, with batches in its transaction, until that is ended.
-  await pair.target.query(`
-    CREATE FUNCTION pause() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN PERFORM pg_sleep(0.5); RETURN new; END $$;
-    CREATE TRIGGER pause BEFORE INSERT ON log FOR EACH ROW WHEN (new.n % 20000 = 7) EXECUTE FUNCTION pause();
-    ALTER TABLE log ENABLE ALWAYS TRIGGER pause`)
+  await pair.target.query(PAUSE)
   await using running = pipeline.start()
-  const sleeping = () =>
-    pair.source.query("SELECT FROM pg_stat_activity WHERE datname = $1 AND wait_event = 'PgSleep'", [pair.target.name])
-  await running.until(async () => (await sleeping()).length > 0, 'it to be in the middle')
-  await new Promise((resolve) => setTimeout(resolve, 700))
-  await running.until(async () => (await sleeping()).length > 0, 'it to be further')
+  // It waits in the middle, with batches in its transaction.
+  const first = await untilPaused(pair, running)
+  await running.until(async () => (await untilPaused(pair, running)) !== first, 'it to be further')
   await terminateWriter(pair)
   await running.until(async () => running.streaming && (await rowsOf(pair.target, 'log')).length > 0, 'all')
   await pair.source.query("INSERT INTO log VALUES (0, 'last'); INSERT INTO orders VALUES (1)")
@@ -121,8 +137,32 @@ test('a transaction that is open over many batches of a table without a key is l
   await running.stop()
   await expectSame(pair)
   const lines = parseLines(await readFile(join(pipeline.path, 'all.ndjson'), 'utf8'))
-  expect(lines).toHaveLength(60_002)
+  expect(lines).toHaveLength(40_002)
   expect(running.events[0]).toMatchObject({ type: 'sink-retrying' })
+})
+
+test('with rows only: what this run wrote before its connection was lost is not written twice, the next run writes all', async () => {
+  await using pair = await databasePair(server, TABLES)
+  await pair.source.query(`
+    INSERT INTO orders SELECT n, 'c' || n, 'row' FROM generate_series(1, 100) n;
+    INSERT INTO log SELECT n, repeat('x', 200) FROM generate_series(1, 30000) n`)
+  await pair.target.query(PAUSE)
+  const sinks = `{copy: {${COPY}, retry_ms: 0}, file: {type: file, path: all.ndjson}}`
+  await using pipeline = await pipelineOf(pair, sinks, 'snapshot: only')
+  {
+    await using running = pipeline.start()
+    const first = await untilPaused(pair, running)
+    await running.until(async () => (await untilPaused(pair, running)) !== first, 'it to be further')
+    expect((await rowsOf(pair.target, 'log')).length).toBeGreaterThan(0)
+    await terminateWriter(pair)
+    await running.ended
+    expect(running.events[0]).toMatchObject({ type: 'sink-retrying' })
+  }
+  await expectSame(pair)
+  await using again = pipeline.start()
+  await again.ended
+  expect(await rowsOf(pair.target, 'orders')).toEqual(await rowsOf(pair.source, 'orders'))
+  expect(await rowsOf(pair.target, 'log')).toHaveLength(60_000)
 })
 
 test('a row that the target rejects ends the pipeline with its key, nothing is skipped; or it is put aside', async () => {

@@ -136,7 +136,7 @@ describe('what happens while a large transaction is spooled', () => {
       await using reader = readSource(options)
       await reader.told('streaming')
       await db.query(`INSERT INTO ballast (filler)
-        SELECT string_agg(md5(random()::text), '') FROM generate_series(1, 60000) i GROUP BY i % 5000`)
+        SELECT string_agg(md5(random()::text), '') FROM generate_series(1, 240000) i GROUP BY i % 20000`)
       await requireAll(db, reader)
       expect(warningsOf(reader)).toEqual([code])
     })

@@ -93,6 +93,13 @@ export const DESTINATION_FENCED = defineError('DESTINATION_FENCED', {
   hint: 'Nothing of this batch was written. Let one writer run for each source name; two sources into one database need two names.',
 })
 
+export const DESTINATION_REWOUND = defineError('DESTINATION_REWOUND', {
+  retry: 'later',
+  message: (e: { source: string; checkpoint: string; lost: number }) =>
+    `the target has lost the last ${e.lost === 1 ? 'transaction' : `${e.lost} transactions`} of source "${e.source}" (by its row in ${e.checkpoint}): it crashed, failed over, or was put back`,
+  hint: 'open() says what it still has: begin there with a new source. What was committed with synchronousCommit: "off" was not acknowledged, and comes again.',
+})
+
 export const DESTINATION_CLOSED = defineError('DESTINATION_CLOSED', {
   retry: 'never',
   message: (e: { state: string }) => `the destination is ${e.state}`,

@@ -14,6 +14,7 @@ import { onlyIt } from './applySql.js'
 import type { Checkpoint } from './checkpoint.js'
 import { isOfRows, serverText } from './failure.js'
 import { deleteGoneRows } from './goneRows.js'
+import type { LazyCommits } from './lazyCommits.js'
 import { middleOf, planSteps, type StepOptions } from './steps.js'
 import type { Target } from './target.js'
 
@@ -23,6 +24,7 @@ export interface BatchWriterOptions {
   readonly findTarget: (session: Session, table: Table) => Promise<Target>
   readonly targetOf: (table: QualifiedName) => QualifiedName
   readonly deadLetters: boolean
+  readonly lazyCommits: LazyCommits
 }
 
 /** Writes batches over one session, in transactions. What fails leaves the session to be rolled back. */
@@ -51,19 +53,19 @@ export class BatchWriter {
   #holds = false
 
   /**
-   * Writes a batch, `carefully` where something of it was rejected; true: it is committed, with its position. Where the
-   * source says that whoever goes on from that position gets rows once more (of a table without a key, while it is read),
+   * Writes a batch, `carefully` where something of it was rejected; true: it is committed, with its position, and durable.
+   * Where the source says that whoever goes on from that position gets rows once more (of a table without a key, while it is read),
    * nothing is committed before a position that does not.
    */
   async write<Tables extends object>(batch: Batch<Tables>, carefully: boolean): Promise<boolean> {
-    const { checkpoint } = this.#options
+    const { checkpoint, lazyCommits } = this.#options
     const { rows } = batch
     const targets = await this.#resolve(rows)
     const takesCopies = (target: Target) => !carefully && this.#takesCopies.get(target.target) === true
     const repeats = saysItRepeats(batch.position)
     if (carefully || repeats || this.#holds) {
       await this.#applier.prepareAll(new Set(targets.filter((target) => target !== undefined)))
-      if (!(await this.#begin())) return true
+      if (!(await this.#begin())) return !lazyCommits.mayHaveBeen
       this.#holds = repeats || this.#holds
       await this.#deleteGone(batch)
       await this.#writeRange(batch, 0, rows.count, { targets, takesCopies })
@@ -71,14 +73,16 @@ export class BatchWriter {
       const steps = planSteps(rows, 0, rows.count, { targets, takesCopies })
       const loaded = steps.map((step) => this.#applier.load(rows, step))
       for (const step of loaded) await this.#applier.prepare(step)
-      if (!(await this.#begin())) return true
+      if (!(await this.#begin())) return !lazyCommits.mayHaveBeen
       await this.#deleteGone(batch)
       for (const step of loaded) await this.#applier.apply(step)
     }
     if (repeats) return false
-    await checkpoint.commit(this.session, batch.position.toJSON())
+    const lazily = lazyCommits.isNext(rows.count)
+    await checkpoint.commit(this.session, batch.position.toJSON(), lazily)
+    lazyCommits.committed(lazily)
     this.#holds = false
-    return true
+    return !lazily
   }
 
   /** First, since a row that is gone may have what is unique. */

@@ -1,4 +1,4 @@
-import { DESTINATION_FENCED } from '../core/destinationErrors.js'
+import { DESTINATION_FENCED, DESTINATION_REWOUND } from '../core/destinationErrors.js'
 import type { PositionJson } from '../core/record.js'
 import { quoteIdentifier, quoteLiteral, quoteQualified } from '../postgres/identifier.js'
 import type { Queryable } from '../postgres/queryable.js'
@@ -58,19 +58,32 @@ export class Checkpoint {
     const version = row?.epoch === this.#epoch ? BigInt(row!.version) : undefined
     if (version === this.#version) return true
     await queryable.query('ROLLBACK')
-    if (version !== this.#version + 1n) throw DESTINATION_FENCED({ source: this.#source, checkpoint: this.#name })
+    const names = { source: this.#source, checkpoint: this.#name }
+    if (version !== undefined && version < this.#version) {
+      throw DESTINATION_REWOUND({ ...names, lost: Number(this.#version - version) })
+    }
+    if (version !== this.#version + 1n) throw DESTINATION_FENCED(names)
     this.#version++
     return false
   }
 
-  /** Writes the position and commits. */
-  async commit(queryable: Queryable, position: PositionJson): Promise<void> {
+  /** Writes the position and commits; `lazily`: without waiting for the disk. */
+  async commit(queryable: Queryable, position: PositionJson, lazily = false): Promise<void> {
     await queryable.query(
       `UPDATE ${this.#name} SET position = ${quoteLiteral(JSON.stringify(position))}, version = version + 1,
               written_at = pg_catalog.now() WHERE source = ${quoteLiteral(this.#source)};
-       COMMIT`,
+       ${lazily ? 'SET LOCAL synchronous_commit = off; ' : ''}COMMIT`,
     )
     this.#version++
+  }
+
+  /** Commits something that waits for the disk, and so makes durable all that was committed before. */
+  async flush(queryable: Queryable): Promise<void> {
+    if (!(await this.begin(queryable))) return
+    await queryable.query(
+      `UPDATE ${this.#name} SET written_at = pg_catalog.now() WHERE source = ${quoteLiteral(this.#source)};
+       COMMIT`,
+    )
   }
 
   /** Puts a row aside, in the batch's transaction. */

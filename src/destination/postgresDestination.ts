@@ -1,6 +1,6 @@
 import { sleep } from '../core/abort.js'
 import { backoffMs } from '../core/backoff.js'
-import { DESTINATION_CLOSED, TARGET_TABLE_MISSING } from '../core/destinationErrors.js'
+import { DESTINATION_CLOSED, DESTINATION_REWOUND, TARGET_TABLE_MISSING } from '../core/destinationErrors.js'
 import type { PositionJson } from '../core/record.js'
 import type { Table } from '../core/table.js'
 import { sqlName } from '../postgres/identifier.js'
@@ -10,6 +10,7 @@ import type { Batch } from '../source/batch.js'
 import { BatchWriter } from './batchWriter.js'
 import { Checkpoint } from './checkpoint.js'
 import { explained, isOfConnection, isOfRows, isOfShape, isPassing } from './failure.js'
+import { LazyCommits } from './lazyCommits.js'
 import { type DestinationOptions, type ParsedDestination, parseDestination } from './options.js'
 import { joinTarget, type Target } from './target.js'
 import { findTargetTable } from './targetTable.js'
@@ -38,17 +39,19 @@ type State = 'not open' | 'open' | 'busy' | 'closed'
 export class PostgresDestination implements AsyncDisposable {
   readonly #options: ParsedDestination
   readonly #checkpoint: Checkpoint
+  readonly #lazyCommits: LazyCommits
   /** By target, what {@link BatchWriter} knows of it beyond a session. */
   readonly #takesCopies = new Map<string, boolean>()
   #state: State = 'not open'
   #writer: BatchWriter | undefined
   #backend: Backend | undefined
-  /** Of a transaction that was open for more batches: nobody has them any more. */
+  /** Of a transaction that was open for more batches, or that the target lost: nobody has them any more. */
   #hasLostBatches = false
 
   constructor(options: DestinationOptions) {
     this.#options = parseDestination(options)
     this.#checkpoint = new Checkpoint(this.#options.checkpointSchema, this.#options.source)
+    this.#lazyCommits = new LazyCommits(this.#options.synchronousCommit === 'off')
     this.#options.signal?.addEventListener('abort', this.#onAbort, { once: true })
   }
 
@@ -63,6 +66,7 @@ export class PostgresDestination implements AsyncDisposable {
       const position = await this.#retrying(({ session }) => {
         return this.#checkpoint.claim(session, this.#options.onRejected === 'dead-letter')
       })
+      this.#lazyCommits.committed(false)
       next = 'open'
       return position
     } finally {
@@ -73,11 +77,12 @@ export class PostgresDestination implements AsyncDisposable {
   /**
    * Writes a batch and its position in one transaction. True: both are durable, and the batch may be acknowledged. False: the
    * transaction stays open for the batches to come, since the source would send rows of a table without a key once more
-   * to whoever goes on from here; a later batch ends it, whose acknowledgement is one of all before it.
+   * to whoever goes on from here; or, with `synchronousCommit: 'off'`, it is committed and may still be lost in a crash. A later
+   * batch gives true, whose acknowledgement is one of all before it.
    *
    * Batches come one at a time, in the source's order. After an error nothing of the batch was written, and the same
-   * batch may be written again, unless another writer has taken over (`DESTINATION_FENCED`), or a transaction was open: then
-   * `open()` says where the source is to begin.
+   * batch may be written again, unless another writer has taken over (`DESTINATION_FENCED`), a transaction was open, or
+   * the target has lost some (`DESTINATION_REWOUND`): then `open()` says where the source is to begin.
    */
   async write<Tables extends object>(batch: Batch<Tables>): Promise<boolean> {
     this.#enter('open')
@@ -102,6 +107,27 @@ export class PostgresDestination implements AsyncDisposable {
     let next: State = 'open'
     try {
       return await this.#retrying(attempt)
+    } catch (error) {
+      if (this.#hasLostBatches) next = 'not open'
+      throw error
+    } finally {
+      this.#leave(next)
+    }
+  }
+
+  /**
+   * Makes durable what was committed with `synchronousCommit: 'off'`. True: all that was written is, and the last batch may be
+   * acknowledged. False: a transaction is open, see {@link write}.
+   */
+  async flush(): Promise<boolean> {
+    this.#enter('open')
+    let next: State = 'open'
+    try {
+      if (this.#writer?.holds === true) return false
+      if (!this.#lazyCommits.pending) return true
+      await this.#retrying(({ session }) => this.#checkpoint.flush(session))
+      this.#lazyCommits.committed(false)
+      return true
     } catch (error) {
       if (this.#hasLostBatches) next = 'not open'
       throw error
@@ -144,7 +170,7 @@ export class PostgresDestination implements AsyncDisposable {
   }
 
   async #afterFailure(error: unknown): Promise<void> {
-    this.#hasLostBatches = this.#writer?.holds === true
+    this.#hasLostBatches = this.#writer?.holds === true || DESTINATION_REWOUND.is(error)
     if (this.#hasLostBatches || isOfConnection(error)) {
       this.#writer?.session.destroy()
       this.#writer = undefined
@@ -163,6 +189,7 @@ export class PostgresDestination implements AsyncDisposable {
       findTarget: (through, table) => this.#findTarget(through, table),
       targetOf: this.#options.targetOf,
       deadLetters: this.#options.onRejected === 'dead-letter',
+      lazyCommits: this.#lazyCommits,
     })
     return this.#writer
   }

@@ -37,6 +37,11 @@ export const destinationSettings = {
     description:
       "session_replication_role while writing. replica: the target's triggers do not fire and foreign keys are not checked, as in a subscription of PostgreSQL's own; auto: that where the role may set it, else origin.",
   }),
+  synchronousCommit: setting(z.enum(['on', 'off', 'local', 'remote_write', 'remote_apply']).optional(), {
+    description:
+      "synchronous_commit while writing: what a commit waits for. off: not even for the target's own disk; a batch is then acknowledged only once a later commit has waited, five times a second, so that a crash of the target loses nothing. Default: the role's own, but local where that is off.",
+    example: 'remote_apply',
+  }),
   retryMs: setting(z.int().min(0).max(MAX_TIMER_MS).default(60_000), {
     description:
       'How long a batch is tried again after a lost connection, a deadlock, a serialization failure, or while the server starts or is read-only.',

@@ -21,13 +21,15 @@ export interface WriteSession {
   readonly backend: Backend
 }
 
+type WriteSettings = Pick<ParsedDestination, 'replicationRole' | 'synchronousCommit' | 'signal'>
+
 /**
  * Connects, ready to write. `before` is the session lost before this one: if the server has not noticed yet, its process
  * still holds the checkpoint's row, and is ended.
  */
 export async function connectToWrite(
   connection: ConnectionOptions,
-  { replicationRole, signal }: Pick<ParsedDestination, 'replicationRole' | 'signal'>,
+  { replicationRole, synchronousCommit, signal }: WriteSettings,
   before: Backend | undefined,
 ): Promise<WriteSession> {
   const settings = { ...WRITING, ...KEEPALIVE }
@@ -40,12 +42,14 @@ export async function connectToWrite(
         [before.pid, before.startedAt],
       )
     }
-    // Else the source would be told of what a crash of the target may still undo.
+    // Else the source would be told of what a crash of the target may still undo. What may be off is so by itself (LazyCommits).
+    const wanted = synchronousCommit === 'off' ? 'local' : synchronousCommit
     const [row] = await session.query<Backend>(
       `SELECT pid, backend_start::pg_catalog.text AS "startedAt",
-              CASE WHEN pg_catalog.current_setting('synchronous_commit') = 'off'
-                   THEN pg_catalog.set_config('synchronous_commit', 'local', false) END
+              pg_catalog.set_config('synchronous_commit', coalesce($1,
+                nullif(pg_catalog.current_setting('synchronous_commit'), 'off'), 'local'), false)
          FROM pg_catalog.pg_stat_activity WHERE pid = pg_catalog.pg_backend_pid()`,
+      [wanted ?? null],
     )
     if (replicationRole !== 'origin') await becomeReplica(session, replicationRole === 'replica')
     return { session, backend: row! }

@@ -19,6 +19,7 @@ interface PostgresMark {
 export class PostgresSink implements Sink {
   readonly #options: DestinationOptions
   #destination: PostgresDestination | undefined
+  #written: StreamPosition | undefined
   /** The last that is durable, as far as we were told. */
   #committed: StreamPosition | undefined
   /** What stood there when this run began. */
@@ -35,18 +36,20 @@ export class PostgresSink implements Sink {
     const { position: known } = (mark ?? { position: null }) as unknown as PostgresMark
     if (known !== null) this.#requireAll(stored, StreamPosition.parse(known))
     this.#before ??= { position: stored }
-    this.#committed = stored
+    this.#written = this.#committed = stored
     // Rows of a run that begins anew are skipped only if it was this run that wrote them.
     const isOfOtherRun = stored?.isNothing === true && String(stored) === String(this.#before.position)
     return stored === undefined || isOfOtherRun ? null : stored.toJSON()
   }
 
   async write(batch: Batch): Promise<void> {
-    if (await this.#destination!.write(batch)) this.#committed = StreamPosition.parse(batch.position)
+    await this.#destination!.write(batch)
+    this.#written = StreamPosition.parse(batch.position)
   }
 
-  /** Nothing to do: a transaction that is still open is so because nobody could go on from where it stands. */
+  /** A transaction that is still open is so because nobody could go on from where it stands. */
   async flush(): Promise<SinkMark> {
+    if (await this.#destination!.flush()) this.#committed = this.#written
     const position = this.#committed
     const mark: PostgresMark = { position: position === undefined || position.isNothing ? null : position.toJSON() }
     return { ...mark }

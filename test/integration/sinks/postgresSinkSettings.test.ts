@@ -1,0 +1,57 @@
+import { join } from 'node:path'
+import { afterAll, beforeAll, expect, test } from 'vitest'
+import type { EmbeddedPostgres } from '../../../src/cli/embedded/server.js'
+import { parsePipeline } from '../../../src/homes/pipeline/config/pipelineConfig.js'
+import { RunningPipeline } from '../../support/pipelineSinks.js'
+import { rowsOf } from '../../support/replication.js'
+import { startServer } from '../../support/servers.js'
+import { temporaryFolder } from '../../support/temporaryFolder.js'
+import { type DatabasePair, databasePair } from '../../support/verifying.js'
+
+let server: EmbeddedPostgres
+beforeAll(async () => {
+  server = await startServer()
+})
+afterAll(() => server?.[Symbol.asyncDispose]())
+
+/** A pipeline with a Postgres sink that has these settings, in YAML's words. */
+async function pipelineOf(pair: DatabasePair, tables: string, settings: string) {
+  pair.source.expectSlots = true
+  const folder = await temporaryFolder()
+  const text = `
+source: {url: "\${SHOP_URL}", tables: [${tables}], slot: ${pair.source.name}, keyless: inserts}
+sinks: {copy: {type: postgres, url: "\${COPY_URL}", ${settings}}}
+`
+  const environment = { SHOP_URL: pair.source.url, COPY_URL: pair.target.url }
+  const config = parsePipeline(join(folder.path, 'shop.yaml'), text, environment)
+  return { start: () => new RunningPipeline(config), [Symbol.asyncDispose]: folder[Symbol.asyncDispose] }
+}
+
+test('synchronous_commit: off; a crash of the target is made good by the pipeline itself', async () => {
+  await using target = await startServer({ settings: { wal_writer_delay: '10s' } })
+  await using pair = await databasePair([server, target], 'CREATE TABLE log (n int)')
+  await using pipeline = await pipelineOf(pair, 'log', 'synchronous_commit: off')
+  await using running = pipeline.start()
+  await running.until(() => running.streaming, 'the stream')
+  let written = 0
+  const write = async () => {
+    for (let i = 0; i < 100; i++) await pair.source.query(`INSERT INTO log VALUES (${++written})`)
+  }
+  const count = async () => {
+    const client = await pair.target.connect()
+    const { rows } = await client.query<{ count: number }>('SELECT count(*)::int FROM log')
+    await client.end()
+    return rows[0]!.count
+  }
+  for (let crash = 0; crash < 3; crash++) {
+    await write()
+    await target.restart('immediate')
+    await write()
+    await running.until(async () => (await count()) === written, 'all rows')
+  }
+  await running.stop()
+  const look = await pair.target.connect()
+  const { rows } = await look.query<{ row: string }>('SELECT t::text AS row FROM log t ORDER BY 1')
+  await look.end()
+  expect(rows.map(({ row }) => row)).toEqual(await rowsOf(pair.source, 'log'))
+})

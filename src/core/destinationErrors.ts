@@ -31,6 +31,26 @@ export const TARGET_KEY_MISSING = defineError('TARGET_KEY_MISSING', {
     `CREATE UNIQUE INDEX ON ${e.table} (${e.key}); or name another key for the source's table in the setting "keys".`,
 })
 
+export const TARGET_TYPE_MISSING = defineError('TARGET_TYPE_MISSING', {
+  retry: 'operator',
+  message: (e: { table: string; column: string; type: string; what: string; sql: string }) =>
+    `column ${e.column} of the target's table ${e.table} cannot be made: the target has no type ${e.type} (${e.what})`,
+  hint: (e) => `At the target: ${e.sql} Then start again.`,
+})
+
+export const TARGET_NOT_MADE = defineError('TARGET_NOT_MADE', {
+  retry: 'operator',
+  message: (e: {
+    table: string
+    action: 'made' | 'altered'
+    problem: string
+    sqlstate: string | undefined
+    sql: string
+  }) =>
+    `the target's table ${e.table} could not be ${e.action}: ${e.problem}${e.sqlstate === undefined ? '' : ` [SQLSTATE ${e.sqlstate}]`}`,
+  hint: (e) => `It was tried with: ${e.sql} Run it as a role that may, changed as need be, and start again.`,
+})
+
 export const TARGET_DENIED = defineError('TARGET_DENIED', {
   retry: 'operator',
   message: (e: { problem: string }) => `the target refuses to be written: ${e.problem} [SQLSTATE 42501]`,

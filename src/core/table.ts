@@ -1,4 +1,5 @@
 import type { ByteWriter } from './byteWriter.js'
+import type { UserType } from './userType.js'
 
 /** Writes the JSON form of the value in text form at `bytes[start..end)`. */
 export type WriteJson = (writer: ByteWriter, bytes: Uint8Array, start: number, end: number) => void
@@ -23,6 +24,18 @@ export interface Column {
   readonly typeName: string
   readonly notNull: boolean
   readonly generated: boolean
+  /** @internal What it takes to make it elsewhere; undefined where the catalog was not asked. */
+  readonly origin?: ColumnOrigin | undefined
+}
+
+/** What it takes to make a column elsewhere. */
+export interface ColumnOrigin {
+  /** pg_attribute.attnum: stays when the column is renamed; undefined: there is no column of its name any more. */
+  readonly number: number | undefined
+  /** Text of what rows have that are older than the column, null for NULL; undefined: only the rows themselves tell. */
+  readonly before: string | null | undefined
+  /** The types that it is made of and that are none of the server's own, parts before wholes. */
+  readonly types: readonly UserType[]
 }
 
 export type ReplicaIdentity = 'default' | 'nothing' | 'full' | 'index'

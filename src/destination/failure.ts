@@ -1,4 +1,4 @@
-import { KEY_INCOMPLETE, ROW_INCOMPLETE, TARGET_DENIED } from '../core/destinationErrors.js'
+import { KEY_INCOMPLETE, ROW_INCOMPLETE, TARGET_DENIED, TARGET_NOT_MADE } from '../core/destinationErrors.js'
 import type { TailraceError } from '../core/tailraceError.js'
 import { isTransient, sqlstateOf } from '../postgres/serverError.js'
 
@@ -38,7 +38,7 @@ export function isOfShape(error: unknown): boolean {
 
 /** With what to do where the server says nothing of it. */
 export function explained(error: unknown): unknown {
-  if (sqlstateOf(error) !== INSUFFICIENT_PRIVILEGE) return error
+  if (sqlstateOf(error) !== INSUFFICIENT_PRIVILEGE || TARGET_NOT_MADE.is(error)) return error
   return TARGET_DENIED({ problem: serverText(error as TailraceError) }, { cause: error })
 }
 

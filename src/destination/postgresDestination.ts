@@ -9,10 +9,11 @@ import type { Session } from '../postgres/session.js'
 import type { Batch } from '../source/batch.js'
 import { BatchWriter } from './batchWriter.js'
 import { Checkpoint } from './checkpoint.js'
+import { createTable } from './createTable.js'
 import { explained, isOfConnection, isOfRows, isOfShape, isPassing } from './failure.js'
 import { LazyCommits } from './lazyCommits.js'
 import { type DestinationOptions, type ParsedDestination, parseDestination } from './options.js'
-import { joinTarget, type Target } from './target.js'
+import { joinTarget, keyOf, type Target } from './target.js'
 import { findTargetTable } from './targetTable.js'
 import { type Backend, connectToWrite } from './writeSession.js'
 
@@ -196,9 +197,14 @@ export class PostgresDestination implements AsyncDisposable {
 
   async #findTarget(session: Session, table: Table): Promise<Target> {
     const name = this.#options.targetOf(table)
-    const facts = await findTargetTable(session, name)
+    const { autoCreate, keys } = this.#options
+    let facts = await findTargetTable(session, name)
+    if (facts === undefined && autoCreate) {
+      await createTable(session, name, table, keyOf(table, keys))
+      facts = await findTargetTable(session, name)
+    }
     if (facts === undefined) throw TARGET_TABLE_MISSING({ table: sqlName(name), source: sqlName(table) })
-    return joinTarget(table, facts, this.#options.keys)
+    return joinTarget(table, facts, keys)
   }
 
   async #drop(): Promise<void> {

@@ -42,6 +42,10 @@ export const destinationSettings = {
       "synchronous_commit while writing: what a commit waits for. off: not even for the target's own disk; a batch is then acknowledged only once a later commit has waited, five times a second, so that a crash of the target loses nothing. Default: the role's own, but local where that is off.",
     example: 'remote_apply',
   }),
+  autoCreate: setting(z.boolean().default(false), {
+    description:
+      "Make a table that is missing at the target, with its schema: the source's columns with their types and NOT NULL, its key as primary key, and the enums, domains and composites that these types are.",
+  }),
   retryMs: setting(z.int().min(0).max(MAX_TIMER_MS).default(60_000), {
     description:
       'How long a batch is tried again after a lost connection, a deadlock, a serialization failure, or while the server starts or is read-only.',

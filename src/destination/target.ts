@@ -64,7 +64,7 @@ export function joinTarget(table: Table, facts: TargetTable, keys: readonly Colu
 }
 
 /** The key that the settings name for the table, else its own; as indexes of its columns. */
-function keyOf(table: Table, keys: readonly ColumnSelection[]): readonly number[] {
+export function keyOf(table: Table, keys: readonly ColumnSelection[]): readonly number[] {
   const names = new RelationNames<QualifiedName>([table])
   const selection = keys.find((one) => names.match(one.table).length > 0)
   if (selection === undefined) return table.key

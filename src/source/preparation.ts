@@ -5,6 +5,7 @@ import type { GeneratedColumns } from '../postgres/catalog/identity.js'
 import { readingObstacle } from '../postgres/catalog/readability.js'
 import { type ServerFacts, serverFacts } from '../postgres/catalog/server.js'
 import { describeTables, findTables } from '../postgres/catalog/tables.js'
+import { TypeDefinitions } from '../postgres/catalog/typeDefinitions.js'
 import { jsonCastsIn, nameOf, TypeCatalog } from '../postgres/catalog/types.js'
 import { sqlName } from '../postgres/identifier.js'
 import { inspectPublication } from '../postgres/publication.js'
@@ -14,7 +15,7 @@ import { DECODES_ON_STANDBYS } from '../postgres/standby.js'
 import { type PlannedTable, planCapture } from './capturePlan.js'
 import type { SourceEvent } from './events.js'
 import type { ParsedOptions } from './options.js'
-import { compileCatalogTable } from './snapshotTable.js'
+import { compileCatalogTable, loadTypes } from './snapshotTable.js'
 import { requireSameDatabase } from './start.js'
 import type { CompilerOptions } from './streamedTable.js'
 
@@ -55,7 +56,11 @@ export async function prepare(
     facts,
     generated,
     planned: plan(tables, options, facts, generated),
-    compiler: { types: new TypeCatalog(queryable), codecs: { bigNumbers, bytea, timestamps } },
+    compiler: {
+      types: new TypeCatalog(queryable),
+      definitions: new TypeDefinitions(queryable),
+      codecs: { bigNumbers, bytea, timestamps },
+    },
   }
 }
 
@@ -112,7 +117,7 @@ export async function compileTables(
   compiler: CompilerOptions,
   emit: (event: SourceEvent) => void,
 ): Promise<Map<number, Table>> {
-  await compiler.types.load(planned.flatMap(({ table }) => table.columns.map(({ typeOid }) => typeOid)))
+  await loadTypes(planned, compiler)
   const casts = new Map<string, string>()
   for (const { table } of planned) {
     for (const { typeOid } of table.columns) {

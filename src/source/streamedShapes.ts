@@ -3,7 +3,7 @@ import type { CaptureSet } from './captureSet.js'
 import type { ControlSession } from './controlSession.js'
 import type { Prepared } from './preparation.js'
 import { ShapeRegistry } from './shapeRegistry.js'
-import { compileCatalogTable } from './snapshotTable.js'
+import { compileCatalogTable, loadTypes } from './snapshotTable.js'
 import { compileRelation } from './streamedTable.js'
 
 /**
@@ -28,7 +28,7 @@ export async function shapesOf(
     compile: (relation) => compileRelation(relation, capture.find(relation)!.plan, control, compiler),
     mayAlter: ({ columns }) => columns.some(({ typeOid }) => isComposite(typeOid)),
   })
-  await types.load(planned.flatMap(({ table }) => table.columns.map(({ typeOid }) => typeOid)))
+  await loadTypes(planned, compiler)
   for (const one of planned) shapes.known(compileCatalogTable(one, compiler), one.table, { told })
   return shapes
 }

@@ -2,6 +2,8 @@ import { type CodecOptions, codecFor } from '../codec/codecFor.js'
 import { type Column, Table } from '../core/table.js'
 import { chooseKey as presentKey } from '../postgres/catalog/keyChoice.js'
 import { describeTables } from '../postgres/catalog/tables.js'
+import { OLDER_ROWS_SQL } from '../postgres/catalog/tablesSql.js'
+import type { TypeDefinitions } from '../postgres/catalog/typeDefinitions.js'
 import { compositesIn, type TypeCatalog } from '../postgres/catalog/types.js'
 import type { Relation } from '../postgres/pgoutput/relation.js'
 import type { Queryable } from '../postgres/queryable.js'
@@ -25,6 +27,7 @@ export interface CapturePlan {
 
 export interface CompilerOptions {
   readonly types: TypeCatalog
+  readonly definitions: TypeDefinitions
   /** One object for the whole run. What is to be done about a mismatch is for the stream's type watch to set. */
   readonly codecs: CodecOptions & { onShapeMismatch?: CodecOptions['onShapeMismatch'] }
 }
@@ -34,17 +37,21 @@ export async function compileRelation(
   relation: Relation,
   plan: CapturePlan,
   queryable: Queryable,
-  { types, codecs }: CompilerOptions,
+  { types, definitions, codecs }: CompilerOptions,
 ): Promise<Table> {
   await loadTypes(types, relation)
+  await definitions.load(relation.columns.map(({ typeOid }) => typeOid))
   const facts = await readColumnFacts(queryable, relation)
   return new Table({
     oid: relation.oid,
     schema: relation.schema,
     name: relation.name,
-    columns: relation.columns.map(
-      ({ name, typeOid, typmod }, index): Column => ({ name, typeOid, typmod, ...facts[index]! }),
-    ),
+    columns: relation.columns.map(({ name, typeOid, typmod }, index): Column => {
+      const { typeName, notNull, generated, number, missing, is_computed } = facts[index]!
+      const before = is_computed || number === null ? undefined : missing
+      const origin = { number: number ?? undefined, before, types: definitions.of(typeOid) }
+      return { name, typeOid, typmod, typeName, notNull, generated, origin }
+    }),
     codecs: relation.columns.map((column) => codecFor(types.get(column.typeOid)!, codecs)),
     selected: selectColumns(relation, plan),
     key: await chooseKey(relation, plan, queryable),
@@ -63,18 +70,23 @@ interface ColumnFacts {
   readonly typeName: string
   readonly notNull: boolean
   readonly generated: boolean
+  readonly number: number | null
+  readonly missing: string | null
+  readonly is_computed: boolean | null
 }
 
 // A column that was dropped or renamed since is not found by its name: then only its type is known.
 const COLUMN_FACTS = `
   SELECT pg_catalog.format_type(wanted.type_oid::oid, wanted.typmod::int4) AS "typeName",
-         coalesce(attribute.attnotnull, false) AS "notNull",
-         coalesce(attribute.attgenerated <> '', false) AS "generated"
+         coalesce(a.attnotnull, false) AS "notNull",
+         coalesce(a.attgenerated <> '', false) AS "generated",
+         a.attnum AS "number",
+         ${OLDER_ROWS_SQL}
     FROM ROWS FROM (
            pg_catalog.unnest($2::text[]), pg_catalog.unnest($3::int8[]), pg_catalog.unnest($4::int8[])
          ) WITH ORDINALITY AS wanted (name, type_oid, typmod, place)
-    LEFT JOIN pg_catalog.pg_attribute AS attribute
-      ON attribute.attrelid = $1::int8::oid AND attribute.attname = wanted.name AND NOT attribute.attisdropped
+    LEFT JOIN pg_catalog.pg_attribute AS a
+      ON a.attrelid = $1::int8::oid AND a.attname = wanted.name AND NOT a.attisdropped
    ORDER BY wanted.place`
 
 function readColumnFacts(queryable: Queryable, { oid, columns }: Relation): Promise<ColumnFacts[]> {

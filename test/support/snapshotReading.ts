@@ -1,5 +1,6 @@
 import type { RowBatch } from '../../src/core/rowBatch.js'
 import { findTables } from '../../src/postgres/catalog/tables.js'
+import { TypeDefinitions } from '../../src/postgres/catalog/typeDefinitions.js'
 import { TypeCatalog } from '../../src/postgres/catalog/types.js'
 import { parseConnectionString } from '../../src/postgres/connectionString.js'
 import { parseTablePatterns } from '../../src/postgres/tablePattern.js'
@@ -50,7 +51,12 @@ export class SnapshotReading implements AsyncDisposable {
     const { connections, planned, queue, emit } = this
     const types = new TypeCatalog(connections.control)
     await types.load(planned.flatMap(({ table }) => table.columns.map(({ typeOid }) => typeOid)))
-    const compiler = { types, codecs: { bigNumbers: 'number', bytea: 'hex', timestamps: 'string' } } as const
+    const definitions = new TypeDefinitions(connections.control)
+    const compiler = {
+      types,
+      definitions,
+      codecs: { bigNumbers: 'number', bytea: 'hex', timestamps: 'string' },
+    } as const
     const reading = readSnapshot({
       readers,
       planned,

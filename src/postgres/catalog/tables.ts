@@ -1,4 +1,4 @@
-import type { ReplicaIdentity } from '../../core/table.js'
+import type { ColumnOrigin, ReplicaIdentity } from '../../core/table.js'
 import type { QualifiedName } from '../identifier.js'
 import type { Queryable } from '../queryable.js'
 import type { TablePattern } from '../tablePattern.js'
@@ -56,6 +56,8 @@ export interface CatalogColumn {
   readonly notNull: boolean
   readonly generated: 'stored' | 'virtual' | undefined
   readonly readable: boolean
+  /** See {@link ColumnOrigin}. */
+  readonly before?: ColumnOrigin['before']
 }
 
 export interface UniqueKey {
@@ -200,6 +202,7 @@ function toColumn(row: ColumnRow): CatalogColumn {
     notNull: row.not_null,
     generated: GENERATED[row.generated],
     readable: row.readable,
+    before: row.is_computed ? undefined : row.missing,
   }
 }
 

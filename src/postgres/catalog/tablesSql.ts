@@ -79,7 +79,17 @@ export interface ColumnRow {
   readonly not_null: boolean
   readonly generated: string
   readonly readable: boolean
+  readonly missing: string | null
+  readonly is_computed: boolean
 }
+
+/**
+ * Of the column `a`: what the rows have that are older than it, and whether that may be something else in each. The server
+ * keeps it until the table is rewritten, which sends nothing; without it a default may have been computed for them.
+ */
+export const OLDER_ROWS_SQL = `
+       (a.attmissingval::pg_catalog.text::pg_catalog.text[])[1] AS missing,
+       a.attgenerated <> '' OR a.attidentity <> '' OR (a.atthasdef AND NOT a.atthasmissing) AS is_computed`
 
 /** The columns of the tables $1 (an oid[]). A NOT NULL constraint of PostgreSQL 18 may be NOT VALID: then rows lie. */
 export const COLUMNS_SQL = `
@@ -94,7 +104,8 @@ SELECT a.attrelid::pg_catalog.text AS table,
           WHERE n.conrelid = a.attrelid AND n.contype = 'n' AND n.conkey[1] = a.attnum AND NOT n.convalidated
        ) AS not_null,
        a.attgenerated AS generated,
-       pg_catalog.has_column_privilege(a.attrelid, a.attnum, 'SELECT') AS readable
+       pg_catalog.has_column_privilege(a.attrelid, a.attnum, 'SELECT') AS readable,
+       ${OLDER_ROWS_SQL}
   FROM pg_catalog.pg_attribute a
  WHERE a.attrelid = ANY ($1::pg_catalog.oid[]) AND a.attnum > 0 AND NOT a.attisdropped
  ORDER BY a.attrelid, a.attnum`

@@ -55,3 +55,20 @@ test('synchronous_commit: off; a crash of the target is made good by the pipelin
   await look.end()
   expect(rows.map(({ row }) => row)).toEqual(await rowsOf(pair.source, 'log'))
 })
+
+test('auto_create: true', async () => {
+  const sql = "CREATE TYPE size AS ENUM ('s', 'm'); CREATE TABLE shirts (id int PRIMARY KEY, size size NOT NULL)"
+  await using pair = await databasePair(server, sql, '')
+  await pair.source.query("INSERT INTO shirts VALUES (1, 's'), (2, 'm')")
+  await using pipeline = await pipelineOf(pair, 'shirts', 'auto_create: true, table: "copy.{table}"')
+  await using running = pipeline.start()
+  await running.until(() => running.streaming, 'the stream')
+  await pair.source.query("UPDATE shirts SET size = 'm'")
+  const isSame = async () => {
+    const rows = await pair.target.query('SELECT to_regclass($1) IS NOT NULL AS there', ['copy.shirts'])
+    if (rows[0]!.there !== true) return false
+    return String(await rowsOf(pair.target, 'copy.shirts')) === String(await rowsOf(pair.source, 'shirts'))
+  }
+  await running.until(isSame, 'both to be the same')
+  await running.stop()
+})

@@ -3,6 +3,7 @@ import type { EmbeddedPostgres } from '../../../src/cli/embedded/server.js'
 import { ByteWriter } from '../../../src/core/byteWriter.js'
 import type { Table } from '../../../src/core/table.js'
 import { describeTables } from '../../../src/postgres/catalog/tables.js'
+import { TypeDefinitions } from '../../../src/postgres/catalog/typeDefinitions.js'
 import { TypeCatalog } from '../../../src/postgres/catalog/types.js'
 import { Relation } from '../../../src/postgres/pgoutput/relation.js'
 import type { Session } from '../../../src/postgres/session.js'
@@ -41,7 +42,7 @@ beforeEach(async () => {
   )
   session = await openSession(db.url)
   catalog = new CountingQueryable(session)
-  compiler = { types: new TypeCatalog(catalog), codecs: {} }
+  compiler = { types: new TypeCatalog(catalog), definitions: new TypeDefinitions(session), codecs: {} }
   events = []
   const plan = { key: [], columns: undefined, notWhole: false, insertsOnly: true, keyOfPartitions: false }
   shapes = new ShapeRegistry({

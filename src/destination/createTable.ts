@@ -1,0 +1,80 @@
+import { TARGET_NOT_MADE } from '../core/destinationErrors.js'
+import type { Table } from '../core/table.js'
+import type { TailraceError } from '../core/tailraceError.js'
+import { type QualifiedName, quoteIdentifier, sqlName } from '../postgres/identifier.js'
+import type { Queryable } from '../postgres/queryable.js'
+import { isTransient, sqlstateOf } from '../postgres/serverError.js'
+import { serverText } from './failure.js'
+import { planTypes } from './targetTypes.js'
+
+/** So that two writers that begin at once do not make a table or type both: any number, the same for all. */
+const MAKING_LOCK = 7_461_696_973
+/** A schema, table or type is there after all: another writer made it. */
+const IS_THERE = /^(42P06|42P07|42710|23505)$/
+
+/**
+ * Makes the table `name` for rows of `table`: its selected columns and those of the key (indexes of its columns), which
+ * becomes the primary key. With the types that are missing, all or nothing; within a transaction that is open it is
+ * part of that. Partitioned tables become plain ones, generated columns and defaults plain columns.
+ */
+export async function createTable(
+  queryable: Queryable,
+  name: QualifiedName,
+  table: Table,
+  key: readonly number[],
+): Promise<void> {
+  const make = async () => execute(queryable, sqlName(name), 'made', await statementsFor(queryable, name, table, key))
+  await make().catch((error) => {
+    // Once more, with what is there now; within a transaction this fails for good.
+    if (!IS_THERE.test(String((error as TailraceError).details?.sqlstate))) throw error
+    return make()
+  })
+}
+
+async function statementsFor(
+  queryable: Queryable,
+  name: QualifiedName,
+  table: Table,
+  key: readonly number[],
+): Promise<string[]> {
+  const wanted = [...new Set([...table.selected, ...key])].sort((a, b) => a - b).map((index) => table.columns[index]!)
+  const types = await planTypes(queryable, wanted, sqlName(name))
+  const schemas = [...new Set([name.schema, ...types.schemas])]
+  const there = await queryable.query<{ schema: string }>(
+    'SELECT nspname AS schema FROM pg_catalog.pg_namespace WHERE nspname = ANY ($1::pg_catalog.text[])',
+    [schemas],
+  )
+  const missing = schemas.filter((schema) => !there.some((row) => row.schema === schema))
+  const columns = wanted.map((column) => {
+    const notNull = column.notNull ? ' NOT NULL' : ''
+    return `${quoteIdentifier(column.name)} ${types.translate(column.typeName)}${notNull}`
+  })
+  const names = key.map((index) => quoteIdentifier(table.columns[index]!.name))
+  const constraints = key.length === 0 ? [] : [`PRIMARY KEY (${names.join(', ')})`]
+  return [
+    ...missing.map((schema) => `CREATE SCHEMA IF NOT EXISTS ${quoteIdentifier(schema)}`),
+    ...types.statements,
+    `CREATE TABLE IF NOT EXISTS ${sqlName(name)} (${[...columns, ...constraints].join(', ')})`,
+  ]
+}
+
+/** Statements that make or alter a target's table, all or nothing; says with which SQL it failed. */
+async function execute(
+  queryable: Queryable,
+  table: string,
+  action: 'made' | 'altered',
+  statements: readonly string[],
+): Promise<void> {
+  try {
+    // One message is one transaction, if none is open.
+    await queryable.query([`SELECT pg_catalog.pg_advisory_xact_lock(${MAKING_LOCK})`, ...statements].join(';\n'))
+  } catch (error) {
+    const sqlstate = sqlstateOf(error)
+    if (sqlstate === undefined || isTransient(error)) throw error
+    const sql = `${statements.join('; ')};`
+    throw TARGET_NOT_MADE(
+      { table, action, problem: serverText(error as TailraceError), sqlstate, sql },
+      { cause: error },
+    )
+  }
+}

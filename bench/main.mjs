@@ -1,6 +1,6 @@
 import { writeFileSync } from 'node:fs'
-import { applyCopy } from './apply/copy.mjs'
 import { applyChanges, applyOneRow } from './apply/changes.mjs'
+import { applyCopy } from './apply/copy.mjs'
 import { applyLatency, applyPgbench } from './apply/live.mjs'
 import { missingPrograms } from './contestants.mjs'
 import { dist } from './dist.mjs'

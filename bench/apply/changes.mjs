@@ -7,7 +7,19 @@ import { interleave, measure, median, ratios } from '../rounds.mjs'
 import { copySlot, dropSlot, settle, withClient } from '../server.mjs'
 import { bar, runsTable } from '../table.mjs'
 import { drawChanges, foldedFiles } from './drawnChanges.mjs'
-import { dropAll, makeSource, makeTarget, numberOf, OURS, PSQL, pipeline, SLOT, SOURCE, scratch, TARGET } from './pipeline.mjs'
+import {
+  dropAll,
+  makeSource,
+  makeTarget,
+  numberOf,
+  OURS,
+  PSQL,
+  pipeline,
+  SLOT,
+  SOURCE,
+  scratch,
+  TARGET,
+} from './pipeline.mjs'
 
 const TABLE = 'bench'
 const BASE = 'apply_base'
@@ -97,7 +109,11 @@ async function write(client, changes, perTransaction) {
   await client.query('CREATE TABLE ops (n int4 PRIMARY KEY, op "char" NOT NULL, id int4 NOT NULL)')
   const ids = { n: [], op: [], id: [] }
   const flush = async () => {
-    await client.query('INSERT INTO ops SELECT * FROM unnest($1::int4[], $2::text[]::"char"[], $3::int4[])', [ids.n, ids.op, ids.id])
+    await client.query('INSERT INTO ops SELECT * FROM unnest($1::int4[], $2::text[]::"char"[], $3::int4[])', [
+      ids.n,
+      ids.op,
+      ids.id,
+    ])
     for (const list of Object.values(ids)) list.length = 0
   }
   for (const [n, { op, id }] of changes.entries()) {
@@ -157,7 +173,10 @@ async function byPsql(server, { changes, final }, batches) {
     )
   }
   writeFileSync(script, `${lines.join('\n')}\n`)
-  const usage = await measure(server, { command: psql, args: ['-X', '-q', '-v', 'ON_ERROR_STOP=1', '-d', server.url(TARGET), '-f', script] })
+  const usage = await measure(server, {
+    command: psql,
+    args: ['-X', '-q', '-v', 'ON_ERROR_STOP=1', '-d', server.url(TARGET), '-f', script],
+  })
   rmSync(folder, { recursive: true })
   if ((await checksum(server, TARGET)) !== final) throw new Error('psql has not applied the changes')
   return { ...usage, batches }
@@ -165,7 +184,9 @@ async function byPsql(server, { changes, final }, batches) {
 
 async function checksum(server, database) {
   return withClient(server, database, async (client) => {
-    const { rows } = await client.query(`SELECT count(*) || ' ' || sum(hashtextextended(t::text, 0)) AS sum FROM ${TABLE} t`)
+    const { rows } = await client.query(
+      `SELECT count(*) || ' ' || sum(hashtextextended(t::text, 0)) AS sum FROM ${TABLE} t`,
+    )
     return rows[0].sum
   })
 }

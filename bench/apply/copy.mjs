@@ -6,7 +6,18 @@ import { psql } from '../programs.mjs'
 import { interleave, measure, median, ratios } from '../rounds.mjs'
 import { withClient } from '../server.mjs'
 import { bar, runsTable } from '../table.mjs'
-import { dropAll, makeSource, makeTarget, numberOf, OURS, PSQL, pipeline, SOURCE, scratch, TARGET } from './pipeline.mjs'
+import {
+  dropAll,
+  makeSource,
+  makeTarget,
+  numberOf,
+  OURS,
+  PSQL,
+  pipeline,
+  SOURCE,
+  scratch,
+  TARGET,
+} from './pipeline.mjs'
 
 const TABLE = 'bench'
 /** At least 0.8 times as fast. */
@@ -23,7 +34,11 @@ export async function applyCopy({ server, options }) {
   })
   const contestants = [
     pipeline(server, { tables: [TABLE], until: 'current' }),
-    psql && { name: PSQL, command: psql, args: ['-X', '-q', '-d', server.url(TARGET), '-c', `\\copy ${TABLE} FROM '${file}'`] },
+    psql && {
+      name: PSQL,
+      command: psql,
+      args: ['-X', '-q', '-d', server.url(TARGET), '-c', `\\copy ${TABLE} FROM '${file}'`],
+    },
   ].filter(Boolean)
   try {
     await writeRows(server, file)
@@ -44,7 +59,10 @@ export async function applyCopy({ server, options }) {
 
 async function writeRows(server, file) {
   if (psql === undefined) return
-  await measure(server, { command: psql, args: ['-X', '-q', '-d', server.url(SOURCE), '-c', `\\copy ${TABLE} TO '${file}'`] })
+  await measure(server, {
+    command: psql,
+    args: ['-X', '-q', '-d', server.url(SOURCE), '-c', `\\copy ${TABLE} TO '${file}'`],
+  })
 }
 
 function report(results, options, bytes) {

@@ -1,5 +1,5 @@
-import { createWriteStream } from 'node:fs'
 import { once } from 'node:events'
+import { createWriteStream } from 'node:fs'
 import { join } from 'node:path'
 
 const NOTE = (n) => `Changed by no. ${n}, who was in a hurry`
@@ -48,8 +48,14 @@ export async function foldedFiles(client, insertSql, changes, batches, folder) {
       last.set(id, op)
     }
     const file = { rows: join(folder, `${files.length}.rows`), gone: join(folder, `${files.length}.gone`) }
-    await writeLines(file.rows, [...last].filter(([, op]) => op !== 'd').map(([id]) => rows.get(id).map(copyText).join('\t')))
-    await writeLines(file.gone, [...last].filter(([, op]) => op === 'd').map(([id]) => String(id)))
+    await writeLines(
+      file.rows,
+      [...last].filter(([, op]) => op !== 'd').map(([id]) => rows.get(id).map(copyText).join('\t')),
+    )
+    await writeLines(
+      file.gone,
+      [...last].filter(([, op]) => op === 'd').map(([id]) => String(id)),
+    )
     files.push(file)
   }
   return files

@@ -15,7 +15,10 @@ for (let number = first; number <= count; number++) {
   if (early > 0) Atomics.wait(idle, 0, 0, early)
   // Half of them are updates of a row; the mark tells when the transaction committed.
   const id = Math.ceil(number / 2)
-  const change = number % 2 === 1 ? insertSql('bench', id, id) : `UPDATE bench SET amount = amount + 1 WHERE id = ${Math.max(1, id - 1)}`
+  const change =
+    number % 2 === 1
+      ? insertSql('bench', id, id)
+      : `UPDATE bench SET amount = amount + 1 WHERE id = ${Math.max(1, id - 1)}`
   await client.query(`BEGIN; ${change}; INSERT INTO marks VALUES (${number}); COMMIT`)
 }
 await client.end()

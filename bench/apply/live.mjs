@@ -105,7 +105,8 @@ async function beside(server, live, seconds) {
   const counts = await Promise.all(
     [SOURCE, TARGET].map((database) =>
       withClient(server, database, async (client) => {
-        const sums = 'SELECT (SELECT count(*) FROM pgbench_history) AS rows, (SELECT sum(abalance) FROM pgbench_accounts) AS sum'
+        const sums =
+          'SELECT (SELECT count(*) FROM pgbench_history) AS rows, (SELECT sum(abalance) FROM pgbench_accounts) AS sum'
         return JSON.stringify((await client.query(sums)).rows[0])
       }),
     ),

@@ -74,7 +74,9 @@ async function dropDatabase(client, name) {
 
 /** One number that a query gives. */
 export async function numberOf(server, database, sql) {
-  return withClient(server, database, async (client) => Number((await client.query({ text: sql, rowMode: 'array' })).rows[0][0]))
+  return withClient(server, database, async (client) =>
+    Number((await client.query({ text: sql, rowMode: 'array' })).rows[0][0]),
+  )
 }
 
 /** Until `sql` gives true. */

@@ -12,9 +12,10 @@ import { StreamPosition } from '../source/position.js'
 import { Applier } from './applier.js'
 import { onlyIt } from './applySql.js'
 import type { Checkpoint } from './checkpoint.js'
-import { isOfRows, serverText } from './failure.js'
+import { directStatements, isSmall } from './directWrite.js'
+import { isOfRows, isPassing, serverText } from './failure.js'
 import { deleteGoneRows } from './goneRows.js'
-import { middleOf, planSteps, type StepOptions } from './steps.js'
+import { middleOf, planSteps, type Step, type StepOptions } from './steps.js'
 import type { Target } from './target.js'
 
 export interface BatchWriterOptions {
@@ -69,6 +70,7 @@ export class BatchWriter {
       await this.#writeRange(batch, 0, rows.count, { targets, takesCopies })
     } else {
       const steps = planSteps(rows, 0, rows.count, { targets, takesCopies })
+      if (batch.range?.again !== true && (await this.#writeAtOnce(batch, steps))) return true
       const loaded = steps.map((step) => this.#applier.load(rows, step))
       for (const step of loaded) await this.#applier.prepare(step)
       if (!(await this.#begin())) return true
@@ -79,6 +81,21 @@ export class BatchWriter {
     await checkpoint.commit(this.session, batch.position.toJSON())
     this.#holds = false
     return true
+  }
+
+  /** A small batch, in one round trip. False: nothing was written, and how it is to be written or what is wrong is found elsewhere. */
+  async #writeAtOnce<Tables extends object>(batch: Batch<Tables>, steps: readonly Step[]): Promise<boolean> {
+    if (!isSmall(batch.rows)) return false
+    const statements = directStatements(batch.rows, steps, (target) => this.#applier.sqlOf(target))
+    if (statements === undefined) return false
+    try {
+      await this.#options.checkpoint.commitAtOnce(this.session, statements, batch.position.toJSON())
+      return true
+    } catch (error) {
+      if (isPassing(error)) throw error
+      await this.session.query('ROLLBACK')
+      return false
+    }
   }
 
   /** First, since a row that is gone may have what is unique. */

@@ -65,12 +65,32 @@ export class Checkpoint {
 
   /** Writes the position and commits. */
   async commit(queryable: Queryable, position: PositionJson): Promise<void> {
+    await queryable.query(`${this.#store(position)}; COMMIT`)
+    this.#version++
+  }
+
+  /**
+   * A whole batch of these statements in one round trip. Fails, with nothing done, also where {@link begin} would give
+   * false or throw: which of these it is, that tells. Behind an error there is a transaction to be rolled back.
+   */
+  async commitAtOnce(queryable: Queryable, statements: readonly string[], position: PositionJson): Promise<void> {
+    const isOurs = `source = ${quoteLiteral(this.#source)} AND epoch = ${this.#epoch} AND version = ${this.#version}`
     await queryable.query(
-      `UPDATE ${this.#name} SET position = ${quoteLiteral(JSON.stringify(position))}, version = version + 1,
-              written_at = pg_catalog.now() WHERE source = ${quoteLiteral(this.#source)};
-       COMMIT`,
+      [
+        'BEGIN ISOLATION LEVEL READ COMMITTED',
+        // Division by zero where it is not.
+        `SELECT 1 / pg_catalog.count(*) FROM (SELECT FROM ${this.#name} WHERE ${isOurs} FOR UPDATE) AS ours`,
+        ...statements,
+        this.#store(position),
+        'COMMIT',
+      ].join(';\n'),
     )
     this.#version++
+  }
+
+  #store(position: PositionJson): string {
+    return `UPDATE ${this.#name} SET position = ${quoteLiteral(JSON.stringify(position))}, version = version + 1,
+              written_at = pg_catalog.now() WHERE source = ${quoteLiteral(this.#source)}`
   }
 
   /** Puts a row aside, in the batch's transaction. */

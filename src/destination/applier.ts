@@ -41,11 +41,11 @@ export class Applier {
     if ('truncated' in step) return step
     const appends = byReferences(step.appends.map((one) => ({ ...one, facts: one.target.facts })))
     const works = step.folds.map(({ target, fold }): Work => {
-      return { target, fold, facts: target.facts, sql: this.#sqlOf(target), staged: stageFold(fold, target) }
+      return { target, fold, facts: target.facts, sql: this.sqlOf(target), staged: stageFold(fold, target) }
     })
     return {
       copies: appends.map(({ target, records }) => {
-        return { sql: this.#sqlOf(target).copyDirectly(), rows: stageRecords(batch, records, target) }
+        return { sql: this.sqlOf(target).copyDirectly(), rows: stageRecords(batch, records, target) }
       }),
       works: byReferences(works),
     }
@@ -101,7 +101,7 @@ export class Applier {
   }
 
   async #create(target: Target, stage: Stage): Promise<void> {
-    const create = this.#sqlOf(target).create(stage)
+    const create = this.sqlOf(target).create(stage)
     if (this.#created.has(create)) return
     await this.#session.query(create)
     this.#created.add(create)
@@ -119,7 +119,8 @@ export class Applier {
     if (statements.length > 0) await this.#session.query(statements.join(';\n'))
   }
 
-  #sqlOf(target: Target): ApplySql {
+  /** The statements that write a target. */
+  sqlOf(target: Target): ApplySql {
     let sql = this.#sql.get(target)
     if (sql === undefined) {
       sql = new ApplySql(target, this.#sql.size)

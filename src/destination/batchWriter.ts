@@ -12,10 +12,11 @@ import { StreamPosition } from '../source/position.js'
 import { Applier } from './applier.js'
 import { onlyIt } from './applySql.js'
 import type { Checkpoint } from './checkpoint.js'
-import { isOfRows, serverText } from './failure.js'
+import { directStatements, isSmall } from './directWrite.js'
+import { isOfRows, isPassing, serverText } from './failure.js'
 import { deleteGoneRows } from './goneRows.js'
 import type { LazyCommits } from './lazyCommits.js'
-import { middleOf, planSteps, type StepOptions } from './steps.js'
+import { middleOf, planSteps, type Step, type StepOptions } from './steps.js'
 import type { Target } from './target.js'
 
 export interface BatchWriterOptions {
@@ -63,6 +64,7 @@ export class BatchWriter {
     const targets = await this.#resolve(rows)
     const takesCopies = (target: Target) => !carefully && this.#takesCopies.get(target.target) === true
     const repeats = saysItRepeats(batch.position)
+    const lazily = lazyCommits.isNext(rows.count)
     if (carefully || repeats || this.#holds) {
       await this.#applier.prepareAll(new Set(targets.filter((target) => target !== undefined)))
       if (!(await this.#begin())) return !lazyCommits.mayHaveBeen
@@ -71,6 +73,7 @@ export class BatchWriter {
       await this.#writeRange(batch, 0, rows.count, { targets, takesCopies })
     } else {
       const steps = planSteps(rows, 0, rows.count, { targets, takesCopies })
+      if (batch.range?.again !== true && (await this.#writeAtOnce(batch, steps, lazily))) return !lazily
       const loaded = steps.map((step) => this.#applier.load(rows, step))
       for (const step of loaded) await this.#applier.prepare(step)
       if (!(await this.#begin())) return !lazyCommits.mayHaveBeen
@@ -78,11 +81,30 @@ export class BatchWriter {
       for (const step of loaded) await this.#applier.apply(step)
     }
     if (repeats) return false
-    const lazily = lazyCommits.isNext(rows.count)
     await checkpoint.commit(this.session, batch.position.toJSON(), lazily)
     lazyCommits.committed(lazily)
     this.#holds = false
     return !lazily
+  }
+
+  /** A small batch, in one round trip. False: nothing was written, and how it is to be written or what is wrong is found elsewhere. */
+  async #writeAtOnce<Tables extends object>(
+    batch: Batch<Tables>,
+    steps: readonly Step[],
+    lazily: boolean,
+  ): Promise<boolean> {
+    if (!isSmall(batch.rows)) return false
+    const statements = directStatements(batch.rows, steps, (target) => this.#applier.sqlOf(target))
+    if (statements === undefined) return false
+    try {
+      await this.#options.checkpoint.commitAtOnce(this.session, statements, batch.position.toJSON(), lazily)
+      this.#options.lazyCommits.committed(lazily)
+      return true
+    } catch (error) {
+      if (isPassing(error)) throw error
+      await this.session.query('ROLLBACK')
+      return false
+    }
   }
 
   /** First, since a row that is gone may have what is unique. */

@@ -68,11 +68,30 @@ export class Checkpoint {
   }
 
   /** Writes the position and commits; `lazily`: without waiting for the disk. */
-  async commit(queryable: Queryable, position: PositionJson, lazily = false): Promise<void> {
+  async commit(queryable: Queryable, position: PositionJson, lazily: boolean): Promise<void> {
+    await queryable.query(this.#storeAndCommit(position, lazily))
+    this.#version++
+  }
+
+  /**
+   * A whole batch of these statements in one round trip. Fails, with nothing done, also where {@link begin} would give
+   * false or throw: which of these it is, that tells. Behind an error there is a transaction to be rolled back.
+   */
+  async commitAtOnce(
+    queryable: Queryable,
+    statements: readonly string[],
+    position: PositionJson,
+    lazily: boolean,
+  ): Promise<void> {
+    const isOurs = `source = ${quoteLiteral(this.#source)} AND epoch = ${this.#epoch} AND version = ${this.#version}`
     await queryable.query(
-      `UPDATE ${this.#name} SET position = ${quoteLiteral(JSON.stringify(position))}, version = version + 1,
-              written_at = pg_catalog.now() WHERE source = ${quoteLiteral(this.#source)};
-       ${lazily ? 'SET LOCAL synchronous_commit = off; ' : ''}COMMIT`,
+      [
+        'BEGIN ISOLATION LEVEL READ COMMITTED',
+        // Division by zero where it is not.
+        `SELECT 1 / pg_catalog.count(*) FROM (SELECT FROM ${this.#name} WHERE ${isOurs} FOR UPDATE) AS ours`,
+        ...statements,
+        this.#storeAndCommit(position, lazily),
+      ].join(';\n'),
     )
     this.#version++
   }
@@ -84,6 +103,12 @@ export class Checkpoint {
       `UPDATE ${this.#name} SET written_at = pg_catalog.now() WHERE source = ${quoteLiteral(this.#source)};
        COMMIT`,
     )
+  }
+
+  #storeAndCommit(position: PositionJson, lazily: boolean): string {
+    return `UPDATE ${this.#name} SET position = ${quoteLiteral(JSON.stringify(position))}, version = version + 1,
+              written_at = pg_catalog.now() WHERE source = ${quoteLiteral(this.#source)};
+            ${lazily ? 'SET LOCAL synchronous_commit = off; ' : ''}COMMIT`
   }
 
   /** Puts a row aside, in the batch's transaction. */

@@ -18,6 +18,11 @@ export type SinkMark = { readonly [name: string]: unknown } | null
  */
 export interface Sink {
   /**
+   * How many received bytes of batches that wait are to be written as one; undefined: each as it came. For a sink to which
+   * a batch costs much, however small.
+   */
+  readonly gathersBytes?: number
+  /**
    * Makes everything ready. `mark` is what `flush` gave last: in an earlier run of what was recorded, in this one before
    * the sink failed; undefined where nothing ever was.
    * Gives the position up to which the sink has everything, if it stores that itself with the data (null: nothing yet);

@@ -12,11 +12,15 @@ interface PostgresMark {
   readonly position: PositionJson | null
 }
 
+/** So that a transaction of the target takes some tenths of a second at most, and its own cost is next to nothing. */
+const GATHERED_BYTES = 2 * 1024 * 1024
+
 /**
  * Tables of a database, kept as the source's are: each batch in one transaction with its position, so that the target
  * itself says where to go on. Exactly once.
  */
 export class PostgresSink implements Sink {
+  readonly gathersBytes = GATHERED_BYTES
   readonly #options: DestinationOptions
   #destination: PostgresDestination | undefined
   #written: StreamPosition | undefined

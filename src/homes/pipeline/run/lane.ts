@@ -5,7 +5,7 @@ import { SINK_REWOUND } from '../../../core/pipelineErrors.js'
 import { TailraceError } from '../../../core/tailraceError.js'
 import { isTransient } from '../../../postgres/serverError.js'
 import type { Sink, SinkMark } from '../../../sinks/sink.js'
-import type { Batch } from '../../../source/batch.js'
+import { Batch } from '../../../source/batch.js'
 import { comparePlaces, StreamPosition } from '../../../source/position.js'
 import type { SinkConfig } from '../config/pipelineConfig.js'
 import type { Barrier, Passed } from './barriers.js'
@@ -180,22 +180,43 @@ export class Lane {
       })
       return true
     }
-    if ('batch' in item) await this.#write(item)
-    else if (this.#isLeftOut(item.barrier)) this.#next++
+    if ('batch' in item) await this.#write()
+    else if (this.#isLeftOut(this.#next)) this.#next++
     else this.#pass(item.barrier, await this.#sink.flush({ end: item.barrier.end !== undefined }))
     return true
   }
 
-  async #write(item: Extract<Item, { batch: Batch }>): Promise<void> {
-    const rest = this.#ahead === undefined ? item.batch : beyond(item.batch, this.#ahead)
-    item.records = rest?.length ?? 0
-    if (rest !== undefined) await this.#sink.write(rest)
-    this.#next++
+  async #write(): Promise<void> {
+    const gathered: Batch[] = []
+    const most = this.#sink.gathersBytes ?? 0
+    let bytes = 0
+    let next = this.#next
+    for (; next < this.#items.length; next++) {
+      const item = this.#items[next]!
+      if ('barrier' in item) {
+        if (!this.#isLeftOut(next)) break
+        continue
+      }
+      const rest = this.#ahead === undefined ? item.batch : beyond(item.batch, this.#ahead)
+      if (gathered.length > 0 && rest !== undefined) {
+        if (bytes + rest.bytes > most || !gathered.at(-1)!.joins(rest)) break
+      }
+      item.records = rest?.length ?? 0
+      if (rest !== undefined) gathered.push(rest)
+      bytes += rest?.bytes ?? 0
+      if (most === 0) {
+        next++
+        break
+      }
+    }
+    if (gathered.length > 0) await this.#sink.write(Batch.join(gathered))
+    this.#next = next
   }
 
-  #isLeftOut({ together }: Barrier): boolean {
-    if (together || this.#leftOut === MAX_LEFT_OUT) return false
-    const later = this.#items.slice(this.#next + 1).some((item) => 'barrier' in item)
+  #isLeftOut(index: number): boolean {
+    const item = this.#items[index]!
+    if (!('barrier' in item) || item.barrier.together || this.#leftOut === MAX_LEFT_OUT) return false
+    const later = this.#items.slice(index + 1).some((one) => 'barrier' in one)
     if (later) this.#leftOut++
     return later
   }

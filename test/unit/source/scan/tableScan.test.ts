@@ -67,7 +67,8 @@ class Server {
     else if (kind < 3) change = { operation: 'delete', oldKey: first, newKey: 0, n, big: undefined }
     else if (kind < 6 && !rows.has(second) && free(second)) {
       change = { operation: 'update', oldKey: first, newKey: second, n, big: kind === 3 ? undefined : n }
-    } else change = { operation: 'update', oldKey: first, newKey: first, n, big: kind === 7 || kind === 8 ? undefined : n }
+    } else
+      change = { operation: 'update', oldKey: first, newKey: first, n, big: kind === 7 || kind === 8 ? undefined : n }
     const commitLsn = this.#lsn
     this.#lsn += 16n
     // A truncate's lock is held until others see it.

@@ -51,6 +51,38 @@ export const TARGET_NOT_MADE = defineError('TARGET_NOT_MADE', {
   hint: (e) => `It was tried with: ${e.sql} Run it as a role that may, changed as need be, and start again.`,
 })
 
+export const COLUMN_MAYBE_RENAMED = defineError('COLUMN_MAYBE_RENAMED', {
+  retry: 'operator',
+  message: (e: { table: string; source: string; column: string; type: string; other: string | undefined }) =>
+    `the target's table ${e.table} has no column ${e.column} for that of ${e.source}, and whether it was added or renamed cannot be told`,
+  hint: (e) =>
+    `If it was renamed: ALTER TABLE ${e.table} RENAME COLUMN ${e.other ?? '…'} TO ${e.column}; if it was added: ALTER TABLE ${e.table} ADD COLUMN ${e.column} ${e.type}; Then start again: all that came before is written.`,
+})
+
+export const COLUMN_REPLACED = defineError('COLUMN_REPLACED', {
+  retry: 'operator',
+  message: (e: { table: string; column: string; type: string }) =>
+    `column ${e.column} was dropped at the source and made anew: the target's table ${e.table} has the old one's values`,
+  hint: (e) =>
+    `ALTER TABLE ${e.table} DROP COLUMN ${e.column}, ADD COLUMN ${e.column} ${e.type}; and start again. Then have the table read once more (tailrace signal resnapshot, or resnapshot() of the source).`,
+})
+
+export const COLUMN_VALUES_UNKNOWN = defineError('COLUMN_VALUES_UNKNOWN', {
+  retry: 'operator',
+  message: (e: { table: string; column: string; type: string }) =>
+    `column ${e.column} was added at the source with values for the rows that were there, of which it tells nothing: the target's table ${e.table} cannot follow`,
+  hint: (e) =>
+    `ALTER TABLE ${e.table} ADD COLUMN ${e.column} ${e.type}; and start again: all that came before is written. Then have the table read once more (tailrace signal resnapshot, or resnapshot() of the source), so that the older rows get their values.`,
+})
+
+export const TARGET_TYPE_DIFFERS = defineError('TARGET_TYPE_DIFFERS', {
+  retry: 'operator',
+  message: (e: { table: string; column: string; from: string; to: string }) =>
+    `column ${e.column} became ${e.to} at the source, and is ${e.from} in the target's table ${e.table}: that is no widening`,
+  hint: (e) =>
+    `ALTER TABLE ${e.table} ALTER COLUMN ${e.column} TYPE ${e.to} USING …; with the expression that was used at the source, and start again: all that came before is written.`,
+})
+
 export const TARGET_DENIED = defineError('TARGET_DENIED', {
   retry: 'operator',
   message: (e: { problem: string }) => `the target refuses to be written: ${e.problem} [SQLSTATE 42501]`,

@@ -55,6 +55,8 @@ export class Table {
   /** Indexes into `columns` of the key's columns, in key order. Empty: the table has no key. */
   readonly key: readonly number[]
   readonly replicaIdentity: ReplicaIdentity
+  /** @internal Names of all columns that the table had when this was compiled, which may be later than the shape is. */
+  readonly present: ReadonlySet<string> | undefined
 
   constructor(shape: {
     readonly oid: number
@@ -65,6 +67,7 @@ export class Table {
     readonly selected: readonly number[]
     readonly key: readonly number[]
     readonly replicaIdentity: ReplicaIdentity
+    readonly present?: ReadonlySet<string> | undefined
   }) {
     this.oid = shape.oid
     this.schema = shape.schema
@@ -74,5 +77,6 @@ export class Table {
     this.selected = shape.selected
     this.key = shape.key
     this.replicaIdentity = shape.replicaIdentity
+    this.present = shape.present
   }
 }

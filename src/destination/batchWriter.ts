@@ -13,6 +13,7 @@ import { Applier } from './applier.js'
 import { onlyIt } from './applySql.js'
 import type { Checkpoint } from './checkpoint.js'
 import { directStatements, isSmall } from './directWrite.js'
+import { type Evolution, ShapeRefused } from './evolution.js'
 import { isOfRows, isPassing, serverText } from './failure.js'
 import { deleteGoneRows } from './goneRows.js'
 import type { LazyCommits } from './lazyCommits.js'
@@ -26,6 +27,8 @@ export interface BatchWriterOptions {
   readonly targetOf: (table: QualifiedName) => QualifiedName
   readonly deadLetters: boolean
   readonly lazyCommits: LazyCommits
+  /** Undefined: the target's tables are not altered. */
+  readonly evolution: Evolution | undefined
 }
 
 /** Writes batches over one session, in transactions. What fails leaves the session to be rolled back. */
@@ -53,6 +56,12 @@ export class BatchWriter {
   }
   #holds = false
 
+  /** Made something in its transaction that is gone if that fails: another session has to be made then. */
+  get isStale(): boolean {
+    return this.#isStale
+  }
+  #isStale = false
+
   /**
    * Writes a batch, `carefully` where something of it was rejected; true: it is committed, with its position, and durable.
    * Where the source says that whoever goes on from that position gets rows once more (of a table without a key, while it is read),
@@ -61,16 +70,24 @@ export class BatchWriter {
   async write<Tables extends object>(batch: Batch<Tables>, carefully: boolean): Promise<boolean> {
     const { checkpoint, lazyCommits } = this.#options
     const { rows } = batch
-    const targets = await this.#resolve(rows)
+    const uses = usesOf(rows)
+    const fresh = this.#freshOf(rows, uses)
+    for (const { index } of fresh) {
+      const table = rows.tables[index]!
+      this.#seen.set(sqlName(table), table)
+      if (!this.#holds) await this.#options.evolution!.addLabels(this.session, table)
+    }
+    const targets: Target[] = []
+    for (const use of uses) if (!fresh.includes(use)) await this.#resolve(rows, use, targets)
     const takesCopies = (target: Target) => !carefully && this.#takesCopies.get(target.target) === true
     const repeats = saysItRepeats(batch.position)
     const lazily = lazyCommits.isNext(rows.count)
-    if (carefully || repeats || this.#holds) {
+    if (carefully || repeats || this.#holds || fresh.length > 0) {
       await this.#applier.prepareAll(new Set(targets.filter((target) => target !== undefined)))
       if (!(await this.#begin())) return !lazyCommits.mayHaveBeen
       this.#holds = repeats || this.#holds
       await this.#deleteGone(batch)
-      await this.#writeRange(batch, 0, rows.count, { targets, takesCopies })
+      await this.#writeFollowing(batch, fresh, { targets, takesCopies })
     } else {
       const steps = planSteps(rows, 0, rows.count, { targets, takesCopies })
       if (batch.range?.again !== true && (await this.#writeAtOnce(batch, steps, lazily))) return !lazily
@@ -83,7 +100,8 @@ export class BatchWriter {
     if (repeats) return false
     await checkpoint.commit(this.session, batch.position.toJSON(), lazily)
     lazyCommits.committed(lazily)
-    this.#holds = false
+    this.#options.evolution?.commit()
+    this.#holds = this.#isStale = false
     return !lazily
   }
 
@@ -117,7 +135,37 @@ export class BatchWriter {
   async #begin(): Promise<boolean> {
     if (this.#holds) return true
     this.#applier.begin()
+    this.#options.evolution?.begin()
     return this.#options.checkpoint.begin(this.session)
+  }
+
+  /** All records; where the first row of a fresh shape stands the target is altered, in the same transaction. */
+  async #writeFollowing<Tables extends object>(
+    batch: Batch<Tables>,
+    fresh: readonly Use[],
+    options: StepOptions & { readonly targets: Target[] },
+  ): Promise<void> {
+    let from = 0
+    for (const use of fresh) {
+      await this.#writeRange(batch, from, use.first, options)
+      from = use.first
+      this.#isStale = true
+      try {
+        await this.#options.evolution!.follow(this.session, batch.rows.tables[use.index]!)
+        await this.#resolve(batch.rows, use, options.targets)
+      } catch (error) {
+        if (from === 0 || this.#holds || isPassing(error)) throw error
+        throw new ShapeRefused(from, error)
+      }
+      await this.#applier.prepareAll([options.targets[use.index]!])
+    }
+    await this.#writeRange(batch, from, batch.rows.count, options)
+  }
+
+  /** Those of shapes that this session has not seen, where they are followed; in the order in which they come. */
+  #freshOf({ tables }: RowBatch, uses: readonly Use[]): Use[] {
+    if (this.#options.evolution === undefined) return []
+    return uses.filter(({ index }) => !this.#targets.has(tables[index]!)).sort((a, b) => a.first - b.first)
   }
 
   /**
@@ -176,33 +224,18 @@ export class BatchWriter {
     throw ROW_REJECTED({ ...facts, column, constraint, hint: hint ?? ownHint(cause) }, { cause })
   }
 
-  /** The target of each of the batch's tables that rows or truncates are of. */
-  async #resolve(batch: RowBatch): Promise<Target[]> {
-    const { heads } = batch
-    const used = new Set<number>()
-    const copied = new Set<number>()
-    const changed = new Set<number>()
-    for (let head = 0; head < batch.count * HEAD; head += HEAD) {
-      const operation = heads[head + HEAD_OPERATION]!
-      if (operation > TRUNCATE) continue
-      const index = heads[head + HEAD_TABLE]!
-      used.add(index)
-      ;(operation === SNAPSHOT ? copied : changed).add(index)
+  /** Finds the target of one of a batch's tables. */
+  async #resolve({ tables }: RowBatch, { index, isCopied, isChanged }: Use, targets: Target[]): Promise<void> {
+    const table = tables[index]!
+    let target = this.#targets.get(table)
+    if (target === undefined) {
+      target = await this.#options.findTarget(this.session, table)
+      this.#targets.set(table, target)
     }
-    const targets: Target[] = []
-    for (const index of used) {
-      const table = batch.tables[index]!
-      let target = this.#targets.get(table)
-      if (target === undefined) {
-        target = await this.#options.findTarget(this.session, table)
-        this.#targets.set(table, target)
-      }
-      targets[index] = target
-      this.#seen.set(sqlName(table), table)
-    }
-    for (const index of copied) await this.#lookIfEmpty(targets[index]!)
-    for (const index of changed) this.#takesCopies.set(targets[index]!.target, false)
-    return targets
+    targets[index] = target
+    this.#seen.set(sqlName(table), table)
+    if (isCopied) await this.#lookIfEmpty(target)
+    if (isChanged) this.#takesCopies.set(target.target, false)
   }
 
   async #lookIfEmpty(target: Target): Promise<void> {
@@ -212,6 +245,28 @@ export class BatchWriter {
     )
     this.#takesCopies.set(target.target, row!.empty)
   }
+}
+
+/** Of one of a batch's tables: its rows and truncates. */
+interface Use {
+  readonly index: number
+  /** The first such record. */
+  readonly first: number
+  isCopied: boolean
+  isChanged: boolean
+}
+
+function usesOf({ heads, count }: RowBatch): Use[] {
+  const uses: Use[] = []
+  for (let record = 0; record < count; record++) {
+    const operation = heads[record * HEAD + HEAD_OPERATION]!
+    if (operation > TRUNCATE) continue
+    const index = heads[record * HEAD + HEAD_TABLE]!
+    uses[index] ??= { index, first: record, isCopied: false, isChanged: false }
+    if (operation === SNAPSHOT) uses[index].isCopied = true
+    else uses[index].isChanged = true
+  }
+  return uses.filter((use) => use !== undefined)
 }
 
 function saysItRepeats(position: Position): boolean {

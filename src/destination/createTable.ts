@@ -1,10 +1,12 @@
 import { TARGET_NOT_MADE } from '../core/destinationErrors.js'
 import type { Table } from '../core/table.js'
 import type { TailraceError } from '../core/tailraceError.js'
+import type { ColumnSelection } from '../postgres/columnSelection.js'
 import { type QualifiedName, quoteIdentifier, sqlName } from '../postgres/identifier.js'
 import type { Queryable } from '../postgres/queryable.js'
 import { isTransient, sqlstateOf } from '../postgres/serverError.js'
 import { serverText } from './failure.js'
+import { keyOf, wantedColumns } from './target.js'
 import { planTypes } from './targetTypes.js'
 
 /** So that two writers that begin at once do not make a table or type both: any number, the same for all. */
@@ -13,17 +15,16 @@ const MAKING_LOCK = 7_461_696_973
 const IS_THERE = /^(42P06|42P07|42710|23505)$/
 
 /**
- * Makes the table `name` for rows of `table`: its selected columns and those of the key (indexes of its columns), which
- * becomes the primary key. With the types that are missing, all or nothing; within a transaction that is open it is
+ * Makes the table `name` for rows of `table`: its selected columns and those of the key, which becomes the primary key. With the types that are missing, all or nothing; within a transaction that is open it is
  * part of that. Partitioned tables become plain ones, generated columns and defaults plain columns.
  */
 export async function createTable(
   queryable: Queryable,
   name: QualifiedName,
   table: Table,
-  key: readonly number[],
+  keys: readonly ColumnSelection[],
 ): Promise<void> {
-  const make = async () => execute(queryable, sqlName(name), 'made', await statementsFor(queryable, name, table, key))
+  const make = async () => execute(queryable, sqlName(name), 'made', await statementsFor(queryable, name, table, keys))
   await make().catch((error) => {
     // Once more, with what is there now; within a transaction this fails for good.
     if (!IS_THERE.test(String((error as TailraceError).details?.sqlstate))) throw error
@@ -35,16 +36,11 @@ async function statementsFor(
   queryable: Queryable,
   name: QualifiedName,
   table: Table,
-  key: readonly number[],
+  keys: readonly ColumnSelection[],
 ): Promise<string[]> {
-  const wanted = [...new Set([...table.selected, ...key])].sort((a, b) => a - b).map((index) => table.columns[index]!)
+  const key = keyOf(table, keys)
+  const wanted = wantedColumns(table, keys).map((index) => table.columns[index]!)
   const types = await planTypes(queryable, wanted, sqlName(name))
-  const schemas = [...new Set([name.schema, ...types.schemas])]
-  const there = await queryable.query<{ schema: string }>(
-    'SELECT nspname AS schema FROM pg_catalog.pg_namespace WHERE nspname = ANY ($1::pg_catalog.text[])',
-    [schemas],
-  )
-  const missing = schemas.filter((schema) => !there.some((row) => row.schema === schema))
   const columns = wanted.map((column) => {
     const notNull = column.notNull ? ' NOT NULL' : ''
     return `${quoteIdentifier(column.name)} ${types.translate(column.typeName)}${notNull}`
@@ -52,14 +48,26 @@ async function statementsFor(
   const names = key.map((index) => quoteIdentifier(table.columns[index]!.name))
   const constraints = key.length === 0 ? [] : [`PRIMARY KEY (${names.join(', ')})`]
   return [
-    ...missing.map((schema) => `CREATE SCHEMA IF NOT EXISTS ${quoteIdentifier(schema)}`),
+    ...(await schemasMissing(queryable, [name.schema, ...types.schemas])),
     ...types.statements,
     `CREATE TABLE IF NOT EXISTS ${sqlName(name)} (${[...columns, ...constraints].join(', ')})`,
   ]
 }
 
+/** Statements that make those of these schemas that are missing: even IF NOT EXISTS wants the right to create them. */
+export async function schemasMissing(queryable: Queryable, wanted: readonly string[]): Promise<string[]> {
+  const schemas = [...new Set(wanted)]
+  if (schemas.length === 0) return []
+  const there = await queryable.query<{ schema: string }>(
+    'SELECT nspname AS schema FROM pg_catalog.pg_namespace WHERE nspname = ANY ($1::pg_catalog.text[])',
+    [schemas],
+  )
+  const missing = schemas.filter((schema) => !there.some((row) => row.schema === schema))
+  return missing.map((schema) => `CREATE SCHEMA IF NOT EXISTS ${quoteIdentifier(schema)}`)
+}
+
 /** Statements that make or alter a target's table, all or nothing; says with which SQL it failed. */
-async function execute(
+export async function execute(
   queryable: Queryable,
   table: string,
   action: 'made' | 'altered',

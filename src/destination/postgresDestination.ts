@@ -2,6 +2,7 @@ import { sleep } from '../core/abort.js'
 import { backoffMs } from '../core/backoff.js'
 import { DESTINATION_CLOSED, DESTINATION_REWOUND, TARGET_TABLE_MISSING } from '../core/destinationErrors.js'
 import type { PositionJson } from '../core/record.js'
+import type { RowBatch } from '../core/rowBatch.js'
 import type { Table } from '../core/table.js'
 import { sqlName } from '../postgres/identifier.js'
 import { sqlstateOf } from '../postgres/serverError.js'
@@ -10,10 +11,11 @@ import type { Batch } from '../source/batch.js'
 import { BatchWriter } from './batchWriter.js'
 import { Checkpoint } from './checkpoint.js'
 import { createTable } from './createTable.js'
+import { Evolution, ShapeRefused } from './evolution.js'
 import { explained, isOfConnection, isOfRows, isOfShape, isPassing } from './failure.js'
 import { LazyCommits } from './lazyCommits.js'
 import { type DestinationOptions, type ParsedDestination, parseDestination } from './options.js'
-import { joinTarget, keyOf, type Target } from './target.js'
+import { joinTarget, type Target } from './target.js'
 import { findTargetTable } from './targetTable.js'
 import { type Backend, connectToWrite } from './writeSession.js'
 
@@ -41,6 +43,9 @@ export class PostgresDestination implements AsyncDisposable {
   readonly #options: ParsedDestination
   readonly #checkpoint: Checkpoint
   readonly #lazyCommits: LazyCommits
+  readonly #evolution: Evolution | undefined
+  /** Of a batch whose beginning is committed, since the target could not follow what came behind it. */
+  #begun: { readonly rows: RowBatch; readonly count: number } | undefined
   /** By target, what {@link BatchWriter} knows of it beyond a session. */
   readonly #takesCopies = new Map<string, boolean>()
   #state: State = 'not open'
@@ -52,6 +57,7 @@ export class PostgresDestination implements AsyncDisposable {
   constructor(options: DestinationOptions) {
     this.#options = parseDestination(options)
     this.#checkpoint = new Checkpoint(this.#options.checkpointSchema, this.#options.source)
+    this.#evolution = this.#options.evolve ? new Evolution(this.#options) : undefined
     this.#lazyCommits = new LazyCommits(this.#options.synchronousCommit === 'off')
     this.#options.signal?.addEventListener('abort', this.#onAbort, { once: true })
   }
@@ -81,12 +87,32 @@ export class PostgresDestination implements AsyncDisposable {
    * to whoever goes on from here; or, with `synchronousCommit: 'off'`, it is committed and may still be lost in a crash. A later
    * batch gives true, whose acknowledgement is one of all before it.
    *
-   * Batches come one at a time, in the source's order. After an error nothing of the batch was written, and the same
-   * batch may be written again, unless another writer has taken over (`DESTINATION_FENCED`), a transaction was open, or
-   * the target has lost some (`DESTINATION_REWOUND`): then `open()` says where the source is to begin.
+   * Batches come one at a time, in the source's order. After an error nothing of the batch was written (with `evolve`: nothing
+   * behind a change of a table that could not be followed), and the same batch may be written again, unless another writer
+   * has taken over (`DESTINATION_FENCED`), a transaction was open, or the target has lost some (`DESTINATION_REWOUND`): then
+   * `open()` says where the source is to begin.
    */
   async write<Tables extends object>(batch: Batch<Tables>): Promise<boolean> {
     this.#enter('open')
+    let next: State = 'open'
+    const done = this.#begun?.rows === batch.rows ? this.#begun.count : 0
+    const rest = batch.part(done, batch.length)
+    try {
+      const written = await this.#write(rest)
+      this.#begun = undefined
+      return written
+    } catch (error) {
+      if (this.#hasLostBatches) next = 'not open'
+      if (!(error instanceof ShapeRefused)) throw error
+      await this.#write(rest.part(0, error.at))
+      this.#begun = { rows: batch.rows, count: done + error.at }
+      throw explained(error.cause)
+    } finally {
+      this.#leave(next)
+    }
+  }
+
+  #write<Tables extends object>(batch: Batch<Tables>): Promise<boolean> {
     let carefully = false
     let looked = false
     const attempt = async (writer: BatchWriter): Promise<boolean> => {
@@ -96,7 +122,8 @@ export class PostgresDestination implements AsyncDisposable {
         if (writer.holds) throw error
         if (isOfRows(error) && !carefully) {
           carefully = true
-          await writer.session.query('ROLLBACK')
+          if (writer.isStale) await this.#drop()
+          else await writer.session.query('ROLLBACK')
         } else if (isOfShape(error) && !looked) {
           looked = true
           // Its staging tables, and what it knows of the catalog, go with it.
@@ -105,15 +132,7 @@ export class PostgresDestination implements AsyncDisposable {
         return attempt(await this.#connected())
       }
     }
-    let next: State = 'open'
-    try {
-      return await this.#retrying(attempt)
-    } catch (error) {
-      if (this.#hasLostBatches) next = 'not open'
-      throw error
-    } finally {
-      this.#leave(next)
-    }
+    return this.#retrying(attempt)
   }
 
   /**
@@ -175,7 +194,8 @@ export class PostgresDestination implements AsyncDisposable {
     if (this.#hasLostBatches || isOfConnection(error)) {
       this.#writer?.session.destroy()
       this.#writer = undefined
-    } else await this.#writer?.session.query('ROLLBACK').catch(() => this.#drop())
+    } else if (this.#writer?.isStale === true) await this.#drop()
+    else await this.#writer?.session.query('ROLLBACK').catch(() => this.#drop())
   }
 
   async #connected(): Promise<BatchWriter> {
@@ -191,6 +211,7 @@ export class PostgresDestination implements AsyncDisposable {
       targetOf: this.#options.targetOf,
       deadLetters: this.#options.onRejected === 'dead-letter',
       lazyCommits: this.#lazyCommits,
+      evolution: this.#evolution,
     })
     return this.#writer
   }
@@ -200,7 +221,7 @@ export class PostgresDestination implements AsyncDisposable {
     const { autoCreate, keys } = this.#options
     let facts = await findTargetTable(session, name)
     if (facts === undefined && autoCreate) {
-      await createTable(session, name, table, keyOf(table, keys))
+      await createTable(session, name, table, keys)
       facts = await findTargetTable(session, name)
     }
     if (facts === undefined) throw TARGET_TABLE_MISSING({ table: sqlName(name), source: sqlName(table) })

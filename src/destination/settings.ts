@@ -46,6 +46,14 @@ export const destinationSettings = {
     description:
       "Make a table that is missing at the target, with its schema: the source's columns with their types and NOT NULL, its key as primary key, and the enums, domains and composites that these types are.",
   }),
+  evolve: setting(z.boolean().default(false), {
+    description:
+      'Alter the tables at the target as the source alters its own, in the transaction with the first row of the new shape: columns that are added or renamed, types that become wider, labels of enums. What cannot be followed is an error that has the SQL.',
+  }),
+  columnsDropped: setting(z.enum(['keep', 'drop']).default('keep'), {
+    description:
+      'With evolve, a column that the source drops: keep it at the target, where it takes NULL from then on; or drop it there, too.',
+  }),
   retryMs: setting(z.int().min(0).max(MAX_TIMER_MS).default(60_000), {
     description:
       'How long a batch is tried again after a lost connection, a deadlock, a serialization failure, or while the server starts or is read-only.',

@@ -26,9 +26,7 @@ export function joinTarget(table: Table, facts: TargetTable, keys: readonly Colu
   const key = keyOf(table, keys)
   const written: number[] = []
   const columns: TargetColumn[] = []
-  // The key's columns are needed whatever is selected.
-  const wanted = [...new Set([...table.selected, ...key])].sort((a, b) => a - b)
-  for (const index of wanted) {
+  for (const index of wantedColumns(table, keys)) {
     const { name, typeName } = table.columns[index]!
     const column = facts.columns.get(name)
     if (column === undefined) {
@@ -61,6 +59,11 @@ export function joinTarget(table: Table, facts: TargetTable, keys: readonly Colu
     hasArbiter: indexes.every((index) => index.is_immediate),
     replaces: key.length > 0 && columns.some((one) => one.identity === 'always' && !keyColumns.includes(one)),
   }
+}
+
+/** Indexes of the columns that are written. The key's are needed whatever is selected. */
+export function wantedColumns(table: Table, keys: readonly ColumnSelection[]): number[] {
+  return [...new Set([...table.selected, ...keyOf(table, keys)])].sort((a, b) => a - b)
 }
 
 /** The key that the settings name for the table, else its own; as indexes of its columns. */

@@ -17,6 +17,10 @@ export interface TargetColumn {
   readonly name: string
   /** For a staging table: without domains, whose constraints a row that is not whole need not meet; with collation. */
   readonly stagingType: string
+  /** As declared, a domain's name perhaps. */
+  readonly typeName: string
+  readonly notNull: boolean
+  readonly hasDefault: boolean
   readonly generated: boolean
   /** `always`: UPDATE cannot set it. */
   readonly identity: 'always' | 'by default' | undefined
@@ -35,6 +39,9 @@ interface ColumnRow {
   readonly collation_schema: string | null
   readonly collation: string | null
   readonly deterministic: boolean
+  readonly declared: string
+  readonly not_null: boolean
+  readonly has_default: boolean
   readonly generated: boolean
   readonly identity: string
   readonly operators: string | null
@@ -66,6 +73,9 @@ SELECT a.attname AS name,
        n.nspname AS collation_schema,
        c.collname AS collation,
        coalesce(c.collisdeterministic, true) AS deterministic,
+       pg_catalog.format_type(a.atttypid, a.atttypmod) AS declared,
+       a.attnotnull AS not_null,
+       a.atthasdef AS has_default,
        a.attgenerated <> '' AS generated,
        a.attidentity AS identity,
        (SELECT pg_catalog.min(s.nspname::pg_catalog.text)
@@ -122,6 +132,9 @@ function toColumn(row: ColumnRow): TargetColumn {
   return {
     name: row.name,
     stagingType: `${row.type_name}${collate}`,
+    typeName: row.declared,
+    notNull: row.not_null,
+    hasDefault: row.has_default,
     generated: row.generated,
     identity: row.identity === 'a' ? 'always' : row.identity === 'd' ? 'by default' : undefined,
     equals: `OPERATOR(${quoteIdentifier(row.operators ?? 'pg_catalog')}.=)`,

@@ -1,6 +1,6 @@
 import { TARGET_TYPE_MISSING } from '../core/destinationErrors.js'
 import type { Column } from '../core/table.js'
-import type { ExtensionType, UserType } from '../core/userType.js'
+import type { EnumDefinition, ExtensionType, UserType } from '../core/userType.js'
 import { quoteIdentifier, quoteLiteral, sqlName } from '../postgres/identifier.js'
 import type { Queryable } from '../postgres/queryable.js'
 
@@ -8,6 +8,8 @@ import type { Queryable } from '../postgres/queryable.js'
 export interface TypePlan {
   /** Make the types that are missing, in order. */
   readonly statements: readonly string[]
+  /** Add the labels that enums lack: to be committed before they are used. */
+  readonly labels: readonly string[]
   /** Schemas that these are in. */
   readonly schemas: readonly string[]
   /** A type as the source's `format_type` prints it, as SQL of the target. */
@@ -18,6 +20,7 @@ interface Row {
   readonly schema: string
   readonly name: string
   readonly extension: string | null
+  readonly labels: string[]
   readonly sql_name: string
 }
 
@@ -25,6 +28,7 @@ const SQL = `
 SELECT n.nspname AS schema,
        t.typname AS name,
        e.extname AS extension,
+       ARRAY(SELECT l.enumlabel::pg_catalog.text FROM pg_catalog.pg_enum l WHERE l.enumtypid = t.oid) AS labels,
        pg_catalog.format_type(t.oid, -1) AS sql_name
   FROM pg_catalog.pg_type t
   JOIN pg_catalog.pg_namespace n ON n.oid = t.typnamespace
@@ -37,7 +41,7 @@ SELECT n.nspname AS schema,
 /** What it takes that the target's `table` can have these columns, or the error that says which type cannot be made. */
 export async function planTypes(queryable: Queryable, columns: readonly Column[], table: string): Promise<TypePlan> {
   const needed = columns.flatMap((column) => (column.origin?.types ?? []).map((type) => ({ column, type })))
-  if (needed.length === 0) return { statements: [], schemas: [], translate: (typeName) => typeName }
+  if (needed.length === 0) return { statements: [], labels: [], schemas: [], translate: (typeName) => typeName }
   const rows = await queryable.query<Row>(SQL, [needed.map(({ type }) => type.name)])
   const renamed: { readonly type: ExtensionType; readonly to: string }[] = []
   const translate = (typeName: string) => {
@@ -48,6 +52,7 @@ export async function planTypes(queryable: Queryable, columns: readonly Column[]
     return typeName
   }
   const statements: string[] = []
+  const labels: string[] = []
   const schemas = new Set<string>()
   const done = new Set<string>()
   for (const { column, type } of needed) {
@@ -65,7 +70,12 @@ export async function planTypes(queryable: Queryable, columns: readonly Column[]
         throw missing(`of extension ${type.extension}`, sql)
       }
       renamed.push({ type, to: there.sql_name })
-    } else if (!rows.some((row) => row.schema === type.schema && row.name === type.name)) {
+      continue
+    }
+    const there = rows.find((row) => row.schema === type.schema && row.name === type.name)
+    if (there !== undefined) {
+      if (type.kind === 'enum') labels.push(...additions(type, there.labels))
+    } else {
       if (type.kind === 'other') {
         throw missing(type.what, `make it as it is at the source (pg_dump --schema-only prints the SQL).`)
       }
@@ -73,7 +83,24 @@ export async function planTypes(queryable: Queryable, columns: readonly Column[]
       schemas.add(type.schema)
     }
   }
-  return { statements, schemas: [...schemas], translate }
+  return { statements, labels, schemas: [...schemas], translate }
+}
+
+/** Each behind the one that it follows at the source. */
+function additions(type: EnumDefinition, there: readonly string[]): string[] {
+  if (there.length === 0) return []
+  return type.labels.flatMap((label, place) => {
+    if (there.includes(label)) return []
+    const first = type.labels.find((one) => there.includes(one))
+    const after = type.labels[place - 1]
+    const where =
+      after !== undefined
+        ? ` AFTER ${quoteLiteral(after)}`
+        : first === undefined
+          ? ''
+          : ` BEFORE ${quoteLiteral(first)}`
+    return [`ALTER TYPE ${sqlName(type)} ADD VALUE IF NOT EXISTS ${quoteLiteral(label)}${where}`]
+  })
 }
 
 function creation(

@@ -56,6 +56,7 @@ export async function compileRelation(
     selected: selectColumns(relation, plan),
     key: await chooseKey(relation, plan, queryable),
     replicaIdentity: relation.replicaIdentity === 'full' && plan.notWhole ? 'default' : relation.replicaIdentity,
+    present: new Set(facts[0]?.present),
   })
 }
 
@@ -73,6 +74,7 @@ interface ColumnFacts {
   readonly number: number | null
   readonly missing: string | null
   readonly is_computed: boolean | null
+  readonly present: string[]
 }
 
 // A column that was dropped or renamed since is not found by its name: then only its type is known.
@@ -81,7 +83,9 @@ const COLUMN_FACTS = `
          coalesce(a.attnotnull, false) AS "notNull",
          coalesce(a.attgenerated <> '', false) AS "generated",
          a.attnum AS "number",
-         ${OLDER_ROWS_SQL}
+         ${OLDER_ROWS_SQL},
+         ARRAY(SELECT one.attname::text FROM pg_catalog.pg_attribute AS one
+                WHERE one.attrelid = $1::int8::oid AND one.attnum > 0 AND NOT one.attisdropped) AS "present"
     FROM ROWS FROM (
            pg_catalog.unnest($2::text[]), pg_catalog.unnest($3::int8[]), pg_catalog.unnest($4::int8[])
          ) WITH ORDINALITY AS wanted (name, type_oid, typmod, place)

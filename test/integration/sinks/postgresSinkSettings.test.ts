@@ -72,3 +72,20 @@ test('auto_create: true', async () => {
   await running.until(isSame, 'both to be the same')
   await running.stop()
 })
+
+test('evolve: true, columns_dropped: drop', async () => {
+  await using pair = await databasePair(server, 'CREATE TABLE t (id int PRIMARY KEY, n int, v varchar(3))')
+  await pair.source.query("INSERT INTO t VALUES (1, 1, 'a')")
+  await using pipeline = await pipelineOf(pair, 't', 'evolve: true, columns_dropped: drop')
+  await using running = pipeline.start()
+  const isSame = async () => String(await rowsOf(pair.target, 't')) === String(await rowsOf(pair.source, 't'))
+  await running.until(async () => running.streaming && (await isSame()), 'the row')
+  await pair.source.query("INSERT INTO t VALUES (2, 2, 'b')")
+  await running.until(isSame, 'the second')
+  await pair.source.query(`
+    ALTER TABLE t ALTER v TYPE text, ADD COLUMN added int DEFAULT 5; INSERT INTO t VALUES (3, 3, 'longer', 6);
+    ALTER TABLE t DROP COLUMN n; UPDATE t SET v = 'also longer' WHERE id = 1`)
+  await running.until(isSame, 'what came with other shapes')
+  await running.stop()
+  expect(await rowsOf(pair.target, 't')).toEqual(['(1,"also longer",5)', '(2,b,5)', '(3,longer,6)'])
+})

@@ -17,10 +17,17 @@ export const TARGET_NOT_A_TABLE = defineError('TARGET_NOT_A_TABLE', {
 
 export const TARGET_COLUMN_MISSING = defineError('TARGET_COLUMN_MISSING', {
   retry: 'operator',
-  message: (e: { table: string; column: string; type: string; source: string }) =>
-    `the target's table ${e.table} has no column ${e.column} for that of ${e.source}`,
+  message: (e: { table: string; column: string; type: string; source: string | undefined }) =>
+    `the target's table ${e.table} has no column ${e.column} ${e.source === undefined ? 'for what is to be added to its rows' : `for that of ${e.source}`}`,
   hint: (e) =>
-    `ALTER TABLE ${e.table} ADD COLUMN ${e.column} ${e.type}; or leave the column out at the source (setting "columns").`,
+    `ALTER TABLE ${e.table} ADD COLUMN ${e.column} ${e.type};${e.source === undefined ? '' : ' or leave the column out at the source (setting "columns").'}`,
+})
+
+export const ADDED_COLUMN_TAKEN = defineError('ADDED_COLUMN_TAKEN', {
+  retry: 'operator',
+  message: (e: { source: string; column: string; setting: string }) =>
+    `${e.source} has a column ${e.column} of its own, which is to be added at the target`,
+  hint: (e) => `Set "${e.setting}" so that the names differ.`,
 })
 
 export const TARGET_KEY_MISSING = defineError('TARGET_KEY_MISSING', {

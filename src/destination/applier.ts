@@ -4,6 +4,7 @@ import type { RowBatch } from '../core/rowBatch.js'
 import { copyIn } from '../postgres/copy/copyIn.js'
 import type { Session } from '../postgres/session.js'
 import { ApplySql, onlyIt, type Stage } from './applySql.js'
+import { stageHistory } from './history.js'
 import { type Staged, stageFold, stageRecords } from './staging.js'
 import type { Folded, Step, TruncateStep } from './steps.js'
 import { byReferences, type Target } from './target.js'
@@ -45,7 +46,8 @@ export class Applier {
     })
     return {
       copies: appends.map(({ target, records }) => {
-        return { sql: this.sqlOf(target).copyDirectly(), rows: stageRecords(batch, records, target) }
+        const stage = target.mode.kind === 'history' ? stageHistory : stageRecords
+        return { sql: this.sqlOf(target).copyDirectly(), rows: stage(batch, records, target) }
       }),
       works: byReferences(works),
     }
@@ -77,6 +79,9 @@ export class Applier {
   }
 
   async #truncate({ truncated, restartIdentity }: TruncateStep): Promise<void> {
+    if (truncated.some(({ mode }) => mode.kind === 'soft')) {
+      return this.#run(truncated.map((target) => this.sqlOf(target).markAll()))
+    }
     const tables = truncated.map(onlyIt).join(', ')
     await this.#session.query(`TRUNCATE ${tables}${restartIdentity ? ' RESTART IDENTITY' : ''}`)
   }

@@ -36,6 +36,12 @@ export class ApplySql {
     }
   }
 
+  /** The column that says since when a row is gone; undefined: none does, it is deleted. */
+  get marker(): string | undefined {
+    const { mode } = this.#target
+    return mode.kind === 'soft' ? quoteIdentifier(mode.added[0].name) : undefined
+  }
+
   create(stage: Stage): string {
     const { columns, keyColumns } = this.#target
     const defined = (column: TargetColumn) => `${quoteIdentifier(column.name)} ${column.stagingType}`
@@ -63,7 +69,9 @@ export class ApplySql {
 
   /** Rows right into the target. */
   copyDirectly(): string {
-    return `COPY ${this.#target.target} (${this.#names()}) FROM STDIN`
+    const { columns, mode } = this.#target
+    const names = [...columns, ...(mode.kind === 'history' ? mode.added : [])].map(({ name }) => quoteIdentifier(name))
+    return `COPY ${this.#target.target} (${names.join(', ')}) FROM STDIN`
   }
 
   /** Gives the number of rows filled, as `count`. */
@@ -85,7 +93,15 @@ export class ApplySql {
   }
 
   delete(): string {
-    return this.#deleteUsing('keys', '')
+    const { marker } = this
+    if (marker === undefined) return this.#deleteUsing('keys', '')
+    return `UPDATE ${this.#read} AS t SET ${marker} = pg_catalog.now() FROM ${this.#stage('keys')} AS s
+      WHERE ${this.#matches()} AND t.${marker} IS NULL`
+  }
+
+  /** Instead of a TRUNCATE. */
+  markAll(): string {
+    return `UPDATE ${this.#read} SET ${this.marker} = pg_catalog.now() WHERE ${this.marker} IS NULL`
   }
 
   /** What stands where a row is to be written, of a target that {@link Target.replaces}. */
@@ -101,8 +117,7 @@ export class ApplySql {
     )
     if (replaces) return [into]
     if (hasArbiter) return [`${into}${this.#orOverwrite}`]
-    const settable = this.#settable('target')
-    const set = settable.map(({ name }) => `${quoteIdentifier(name)} = s.${quoteIdentifier(name)}`)
+    const set = this.#overwritten('s')
     const update = `UPDATE ${this.#read} AS t SET ${set.join(', ')} FROM ${this.#stage(stage)} AS s
       WHERE ${this.#matches()}${this.#onlyMoved(stage, 's.')}`
     const insert = `${into} AND NOT EXISTS (SELECT FROM ${this.#read} AS t WHERE ${this.#matches()})`
@@ -116,7 +131,10 @@ export class ApplySql {
 
   /** Rows with these keys, each as SQL constants. */
   deleteValues(keys: readonly (readonly string[])[]): string {
-    return `DELETE FROM ${this.#read} AS t WHERE ${keys.map((key) => this.#hasKey(key)).join(' OR ')}`
+    const condition = keys.map((key) => this.#hasKey(key)).join(' OR ')
+    const { marker } = this
+    if (marker === undefined) return `DELETE FROM ${this.#read} AS t WHERE ${condition}`
+    return `UPDATE ${this.#read} AS t SET ${marker} = pg_catalog.now() WHERE (${condition}) AND t.${marker} IS NULL`
   }
 
   /** Sets columns, by their index among the target's, of the row with a key, and fails where there is none. */
@@ -144,10 +162,18 @@ export class ApplySql {
 
   get #orOverwrite(): string {
     const key = this.#target.keyColumns.map(({ name }) => quoteIdentifier(name)).join(', ')
-    const set = this.#settable('target').map(
-      ({ name }) => `${quoteIdentifier(name)} = EXCLUDED.${quoteIdentifier(name)}`,
-    )
+    const set = this.#overwritten('EXCLUDED')
     return ` ON CONFLICT (${key}) DO ${set.length === 0 ? 'NOTHING' : `UPDATE SET ${set.join(', ')}`}`
+  }
+
+  /** What a row that is there already gets from the new one; marked as deleted it is there still, with its key perhaps in another text. */
+  #overwritten(from: string): string[] {
+    const { columns, byBytes } = this.#target
+    const { marker } = this
+    const isWhole = marker !== undefined && !byBytes
+    const settable = isWhole ? columns.filter(({ identity }) => identity !== 'always') : this.#settable('target')
+    const set = settable.map(({ name }) => `${quoteIdentifier(name)} = ${from}.${quoteIdentifier(name)}`)
+    return marker === undefined ? set : [...set, `${marker} = NULL`]
   }
 
   #deleteUsing(stage: Stage, condition: string): string {

@@ -17,6 +17,7 @@ import { type Evolution, ShapeRefused } from './evolution.js'
 import { isOfRows, isPassing, serverText } from './failure.js'
 import { deleteGoneRows } from './goneRows.js'
 import type { LazyCommits } from './lazyCommits.js'
+import type { Mode } from './modes.js'
 import { middleOf, planSteps, type Step, type StepOptions } from './steps.js'
 import type { Target } from './target.js'
 
@@ -25,6 +26,7 @@ export interface BatchWriterOptions {
   /** Looks a shape's target up, once a session. */
   readonly findTarget: (session: Session, table: Table) => Promise<Target>
   readonly targetOf: (table: QualifiedName) => QualifiedName
+  readonly mode: Mode
   readonly deadLetters: boolean
   readonly lazyCommits: LazyCommits
   /** Undefined: the target's tables are not altered. */
@@ -129,7 +131,8 @@ export class BatchWriter {
   async #deleteGone<Tables extends object>({ range, rows }: Batch<Tables>): Promise<void> {
     if (range?.again !== true) return
     const table = this.#seen.get(sqlName(range))
-    await deleteGoneRows(this.session, range, rows, table, this.#options.targetOf(range))
+    const { targetOf, mode } = this.#options
+    await deleteGoneRows(this.session, range, rows, table, targetOf(range), mode)
   }
 
   async #begin(): Promise<boolean> {

@@ -1,11 +1,12 @@
 import { TARGET_NOT_MADE } from '../core/destinationErrors.js'
 import type { Table } from '../core/table.js'
 import type { TailraceError } from '../core/tailraceError.js'
-import type { ColumnSelection } from '../postgres/columnSelection.js'
 import { type QualifiedName, quoteIdentifier, sqlName } from '../postgres/identifier.js'
 import type { Queryable } from '../postgres/queryable.js'
 import { isTransient, sqlstateOf } from '../postgres/serverError.js'
 import { serverText } from './failure.js'
+import { addedColumns, requireFree } from './modes.js'
+import type { ParsedDestination } from './options.js'
 import { keyOf, wantedColumns } from './target.js'
 import { planTypes } from './targetTypes.js'
 
@@ -14,17 +15,14 @@ const MAKING_LOCK = 7_461_696_973
 /** A schema, table or type is there after all: another writer made it. */
 const IS_THERE = /^(42P06|42P07|42710|23505)$/
 
+type Made = Pick<ParsedDestination, 'keys' | 'mode'>
+
 /**
  * Makes the table `name` for rows of `table`: its selected columns and those of the key, which becomes the primary key. With the types that are missing, all or nothing; within a transaction that is open it is
- * part of that. Partitioned tables become plain ones, generated columns and defaults plain columns.
+ * part of that. A history has neither key nor NOT NULL. Partitioned tables become plain ones, generated columns and defaults plain columns.
  */
-export async function createTable(
-  queryable: Queryable,
-  name: QualifiedName,
-  table: Table,
-  keys: readonly ColumnSelection[],
-): Promise<void> {
-  const make = async () => execute(queryable, sqlName(name), 'made', await statementsFor(queryable, name, table, keys))
+export async function createTable(queryable: Queryable, name: QualifiedName, table: Table, made: Made): Promise<void> {
+  const make = async () => execute(queryable, sqlName(name), 'made', await statementsFor(queryable, name, table, made))
   await make().catch((error) => {
     // Once more, with what is there now; within a transaction this fails for good.
     if (!IS_THERE.test(String((error as TailraceError).details?.sqlstate))) throw error
@@ -36,21 +34,24 @@ async function statementsFor(
   queryable: Queryable,
   name: QualifiedName,
   table: Table,
-  keys: readonly ColumnSelection[],
+  { keys, mode }: Made,
 ): Promise<string[]> {
-  const key = keyOf(table, keys)
+  const isHistory = mode.kind === 'history'
+  const key = isHistory ? [] : keyOf(table, keys)
+  requireFree(table, mode)
   const wanted = wantedColumns(table, keys).map((index) => table.columns[index]!)
   const types = await planTypes(queryable, wanted, sqlName(name))
   const columns = wanted.map((column) => {
-    const notNull = column.notNull ? ' NOT NULL' : ''
+    const notNull = column.notNull && !isHistory ? ' NOT NULL' : ''
     return `${quoteIdentifier(column.name)} ${types.translate(column.typeName)}${notNull}`
   })
+  const added = addedColumns(mode).map((column) => `${quoteIdentifier(column.name)} ${column.type}`)
   const names = key.map((index) => quoteIdentifier(table.columns[index]!.name))
   const constraints = key.length === 0 ? [] : [`PRIMARY KEY (${names.join(', ')})`]
   return [
     ...(await schemasMissing(queryable, [name.schema, ...types.schemas])),
     ...types.statements,
-    `CREATE TABLE IF NOT EXISTS ${sqlName(name)} (${[...columns, ...constraints].join(', ')})`,
+    `CREATE TABLE IF NOT EXISTS ${sqlName(name)} (${[...columns, ...added, ...constraints].join(', ')})`,
   ]
 }
 

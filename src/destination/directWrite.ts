@@ -30,6 +30,7 @@ export function directStatements(
   const statements: string[] = []
   for (const step of steps) {
     if ('truncated' in step) return undefined
+    if (step.appends.some(({ target }) => target.mode.kind === 'history')) return undefined
     if (step.folds.some(({ target }) => target.replaces || !target.hasArbiter)) return undefined
     const ordered = <One extends { readonly target: Target }>(list: readonly One[]) =>
       byReferences(list.map((one) => ({ ...one, facts: one.target.facts })))

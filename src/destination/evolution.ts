@@ -11,14 +11,14 @@ import { planTypes } from './targetTypes.js'
 
 /** Alters the target's tables as the source alters its own, when the first row of a shape comes. Outlives sessions. */
 export class Evolution {
-  readonly #options: Pick<ParsedDestination, 'targetOf' | 'keys' | 'columnsDropped'>
+  readonly #options: Pick<ParsedDestination, 'targetOf' | 'keys' | 'mode' | 'columnsDropped'>
   /** By name of the source's table, the last shape of which something is committed; then with those of a transaction. */
   readonly #committed = new Map<string, Table>()
   readonly #known = new Map<string, Table>()
   /** Of which was told what nobody can follow: taken for done by hand when they come again. */
   readonly #mended = new WeakSet<Table>()
 
-  constructor(options: Pick<ParsedDestination, 'targetOf' | 'keys' | 'columnsDropped'>) {
+  constructor(options: Pick<ParsedDestination, 'targetOf' | 'keys' | 'mode' | 'columnsDropped'>) {
     this.#options = options
   }
 
@@ -46,7 +46,7 @@ export class Evolution {
 
   /** Rows of `table` come next, in the transaction that is open. A target that is missing is not made. */
   async follow(queryable: Queryable, table: Table): Promise<void> {
-    const { targetOf, keys, columnsDropped } = this.#options
+    const { targetOf, keys, mode, columnsDropped } = this.#options
     const source = sqlName(table)
     const before = this.#mended.has(table) ? undefined : this.#known.get(source)
     const target = targetOf(table)
@@ -59,7 +59,7 @@ export class Evolution {
       }
       const columns = wanted.map((index) => table.columns[index]!).filter(isNew)
       const types = await planTypes(queryable, columns, sqlName(target))
-      const rules = { dropped: columnsDropped, translate: types.translate }
+      const rules = { dropped: columnsDropped, mode, translate: types.translate }
       const clauses = this.#plan(table, before, wanted, facts, rules)
       const schemas = await schemasMissing(queryable, types.schemas)
       const statements = [...schemas, ...types.statements, ...clauses]

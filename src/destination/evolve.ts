@@ -6,12 +6,14 @@ import {
 } from '../core/destinationErrors.js'
 import type { Column, Table } from '../core/table.js'
 import { quoteIdentifier, quoteLiteral, sqlName } from '../postgres/identifier.js'
+import { addedColumns, type Mode } from './modes.js'
 import type { TargetColumn, TargetTable } from './targetTable.js'
 import { isSameOrWider, isWidening } from './widening.js'
 
 export interface EvolveRules {
   /** What becomes of a column that the source has dropped. */
   readonly dropped: 'keep' | 'drop'
+  readonly mode: Mode
   /** A type of the source as SQL of the target. */
   readonly translate: (typeName: string) => string
 }
@@ -28,7 +30,7 @@ export function planEvolution(
   before: Table | undefined,
   wanted: readonly number[],
   facts: TargetTable,
-  { dropped, translate }: EvolveRules,
+  { dropped, mode, translate }: EvolveRules,
 ): string[] {
   const target = sqlName(facts)
   const clauses: string[] = []
@@ -50,7 +52,9 @@ export function planEvolution(
     if (own === undefined) {
       const follows = columns.slice(place + 1).some(({ name }) => there.has(name))
       requireAdded(column, { table, before, target, follows, extra: extra.map(([, one]) => one), translate })
-      alter(`ADD COLUMN ${definition(column, target, translate)}`)
+      // What is older in a history is as it was then.
+      if (mode.kind === 'history') alter(`ADD COLUMN ${quoteIdentifier(column.name)} ${translate(column.typeName)}`)
+      else alter(`ADD COLUMN ${definition(column, target, translate)}`)
     } else if (isReplaced(column, before)) {
       const name = quoteIdentifier(column.name)
       throw COLUMN_REPLACED({ table: target, column: name, type: translate(column.typeName) })
@@ -60,6 +64,9 @@ export function planEvolution(
       if (wider !== undefined) alter(`ALTER COLUMN ${quoteIdentifier(column.name)} TYPE ${wider}`)
     }
   })
+  for (const { name, type } of addedColumns(mode)) {
+    if (!facts.columns.has(name)) alter(`ADD COLUMN ${quoteIdentifier(name)} ${type}`)
+  }
   for (const [name, own] of extra) {
     // What the source's catalog still has was not dropped: rows of an older shape come late, behind a snapshot's.
     const isGone = table.present?.has(name) === false

@@ -5,6 +5,7 @@ import { keyColumns } from '../postgres/catalog/keyColumns.js'
 import { quoteIdentifier, quoteLiteral, sqlName } from '../postgres/identifier.js'
 import type { Queryable } from '../postgres/queryable.js'
 import { compareSql } from '../source/scan/compareSql.js'
+import type { Mode } from './modes.js'
 import { findTargetTable, type TargetTable } from './targetTable.js'
 
 /** OIDs from here on are of types that two databases number as they like. */
@@ -21,7 +22,9 @@ export async function deleteGoneRows(
   rows: RowBatch,
   table: Table | undefined,
   target: Pick<TargetTable, 'schema' | 'name'>,
+  mode: Mode,
 ): Promise<void> {
+  if (mode.kind === 'history') return
   const facts = await findTargetTable(queryable, target)
   if (facts === undefined || range.key.length === 0) return
   const key = await keyColumns(queryable, facts.oid, range.key)
@@ -48,8 +51,13 @@ export async function deleteGoneRows(
     )
   }
   const where = conditions.length === 0 ? '' : ` WHERE ${conditions.map((one) => `(${one})`).join(' AND ')}`
-  const from = `DELETE FROM ${facts.partitioned ? '' : 'ONLY '}${sqlName(facts)} AS t`
-  await queryable.query(`${from}${where}`, there[0]!.length > 0 ? there : undefined)
+  const from = `${facts.partitioned ? '' : 'ONLY '}${sqlName(facts)} AS t`
+  const marker = mode.kind === 'soft' ? quoteIdentifier(mode.added[0].name) : undefined
+  const sql =
+    marker === undefined
+      ? `DELETE FROM ${from}${where}`
+      : `UPDATE ${from} SET ${marker} = pg_catalog.now()${where === '' ? ' WHERE' : `${where} AND`} t.${marker} IS NULL`
+  await queryable.query(sql, there[0]!.length > 0 ? there : undefined)
 }
 
 /** The texts of the range's key, column by column, of the rows of its table. */

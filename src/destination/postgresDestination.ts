@@ -209,6 +209,7 @@ export class PostgresDestination implements AsyncDisposable {
       checkpoint: this.#checkpoint,
       findTarget: (through, table) => this.#findTarget(through, table),
       targetOf: this.#options.targetOf,
+      mode: this.#options.mode,
       deadLetters: this.#options.onRejected === 'dead-letter',
       lazyCommits: this.#lazyCommits,
       evolution: this.#evolution,
@@ -218,14 +219,14 @@ export class PostgresDestination implements AsyncDisposable {
 
   async #findTarget(session: Session, table: Table): Promise<Target> {
     const name = this.#options.targetOf(table)
-    const { autoCreate, keys } = this.#options
+    const { autoCreate, keys, mode } = this.#options
     let facts = await findTargetTable(session, name)
     if (facts === undefined && autoCreate) {
-      await createTable(session, name, table, keys)
+      await createTable(session, name, table, this.#options)
       facts = await findTargetTable(session, name)
     }
     if (facts === undefined) throw TARGET_TABLE_MISSING({ table: sqlName(name), source: sqlName(table) })
-    return joinTarget(table, facts, keys)
+    return joinTarget(table, facts, keys, mode)
   }
 
   async #drop(): Promise<void> {

@@ -46,6 +46,22 @@ export const destinationSettings = {
     description:
       "Make a table that is missing at the target, with its schema: the source's columns with their types and NOT NULL, its key as primary key, and the enums, domains and composites that these types are.",
   }),
+  mode: setting(z.enum(['mirror', 'history']).default('mirror'), {
+    description:
+      "mirror: the target's tables are as the source's. history: every change is appended as a row of its own, with columns that say what it was; nothing is overwritten or deleted.",
+  }),
+  delete: setting(z.enum(['hard', 'soft']).default('hard'), {
+    description:
+      'What becomes of a row that the source deletes: hard, it is deleted; soft, it stays, and deletedColumn says since when it is gone. Truncated rows, too.',
+  }),
+  deletedColumn: setting(z.string().min(1).default('_deleted_at'), {
+    description:
+      'With delete: soft, the column of type timestamptz that is NULL while the source has the row. Of the target alone.',
+  }),
+  historyPrefix: setting(z.string().default('_'), {
+    description:
+      'With mode: history, what the names of the added columns begin with: id, operation, committed_at, old_key and unchanged.',
+  }),
   evolve: setting(z.boolean().default(false), {
     description:
       'Alter the tables at the target as the source alters its own, in the transaction with the first row of the new shape: columns that are added or renamed, types that become wider, labels of enums. What cannot be followed is an error that has the SQL.',

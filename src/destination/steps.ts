@@ -58,14 +58,14 @@ export function planSteps(batch: RowBatch, from: number, to: number, options: St
   for (let record = from; record < to; record++) {
     const operation = batch.heads[record * HEAD + HEAD_OPERATION]!
     if (operation > TRUNCATE) continue
-    if (operation === TRUNCATE) {
+    const target = options.targets[batch.heads[record * HEAD + HEAD_TABLE]!]!
+    if (operation === TRUNCATE && target.mode.kind !== 'history') {
       end()
       const after = endOfTruncate(batch, record, to)
       steps.push(truncateStep(batch, record, after, options))
       record = after - 1
       continue
     }
-    const target = options.targets[batch.heads[record * HEAD + HEAD_TABLE]!]!
     if (open.hasOtherShape(target)) end()
     open.add(batch, record, operation, target, options)
   }
@@ -123,8 +123,9 @@ class OpenStep {
     const name = target.target
     let folded = this.#folds.get(name)
     const isCopied = folded === undefined && operation === SNAPSHOT && takesCopies(target)
+    const isHistory = target.mode.kind === 'history'
     if (target.key.length === 0 || isCopied) {
-      if (operation !== SNAPSHOT && operation !== CREATE) throw keyless(target, operation)
+      if (!isHistory && operation !== SNAPSHOT && operation !== CREATE) throw keyless(target, operation)
       const append = this.#appends.get(name)
       if (append === undefined) this.#appends.set(name, { target, records: [record] })
       else append.records.push(record)

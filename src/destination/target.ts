@@ -4,6 +4,7 @@ import { type ColumnSelection, resolveColumns } from '../postgres/columnSelectio
 import { type QualifiedName, quoteIdentifier, sqlName } from '../postgres/identifier.js'
 import { RelationNames } from '../postgres/tablePattern.js'
 import type { FoldShape } from './fold.js'
+import { addedColumns, type Mode, requireFree } from './modes.js'
 import type { TargetColumn, TargetTable } from './targetTable.js'
 
 /** How rows of one shape are written into one table. */
@@ -18,12 +19,18 @@ export interface Target extends FoldShape {
   readonly hasArbiter: boolean
   /** UPDATE cannot set all that may have changed: rows that are there make way for the new ones. */
   readonly replaces: boolean
+  readonly mode: Mode
 }
 
 /** Joins a shape of the source to a table of the target, or says what is missing there. */
-export function joinTarget(table: Table, facts: TargetTable, keys: readonly ColumnSelection[]): Target {
+export function joinTarget(table: Table, facts: TargetTable, keys: readonly ColumnSelection[], mode: Mode): Target {
   const target = sqlName(facts)
-  const key = keyOf(table, keys)
+  const key = mode.kind === 'history' ? [] : keyOf(table, keys)
+  requireFree(table, mode)
+  for (const { name, type } of addedColumns(mode)) {
+    if (facts.columns.has(name)) continue
+    throw TARGET_COLUMN_MISSING({ table: target, column: quoteIdentifier(name), type, source: undefined })
+  }
   const written: number[] = []
   const columns: TargetColumn[] = []
   for (const index of wantedColumns(table, keys)) {
@@ -57,6 +64,7 @@ export function joinTarget(table: Table, facts: TargetTable, keys: readonly Colu
     byBytes: keyColumns.every((column) => column.byBytes),
     // ON CONFLICT refuses as soon as one of the indexes that it finds is deferrable.
     hasArbiter: indexes.every((index) => index.is_immediate),
+    mode,
     replaces: key.length > 0 && columns.some((one) => one.identity === 'always' && !keyColumns.includes(one)),
   }
 }

@@ -89,3 +89,29 @@ test('evolve: true, columns_dropped: drop', async () => {
   await running.stop()
   expect(await rowsOf(pair.target, 't')).toEqual(['(1,"also longer",5)', '(2,b,5)', '(3,longer,6)'])
 })
+
+test('delete: soft; and mode: history beside it, in one database', async () => {
+  await using pair = await databasePair(server, 'CREATE TABLE t (id int PRIMARY KEY, n int)', '')
+  await pair.source.query('INSERT INTO t VALUES (1, 1), (2, 2)')
+  const other = `{type: postgres, url: "\${COPY_URL}", source: log, table: "log.{table}", auto_create: true, mode: history, history_prefix: h_}`
+  await using pipeline = await pipelineOf(
+    pair,
+    't',
+    `auto_create: true, delete: soft, deleted_column: gone}, log: ${other.slice(0, -1)}`,
+  )
+  await using running = pipeline.start()
+  await running.until(() => running.streaming, 'the stream')
+  await pair.source.query('UPDATE t SET n = 3 WHERE id = 1; DELETE FROM t WHERE id = 2')
+  const rows = async (sql: string) => rowsOf(pair.target, `(${sql})`).catch(() => [])
+  const isThere = async () =>
+    (await rows('SELECT FROM t WHERE gone IS NOT NULL')).length === 1 && (await rows('SELECT FROM log.t')).length === 4
+  await running.until(isThere, 'both sinks')
+  await running.stop()
+  expect(await rows('SELECT id, n, gone IS NULL FROM t')).toEqual(['(1,3,t)', '(2,2,f)'])
+  expect(await rows('SELECT id, n, h_operation FROM log.t')).toEqual([
+    '(1,1,snapshot)',
+    '(1,3,update)',
+    '(2,,delete)',
+    '(2,2,snapshot)',
+  ])
+})

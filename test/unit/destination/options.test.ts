@@ -21,6 +21,7 @@ describe('the constructor refuses at once', () => {
     ['a template of three parts', { table: 'a.b.c' }, 'SETTING_INVALID', 'more than schema and table'],
     ['a template with an empty part', { table: 'a.' }, 'SETTING_INVALID', 'empty'],
     ['a key that cannot be read', { keys: ['t'] }, 'TABLE_PATTERN_INVALID', 'expected table:column'],
+    ['a history that marks', { mode: 'history', delete: 'soft' }, 'SETTING_INVALID', 'nothing is marked'],
     ['a URL that is none', { url: 'c0rrect-horse' }, 'CONNECTION_STRING_INVALID', 'postgres://'],
   ])('%s', (_, options, code, message) => {
     let failure: unknown

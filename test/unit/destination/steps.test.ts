@@ -9,7 +9,8 @@ const keyless = textTable('keyless', ['n'], [])
 
 function targetOf(table: typeof a, name = table.name): Target {
   const written = table.columns.map((_, index) => index)
-  return { table, target: name, key: table.key, written, facts: { oid: 0, references: [] } } as unknown as Target
+  const mode = { kind: 'mirror' }
+  return { table, target: name, key: table.key, written, mode, facts: { oid: 0, references: [] } } as unknown as Target
 }
 
 function plan(builder: BatchBuilder, targets: readonly Target[], copies: readonly string[] = []): unknown[] {

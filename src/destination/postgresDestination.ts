@@ -15,6 +15,7 @@ import { Evolution, ShapeRefused } from './evolution.js'
 import { explained, isOfConnection, isOfRows, isOfShape, isPassing } from './failure.js'
 import { LazyCommits } from './lazyCommits.js'
 import { type DestinationOptions, type ParsedDestination, parseDestination } from './options.js'
+import { SequenceMover } from './sequences.js'
 import { joinTarget, type Target } from './target.js'
 import { findTargetTable } from './targetTable.js'
 import { type Backend, connectToWrite } from './writeSession.js'
@@ -44,6 +45,7 @@ export class PostgresDestination implements AsyncDisposable {
   readonly #checkpoint: Checkpoint
   readonly #lazyCommits: LazyCommits
   readonly #evolution: Evolution | undefined
+  readonly #sequences: SequenceMover | undefined
   /** Of a batch whose beginning is committed, since the target could not follow what came behind it. */
   #begun: { readonly rows: RowBatch; readonly count: number } | undefined
   /** By target, what {@link BatchWriter} knows of it beyond a session. */
@@ -57,6 +59,7 @@ export class PostgresDestination implements AsyncDisposable {
   constructor(options: DestinationOptions) {
     this.#options = parseDestination(options)
     this.#checkpoint = new Checkpoint(this.#options.checkpointSchema, this.#options.source)
+    this.#sequences = this.#options.sequences === 'move' ? new SequenceMover() : undefined
     this.#evolution = this.#options.evolve ? new Evolution(this.#options) : undefined
     this.#lazyCommits = new LazyCommits(this.#options.synchronousCommit === 'off')
     this.#options.signal?.addEventListener('abort', this.#onAbort, { once: true })
@@ -100,6 +103,8 @@ export class PostgresDestination implements AsyncDisposable {
     try {
       const written = await this.#write(rest)
       this.#begun = undefined
+      // The batch is committed: what fails here is told at the end.
+      if (this.#sequences?.isDueAfter(written) === true) await this.#moveSequences().catch(() => {})
       return written
     } catch (error) {
       if (this.#hasLostBatches) next = 'not open'
@@ -156,11 +161,37 @@ export class PostgresDestination implements AsyncDisposable {
     }
   }
 
-  /** Closes the connection. What is being written is rolled back, or was committed: the next `open` knows. */
+  /**
+   * The run ends here: does what {@link flush} does, and moves the sequences (setting `sequences`).
+   */
+  async end(): Promise<boolean> {
+    const isDurable = await this.flush()
+    if (isDurable && this.#sequences?.isPending === true) {
+      this.#enter('open')
+      try {
+        await this.#moveSequences()
+      } finally {
+        this.#leave('open')
+      }
+    }
+    return isDurable
+  }
+
+  /**
+   * Closes the connection. What is being written is rolled back, or was committed: the next `open` knows. With `sequences:
+   * 'move'` they are moved first, unless `end` did so or something else goes on; it rejects where that fails, closed all the same.
+   */
   async close(): Promise<void> {
+    const session = this.#state === 'open' && this.#sequences?.isPending === true ? this.#writer?.session : undefined
     this.#state = 'closed'
     this.#options.signal?.removeEventListener('abort', this.#onAbort)
-    await this.#drop()
+    try {
+      if (session !== undefined) await this.#sequences!.move(session)
+    } catch (error) {
+      throw explained(error)
+    } finally {
+      await this.#drop()
+    }
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -226,7 +257,12 @@ export class PostgresDestination implements AsyncDisposable {
       facts = await findTargetTable(session, name)
     }
     if (facts === undefined) throw TARGET_TABLE_MISSING({ table: sqlName(name), source: sqlName(table) })
+    this.#sequences?.add(facts)
     return joinTarget(table, facts, keys, mode)
+  }
+
+  #moveSequences(): Promise<void> {
+    return this.#retrying(({ session }) => this.#sequences!.move(session))
   }
 
   async #drop(): Promise<void> {

@@ -70,6 +70,10 @@ export const destinationSettings = {
     description:
       'With evolve, a column that the source drops: keep it at the target, where it takes NULL from then on; or drop it there, too.',
   }),
+  sequences: setting(z.enum(['leave', 'move']).default('leave'), {
+    description:
+      "Sequences that columns of the written tables own (serial, identity): move sets each to its column's last value at the end of a run and once a minute meanwhile, so that the target can take over.",
+  }),
   retryMs: setting(z.int().min(0).max(MAX_TIMER_MS).default(60_000), {
     description:
       'How long a batch is tried again after a lost connection, a deadlock, a serialization failure, or while the server starts or is read-only.',

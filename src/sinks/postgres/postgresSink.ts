@@ -52,8 +52,9 @@ export class PostgresSink implements Sink {
   }
 
   /** A transaction that is still open is so because nobody could go on from where it stands. */
-  async flush(): Promise<SinkMark> {
-    if (await this.#destination!.flush()) this.#committed = this.#written
+  async flush({ end }: { readonly end: boolean }): Promise<SinkMark> {
+    const destination = this.#destination!
+    if (await (end ? destination.end() : destination.flush())) this.#committed = this.#written
     const position = this.#committed
     const mark: PostgresMark = { position: position === undefined || position.isNothing ? null : position.toJSON() }
     return { ...mark }

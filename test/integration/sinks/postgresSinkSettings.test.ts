@@ -115,3 +115,15 @@ test('delete: soft; and mode: history beside it, in one database', async () => {
     '(2,2,snapshot)',
   ])
 })
+
+test('sequences: move, when the pipeline is stopped', async () => {
+  await using pair = await databasePair(server, 'CREATE TABLE t (id serial PRIMARY KEY, n int)')
+  await pair.source.query('INSERT INTO t (n) SELECT i FROM generate_series(1, 20) i')
+  await using pipeline = await pipelineOf(pair, 't', 'sequences: move')
+  await using running = pipeline.start()
+  await running.until(async () => running.streaming && (await rowsOf(pair.target, 't')).length === 20, 'the rows')
+  await pair.source.query('INSERT INTO t (n) VALUES (21)')
+  await running.until(async () => (await rowsOf(pair.target, 't')).length === 21, 'the last row')
+  await running.stop()
+  expect(await pair.target.query("SELECT nextval('t_id_seq')::int AS next")).toEqual([{ next: 22 }])
+})

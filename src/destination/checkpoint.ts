@@ -65,26 +65,26 @@ export class Checkpoint {
 
   /** Writes the position and commits. */
   async commit(queryable: Queryable, position: PositionJson): Promise<void> {
-    await queryable.query(`${this.#store(position)}; COMMIT`)
-    this.#version++
+    await queryable.query(this.ending(position))
+    this.committed()
   }
 
   /**
-   * A whole batch of these statements in one round trip. Fails, with nothing done, also where {@link begin} would give
-   * false or throw: which of these it is, that tells. Behind an error there is a transaction to be rolled back.
+   * Begins a batch's transaction that is sent as a whole, with {@link ending} behind it. Fails with a division by zero where
+   * {@link begin} would give false or throw: which of these it is, that tells.
    */
-  async commitAtOnce(queryable: Queryable, statements: readonly string[], position: PositionJson): Promise<void> {
+  get opening(): string {
     const isOurs = `source = ${quoteLiteral(this.#source)} AND epoch = ${this.#epoch} AND version = ${this.#version}`
-    await queryable.query(
-      [
-        'BEGIN ISOLATION LEVEL READ COMMITTED',
-        // Division by zero where it is not.
-        `SELECT 1 / pg_catalog.count(*) FROM (SELECT FROM ${this.#name} WHERE ${isOurs} FOR UPDATE) AS ours`,
-        ...statements,
-        this.#store(position),
-        'COMMIT',
-      ].join(';\n'),
-    )
+    return `BEGIN ISOLATION LEVEL READ COMMITTED;
+      SELECT 1 / pg_catalog.count(*) FROM (SELECT FROM ${this.#name} WHERE ${isOurs} FOR UPDATE) AS ours`
+  }
+
+  ending(position: PositionJson): string {
+    return `${this.#store(position)}; COMMIT`
+  }
+
+  /** What was sent as a whole is committed. */
+  committed(): void {
     this.#version++
   }
 

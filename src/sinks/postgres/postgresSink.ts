@@ -49,6 +49,10 @@ export class PostgresSink implements Sink {
     if (await this.#destination!.write(batch)) this.#committed = StreamPosition.parse(batch.position)
   }
 
+  prepare(next: Batch): void {
+    this.#destination?.prepare(next)
+  }
+
   /** Nothing to do: a transaction that is still open is so because nobody could go on from where it stands. */
   async flush(): Promise<SinkMark> {
     const position = this.#committed

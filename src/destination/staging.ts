@@ -4,6 +4,7 @@ import { HEAD, HEAD_BUFFER, HEAD_NEW, HEAD_OPERATION, type RowBatch, SNAPSHOT } 
 import { NULL_COLUMN, UNCHANGED_COLUMN } from '../core/tape.js'
 import { writeCopyEnd, writeCopyTab, writeCopyValue } from '../postgres/copy/write.js'
 import type { Effect, Fold } from './fold.js'
+import { inKeyOrder } from './keyOrder.js'
 import type { Target } from './target.js'
 
 /** What a fold comes to, as COPY's text for the staging tables, and how many rows each has. */
@@ -22,16 +23,18 @@ const NONE = -1
 const TAB = 0x09
 const NEWLINE = 0x0a
 const ROOM = 1024
+/** What is not enough grows. */
+const ROOM_OF_A_ROW = 128
 
 export function stageFold(fold: Fold, target: Target): Staged {
-  const rows = new ByteWriter()
+  const rows = new ByteWriter(fold.effects.size * ROOM_OF_A_ROW + ROOM)
   const gaps = new ByteWriter(1024)
   const keys = new ByteWriter(1024)
   let wholeRows = 0
   let goneKeys = 0
   let movedRows = 0
   let updatedRows = 0
-  for (const effect of fold.effects.values()) {
+  for (const effect of inKeyOrder(fold)) {
     if (effect.isGone) {
       goneKeys++
       writeKey(keys, fold, effect, target)

@@ -89,7 +89,7 @@ export function stageRecords(
   { written, target, table }: Target,
 ): ByteWriter {
   // With room for all: what is received for a row is about what is sent.
-  const writer = new ByteWriter(Math.ceil((batch.bytes * records.length) / batch.count) + ROOM)
+  const writer = new ByteWriter(Math.ceil(records.length * (batch.bytes / Math.max(1, batch.count))) + ROOM)
   const { heads, buffers, tape } = batch
   const { values } = tape
   const isWhole = written.length > 0 && written.length === table.columns.length

@@ -293,6 +293,7 @@ export class Lane {
   async #afterwards(error: unknown): Promise<'again' | 'leave' | 'fail'> {
     this.#open = false
     this.#next = 0
+    this.#ready = undefined
     await this.#sink.close().catch(() => {})
     if (this.#abort.signal.aborted) return 'leave'
     // Opened anew it would take back what another pipeline has, and that one after it.

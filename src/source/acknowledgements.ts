@@ -10,6 +10,8 @@ import type { SnapshotProgress } from './scan/progress.js'
 
 /** How long the last acknowledgement is waited for before an empty batch asks for it again. */
 const ASK_MS = 1000
+/** A consumer that does not say for so long what is durable keeps no table from leaving: its publication follows later. */
+export const RECORDED_MS = 10_000
 
 /** What the consumer says is durable, and whoever waits for that. */
 export class Acknowledgements {

@@ -24,6 +24,13 @@ interface Memory {
   readonly output: ArrayBuffer
 }
 
+export interface EncoderThreadOptions extends NdjsonOptions {
+  /** It is loaded: a job begins at once from now on. */
+  readonly onReady?: (() => void) | undefined
+  /** The thread's own file. */
+  readonly entry?: URL | undefined
+}
+
 export interface Encoded {
   readonly lines: readonly Uint8Array[]
   /** The lines were used: their memory is wanted for others. */
@@ -43,12 +50,13 @@ export class EncoderThread implements AsyncDisposable {
   #loaded = false
   #failure: { readonly error: Error } | undefined
 
-  /** `entry`: the thread's own file. */
-  constructor(options: NdjsonOptions, entry: URL = ENTRY) {
-    this.#worker = new Worker(entry, { workerData: options, name: 'tailrace encoder' })
+  constructor({ format, onReady = () => {}, entry = ENTRY }: EncoderThreadOptions) {
+    const workerData: NdjsonOptions = { format }
+    this.#worker = new Worker(entry, { workerData, name: 'tailrace encoder' })
     this.#worker.on('message', (message: EncodedJob | 'ready') => {
-      if (message === 'ready') this.#loaded = true
-      else this.#pending.shift()!.resolve(message)
+      if (message !== 'ready') return this.#pending.shift()!.resolve(message)
+      this.#loaded = true
+      onReady()
     })
     this.#worker.on('error', (error) => this.#fail(error))
     this.#worker.on('messageerror', (error) => this.#fail(error))

@@ -99,8 +99,8 @@ export class LineWriter {
     if (this.#large < BEGIN_BEHIND) return false
     const { format, thread: { entry, processors = availableParallelism() } = {} } = this.#options
     if (processors > 1 && this.#thread === undefined) {
-      log('debug', 'large batches come: their lines are made in a thread from now on')
-      this.#thread = new EncoderThread({ format }, entry)
+      const onReady = () => log('debug', 'lines of large batches are made in a thread from now on')
+      this.#thread = new EncoderThread({ format, onReady, entry })
     }
     return this.#thread?.ready === true && EncoderThread.takes(rows)
   }

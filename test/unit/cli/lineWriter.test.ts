@@ -104,7 +104,7 @@ function linesOf(batch: RowBatch): Buffer {
 const wholly = (batches: readonly RowBatch[]) => Buffer.concat(batches.map(linesOf))
 
 test('the thread makes the same bytes, also of values that are not copied', async () => {
-  await using thread = new EncoderThread({ format: 'ndjson' }, entry)
+  await using thread = new EncoderThread({ format: 'ndjson', entry })
   const batches = [batchOf(1), batchOf(2, 50_000, 'y'), new BatchBuilder([wholeTable]).create(ROW).batch]
   const long = ROW.with(2, `${'z'.repeat(200_000)}"`)
   batches.push(new BatchBuilder([rowsTable]).create(long).update(ROW, long, 'row').batch, batchOf(3, 600_000, '"'))

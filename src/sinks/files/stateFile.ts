@@ -1,7 +1,7 @@
-import { readFile } from 'node:fs/promises'
+import { readFile, rm } from 'node:fs/promises'
 import { STATE_CORRUPT, STATE_FAILED } from '../../core/errors.js'
 import { StreamPosition } from '../../source/position.js'
-import { replaceFile } from './replaceFile.js'
+import { replaceFile, temporaryOf } from './replaceFile.js'
 
 /**
  * The object in the state file at `path`, of version 1; the rest of it is the caller's to check. Undefined when there is
@@ -28,6 +28,16 @@ export async function writeStateFile(path: string, state: object): Promise<void>
     await replaceFile(path, `${JSON.stringify(state)}\n`)
   } catch (cause) {
     throw STATE_FAILED({ path, problem: (cause as Error).message }, { cause })
+  }
+}
+
+/** Removes what a killed run had not written to its end; for who has the state's lock. Error: STATE_FAILED. */
+export async function removeUnfinished(path: string): Promise<void> {
+  const unfinished = temporaryOf(path)
+  try {
+    await rm(unfinished, { force: true })
+  } catch (cause) {
+    throw STATE_FAILED({ path: unfinished, problem: (cause as Error).message }, { cause })
   }
 }
 

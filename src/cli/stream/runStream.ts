@@ -7,6 +7,7 @@ import type { Position, PositionJson } from '../../core/record.js'
 import { parseConnectionString } from '../../postgres/connectionString.js'
 import { isTransient } from '../../postgres/serverError.js'
 import { Output } from '../../sinks/files/output.js'
+import { removeUnfinished } from '../../sinks/files/stateFile.js'
 import { lockOutput, StateLock } from '../../sinks/files/stateLock.js'
 import type { SourceOptions } from '../../source/options.js'
 import { StreamPosition } from '../../source/position.js'
@@ -47,6 +48,7 @@ export async function runStream(options: StreamOptions): Promise<number> {
   try {
     await using lock = options.state === undefined ? undefined : await StateLock.take(options.state)
     void lock
+    if (options.state !== undefined) await removeUnfinished(options.state)
     await using control = await ControlServer.open(options)
     for (let attempt = 1; ; attempt++) {
       try {

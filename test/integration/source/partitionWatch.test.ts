@@ -111,14 +111,14 @@ describeOldestAndNewest('partitions', (postgres) => {
     })
 
     test.concurrent('one that is attached is read to its end, also when its key is renamed meanwhile', async () => {
-      await using db = await testDatabase(postgres.server, TREE + filled('africa', 'africa', 2001, 8900))
+      await using db = await testDatabase(postgres.server, TREE + filled('africa', 'africa', 2001, 4900))
       let renamed: Promise<unknown> | undefined
       const onBatch = async ({ length, rows }: Batch) => {
         if (length === 0 || rows.snapshotId === '' || !reader.events.some(({ type }) => type === 'partition-attached'))
           return
         // Not waited for: its lock comes between two chunks.
         renamed ??= db.query('ALTER TABLE root RENAME region TO place')
-        await new Promise((resolve) => setTimeout(resolve, 10))
+        await new Promise((resolve) => setTimeout(resolve, 5))
       }
       db.expectSlots = true
       const options = { url: db.url, tables: 'root', slot: `s_${db.name}`, maxBytes: 65536 }

@@ -5,7 +5,7 @@ import type { KeyColumn } from '../../postgres/catalog/keyColumns.js'
 import { keyColumns } from '../../postgres/catalog/keyColumns.js'
 import { CopyOut } from '../../postgres/copy/copyOut.js'
 import { sqlName } from '../../postgres/identifier.js'
-import { sqlstateOf } from '../../postgres/serverError.js'
+import { isTransient, sqlstateOf } from '../../postgres/serverError.js'
 import type { Session } from '../../postgres/session.js'
 import type { CapturedTable, CaptureSet } from '../captureSet.js'
 import type { ControlSession } from '../controlSession.js'
@@ -43,6 +43,8 @@ export interface ChunkReaderOptions {
   readonly onGone: () => void
   /** The table has another key by now. */
   readonly onOtherKey: (key: readonly string[]) => void
+  /** Which rows are wanted cannot be asked any more, as when a column has another name. */
+  readonly onBadCondition: (cause: unknown) => void
   readonly emit: (event: SourceEvent) => void
   readonly signal: AbortSignal
 }
@@ -212,6 +214,7 @@ export class ChunkReader {
 
   /** Gives how many rows there were. */
   async #copyRows(session: Session, reading: Reading): Promise<number> {
+    const { onBadCondition } = this.#options
     const { captured, key, where } = this.#known!
     const { planned, table } = captured
     const { progress } = this.#scan
@@ -251,7 +254,10 @@ export class ChunkReader {
     } catch (error) {
       // A column that is gone since the shape was looked at: only without a lock, as when a view stands in its place.
       if (sqlstateOf(error) === UNDEFINED_COLUMN) this.#known = undefined
-      throw error
+      if (where === undefined || this.#givenUp || sqlstateOf(error) === undefined || isTransient(error)) throw error
+      await session.query('ROLLBACK')
+      onBadCondition(error)
+      return 0
     }
     handOn()
     // Nobody waits for its answer: the next chunk's statements come behind it.

@@ -98,6 +98,28 @@ test.concurrent('a key column that is renamed in the middle, and rows of it that
   expect([...had].sort()).toEqual(rows.map(({ number, n }) => [number, n]).sort())
 })
 
+test.concurrent('a column that the wanted rows are told by is renamed in the middle: all are read', async () => {
+  await using db = await testDatabase(server, MANY)
+  db.expectSlots = true
+  const rename = whenBegun(() => db.query('ALTER TABLE t RENAME note TO remark'))
+  let began = false
+  const onBatch = async (batch: { readonly length: number }) => {
+    if (began) await rename(batch)
+  }
+  const options = { url: db.url, tables: 't', slot: `s_${db.name}`, maxBytes: 65536 }
+  await using reader = readSource(options, { onBatch })
+  await reader.told('streaming')
+  began = true
+  await reader.source.resnapshot('t', { where: "note <> ''" })
+  const isWhole = () => reader.records.filter(({ after }) => after?.remark !== undefined).length >= 20_000
+  await reader.until(isWhole, { what: 'all rows', timeoutMs: 30_000 })
+  const told = reader.events.filter((event) => event.type === 'warning' && event.code === 'CONDITION_GONE')
+  expect(told).toHaveLength(1)
+  const whole = reader.records.filter(({ after }) => after?.remark !== undefined)
+  expect(new Set(whole.map(({ key }) => key!.id)).size).toBe(20_000)
+  requireOrder(reader.records)
+})
+
 test.concurrent('a table that is moved to another schema in the middle, another one in its place', async () => {
   await using db = await testDatabase(server, `${MANY}; CREATE SCHEMA s`)
   db.expectSlots = true

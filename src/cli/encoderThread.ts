@@ -54,7 +54,7 @@ export class EncoderThread implements AsyncDisposable {
     const workerData: NdjsonOptions = { format }
     this.#worker = new Worker(entry, { workerData, name: 'tailrace encoder' })
     this.#worker.on('message', (message: EncodedJob | 'ready') => {
-      if (message !== 'ready') return this.#pending.shift()!.resolve(message)
+      if (message !== 'ready') return this.#pending.shift()?.resolve(message) // none is left once it has failed
       this.#loaded = true
       onReady()
     })

@@ -7,10 +7,12 @@ import { EncoderThread } from '../encoderThread.js'
 import { log } from '../log.js'
 
 /**
- * Batches of this size come when there is more to do than we get done, as of a large transaction that was spooled: what
- * the socket brings while we wait for it comes in pieces of 64 KB.
+ * Batches of this size come when there is more to do than we get done, as of a large transaction that was spooled: of what
+ * the socket brings 64 KB are handed on at once, and 192 KB at most behind them before it rests.
  */
-const LARGE_BYTES = 128 * 1024
+const LARGE_BYTES = 224 * 1024
+/** Where the thread makes the lines they need not be as large: we ask for the next one sooner then. */
+const STILL_LARGE_BYTES = 128 * 1024
 /** After so many large ones in a row the thread is begun: its beginning costs as much as the lines of 8 MB. */
 const BEGIN_BEHIND = 16
 /** Batches that the thread has, or whose lines are not written yet. */
@@ -94,7 +96,8 @@ export class LineWriter {
 
   /** Rows of a snapshot come from a server that makes them no faster than we make lines of them. */
   #isForThread(rows: RowBatch): boolean {
-    const large = rows.bytes >= LARGE_BYTES && rows.heads[HEAD_OPERATION] !== SNAPSHOT
+    const least = this.#large < BEGIN_BEHIND ? LARGE_BYTES : STILL_LARGE_BYTES
+    const large = rows.bytes >= least && rows.heads[HEAD_OPERATION] !== SNAPSHOT
     this.#large = large ? this.#large + 1 : 0
     if (this.#large < BEGIN_BEHIND) return false
     const { format, thread: { entry, processors = availableParallelism() } = {} } = this.#options

@@ -104,6 +104,7 @@ async function streamOnce(
       failed: (error) => stop.abort(error),
     })
     let waiting = true
+    let last: Position | undefined
     // What was written is confirmed before the source ends, since its end is the slot's last chance to move.
     const end = () => {
       if (waiting)
@@ -123,8 +124,9 @@ async function streamOnce(
         waiting = false
         await lines.write(batch)
         if (batch.length > 0) idle.restart()
-        // The source has nothing to do: at its end it waits for that.
-        else checkpoint.now().catch((error) => stop.abort(error))
+        // The same place again: the source waits for its acknowledgement, as at its end.
+        else if (batch.position === last) checkpoint.now().catch((error) => stop.abort(error))
+        last = batch.position
         if (signal.aborted) {
           await lines.settled()
           await checkpoint.now()

@@ -46,7 +46,7 @@ const wholeTable = tableOf('"whole"', TYPES, 'full')
 const arrays = tableOf('arrays', [builtin('int4'), arrayOf(builtin('text'))])
 
 /** Rows of all kinds, of about `bytes` bytes; the `number`th batch of its run. */
-function batchOf(number: number, bytes = 200_000, fill = 'x'): RowBatch {
+function batchOf(number: number, bytes = 240_000, fill = 'x'): RowBatch {
   const builder = new BatchBuilder([rowsTable, wholeTable])
   for (let id = 0, size = 0; size < bytes; id++, size += 1000) {
     const row = [`${number}${id}`, ...ROW.slice(1)]
@@ -65,7 +65,7 @@ function batchOf(number: number, bytes = 200_000, fill = 'x'): RowBatch {
 
 function arrayBatch(): RowBatch {
   const { batch } = new BatchBuilder([arrays]).create(['1', '{a,NULL}'])
-  batch.bytes = 200_000
+  batch.bytes = 240_000
   return batch
 }
 
@@ -115,7 +115,7 @@ test('the thread makes the same bytes, also of values that are not copied', asyn
     expect(Buffer.concat(lines).equals(expected), `batch ${index}`).toBe(true)
     release()
   }
-})
+}, 60_000)
 
 test('it takes neither columns that only calls can write, nor messages, nor what is very large', () => {
   expect(EncoderThread.takes(arrayBatch())).toBe(false)
@@ -249,7 +249,7 @@ test('no thread is begun for small batches, rows of a snapshot, or on a machine 
   await using folder = await temporaryFolder()
   const broken = pathToFileURL(join(folder.path, 'missing.mjs'))
   const snapshot = new BatchBuilder([rowsTable]).snapshot(ROW)
-  snapshot.batch.bytes = 200_000
+  snapshot.batch.bytes = 240_000
   for (const [rows, processors] of [
     [batchOf(1, 5000), 2],
     [snapshot.batch, 2],

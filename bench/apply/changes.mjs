@@ -18,6 +18,7 @@ import {
   SLOT,
   SOURCE,
   scratch,
+  settled,
   TARGET,
 } from './pipeline.mjs'
 
@@ -145,6 +146,7 @@ async function byPipeline(server, { state, final }) {
     await client.query(`CREATE PUBLICATION ${SLOT} FOR TABLE ${TABLE}`).catch(() => {})
   })
   const before = await versionOf(server)
+  await settled()
   const usage = await measure(server, command)
   if ((await checksum(server, TARGET)) !== final) throw new Error(`${OURS} has not applied the changes`)
   return { ...usage, batches: (await versionOf(server)) - before }
@@ -173,6 +175,7 @@ async function byPsql(server, { changes, final }, batches) {
     )
   }
   writeFileSync(script, `${lines.join('\n')}\n`)
+  await settled()
   const usage = await measure(server, {
     command: psql,
     args: ['-X', '-q', '-v', 'ON_ERROR_STOP=1', '-d', server.url(TARGET), '-f', script],

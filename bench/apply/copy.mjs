@@ -4,7 +4,6 @@ import { load, makeTable } from '../dataset.mjs'
 import { FULL_ROWS } from '../options.mjs'
 import { psql } from '../programs.mjs'
 import { interleave, measure, median, ratios } from '../rounds.mjs'
-import { withClient } from '../server.mjs'
 import { bar, runsTable } from '../table.mjs'
 import {
   dropAll,
@@ -43,9 +42,13 @@ export async function applyCopy({ server, options }) {
   try {
     await writeRows(server, file)
     const results = await interleave(contestants, options.rounds, OURS, async ({ name, ...command }) => {
-      await makeTarget(server, { fill: (client) => makeTable(client, TABLE) })
+      await makeTarget(server, {
+        fill: async (client) => {
+          await makeTable(client, TABLE)
+          await client.query('CHECKPOINT')
+        },
+      })
       if (name === OURS) pipeline(server, { tables: [TABLE], until: 'current' })
-      await withClient(server, TARGET, (client) => client.query('CHECKPOINT'))
       const usage = await measure(server, command)
       const rows = await numberOf(server, TARGET, `SELECT count(*) FROM ${TABLE}`)
       if (rows !== options.rows) throw new Error(`${name} has copied ${rows} rows`)

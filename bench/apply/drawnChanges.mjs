@@ -34,7 +34,11 @@ export function drawChanges(count, distinct) {
  * are not. `client`: of the source, for the rows as they are inserted.
  */
 export async function foldedFiles(client, insertSql, changes, batches, folder) {
-  const columns = await insertedRows(client, insertSql, Math.max(...changes.map(({ id }) => id)))
+  const columns = await insertedRows(
+    client,
+    insertSql,
+    changes.reduce((most, { id }) => Math.max(most, id), 0),
+  )
   const rows = new Map(columns.map((row) => [Number(row[0]), row]))
   const files = []
   const per = Math.ceil(changes.length / batches)

@@ -11,6 +11,8 @@ export const SLOT = 'apply'
 export const OURS = 'tailrace run'
 export const PSQL = 'psql'
 
+const SESSIONS_END_MS = 300
+
 const folder = mkdtempSync(join(tmpdir(), 'tailrace-bench-apply-'))
 process.on('exit', () => rmSync(folder, { recursive: true, force: true }))
 
@@ -59,6 +61,12 @@ export async function makeTarget(server, { template, fill }) {
     await client.query(`CREATE DATABASE ${TARGET}${template === undefined ? '' : ` TEMPLATE ${template}`}`)
   })
   if (fill !== undefined) await withClient(server, TARGET, fill)
+  await settled()
+}
+
+/** A session that ends only now would be taken for one of the contestant's. */
+export function settled() {
+  return sleep(SESSIONS_END_MS)
 }
 
 export async function dropAll(server) {

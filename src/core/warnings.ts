@@ -147,6 +147,12 @@ function partitionHint({ table, repairs, hasKey }: PartitionFacts): string {
   return `If a consumer is to delete them, too, have ${table} read again (tailrace signal resnapshot, source.resnapshot()): batches tell of which keys they have all rows. onPartitionGone: "resnapshot" does that by itself.`
 }
 
+export const CONDITION_GONE = defineWarning('CONDITION_GONE', {
+  message: (e: { table: string; where: string; problem: string }) =>
+    `the rows of ${e.table} for which ${e.where} cannot be asked for any more (${e.problem}): all its rows are read`,
+  hint: 'Nothing is to be done. A column that the condition names was renamed or dropped, or a value of it does not fit.',
+})
+
 export const PARTITION_GONE = defineWarning('PARTITION_GONE', {
   message: (e: PartitionFacts) =>
     `${e.partitions} of ${e.table} went, detached or dropped: of their rows no delete is sent`,

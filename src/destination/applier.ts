@@ -2,8 +2,9 @@ import type { ByteWriter } from '../core/byteWriter.js'
 import { ROW_INCOMPLETE } from '../core/destinationErrors.js'
 import type { RowBatch } from '../core/rowBatch.js'
 import { copyIn } from '../postgres/copy/copyIn.js'
+import type { ScriptPart } from '../postgres/copy/script.js'
 import type { Session } from '../postgres/session.js'
-import { ApplySql, onlyIt, type Stage } from './applySql.js'
+import { ApplySql, markAllSql, onlyIt, type Stage } from './applySql.js'
 import { stageHistory } from './history.js'
 import { type Staged, stageFold, stageRecords } from './staging.js'
 import type { Folded, Step, TruncateStep } from './steps.js'
@@ -73,17 +74,20 @@ export class Applier {
     this.#used.clear()
   }
 
-  async apply(step: LoadedStep): Promise<void> {
-    if ('truncated' in step) await this.#truncate(step)
-    else await this.#write(step)
+  /** The same as {@link apply} of each, to be sent as a whole in a transaction of its own. */
+  script(steps: readonly LoadedStep[]): ScriptPart[] {
+    const parts: ScriptPart[] = []
+    const used = new Set<string>()
+    for (const step of steps) {
+      if ('truncated' in step) parts.push(truncateSql(step))
+      else parts.push(...scriptOf(step, used))
+    }
+    return parts
   }
 
-  async #truncate({ truncated, restartIdentity }: TruncateStep): Promise<void> {
-    if (truncated.some(({ mode }) => mode.kind === 'soft')) {
-      return this.#run(truncated.map((target) => this.sqlOf(target).markAll()))
-    }
-    const tables = truncated.map(onlyIt).join(', ')
-    await this.#session.query(`TRUNCATE ${tables}${restartIdentity ? ' RESTART IDENTITY' : ''}`)
+  async apply(step: LoadedStep): Promise<void> {
+    if ('truncated' in step) await this.#session.query(truncateSql(step))
+    else await this.#write(step)
   }
 
   async #write({ copies, works }: Exclude<LoadedStep, TruncateStep>): Promise<void> {
@@ -133,6 +137,32 @@ export class Applier {
     }
     return sql
   }
+}
+
+function truncateSql({ truncated, restartIdentity }: TruncateStep): string {
+  if (truncated.some(({ mode }) => mode.kind === 'soft')) return truncated.map(markAllSql).join(';\n')
+  return `TRUNCATE ${truncated.map(onlyIt).join(', ')}${restartIdentity ? ' RESTART IDENTITY' : ''}`
+}
+
+/** `used`: staging tables that have rows of an earlier step. */
+function scriptOf({ copies, works }: Exclude<LoadedStep, TruncateStep>, used: Set<string>): ScriptPart[] {
+  const parts: ScriptPart[] = copies.map(({ sql, rows }) => ({ copy: sql, rows: rows.take() }))
+  for (const { sql, staged } of works) {
+    for (const stage of STAGES) {
+      if (rowsOf(staged, stage) === 0) continue
+      const copy = sql.copy(stage)
+      if (used.has(copy)) parts.push(sql.empty(stage))
+      used.add(copy)
+      parts.push({ copy, rows: staged[stage].take() })
+    }
+  }
+  const statements = [
+    ...works.flatMap(({ staged, sql }) => (staged.movedRows > 0 ? [sql.fill(staged.movedRows)] : [])),
+    ...[...works].reverse().flatMap(deletes),
+    ...works.flatMap(({ staged, sql }) => (staged.updatedRows > 0 ? [sql.update(staged.updatedRows)] : [])),
+    ...works.flatMap(upserts),
+  ]
+  return statements.length === 0 ? parts : [...parts, statements.join(';\n')]
 }
 
 function deletes({ sql, staged, target }: Work): string[] {

@@ -38,8 +38,7 @@ export class ApplySql {
 
   /** The column that says since when a row is gone; undefined: none does, it is deleted. */
   get marker(): string | undefined {
-    const { mode } = this.#target
-    return mode.kind === 'soft' ? quoteIdentifier(mode.added[0].name) : undefined
+    return markerOf(this.#target)
   }
 
   create(stage: Stage): string {
@@ -74,21 +73,23 @@ export class ApplySql {
     return `COPY ${this.#target.target} (${names.join(', ')}) FROM STDIN`
   }
 
-  /** Gives the number of rows filled, as `count`. */
-  fill(): string {
+  /** Gives the number of rows filled, as `count`; fails with a division by zero if it is not `required`. */
+  fill(required?: number): string {
     const set = this.#settable('gaps').map(this.#setOrKeep)
     return this.#counted(
       `UPDATE ${this.#stage('gaps')} AS s SET ${set.join(', ')} FROM ${this.#read} AS t
         WHERE s.${this.gaps.moved} AND ${this.#matches(this.gaps.base)}`,
+      required,
     )
   }
 
-  /** Rows with missing columns that stayed where they were. Gives their number. */
-  update(): string {
+  /** Rows with missing columns that stayed where they were. Gives their number, like {@link fill}. */
+  update(required?: number): string {
     const set = this.#settable('target').map(this.#setOrKeep)
     return this.#counted(
       `UPDATE ${this.#read} AS t SET ${set.join(', ')} FROM ${this.#stage('gaps')} AS s
         WHERE NOT s.${this.gaps.moved} AND ${this.#matches(this.gaps.base)}`,
+      required,
     )
   }
 
@@ -97,11 +98,6 @@ export class ApplySql {
     if (marker === undefined) return this.#deleteUsing('keys', '')
     return `UPDATE ${this.#read} AS t SET ${marker} = pg_catalog.now() FROM ${this.#stage('keys')} AS s
       WHERE ${this.#matches()} AND t.${marker} IS NULL`
-  }
-
-  /** Instead of a TRUNCATE. */
-  markAll(): string {
-    return `UPDATE ${this.#read} SET ${this.marker} = pg_catalog.now() WHERE ${this.marker} IS NULL`
   }
 
   /** What stands where a row is to be written, of a target that {@link Target.replaces}. */
@@ -147,8 +143,7 @@ export class ApplySql {
     // Nothing but the key was sent: that the row is there is told all the same.
     const [first] = this.#target.keyColumns
     if (set.length === 0) set.push(`${quoteIdentifier(first!.name)} = t.${quoteIdentifier(first!.name)}`)
-    return `WITH written AS (UPDATE ${this.#read} AS t SET ${set.join(', ')} WHERE ${this.#hasKey(key)} RETURNING 1)
-      SELECT 1 / pg_catalog.count(*) FROM written`
+    return this.#counted(`UPDATE ${this.#read} AS t SET ${set.join(', ')} WHERE ${this.#hasKey(key)}`, 1)
   }
 
   #hasKey(key: readonly string[]): string {
@@ -207,8 +202,10 @@ export class ApplySql {
     return `${name} = CASE WHEN ${index} = ANY (s.${this.gaps.missing}) THEN t.${name} ELSE s.${name} END`
   }
 
-  #counted(statement: string): string {
-    return `WITH written AS (${statement} RETURNING 1) SELECT pg_catalog.count(*)::pg_catalog.int4 AS count FROM written`
+  #counted(statement: string, required: number | undefined): string {
+    const count = 'pg_catalog.count(*)'
+    const given = required === undefined ? `${count}::pg_catalog.int4` : `1 / (${count} = ${required})::pg_catalog.int4`
+    return `WITH written AS (${statement} RETURNING 1) SELECT ${given} AS count FROM written`
   }
 
   #names(prefix = ''): string {
@@ -231,6 +228,16 @@ export class ApplySql {
   #bare(stage: Stage): string {
     return `tailrace_${stage}_${this.#number}`
   }
+}
+
+function markerOf({ mode }: Target): string | undefined {
+  return mode.kind === 'soft' ? quoteIdentifier(mode.added[0].name) : undefined
+}
+
+/** Instead of a TRUNCATE. */
+export function markAllSql(target: Target): string {
+  const marker = markerOf(target)
+  return `UPDATE ${onlyIt(target)} SET ${marker} = pg_catalog.now() WHERE ${marker} IS NULL`
 }
 
 /** The table without those that inherit from it, whose rows are not its own. */

@@ -4,12 +4,13 @@ import type { Position } from '../core/record.js'
 import { HEAD, HEAD_OPERATION, HEAD_TABLE, type RowBatch, SNAPSHOT, TRUNCATE } from '../core/rowBatch.js'
 import type { Table } from '../core/table.js'
 import type { TailraceError } from '../core/tailraceError.js'
+import { runScript } from '../postgres/copy/script.js'
 import { type QualifiedName, sqlName } from '../postgres/identifier.js'
 import { sqlstateOf } from '../postgres/serverError.js'
 import type { Session } from '../postgres/session.js'
 import type { Batch } from '../source/batch.js'
 import { StreamPosition } from '../source/position.js'
-import { Applier } from './applier.js'
+import { Applier, type LoadedStep } from './applier.js'
 import { onlyIt } from './applySql.js'
 import type { Checkpoint } from './checkpoint.js'
 import { directStatements, isSmall } from './directWrite.js'
@@ -18,7 +19,7 @@ import { isOfRows, isPassing, serverText } from './failure.js'
 import { deleteGoneRows } from './goneRows.js'
 import type { LazyCommits } from './lazyCommits.js'
 import type { Mode } from './modes.js'
-import { middleOf, planSteps, type Step, type StepOptions } from './steps.js'
+import { middleOf, planSteps, type StepOptions } from './steps.js'
 import type { Target } from './target.js'
 
 export interface BatchWriterOptions {
@@ -33,6 +34,9 @@ export interface BatchWriterOptions {
   readonly evolution: Evolution | undefined
 }
 
+/** What a statement of ours fails with where it does not find what it must. */
+const DIVISION_BY_ZERO = '22012'
+
 /** Writes batches over one session, in transactions. What fails leaves the session to be rolled back. */
 export class BatchWriter {
   readonly session: Session
@@ -41,6 +45,7 @@ export class BatchWriter {
   readonly #targets = new WeakMap<Table, Target>()
   /** The last shape of each of the source's tables. */
   readonly #seen = new Map<string, Table>()
+  #prepared: { readonly batch: object; readonly loaded: readonly LoadedStep[] } | undefined
   /** By name: whether the target has nothing but snapshot rows that we copied into it. */
   readonly #takesCopies: Map<string, boolean>
 
@@ -81,7 +86,7 @@ export class BatchWriter {
     }
     const targets: Target[] = []
     for (const use of uses) if (!fresh.includes(use)) await this.#resolve(rows, use, targets)
-    const takesCopies = (target: Target) => !carefully && this.#takesCopies.get(target.target) === true
+    const takesCopies = (target: Target) => !carefully && this.#mayCopy(target)
     const repeats = saysItRepeats(batch.position)
     const lazily = lazyCommits.isNext(rows.count)
     if (carefully || repeats || this.#holds || fresh.length > 0) {
@@ -91,9 +96,10 @@ export class BatchWriter {
       await this.#deleteGone(batch)
       await this.#writeFollowing(batch, fresh, { targets, takesCopies })
     } else {
-      const steps = planSteps(rows, 0, rows.count, { targets, takesCopies })
-      if (batch.range?.again !== true && (await this.#writeAtOnce(batch, steps, lazily))) return !lazily
-      const loaded = steps.map((step) => this.#applier.load(rows, step))
+      if (await this.#writeAtOnce(batch, targets, lazily)) return !lazily
+      const loaded = planSteps(rows, 0, rows.count, { targets, takesCopies }).map((one) =>
+        this.#applier.load(rows, one),
+      )
       for (const step of loaded) await this.#applier.prepare(step)
       if (!(await this.#begin())) return !lazyCommits.mayHaveBeen
       await this.#deleteGone(batch)
@@ -107,25 +113,68 @@ export class BatchWriter {
     return !lazily
   }
 
-  /** A small batch, in one round trip. False: nothing was written, and how it is to be written or what is wrong is found elsewhere. */
+  /**
+   * Makes ready what a batch will need, while another is being written: the next one, which need not come. Nothing is
+   * asked of the server.
+   */
+  prepare<Tables extends object>(batch: Batch<Tables>): void {
+    if (this.#holds || saysItRepeats(batch.position) || isSmall(batch.rows)) return
+    const targets = batch.rows.tables.map((table) => this.#targets.get(table)!)
+    if (targets.includes(undefined!)) return
+    const changes = usesOf(batch.rows).filter(({ isChanged }) => isChanged)
+    const changed = new Set(changes.map(({ index }) => targets[index]!.target))
+    try {
+      this.#prepared = { batch, loaded: this.#load(batch.rows, targets, (target) => !changed.has(target.target)) }
+    } catch {
+      // It is told when its turn comes.
+    }
+  }
+
+  /**
+   * Sends the whole transaction without waiting for anything in between. False: nothing was written, and how it is to be
+   * written, whether it was, or what is wrong with it is found elsewhere.
+   */
   async #writeAtOnce<Tables extends object>(
     batch: Batch<Tables>,
-    steps: readonly Step[],
+    targets: readonly Target[],
     lazily: boolean,
   ): Promise<boolean> {
-    if (!isSmall(batch.rows)) return false
-    const statements = directStatements(batch.rows, steps, (target) => this.#applier.sqlOf(target))
-    if (statements === undefined) return false
+    const { checkpoint, lazyCommits } = this.#options
+    const prepared = this.#prepared?.batch === batch ? this.#prepared.loaded : undefined
+    this.#prepared = undefined
+    if (batch.range?.again === true) return false
+    const small = prepared === undefined && isSmall(batch.rows) ? this.#direct(batch.rows, targets) : undefined
+    const opening = checkpoint.opening
+    const ending = checkpoint.ending(batch.position.toJSON(), lazily)
     try {
-      await this.#options.checkpoint.commitAtOnce(this.session, statements, batch.position.toJSON(), lazily)
-      this.#options.lazyCommits.committed(lazily)
+      if (small !== undefined) await this.session.query([opening, ...small, ending].join(';\n'))
+      else {
+        const loaded = prepared ?? this.#load(batch.rows, targets, () => true)
+        for (const step of loaded) await this.#applier.prepare(step)
+        await runScript(this.session, [opening, ...this.#applier.script(loaded), ending])
+      }
+      checkpoint.committed()
+      lazyCommits.committed(lazily)
       return true
     } catch (error) {
-      if (isPassing(error)) throw error
+      // Of a small batch all that is told is that it failed; of others an error of a row or of the connection is the answer.
+      if (isPassing(error) || (small === undefined && sqlstateOf(error) !== DIVISION_BY_ZERO)) throw error
       await this.session.query('ROLLBACK')
       return false
     }
   }
+
+  #direct(rows: RowBatch, targets: readonly Target[]): readonly string[] | undefined {
+    const steps = planSteps(rows, 0, rows.count, { targets, takesCopies: this.#mayCopy })
+    return directStatements(rows, steps, (target) => this.#applier.sqlOf(target))
+  }
+
+  #load(rows: RowBatch, targets: readonly Target[], unless: (target: Target) => boolean): LoadedStep[] {
+    const takesCopies = (target: Target) => this.#mayCopy(target) && unless(target)
+    return planSteps(rows, 0, rows.count, { targets, takesCopies }).map((step) => this.#applier.load(rows, step))
+  }
+
+  readonly #mayCopy = (target: Target): boolean => this.#takesCopies.get(target.target) === true
 
   /** First, since a row that is gone may have what is unique. */
   async #deleteGone<Tables extends object>({ range, rows }: Batch<Tables>): Promise<void> {

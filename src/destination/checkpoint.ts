@@ -69,30 +69,27 @@ export class Checkpoint {
 
   /** Writes the position and commits; `lazily`: without waiting for the disk. */
   async commit(queryable: Queryable, position: PositionJson, lazily: boolean): Promise<void> {
-    await queryable.query(this.#storeAndCommit(position, lazily))
-    this.#version++
+    await queryable.query(this.ending(position, lazily))
+    this.committed()
   }
 
   /**
-   * A whole batch of these statements in one round trip. Fails, with nothing done, also where {@link begin} would give
-   * false or throw: which of these it is, that tells. Behind an error there is a transaction to be rolled back.
+   * Begins a batch's transaction that is sent as a whole, with {@link ending} behind it. Fails with a division by zero where
+   * {@link begin} would give false or throw: which of these it is, that tells.
    */
-  async commitAtOnce(
-    queryable: Queryable,
-    statements: readonly string[],
-    position: PositionJson,
-    lazily: boolean,
-  ): Promise<void> {
+  get opening(): string {
     const isOurs = `source = ${quoteLiteral(this.#source)} AND epoch = ${this.#epoch} AND version = ${this.#version}`
-    await queryable.query(
-      [
-        'BEGIN ISOLATION LEVEL READ COMMITTED',
-        // Division by zero where it is not.
-        `SELECT 1 / pg_catalog.count(*) FROM (SELECT FROM ${this.#name} WHERE ${isOurs} FOR UPDATE) AS ours`,
-        ...statements,
-        this.#storeAndCommit(position, lazily),
-      ].join(';\n'),
-    )
+    return `BEGIN ISOLATION LEVEL READ COMMITTED;
+      SELECT 1 / pg_catalog.count(*) FROM (SELECT FROM ${this.#name} WHERE ${isOurs} FOR UPDATE) AS ours`
+  }
+
+  ending(position: PositionJson, lazily: boolean): string {
+    return `${this.#store(position)};
+            ${lazily ? 'SET LOCAL synchronous_commit = off; ' : ''}COMMIT`
+  }
+
+  /** What was sent as a whole is committed. */
+  committed(): void {
     this.#version++
   }
 
@@ -105,10 +102,9 @@ export class Checkpoint {
     )
   }
 
-  #storeAndCommit(position: PositionJson, lazily: boolean): string {
+  #store(position: PositionJson): string {
     return `UPDATE ${this.#name} SET position = ${quoteLiteral(JSON.stringify(position))}, version = version + 1,
-              written_at = pg_catalog.now() WHERE source = ${quoteLiteral(this.#source)};
-            ${lazily ? 'SET LOCAL synchronous_commit = off; ' : ''}COMMIT`
+              written_at = pg_catalog.now() WHERE source = ${quoteLiteral(this.#source)}`
   }
 
   /** Puts a row aside, in the batch's transaction. */

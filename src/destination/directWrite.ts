@@ -9,7 +9,7 @@ import { byReferences, type Target } from './target.js'
 /** Up to here the statements of a batch with its values in them cost less than staging tables: see docs/performance.md. */
 const MOST_RECORDS = 256
 const MOST_BYTES = 64 * 1024
-/** What bytes that are no UTF-8 (of a database in SQL_ASCII) would become in a text. */
+/** What bytes that are no UTF-8 would become in a text. No server sends any to us; COPY would hand them on as they are. */
 const REPLACED = '\ufffd'
 
 /** A batch that may be worth no staging tables. */

@@ -35,6 +35,11 @@ export interface Sink {
    */
   write(batch: Batch): Promise<void>
   /**
+   * The batch that most likely comes next, told while one is being written: what can be done for it without waiting may
+   * be done meanwhile. Must not throw.
+   */
+  prepare?(next: Batch): void
+  /**
    * Makes durable what was written, and gives what `open` is to be told of it. Called a few times a second while records
    * come, also when there were none since the last time; `end` is set when the pipeline ends and nothing will follow.
    * A sink that stores positions may keep a transaction open while `position.repeats` would not let anybody go on from

@@ -51,6 +51,10 @@ export class PostgresSink implements Sink {
     this.#written = StreamPosition.parse(batch.position)
   }
 
+  prepare(next: Batch): void {
+    this.#destination?.prepare(next)
+  }
+
   /** A transaction that is still open is so because nobody could go on from where it stands. */
   async flush({ end }: { readonly end: boolean }): Promise<SinkMark> {
     const destination = this.#destination!

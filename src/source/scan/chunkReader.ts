@@ -5,11 +5,12 @@ import type { KeyColumn } from '../../postgres/catalog/keyColumns.js'
 import { keyColumns } from '../../postgres/catalog/keyColumns.js'
 import { CopyOut } from '../../postgres/copy/copyOut.js'
 import { sqlName } from '../../postgres/identifier.js'
-import { sqlstateOf } from '../../postgres/serverError.js'
+import { isTransient, sqlstateOf } from '../../postgres/serverError.js'
 import type { Session } from '../../postgres/session.js'
 import type { CapturedTable, CaptureSet } from '../captureSet.js'
 import type { ControlSession } from '../controlSession.js'
 import type { SourceEvent } from '../events.js'
+import { withBounds } from '../partitionProbe.js'
 import { RowCollector } from '../snapshot/rowCollector.js'
 import { ChunkPace } from './chunkPace.js'
 import { chunkSql } from './chunkSql.js'
@@ -42,6 +43,8 @@ export interface ChunkReaderOptions {
   readonly onGone: () => void
   /** The table has another key by now. */
   readonly onOtherKey: (key: readonly string[]) => void
+  /** Which rows are wanted cannot be asked any more, as when a column has another name. */
+  readonly onBadCondition: (cause: unknown) => void
   readonly emit: (event: SourceEvent) => void
   readonly signal: AbortSignal
 }
@@ -60,6 +63,8 @@ interface Known {
   readonly shape: string
   readonly captured: CapturedTable
   readonly key: readonly KeyColumn[]
+  /** Which rows are wanted. */
+  readonly where: string | undefined
 }
 
 /** Reads one table, chunk after chunk, each in a short transaction of its own. */
@@ -190,7 +195,7 @@ export class ChunkReader {
   /** The table as `queryable` sees it. */
   async #look(queryable: Session | ControlSession, shape: string): Promise<Known | undefined> {
     const { capture, onGone, onOtherKey } = this.#options
-    const { oid, key } = this.#scan.progress
+    const { oid, key, where } = this.#scan.progress
     const captured = await capture.look(queryable, oid)
     if (captured === undefined) {
       this.#known = undefined
@@ -202,13 +207,15 @@ export class ChunkReader {
       onOtherKey(present)
       return undefined
     }
-    this.#known = { shape, captured, key: await keyColumns(queryable, oid, key) }
+    const columns = await keyColumns(queryable, oid, key)
+    this.#known = { shape, captured, key: columns, where: await withBounds(queryable, where) }
     return this.#known
   }
 
   /** Gives how many rows there were. */
   async #copyRows(session: Session, reading: Reading): Promise<number> {
-    const { captured, key } = this.#known!
+    const { onBadCondition } = this.#options
+    const { captured, key, where } = this.#known!
     const { planned, table } = captured
     const { progress } = this.#scan
     const stretch = firstUnread(progress.stretches)
@@ -231,7 +238,7 @@ export class ChunkReader {
         from: beginOf(progress.stretches, stretch),
         to: progress.stretches[stretch]!.to,
         limit,
-        where: progress.where,
+        where,
       },
       query,
     )
@@ -247,7 +254,10 @@ export class ChunkReader {
     } catch (error) {
       // A column that is gone since the shape was looked at: only without a lock, as when a view stands in its place.
       if (sqlstateOf(error) === UNDEFINED_COLUMN) this.#known = undefined
-      throw error
+      if (where === undefined || this.#givenUp || sqlstateOf(error) === undefined || isTransient(error)) throw error
+      await session.query('ROLLBACK')
+      onBadCondition(error)
+      return 0
     }
     handOn()
     // Nobody waits for its answer: the next chunk's statements come behind it.

@@ -1,9 +1,11 @@
 import type { ChunkRange, Transaction } from '../../core/record.js'
 import { RowBatch } from '../../core/rowBatch.js'
+import { CONDITION_GONE } from '../../core/warnings.js'
 import type { KeyColumn } from '../../postgres/catalog/keyColumns.js'
 import { keyColumns } from '../../postgres/catalog/keyColumns.js'
 import { sqlName } from '../../postgres/identifier.js'
 import type { Lsn } from '../../postgres/lsn.js'
+import { describeCause } from '../../postgres/serverError.js'
 import { presentSnapshot } from '../../postgres/visibleTransactions.js'
 import type { CaptureSet } from '../captureSet.js'
 import type { Connections } from '../connections.js'
@@ -282,6 +284,7 @@ export class Scans {
       decided: () => this.#outlet.decided(),
       onGone: () => this.#gone(scan),
       onOtherKey: (key) => this.#otherKey(scan, key),
+      onBadCondition: (cause) => this.#badCondition(scan, cause),
     })
     this.#readers.set(scan, reader)
     return reader
@@ -304,16 +307,28 @@ export class Scans {
     this.remove(oid)
   }
 
-  /** The table is read anew by the key that it has by now; nobody reads it until that has begun. */
+  /** The table is read anew by the key that it has by now. */
   #otherKey(scan: TableScan, key: readonly string[]): void {
-    if (!this.#isCurrent(scan)) return
-    this.#held.add(scan.progress.oid)
-    this.#workers.leave(scan)
-    this.#anew(scan, key).catch((error) => this.#workers.fail(error))
+    if (this.#isCurrent(scan)) this.#anew(scan, { key, where: scan.progress.where })
   }
 
-  async #anew(scan: TableScan, key: readonly string[]): Promise<void> {
-    const { oid, id, schema, name, where } = scan.progress
+  /** All its rows are read: more than was wanted. */
+  #badCondition(scan: TableScan, cause: unknown): void {
+    if (!this.#isCurrent(scan)) return
+    const { key, where } = scan.progress
+    this.#options.emit(CONDITION_GONE({ table: sqlName(scan.progress), where: where!, problem: describeCause(cause) }))
+    this.#anew(scan, { key, where: undefined })
+  }
+
+  /** Nobody reads it until that has begun. */
+  #anew(scan: TableScan, by: Pick<TableProgress, 'key' | 'where'>): void {
+    this.#held.add(scan.progress.oid)
+    this.#workers.leave(scan)
+    this.#beginAnew(scan, by).catch((error) => this.#workers.fail(error))
+  }
+
+  async #beginAnew(scan: TableScan, { key, where }: Pick<TableProgress, 'key' | 'where'>): Promise<void> {
+    const { oid, id, schema, name } = scan.progress
     const columns = await this.#keyOf({ oid, key })
     // Taken out meanwhile.
     if (!this.#isCurrent(scan)) return

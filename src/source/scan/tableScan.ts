@@ -163,7 +163,7 @@ export class TableScan {
     this.#phase = { ...this.#phase, stretch: firstUnread(stretches) }
   }
 
-  /** Rows of a table that is read whole were delivered: there is no going on behind them. */
+  /** Rows of a table that is read whole were delivered, by whichever way: there is no going on behind them. */
   begun(): void {
     if (!this.#progress.begun) this.#change({ begun: true })
   }
@@ -296,8 +296,12 @@ export class TableScan {
     if (phase.phase === 'asking') return WAIT
     if (phase.phase === 'reading' && phase.stretch === rank) {
       if (phase.snapshot.sees(transaction.xid, transaction.commitLsn)) return again ? EMIT : DROP
-      // A row that nobody has a key for cannot come before itself.
-      if (isInsert && this.isWhole) return EMIT
+      // A row that nobody has a key for cannot come before itself. Another snapshot would show it once more.
+      if (isInsert && this.isWhole) {
+        this.begun()
+        this.#options.onOvertaken()
+        return EMIT
+      }
       return WAIT
     }
     this.#options.onUnproved(transaction, this.#progress.oid)

@@ -37,8 +37,10 @@ interface Fault {
   readonly what: Exclude<Disturbance, { kind: 'sleep' }>
 }
 
-/** So much of the kills comes at any time from the start on, the first of them within the snapshot; the others in the stream. */
+/** So much of the kills comes before the stream, as far as rows are left to be read; the others in it. */
 const EARLY = 0.4
+/** A kill comes so long after its phase has begun at most. */
+const PAUSES_MS: Readonly<Record<Phase, number>> = { start: 1500, snapshot: 1200, stream: 900 }
 const STREAMS_MS = 90_000
 const LAST_RUN_MS = 300_000
 /** What a run may end with when the source was away: whoever runs it starts it again. The target is waited for. */
@@ -78,8 +80,9 @@ export async function runReplicateChaos(options: ReplicateChaos): Promise<string
         }
         faults.splice(0, faults.length, ...faults.filter(({ at }) => at !== kill))
         const early = kill < kills * EARLY
-        const streams = early ? true : await untilStreaming(run)
-        if (streams) await Promise.race([pause(early ? random.integer(0, 2500) : random.integer(0, 900)), run.ended])
+        // Of the early ones some come while it starts, most while it reads rows, as long as there are any.
+        const wanted = !early ? 'stream' : random.chance(0.3) ? 'start' : 'snapshot'
+        if (await reaches(run, wanted)) await Promise.race([pause(random.integer(0, PAUSES_MS[wanted])), run.ended])
         if (run.running) {
           run.kill('SIGKILL')
           await run.ended
@@ -149,12 +152,12 @@ function phaseOf({ stderr }: TailraceProcess): Phase {
   return stderr.includes('snapshot of ') ? 'snapshot' : 'start'
 }
 
-/** False: it has ended. */
-async function untilStreaming(run: TailraceProcess): Promise<boolean> {
+/** That phase, or a later one. False: it has ended. */
+async function reaches(run: TailraceProcess, phase: Phase): Promise<boolean> {
   const deadline = Date.now() + STREAMS_MS
-  while (phaseOf(run) !== 'stream') {
+  while (phaseOf(run) !== 'stream' && phaseOf(run) !== phase) {
     if (!run.running) return false
-    if (Date.now() > deadline) throw new Error(`it does not stream:\n${run.stderr}`)
+    if (Date.now() > deadline) throw new Error(`it does not get to its ${phase}:\n${run.stderr}`)
     await pause(5)
   }
   return true

@@ -44,6 +44,9 @@ test.each([
   const [output, state] = [join(folder.path, 'out'), join(folder.path, 'state')]
   await using running = startTailrace(streamArgs(db, 't', '--output', output, '--state', state, '--slot', db.name))
   await running.says('streaming from')
+  // The snapshot's row is recorded: nothing is under way that looked at the file before.
+  const recorded = async () => JSON.parse(await readFile(state, 'utf8')).output.bytes > 0
+  await running.waitFor(recorded, 'the row is recorded')
   await lose(output)
   const before = await readFile(state, 'utf8')
   await db.query('INSERT INTO t VALUES (2)')

@@ -24,6 +24,13 @@ const MAX_LEFT_OUT = 8
 
 type Item = { readonly batch: Batch; records: number } | { readonly barrier: Barrier }
 
+/** Items that are written at once, and what they come to; `isFull`: whatever may follow them. */
+interface Gathered {
+  readonly items: readonly Item[]
+  readonly batch: Batch | undefined
+  readonly isFull: boolean
+}
+
 /**
  * One sink and what is on the way to it. Batches are kept until a barrier behind them was passed, and given once more
  * when the sink fails before: so a sink has nothing to mend, it is closed and opened anew.
@@ -49,6 +56,8 @@ export class Lane {
   #items: Item[] = []
   /** Of `#items`, the one to be given next. */
   #next = 0
+  /** Told to the sink as what comes next. */
+  #ready: Gathered | undefined
   #recorded: SinkMark | undefined
   #ended = false
   #attempts = 0
@@ -187,30 +196,55 @@ export class Lane {
   }
 
   async #write(): Promise<void> {
+    const first = this.#items[this.#next]
+    const { items, batch } = this.#ready?.items[0] === first ? this.#ready! : this.#gather(this.#next)
+    this.#ready = undefined
+    const writing = batch === undefined ? undefined : this.#sink.write(batch)
+    // When what is being written has gone out.
+    const meanwhile = writing === undefined ? undefined : setImmediate(() => this.#prepare(this.#next + items.length))
+    try {
+      await writing
+    } finally {
+      clearImmediate(meanwhile)
+    }
+    this.#next += items.length
+  }
+
+  /** Of what waits at `index`, if it will be written as it is now. */
+  #prepare(index: number): void {
+    const item = this.#items[index]
+    if (this.#sink.prepare === undefined || item === undefined || 'barrier' in item) return
+    const ready = this.#gather(index)
+    if (!ready.isFull || ready.batch === undefined) return
+    this.#ready = ready
+    this.#sink.prepare(ready.batch)
+  }
+
+  /** As many of the items from a batch on as are written at once. */
+  #gather(index: number): Gathered {
     const gathered: Batch[] = []
     const most = this.#sink.gathersBytes ?? 0
     let bytes = 0
-    let next = this.#next
-    for (; next < this.#items.length; next++) {
+    let next = index
+    let isFull = false
+    for (; next < this.#items.length && !isFull; next++) {
       const item = this.#items[next]!
       if ('barrier' in item) {
-        if (!this.#isLeftOut(next)) break
-        continue
+        if (this.#isLeftOut(next)) continue
+        break
       }
       const rest = this.#ahead === undefined ? item.batch : beyond(item.batch, this.#ahead)
       if (gathered.length > 0 && rest !== undefined) {
-        if (bytes + rest.bytes > most || !gathered.at(-1)!.joins(rest)) break
+        isFull = bytes + rest.bytes > most || !gathered.at(-1)!.joins(rest)
+        if (isFull) break
       }
       item.records = rest?.length ?? 0
       if (rest !== undefined) gathered.push(rest)
       bytes += rest?.bytes ?? 0
-      if (most === 0) {
-        next++
-        break
-      }
+      isFull = most === 0
     }
-    if (gathered.length > 0) await this.#sink.write(Batch.join(gathered))
-    this.#next = next
+    const batch = gathered.length === 0 ? undefined : Batch.join(gathered)
+    return { items: this.#items.slice(index, next), batch, isFull }
   }
 
   #isLeftOut(index: number): boolean {
@@ -259,6 +293,7 @@ export class Lane {
   async #afterwards(error: unknown): Promise<'again' | 'leave' | 'fail'> {
     this.#open = false
     this.#next = 0
+    this.#ready = undefined
     await this.#sink.close().catch(() => {})
     if (this.#abort.signal.aborted) return 'leave'
     // Opened anew it would take back what another pipeline has, and that one after it.

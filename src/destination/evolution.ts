@@ -12,9 +12,9 @@ import { planTypes } from './targetTypes.js'
 /** Alters the target's tables as the source alters its own, when the first row of a shape comes. Outlives sessions. */
 export class Evolution {
   readonly #options: Pick<ParsedDestination, 'targetOf' | 'keys' | 'mode' | 'columnsDropped'>
-  /** By name of the source's table, the last shape of which something is committed; then with those of a transaction. */
+  /** By name of the source's table, the last shape of which something is committed; and those of the open transaction. */
   readonly #committed = new Map<string, Table>()
-  readonly #known = new Map<string, Table>()
+  readonly #open = new Map<string, Table>()
   /** Of which was told what nobody can follow: taken for done by hand when they come again. */
   readonly #mended = new WeakSet<Table>()
 
@@ -24,13 +24,13 @@ export class Evolution {
 
   /** A transaction begins. */
   begin(): void {
-    this.#known.clear()
-    for (const [name, table] of this.#committed) this.#known.set(name, table)
+    this.#open.clear()
   }
 
   /** It was committed. */
   commit(): void {
-    for (const [name, table] of this.#known) this.#committed.set(name, table)
+    for (const [name, table] of this.#open) this.#committed.set(name, table)
+    this.#open.clear()
   }
 
   /** Adds labels to enums of the target; not within a transaction, in which a new label could not be used yet. */
@@ -48,7 +48,8 @@ export class Evolution {
   async follow(queryable: Queryable, table: Table): Promise<void> {
     const { targetOf, keys, mode, columnsDropped } = this.#options
     const source = sqlName(table)
-    const before = this.#mended.has(table) ? undefined : this.#known.get(source)
+    const known = this.#open.get(source) ?? this.#committed.get(source)
+    const before = this.#mended.has(table) ? undefined : known
     const target = targetOf(table)
     const facts = await findTargetTable(queryable, target)
     if (facts !== undefined) {
@@ -65,7 +66,7 @@ export class Evolution {
       const statements = [...schemas, ...types.statements, ...clauses]
       if (statements.length > 0) await execute(queryable, sqlName(target), 'altered', statements)
     }
-    this.#known.set(source, table)
+    this.#open.set(source, table)
   }
 
   #plan(...[table, before, wanted, facts, rules]: Parameters<typeof planEvolution>): string[] {

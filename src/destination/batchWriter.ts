@@ -11,6 +11,7 @@ import type { Batch } from '../source/batch.js'
 import { StreamPosition } from '../source/position.js'
 import { Applier } from './applier.js'
 import { onlyIt } from './applySql.js'
+import { blamedColumns } from './blame.js'
 import type { Checkpoint } from './checkpoint.js'
 import { isOfRows, serverText } from './failure.js'
 import { deleteGoneRows } from './goneRows.js'
@@ -130,9 +131,12 @@ export class BatchWriter {
     targets: readonly Target[],
     cause: TailraceError,
   ): Promise<void> {
-    const { target } = targets[batch.rows.heads[index * HEAD + HEAD_TABLE]!]!
+    const {
+      target,
+      facts: { columns },
+    } = targets[batch.rows.heads[index * HEAD + HEAD_TABLE]!]!
     const record = batch.at(index)!
-    const { column, constraint, hint } = cause.details as Partial<Record<string, string>>
+    const { constraint, hint } = cause.details as Partial<Record<string, string>>
     const problem = serverText(cause)
     const sqlstate = sqlstateOf(cause)
     if (this.#options.deadLetters) {
@@ -147,6 +151,7 @@ export class BatchWriter {
     }
     const key = 'key' in record && record.key !== undefined ? keyText(record.key) : ''
     const facts = { table: target, operation: record.operation, key, id: record.id, problem, sqlstate }
+    const column = await blamedColumns(this.session, cause, columns.keys())
     throw ROW_REJECTED({ ...facts, column, constraint, hint: hint ?? ownHint(cause) }, { cause })
   }
 

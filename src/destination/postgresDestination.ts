@@ -101,7 +101,7 @@ export class PostgresDestination implements AsyncDisposable {
     }
     let next: State = 'open'
     try {
-      return await this.#retrying(attempt)
+      return await this.#retrying(attempt, batch.rows.tables)
     } catch (error) {
       if (this.#hasLostBatches) next = 'not open'
       throw error
@@ -122,7 +122,7 @@ export class PostgresDestination implements AsyncDisposable {
   }
 
   /** Does `work` over a connection that is there, again and anew while what fails may pass. */
-  async #retrying<T>(work: (writer: BatchWriter) => Promise<T>): Promise<T> {
+  async #retrying<T>(work: (writer: BatchWriter) => Promise<T>, tables: readonly Table[] = []): Promise<T> {
     const { signal, retryMs } = this.#options
     let deadline: number | undefined
     for (let attempt = 1; ; attempt++) {
@@ -137,7 +137,12 @@ export class PostgresDestination implements AsyncDisposable {
         // A first connection that fails without the server's own word is a mistake more often.
         const mayPass =
           isPassing(error) && !this.#hasLostBatches && (this.#backend !== undefined || sqlstateOf(error) !== undefined)
-        if (!mayPass || this.#state === 'closed' || performance.now() + delayMs > deadline) throw explained(error)
+        if (!mayPass || this.#state === 'closed' || performance.now() + delayMs > deadline) {
+          throw explained(
+            error,
+            tables.map((table) => sqlName(this.#options.targetOf(table))),
+          )
+        }
         await sleep(delayMs, signal)
       }
     }

@@ -101,7 +101,7 @@ export const ROW_REJECTED = defineError('ROW_REJECTED', {
     (e.constraint === undefined ? '' : `, constraint ${e.constraint}`) +
     (e.column === undefined ? '' : `, column ${e.column}`),
   hint: (e) =>
-    `${e.hint === undefined ? '' : `${e.hint} `}Mend the target's table (or the row there) and start again, nothing of the batch was written; or let onRejected: "dead-letter" put such rows aside.`,
+    `${e.hint === undefined ? '' : `${e.hint} `}Mend the target's table (or the row there) and start again, nothing of the batch was written; or have such rows put aside: onRejected: "dead-letter", of a pipeline's sink on_error: dead-letter.`,
 })
 
 // ── The checkpoint ──────────────────────────────────────────────────────────────────────────────────────────────────

@@ -24,6 +24,8 @@ export interface BatchWriterOptions {
   readonly findTarget: (session: Session, table: Table) => Promise<Target>
   readonly targetOf: (table: QualifiedName) => QualifiedName
   readonly deadLetters: boolean
+  /** Hears why records were put aside, when that is committed. */
+  readonly onPutAside: (problems: readonly string[]) => void
 }
 
 /** Writes batches over one session, in transactions. What fails leaves the session to be rolled back. */
@@ -50,6 +52,8 @@ export class BatchWriter {
     return this.#holds
   }
   #holds = false
+  /** In the open transaction. */
+  #aside: string[] = []
 
   /**
    * Writes a batch, `carefully` where something of it was rejected; true: it is committed, with its position. Where the
@@ -78,6 +82,7 @@ export class BatchWriter {
     }
     if (repeats) return false
     await checkpoint.commit(this.session, batch.position.toJSON())
+    this.#options.onPutAside(this.#aside)
     this.#holds = false
     return true
   }
@@ -92,6 +97,7 @@ export class BatchWriter {
   async #begin(): Promise<boolean> {
     if (this.#holds) return true
     this.#applier.begin()
+    this.#aside = []
     return this.#options.checkpoint.begin(this.session)
   }
 
@@ -147,6 +153,7 @@ export class BatchWriter {
         ...{ id: record.id, target, sqlstate, problem },
         record: line,
       })
+      this.#aside.push(problem)
       return
     }
     const key = 'key' in record && record.key !== undefined ? keyText(record.key) : ''

@@ -43,6 +43,7 @@ export class PostgresDestination implements AsyncDisposable {
   #state: State = 'not open'
   #writer: BatchWriter | undefined
   #backend: Backend | undefined
+  #deadLetters = { count: 0, problem: '' }
   /** Of a transaction that was open for more batches: nobody has them any more. */
   #hasLostBatches = false
 
@@ -110,6 +111,11 @@ export class PostgresDestination implements AsyncDisposable {
     }
   }
 
+  /** How many rows were put aside, and committed as such, since it was made; and why the last one was. */
+  get deadLetters(): { readonly count: number; readonly problem: string } {
+    return this.#deadLetters
+  }
+
   /** Closes the connection. What is being written is rolled back, or was committed: the next `open` knows. */
   async close(): Promise<void> {
     this.#state = 'closed'
@@ -168,6 +174,10 @@ export class PostgresDestination implements AsyncDisposable {
       findTarget: (through, table) => this.#findTarget(through, table),
       targetOf: this.#options.targetOf,
       deadLetters: this.#options.onRejected === 'dead-letter',
+      onPutAside: (problems) => {
+        const { count, problem } = this.#deadLetters
+        this.#deadLetters = { count: count + problems.length, problem: problems.at(-1) ?? problem }
+      },
     })
     return this.#writer
   }

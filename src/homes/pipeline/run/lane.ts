@@ -57,6 +57,7 @@ export class Lane {
   #leftOut = 0
   #records = 0
   #delivered = 0
+  #letters = 0
 
   /** `mark`: recorded of the sink, and to be told to it; undefined if nothing is. */
   constructor(config: SinkConfig, listener: LaneListener, mark: SinkMark | undefined) {
@@ -72,7 +73,13 @@ export class Lane {
   }
 
   get summary(): SinkSummary {
-    return { name: this.name, type: this.config.type, records: this.#records, bytes: this.#delivered }
+    return {
+      name: this.name,
+      type: this.config.type,
+      records: this.#records,
+      bytes: this.#delivered,
+      deadLetters: this.#letters,
+    }
   }
 
   /** Gives the position that the sink has stored itself; undefined: none. Tries again as it is set. */
@@ -209,6 +216,7 @@ export class Lane {
       if (item.records > 0) this.#delivered += item.batch.bytes
     }
     this.#next = this.#leftOut = 0
+    this.#tellDeadLetters()
     this.#mark = mark
     this.passed = barrier.id
     if (this.#attempts > 0) {
@@ -220,6 +228,15 @@ export class Lane {
     if (!further) this.#ahead = undefined
     this.#listener.passed(this, { barrier, position, mark })
     this.#listener.moved()
+  }
+
+  #tellDeadLetters(): void {
+    const { count, problem } = this.#sink.deadLetters ?? { count: 0, problem: '' }
+    if (count > this.#letters) {
+      const more = count - this.#letters
+      this.#listener.event({ type: 'sink-dead-letters', sink: this.name, count: more, problem })
+    }
+    this.#letters = count
   }
 
   async #reopen(): Promise<void> {

@@ -279,7 +279,9 @@ test('what is due though nothing comes: a file that is old enough ends, also rig
   await using db = await testDatabase(server, ITEMS)
   const settings = { path: 'items-{number}.ndjson', format: 'ndjson', gzip: false, rotateSeconds: 3 }
   await using folder = await temporaryFolder()
-  const file = sinkConfig('file', () => fileSinkType.create(settings, { folder: folder.path, pipeline: 'test' }))
+  const file = sinkConfig('file', () =>
+    fileSinkType.create(settings, { folder: folder.path, pipeline: 'test', sink: 'file' }),
+  )
   await using pipeline = await pipelineOf(db, file)
   const named = async () => (await readdir(folder.path)).filter((name) => name.endsWith('.ndjson'))
   {

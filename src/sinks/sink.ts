@@ -28,6 +28,8 @@ export interface DeadLetterCount {
  * while, if its pipeline tries again; all batches since that `flush` come again. So nothing has to be mended in place.
  */
 export interface Sink {
+  /** It stores the position with the data, and gives it when it is opened. */
+  readonly storesPosition?: boolean
   /**
    * Makes everything ready. `mark` is what `flush` gave last: in an earlier run of what was recorded, in this one before
    * the sink failed; undefined where nothing ever was.

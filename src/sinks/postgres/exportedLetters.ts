@@ -21,6 +21,7 @@ export interface ExportedFrom {
  * the table has more than the file comes into that before anything is recorded.
  */
 export class WithExportedLetters implements Sink {
+  readonly storesPosition = true
   readonly #sink: Sink
   readonly #file: LetterFile
   readonly #connection: ConnectionOptions

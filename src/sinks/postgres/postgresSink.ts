@@ -17,6 +17,7 @@ interface PostgresMark {
  * itself says where to go on. Exactly once.
  */
 export class PostgresSink implements Sink {
+  readonly storesPosition = true
   readonly #options: DestinationOptions
   #destination: PostgresDestination | undefined
   /** Put aside by those before it. */

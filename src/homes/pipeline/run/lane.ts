@@ -22,7 +22,7 @@ export interface LaneListener {
 /** A sink that is behind makes durable several places at once, but not too many. */
 const MAX_LEFT_OUT = 8
 
-type Item = { readonly batch: Batch; records: number } | { readonly barrier: Barrier }
+type Item = { readonly batch: Batch; readonly held: boolean; records: number } | { readonly barrier: Barrier }
 
 /**
  * One sink and what is on the way to it. Batches are kept until a barrier behind them was passed, and given once more
@@ -58,14 +58,12 @@ export class Lane {
   #records = 0
   #delivered = 0
   #letters = 0
+  #released = 0
 
-  /** `mark`: recorded of the sink, and to be told to it; undefined if nothing is. */
-  constructor(config: SinkConfig, listener: LaneListener, mark: SinkMark | undefined) {
+  constructor(config: SinkConfig, listener: LaneListener) {
     this.config = config
     this.#listener = listener
     this.#sink = config.create()
-    this.#mark = mark
-    this.#recorded = mark
   }
 
   get name(): string {
@@ -82,8 +80,16 @@ export class Lane {
     }
   }
 
-  /** Gives the position that the sink has stored itself; undefined: none. Tries again as it is set. */
-  async open(): Promise<StreamPosition | undefined> {
+  get storesPosition(): boolean {
+    return this.#sink.storesPosition === true
+  }
+
+  /**
+   * Gives the position that the sink has stored itself; undefined: none. Tries again as it is set. `mark`: recorded of the
+   * sink, and to be told to it; undefined if nothing is.
+   */
+  async open(mark: SinkMark | undefined): Promise<StreamPosition | undefined> {
+    this.#mark = this.#recorded = mark
     for (;;) {
       try {
         const stored = await this.#sink.open(this.#mark)
@@ -106,9 +112,17 @@ export class Lane {
     this.#ahead = { position, sameRun: false }
   }
 
-  give(batch: Batch): void {
+  /** `held`: until the barrier behind it was released. */
+  give(batch: Batch, held = false): void {
     this.bytes += batch.bytes
-    this.#add({ batch, records: 0 })
+    this.#add({ batch, held, records: 0 })
+  }
+
+  /** Up to this barrier nothing is held any more. */
+  release(barrier: number): void {
+    if (barrier <= this.#released) return
+    this.#released = barrier
+    this.#wake?.()
   }
 
   giveBarrier(barrier: Barrier): void {
@@ -180,8 +194,8 @@ export class Lane {
       return true
     }
     const item = this.#items[this.#next]
-    if (item === undefined) {
-      if (this.#ended) return false
+    if (item === undefined || this.#isHeld(item)) {
+      if (item === undefined && this.#ended) return false
       await new Promise<void>((resolve) => {
         this.#wake = resolve
       })
@@ -198,6 +212,15 @@ export class Lane {
     item.records = rest?.length ?? 0
     if (rest !== undefined) await this.#sink.write(rest)
     this.#next++
+  }
+
+  #isHeld(item: Item): boolean {
+    if (!('batch' in item) || !item.held) return false
+    for (let index = this.#next + 1; index < this.#items.length; index++) {
+      const behind = this.#items[index]!
+      if ('barrier' in behind) return behind.barrier.id > this.#released
+    }
+    return true
   }
 
   #isLeftOut({ together }: Barrier): boolean {

@@ -8,6 +8,17 @@ import type { SinkProgress } from './events.js'
 export interface PipelineState {
   readonly version: 1
   readonly sinks: Readonly<Record<string, SinkProgress>>
+  /**
+   * Places beyond that, in order, which a sink that stores positions itself may have committed: if it stands at one, the
+   * others are there, too.
+   */
+  readonly pending?: readonly PendingPlace[]
+}
+
+export interface PendingPlace {
+  readonly position: object
+  /** Of the others. */
+  readonly sinks: Readonly<Record<string, SinkProgress>>
 }
 
 /** The state in the file at `path`; undefined when there is no such file. */
@@ -42,14 +53,25 @@ function checked(path: string, json: unknown): PipelineState {
   if (!isObject(json.sinks)) {
     throw STATE_CORRUPT({ path, problem: 'it is no state of a pipeline, maybe one of tailrace stream' })
   }
-  for (const [name, sink] of Object.entries(json.sinks)) {
+  requireSinks(path, json.sinks)
+  const { pending = [] } = json
+  if (!Array.isArray(pending)) throw STATE_CORRUPT({ path, problem: 'its "pending" is damaged' })
+  for (const place of pending) {
+    if (!isObject(place) || !isObject(place.sinks)) throw STATE_CORRUPT({ path, problem: 'its "pending" is damaged' })
+    StreamPosition.parse(place.position)
+    requireSinks(path, place.sinks)
+  }
+  return json as unknown as PipelineState
+}
+
+function requireSinks(path: string, sinks: Record<string, unknown>): void {
+  for (const [name, sink] of Object.entries(sinks)) {
     if (!isObject(sink)) throw STATE_CORRUPT({ path, problem: `what it says of the sink ${name} is damaged` })
     if (sink.position !== null) StreamPosition.parse(sink.position)
     if (!isMark(sink.mark) || !isMark(sink.start)) {
       throw STATE_CORRUPT({ path, problem: `the mark of the sink ${name} is damaged` })
     }
   }
-  return json as unknown as PipelineState
 }
 
 function isMark(json: unknown): boolean {

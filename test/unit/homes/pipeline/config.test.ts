@@ -129,7 +129,7 @@ describe('a mistake is told with its line and column, and what was expected', ()
       'a setting of another sink, and one that is missing',
       `${SOURCE}sinks:\n  - type: stdout\n    gzip: true\n  - type: file\n`,
       [
-        '4:5: sinks[0].gzip: there is no such setting. Known are: on_error, format, type, name, retry, dead_letter',
+        '4:5: sinks[0].gzip: there is no such setting. Known are: on_error, format, max_line_bytes, type, name, retry, dead_letter',
         '5:5: sinks[1].path: it is required, and missing',
       ],
     ],

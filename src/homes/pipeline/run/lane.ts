@@ -22,7 +22,7 @@ export interface LaneListener {
 /** A sink that is behind makes durable several places at once, but not too many. */
 const MAX_LEFT_OUT = 8
 
-type Item = { readonly batch: Batch; readonly held: boolean; records: number } | { readonly barrier: Barrier }
+type Item = { readonly batch: Batch; records: number } | { readonly barrier: Barrier }
 
 /**
  * One sink and what is on the way to it. Batches are kept until a barrier behind them was passed, and given once more
@@ -58,6 +58,8 @@ export class Lane {
   #records = 0
   #delivered = 0
   #letters = 0
+  /** Not to be given to the sink yet. */
+  readonly #waiting: { readonly item: Item; readonly held: boolean }[] = []
   #released = 0
 
   constructor(config: SinkConfig, listener: LaneListener) {
@@ -115,14 +117,14 @@ export class Lane {
   /** `held`: until the barrier behind it was released. */
   give(batch: Batch, held = false): void {
     this.bytes += batch.bytes
-    this.#add({ batch, held, records: 0 })
+    this.#add({ batch, records: 0 }, held)
   }
 
   /** Up to this barrier nothing is held any more. */
   release(barrier: number): void {
     if (barrier <= this.#released) return
     this.#released = barrier
-    this.#wake?.()
+    this.#letGo()
   }
 
   giveBarrier(barrier: Barrier): void {
@@ -194,8 +196,8 @@ export class Lane {
       return true
     }
     const item = this.#items[this.#next]
-    if (item === undefined || this.#isHeld(item)) {
-      if (item === undefined && this.#ended) return false
+    if (item === undefined) {
+      if (this.#ended) return false
       await new Promise<void>((resolve) => {
         this.#wake = resolve
       })
@@ -212,15 +214,6 @@ export class Lane {
     item.records = rest?.length ?? 0
     if (rest !== undefined) await this.#sink.write(rest)
     this.#next++
-  }
-
-  #isHeld(item: Item): boolean {
-    if (!('batch' in item) || !item.held) return false
-    for (let index = this.#next + 1; index < this.#items.length; index++) {
-      const behind = this.#items[index]!
-      if ('barrier' in behind) return behind.barrier.id > this.#released
-    }
-    return true
   }
 
   #isLeftOut({ together }: Barrier): boolean {
@@ -294,8 +287,23 @@ export class Lane {
     return 'again'
   }
 
-  #add(item: Item): void {
-    this.#items.push(item)
+  #add(item: Item, held = false): void {
+    this.#waiting.push({ item, held })
+    this.#letGo()
+  }
+
+  /** What is held, and all behind it, comes when its barrier is released. */
+  #letGo(): void {
+    let free = 0
+    while (free < this.#waiting.length && !this.#isHeld(free)) free++
+    if (free === 0) return
+    this.#items.push(...this.#waiting.splice(0, free).map(({ item }) => item))
     this.#wake?.()
+  }
+
+  #isHeld(index: number): boolean {
+    if (!this.#waiting[index]!.held) return false
+    for (const { item } of this.#waiting.slice(index)) if ('barrier' in item) return item.barrier.id > this.#released
+    return true
   }
 }

@@ -305,11 +305,35 @@ export const MUTATIONS = [
     edits: [
       {
         file: tableScan,
-        from: 'return where !== undefined || overtaken ? EMIT : DROP',
-        to: 'return where !== undefined ? EMIT : DROP',
+        from: 'if (!isOvertaken(overtaken, key)) return DROP',
+        to: 'if (isOvertaken(overtaken, key) || key.length > 0) return DROP',
       },
     ],
     tests: SCAN_TESTS,
+  },
+  {
+    rule: 'exactness: of a table read once more, what the rows show of other rows stays back',
+    name: 'goes on, too, behind any delete',
+    edits: [
+      {
+        file: 'src/source/scan/overtaken.ts',
+        from: 'return ids.has(keyId(key))',
+        to: 'return ids.size > 0 || ids.has(keyId(key))',
+      },
+    ],
+    tests: SCAN_TESTS,
+  },
+  {
+    rule: 'exactness: a table is read once more when the stream has passed its last reading',
+    name: 'at once',
+    edits: [
+      {
+        file: 'src/source/scan/scans.ts',
+        from: 'if (open === undefined) return this.#begin(',
+        to: 'if (open === undefined || this.#leave(oid)) return this.#begin(',
+      },
+    ],
+    tests: ['test/unit/source/scan/scans.test.ts'],
   },
   {
     rule: 'exactness: the position is behind the rows delivered, no further',

@@ -21,8 +21,9 @@ export class ByteWriter {
   #partBytes = 0
   #sealed = 0
 
-  constructor(capacity = 64 * 1024) {
-    this.bytes = Buffer.allocUnsafeSlow(capacity)
+  /** `memory`: to begin in, or how much of it. */
+  constructor(memory: number | ArrayBuffer = 64 * 1024) {
+    this.bytes = typeof memory === 'number' ? Buffer.allocUnsafeSlow(memory) : Buffer.from(memory)
     this.view = viewOf(this.bytes)
   }
 

@@ -595,6 +595,12 @@ export const OUTPUT_CLOSED = defineError('OUTPUT_CLOSED', {
   hint: 'Nothing that was not read is confirmed.',
 })
 
+export const ENCODER_FAILED = defineError('ENCODER_FAILED', {
+  retry: 'operator',
+  message: (e: { problem: string }) => `the thread that makes lines of rows has failed: ${e.problem}`,
+  hint: 'Nothing that was not written is confirmed: start the same command again. If it fails again, give the machine more memory or report it with this message.',
+})
+
 export const STATE_CORRUPT = defineError('STATE_CORRUPT', {
   retry: 'operator',
   message: (e: { path: string; problem: string }) => `the state file ${e.path} cannot be used: ${e.problem}`,

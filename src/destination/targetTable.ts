@@ -1,4 +1,5 @@
 import { TARGET_NOT_A_TABLE } from '../core/destinationErrors.js'
+import { EQUAL, operatorSchema } from '../postgres/catalog/operatorSchema.js'
 import { type IndexRow, UNIQUE_INDEXES_SQL } from '../postgres/catalog/tablesSql.js'
 import { type QualifiedName, quoteIdentifier, sqlName } from '../postgres/identifier.js'
 import type { Queryable } from '../postgres/queryable.js'
@@ -68,14 +69,7 @@ SELECT a.attname AS name,
        coalesce(c.collisdeterministic, true) AS deterministic,
        a.attgenerated <> '' AS generated,
        a.attidentity AS identity,
-       (SELECT pg_catalog.min(s.nspname::pg_catalog.text)
-          FROM pg_catalog.pg_opclass oc
-          JOIN pg_catalog.pg_am m ON m.oid = oc.opcmethod AND m.amname = 'btree'
-          JOIN pg_catalog.pg_amop ao ON ao.amopfamily = oc.opcfamily AND ao.amopstrategy = 3
-                                    AND ao.amoplefttype = oc.opcintype AND ao.amoprighttype = oc.opcintype
-          JOIN pg_catalog.pg_operator o ON o.oid = ao.amopopr
-          JOIN pg_catalog.pg_namespace s ON s.oid = o.oprnamespace
-         WHERE oc.opcdefault AND oc.opcintype = t.oid) AS operators
+       ${operatorSchema('t.oid', EQUAL)} AS operators
   FROM base b
   JOIN pg_catalog.pg_type t ON t.oid = b.oid AND t.typtype <> 'd'
   JOIN pg_catalog.pg_attribute a ON a.attrelid = $1::pg_catalog.int8::pg_catalog.oid AND a.attnum = b.number

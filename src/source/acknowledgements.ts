@@ -8,8 +8,10 @@ import { Batch } from './batch.js'
 import type { Origin, StreamPosition } from './position.js'
 import type { SnapshotProgress } from './scan/progress.js'
 
-/** How long the last acknowledgement is waited for before an empty batch asks for it again. */
+/** How long an acknowledgement is waited for before an empty batch asks for it again. */
 const ASK_MS = 1000
+/** A consumer that does not say for so long what is durable keeps no table from leaving: its publication follows later. */
+export const RECORDED_MS = 10_000
 
 /** What the consumer says is durable, and whoever waits for that. */
 export class Acknowledgements {
@@ -55,10 +57,11 @@ export class Acknowledgements {
 
   /**
    * Waits until everything handed out is durable, but no longer than `limitMs`. Whoever acks only now and then is asked
-   * by empty batches. Rejects when `signal` is aborted.
+   * by empty batches, the first of them at once. Rejects when `signal` is aborted.
    */
   async *settle(signal: AbortSignal, limitMs = Number.POSITIVE_INFINITY): AsyncGenerator<Batch, void, void> {
     const deadline = performance.now() + limitMs
+    yield* this.#asking()
     while (!this.#ledger.settled && performance.now() < deadline) {
       const done = new AbortController()
       const asking = sleep(Math.min(ASK_MS, limitMs), AbortSignal.any([signal, done.signal])).then(() => true)
@@ -69,9 +72,13 @@ export class Acknowledgements {
       } finally {
         done.abort()
       }
-      const last = this.#ledger.offered
-      if (!this.#ledger.settled && last !== undefined) yield this.batch(new RowBatch(), last)
+      yield* this.#asking()
     }
+  }
+
+  *#asking(): Generator<Batch, void, void> {
+    const last = this.#ledger.offered
+    if (!this.#ledger.settled && last !== undefined) yield this.batch(new RowBatch(), last)
   }
 
   /** Waits until a position is durable for which this holds; `ask` has the consumer get one. */

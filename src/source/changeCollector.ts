@@ -159,7 +159,7 @@ export class ChangeCollector extends CommittedHandler implements PgoutputHandler
   }
 
   /** A promotion has taken the server to another timeline, or the publications are others: positions say so from now on. */
-  follow(now: Partial<Pick<Origin, 'timeline' | 'publications' | 'captured' | 'partitions'>>): void {
+  follow(now: Partial<Pick<Origin, 'timeline' | 'publications' | 'captured' | 'leaving' | 'partitions'>>): void {
     this.#origin = { ...this.#origin, ...now }
   }
 

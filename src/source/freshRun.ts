@@ -86,6 +86,7 @@ export async function* freshBatches(context: RunContext, run: FreshRun): AsyncGe
     resumed,
     publications: watched,
     publicationName,
+    leaving: [],
     onTables,
     fresh: true,
   }

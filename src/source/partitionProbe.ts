@@ -6,9 +6,9 @@ import type { Connections } from './connections.js'
 
 /** A migration's lock is not waited for long: the next look comes. */
 const LOCK_TIMEOUT = "SET lock_timeout = '1s'"
-/** More than so many, or so much text, stands in no position. */
+/** More than so many are not looked at one by one. */
 const MAX_BOUNDS = 8
-const MAX_BOUND_LENGTH = 1000
+const ROWS_OF = /^tableoid = ANY \('\{([0-9,]+)\}'::pg_catalog\.oid\[\]\)$/
 const INSUFFICIENT_PRIVILEGE = '42501'
 
 export interface Filled {
@@ -24,21 +24,30 @@ export async function filledLeaves(connections: Connections, attached: readonly 
     const leaves: Leaf[] = []
     for (const leaf of attached) if (await permitted(hasRows(session, sqlName(leaf)), true)) leaves.push(leaf)
     if (leaves.length === 0) return undefined
-    const bounds: (string | undefined)[] = []
-    if (leaves.length <= MAX_BOUNDS) for (const { oid } of leaves) bounds.push(await boundOf(session, oid))
-    return { leaves, where: whereOf(leaves, bounds) }
+    return { leaves, where: whereOf(leaves) }
   })
 }
 
 /**
  * All rows of the partitions, those too that the stream has brought since: what an UPDATE left out of a row from before
- * (TOAST) stands nowhere else, and no xid tells an inserted row from an updated one. The bounds spare the other partitions.
+ * (TOAST) stands nowhere else, and no xid tells an inserted row from an updated one. Names no column: it stands in positions,
+ * and columns are renamed.
  */
-export function whereOf(leaves: readonly Pick<Leaf, 'oid'>[], bounds: readonly (string | undefined)[]): string {
-  const where = `tableoid = ANY ('{${leaves.map(({ oid }) => oid).join(',')}}'::pg_catalog.oid[])`
-  const among = bounds.map((bound) => `(${bound})`).join(' OR ')
-  const helps = bounds.length === leaves.length && !bounds.includes(undefined) && among.length <= MAX_BOUND_LENGTH
-  return helps ? `${where} AND (${among})` : where
+export function whereOf(leaves: readonly Pick<Leaf, 'oid'>[]): string {
+  return `tableoid = ANY ('{${leaves.map(({ oid }) => oid).join(',')}}'::pg_catalog.oid[])`
+}
+
+/** The same rows as those of `where`: if that is of partitions, with their bounds as they are now, which spare the others. */
+export async function withBounds(queryable: Queryable, where: string | undefined): Promise<string | undefined> {
+  const oids = ROWS_OF.exec(where ?? '')?.[1]?.split(',') ?? []
+  if (oids.length === 0 || oids.length > MAX_BOUNDS) return where
+  const bounds: string[] = []
+  for (const oid of oids) {
+    const bound = await boundOf(queryable, Number(oid))
+    if (bound === undefined) return where
+    bounds.push(`(${bound})`)
+  }
+  return `${where} AND (${bounds.join(' OR ')})`
 }
 
 /**

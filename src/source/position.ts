@@ -16,6 +16,8 @@ export interface Origin {
   readonly epoch: number
   /** OIDs of the captured tables: one that is not among them when a run is resumed is to be read. */
   readonly captured?: readonly number[] | undefined
+  /** OIDs of tables that are captured no more, and may still be in a publication of ours. */
+  readonly leaving?: readonly number[] | undefined
   /** OIDs of the publications by which the changes were judged, parted by blanks; absent where that is not known. */
   readonly publications?: string | undefined
   /** The trees of partitioned tables whose changes were dealt with: `partitionChanges.ts` tells how. */
@@ -109,6 +111,7 @@ export class StreamPosition implements Position {
       slot: fields.slot === null ? null : text(fields, 'slot'),
       epoch: integer(fields, 'epoch'),
       ...(fields.captured !== undefined && { captured: integers(fields, 'captured') }),
+      ...(fields.leaving !== undefined && { leaving: integers(fields, 'leaving') }),
       ...(fields.publications !== undefined && { publications: text(fields, 'publications') }),
       ...(fields.partitions !== undefined && { partitions: text(fields, 'partitions') }),
     }

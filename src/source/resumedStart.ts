@@ -7,7 +7,7 @@ import { inspectSlot } from '../postgres/slot.js'
 import { visibleLsn } from '../postgres/visibleLsn.js'
 import { restrictByPublications } from './capturePlan.js'
 import { CaptureSet } from './captureSet.js'
-import type { Remembered } from './forgottenTables.js'
+import { type Remembered, someOf } from './forgottenTables.js'
 import { BEFORE_ROWS, type Place, StreamPosition } from './position.js'
 import type { Prepared } from './preparation.js'
 import { leavePublications, type PreparedPublications } from './publications.js'
@@ -30,7 +30,7 @@ const PAUSE_MS = 200
 /** Where the stream goes on, and which rows are still to be read: of tables that are new, or were not finished. */
 export async function resumedStart(
   context: RunContext,
-  { prepared, position, leaving, publication, publications }: ResumedFrom,
+  { prepared, position, leaving, recorded, publication, publications }: ResumedFrom,
 ): Promise<Omit<StreamStart, 'onTables'>> {
   const { options, connections, acknowledgements, emit, signal } = context
   const { control } = connections
@@ -38,8 +38,9 @@ export async function resumedStart(
   const captured = prepared.planned.map(({ table }) => table.oid)
   const known = position.origin.captured
   const wishes = { name: publication, slot, serverVersion: prepared.facts.version }
-  const watched =
-    leaving.length === 0 ? publications.watched : await leavePublications(control, leaving, prepared.planned, wishes)
+  const leaves = recorded && leaving.length > 0
+  const watched = leaves ? await leavePublications(control, leaving, prepared.planned, wishes) : publications.watched
+  const remaining = recorded ? [] : leaving
   const planned = restrictByPublications(prepared.planned, publications.publications)
   const takesOver = options.position === undefined && options.existingSlot === 'snapshot'
   const isNew = (oid: number) => (takesOver ? true : known !== undefined && !known.includes(oid))
@@ -64,7 +65,8 @@ export async function resumedStart(
     ...unfinished,
     ...added.filter(({ table }) => unfinished.every(({ oid }) => oid !== table.oid)).map((one) => toBeRead(one, id)),
   ]
-  const origin = { ...position.origin, captured, publications: publicationMark(watched.states, watched.tables) }
+  const mark = publicationMark(watched.states, watched.tables)
+  const origin = { ...position.origin, captured, leaving: someOf(remaining), publications: mark }
   const resumed = new StreamPosition(
     origin,
     placeOf(position, scanned, publications.created.length > 0 || takesOver ? visible : undefined),
@@ -78,6 +80,7 @@ export async function resumedStart(
     capture,
     scanned,
     resumed,
+    leaving: remaining,
     slot,
     publications: watched,
     publicationName: publication,

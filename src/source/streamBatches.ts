@@ -36,6 +36,8 @@ export interface StreamStart {
   readonly slot: string
   /** Of the run's publications the first. */
   readonly publicationName: string
+  /** Captured no more, and in our publications until that is durable. */
+  readonly leaving: readonly number[]
   /** Told where the tables can be changed. */
   readonly onTables: (tables: TableControl) => void
   readonly publications: WatchedPublications
@@ -147,9 +149,8 @@ export async function* streamBatches(context: RunContext, start: StreamStart): A
     publications,
     publication: start.publicationName,
     slot: start.slot,
-    onCaptured: (captured, publications) => {
-      collector.follow({ captured, ...(publications !== undefined && { publications }) })
-    },
+    leaving: start.leaving,
+    onCaptured: (now) => collector.follow(now),
     recorded: async (holds) => {
       // Nobody goes on from a position of a run with a temporary slot.
       if (owner !== undefined) return

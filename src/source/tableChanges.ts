@@ -9,11 +9,14 @@ import { publicationMark } from '../postgres/publicationState.js'
 import { describeTransaction, waitForRunningTransactions } from '../postgres/runningTransactions.js'
 import { isTransient, sqlstateOf } from '../postgres/serverError.js'
 import { parseTablePatterns, RelationNames, type TablePattern } from '../postgres/tablePattern.js'
+import { RECORDED_MS } from './acknowledgements.js'
 import type { PlannedTable } from './capturePlan.js'
 import type { CaptureSet } from './captureSet.js'
 import type { ControlSession } from './controlSession.js'
 import type { SourceEvent } from './events.js'
+import { someOf } from './forgottenTables.js'
 import type { ParsedOptions } from './options.js'
+import type { Origin } from './position.js'
 import { type Prepared, plan } from './preparation.js'
 import {
   leavePublications,
@@ -29,9 +32,6 @@ import type { ShapeRegistry } from './shapeRegistry.js'
 import type { TableControl } from './tableControl.js'
 import { currentLsn } from './untilLsn.js'
 
-/** A consumer that does not say for so long what is durable keeps nobody waiting: the publication is altered later. */
-const RECORDED_MS = 10_000
-
 export interface TableChangesOptions {
   readonly options: ParsedOptions
   readonly prepared: Prepared
@@ -43,8 +43,10 @@ export interface TableChangesOptions {
   /** Of the run: by which it is known to be ours. */
   readonly publication: string
   readonly slot: string
+  /** Captured no more when the run began, and in our publications still. */
+  readonly leaving: readonly number[]
   /** Other tables are captured from now on; `publications`: the mark of how they are published, where that is known. */
-  readonly onCaptured: (oids: readonly number[], publications?: string) => void
+  readonly onCaptured: (now: Pick<Origin, 'captured' | 'leaving'> & { readonly publications?: string }) => void
   /** Until a position is durable whose captured tables are such. */
   readonly recorded: (holds: (captured: readonly number[]) => boolean) => Promise<void>
   readonly emit: (event: SourceEvent) => void
@@ -56,10 +58,15 @@ export class TableChanges implements TableControl {
   readonly #options: TableChangesOptions
   /** Taken out on request: their pattern does not bring them back. */
   readonly #removed = new Set<number>()
+  /** Captured no more, and not known to have left our publications: each by its last removal. */
+  readonly #leaving = new Map<number, object>()
   #last: Promise<unknown> = Promise.resolve()
 
   constructor(options: TableChangesOptions) {
     this.#options = options
+    if (options.leaving.length === 0) return
+    const removal = this.#removal(options.leaving)
+    this.#leaveLater(removal, this.#recorded(options.leaving))
   }
 
   addTables(tables: string | readonly string[]): Promise<readonly string[]> {
@@ -136,7 +143,10 @@ export class TableChanges implements TableControl {
       }
       throw error
     }
-    for (const { table } of planned) scans.release(table.oid)
+    for (const { table } of planned) {
+      this.#leaving.delete(table.oid)
+      scans.release(table.oid)
+    }
     this.#captured()
     return planned
   }
@@ -170,7 +180,7 @@ export class TableChanges implements TableControl {
   }
 
   async #remove(lists: string | readonly string[]): Promise<readonly string[]> {
-    const { capture, scans, shapes, publications, publication: name, prepared, onCaptured, recorded } = this.#options
+    const { capture, scans, shapes, publications, publication: name, prepared } = this.#options
     const leaving = this.#capturedBy(lists)
     if (leaving.length === capture.oids.length) {
       throw TABLE_NOT_CAPTURED({ tables: lists.toString(), problem: 'no table would be left', captured: this.#names() })
@@ -186,12 +196,13 @@ export class TableChanges implements TableControl {
       scans.remove(table.oid)
       shapes.forget(table.oid)
     }
+    const removal = this.#removal(oids)
     // Every position from here on: one that has the table captured would not have it read when it comes back.
-    onCaptured(capture.oids, publicationMark(states, question.tables))
+    this.#follow({ publications: publicationMark(states, question.tables) })
     // Durable before the publication is altered: by an older position the table was captured all the time.
-    const known = recorded((captured) => !oids.some((oid) => captured.includes(oid)))
-    if (await this.#inTime(known)) await this.#leave(oids)
-    else void known.then(() => this.#inTurn(() => this.#leave(oids))).catch(() => {})
+    const recorded = this.#recorded(oids)
+    if (await this.#inTime(recorded)) await this.#leave(removal)
+    else this.#leaveLater(removal, recorded)
     this.#captured()
     return leaving.map(({ table }) => sqlName(table))
   }
@@ -206,13 +217,36 @@ export class TableChanges implements TableControl {
     }
   }
 
-  async #leave(oids: readonly number[]): Promise<void> {
+  #removal(oids: readonly number[]): object {
+    const removal = {}
+    for (const oid of oids) this.#leaving.set(oid, removal)
+    return removal
+  }
+
+  #recorded(oids: readonly number[]): Promise<void> {
+    return this.#options.recorded((captured) => !oids.some((oid) => captured.includes(oid)))
+  }
+
+  /** What does not come to it in this run is left to the next: positions tell of it. */
+  #leaveLater(removal: object, recorded: Promise<void>): void {
+    recorded.then(() => this.#inTurn(() => this.#leave(removal))).catch(() => {})
+  }
+
+  async #leave(removal: object): Promise<void> {
     const { control, capture, publications, publication: name, prepared, slot } = this.#options
-    const leaving = oids.filter((oid) => !capture.has(oid))
+    const leaving = [...this.#leaving].flatMap(([oid, one]) => (one === removal ? [oid] : []))
     await publications.altering(async () => {
       const wishes = { name, slot, serverVersion: prepared.facts.version }
       return { result: undefined, watched: await leavePublications(control, leaving, capture.planned, wishes) }
     })
+    for (const oid of leaving) this.#leaving.delete(oid)
+    this.#follow()
+  }
+
+  /** What positions say from here on. */
+  #follow(publications?: { readonly publications: string }): void {
+    const { capture, onCaptured } = this.#options
+    onCaptured({ captured: capture.oids, leaving: someOf([...this.#leaving.keys()]), ...publications })
   }
 
   async #readAgain(table: string, where: string | undefined): Promise<void> {
@@ -260,8 +294,7 @@ export class TableChanges implements TableControl {
   }
 
   #captured(): void {
-    const { capture, emit, onCaptured } = this.#options
-    onCaptured(capture.oids)
-    emit({ type: 'capturing', tables: this.#names() })
+    this.#follow()
+    this.#options.emit({ type: 'capturing', tables: this.#names() })
   }
 }

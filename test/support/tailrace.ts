@@ -12,6 +12,8 @@ export interface TailraceOptions {
    * until the test does so itself, through `stdout`.
    */
   readonly output?: 'collect' | 'unread' | number
+  /** Another file than the command's own. */
+  readonly cli?: string
 }
 
 export interface Ended {
@@ -68,9 +70,9 @@ export class TailraceProcess implements AsyncDisposable {
   readonly #stdout: Buffer[] = []
   readonly #stderr: Buffer[] = []
 
-  constructor(args: readonly string[], { env, output = 'collect' }: TailraceOptions) {
+  constructor(args: readonly string[], { env, output = 'collect', cli = cliPath }: TailraceOptions) {
     const { PATH, HOME, TMPDIR } = process.env
-    this.#child = spawn(process.execPath, [cliPath, ...args], {
+    this.#child = spawn(process.execPath, [cli, ...args], {
       env: { PATH, HOME, TMPDIR, ...env },
       stdio: ['ignore', typeof output === 'number' ? output : 'pipe', 'pipe'],
     })

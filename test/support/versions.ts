@@ -34,6 +34,11 @@ export function describeOldestAndNewest(
   describeMajors(ALL ? tested : [...new Set([tested[0]!, tested.at(-1)!])], name, body, options)
 }
 
+/** On the default one, where all of it is the same on each. */
+export function describeDefaultMajor(name: string, body: MajorTests): void {
+  describeMajors([DEFAULT_MAJOR], name, body, {})
+}
+
 type MajorTests = (postgres: MajorContext) => void
 
 function describeMajors(

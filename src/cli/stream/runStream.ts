@@ -1,13 +1,13 @@
 import { resolve } from 'node:path'
-import { NdjsonEncoder, type NdjsonOptions } from '../../codec/ndjson.js'
+import type { NdjsonOptions } from '../../codec/ndjson.js'
 import { sleep } from '../../core/abort.js'
 import { backoffMs } from '../../core/backoff.js'
-import { ByteWriter } from '../../core/byteWriter.js'
 import { SLOT_LOST, SLOT_MISSING, SNAPSHOT_INTERRUPTED, STATE_MISMATCH } from '../../core/errors.js'
 import type { Position, PositionJson } from '../../core/record.js'
 import { parseConnectionString } from '../../postgres/connectionString.js'
 import { isTransient } from '../../postgres/serverError.js'
 import { Output } from '../../sinks/files/output.js'
+import { removeUnfinished } from '../../sinks/files/stateFile.js'
 import { lockOutput, StateLock } from '../../sinks/files/stateLock.js'
 import type { SourceOptions } from '../../source/options.js'
 import { StreamPosition } from '../../source/position.js'
@@ -18,6 +18,7 @@ import { reportEvents } from '../report/report.js'
 import { Signals } from '../signals.js'
 import { AheadFile, aheadOf } from './aheadFile.js'
 import { Checkpoint } from './checkpoint.js'
+import { LineWriter } from './lineWriter.js'
 import { readState, type State, writeState } from './stateFile.js'
 
 /** As commander gives them: names of settings, but `--key` for `keys` and `--wal-budget` for `walBudgetBytes`. */
@@ -47,6 +48,7 @@ export async function runStream(options: StreamOptions): Promise<number> {
   try {
     await using lock = options.state === undefined ? undefined : await StateLock.take(options.state)
     void lock
+    if (options.state !== undefined) await removeUnfinished(options.state)
     await using control = await ControlServer.open(options)
     for (let attempt = 1; ; attempt++) {
       try {
@@ -95,14 +97,19 @@ async function streamOnce(
     const source = new PostgresSource({ ...settings, position: (state?.position as PositionJson) ?? undefined })
     const ack = (acked: Position) => source.ack(acked)
     const checkpoint = new Checkpoint({ output, statePath, file, start, ahead, ack }, (error) => stop.abort(error))
-    const encoder = new NdjsonEncoder({ format })
-    const writer = new ByteWriter(1024 * 1024)
+    const lines = new LineWriter({
+      format,
+      write: (lines) => output.write(lines),
+      wrote: (position, lines) => checkpoint.wrote(position, lines),
+      failed: (error) => stop.abort(error),
+    })
     let waiting = true
     // What was written is confirmed before the source ends, since its end is the slot's last chance to move.
     const end = () => {
       if (waiting)
-        checkpoint
-          .now()
+        lines
+          .settled()
+          .then(() => checkpoint.now())
           .finally(() => stop.abort())
           .catch(() => {})
     }
@@ -114,20 +121,18 @@ async function streamOnce(
     try {
       for await (const batch of source) {
         waiting = false
-        if (batch.length > 0) {
-          encoder.write(writer, batch.rows)
-          const lines = writer.take()
-          await output.write(lines)
-          checkpoint.wrote(batch.position, lines)
-          writer.clear()
-          idle.restart()
-        } else checkpoint.wrote(batch.position)
+        await lines.write(batch)
+        if (batch.length > 0) idle.restart()
+        // The source has nothing to do: at its end it waits for that.
+        else checkpoint.now().catch((error) => stop.abort(error))
         if (signal.aborted) {
+          await lines.settled()
           await checkpoint.now()
           break
         }
         waiting = true
       }
+      await lines.settled()
       await checkpoint.now()
       await ahead?.remove()
       // Also when nothing came: what a run wrote that was cut off does not stay.
@@ -135,6 +140,7 @@ async function streamOnce(
     } finally {
       signal.removeEventListener('abort', end)
       idle.stop()
+      await lines.close()
       await source.close()
       await ahead?.close()
       await reporting

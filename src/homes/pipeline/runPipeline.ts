@@ -3,6 +3,7 @@ import { backoffMs } from '../../core/backoff.js'
 import { SLOT_LOST, SLOT_MISSING, SNAPSHOT_INTERRUPTED } from '../../core/errors.js'
 import { SINK_REWOUND } from '../../core/pipelineErrors.js'
 import { isTransient } from '../../postgres/serverError.js'
+import { removeUnfinished } from '../../sinks/files/stateFile.js'
 import { StateLock } from '../../sinks/files/stateLock.js'
 import type { PipelineConfig } from './config/pipelineConfig.js'
 import type { PipelineSummary, SinkSummary } from './run/events.js'
@@ -30,6 +31,7 @@ export async function runPipeline(
   await using lock = await StateLock.take(config.statePath)
   await using held = await listener.locked?.()
   void [lock, held]
+  await removeUnfinished(config.statePath)
   const started = performance.now()
   const counts = new TableCounts()
   const sinks = new Map<string, SinkSummary>()

@@ -1,5 +1,6 @@
 import { quoteIdentifier } from '../identifier.js'
 import type { Queryable } from '../queryable.js'
+import { LESS, operatorSchema } from './operatorSchema.js'
 
 /** What is needed to compare a key column's values as the server does, from their text forms. */
 export interface KeyColumn {
@@ -47,14 +48,7 @@ SELECT a.attname AS name,
        d.encoding = pg_catalog.pg_char_to_encoding('UTF8') AND
        CASE WHEN c.oid = 100 THEN d.datcollate IN ('C', 'POSIX') AND coalesce(pg_catalog.to_jsonb(d) ->> 'datlocprovider', 'c') = 'c'
             ELSE coalesce(c.collprovider = 'c' AND c.collcollate IN ('C', 'POSIX'), false) END AS by_bytes,
-       (SELECT s.nspname
-          FROM pg_catalog.pg_opclass oc
-          JOIN pg_catalog.pg_am m ON m.oid = oc.opcmethod AND m.amname = 'btree'
-          JOIN pg_catalog.pg_amop ao ON ao.amopfamily = oc.opcfamily AND ao.amopstrategy = 1
-                                    AND ao.amoplefttype = oc.opcintype AND ao.amoprighttype = oc.opcintype
-          JOIN pg_catalog.pg_operator o ON o.oid = ao.amopopr
-          JOIN pg_catalog.pg_namespace s ON s.oid = o.oprnamespace
-         WHERE oc.opcdefault AND oc.opcintype = t.oid) AS operators
+       ${operatorSchema('t.oid', LESS)} AS operators
   FROM base b
   JOIN pg_catalog.pg_type t ON t.oid = b.oid AND t.typtype <> 'd'
   JOIN pg_catalog.pg_attribute a ON a.attrelid = $1 AND a.attnum = b.number

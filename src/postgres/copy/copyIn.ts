@@ -1,17 +1,8 @@
 import { deferred } from '../../core/deferred.js'
-import {
-  COMMAND_COMPLETE,
-  COPY_IN_RESPONSE,
-  ERROR_RESPONSE,
-  frame,
-  NOTICE_RESPONSE,
-  NOTIFICATION_RESPONSE,
-  PARAMETER_STATUS,
-  queryFrame,
-  READY_FOR_QUERY,
-} from '../frames.js'
+import { COMMAND_COMPLETE, COPY_IN_RESPONSE, ERROR_RESPONSE, frame, queryFrame, READY_FOR_QUERY } from '../frames.js'
 import { readServerMessage, serverError } from '../serverError.js'
 import type { Session } from '../session.js'
+import { endedEarly, passOver } from './asides.js'
 
 /** Rows need not end with a message; the server holds one whole in memory. */
 const MESSAGE_BYTES = 128 * 1024
@@ -40,20 +31,15 @@ export async function copyIn(session: Session, sql: string, parts: readonly Uint
           break
         case READY_FOR_QUERY:
           over = true
-          if (failure === undefined && !completed) {
-            throw serverError({ sqlstate: '08P01', message: 'a COPY ended without its end' })
-          }
+          if (failure === undefined && !completed) throw endedEarly()
           takeover.release()
           if (failure === undefined) done.resolve()
           else done.reject(failure)
           break
         case COPY_IN_RESPONSE:
-        case NOTICE_RESPONSE:
-        case PARAMETER_STATUS:
-        case NOTIFICATION_RESPONSE:
           break
         default:
-          throw serverError({ sqlstate: '08P01', message: `message 0x${tag.toString(16)} in the middle of a COPY` })
+          passOver(tag)
       }
     },
     onFailure: (error) => {

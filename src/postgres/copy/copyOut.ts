@@ -5,15 +5,13 @@ import {
   COPY_DONE,
   COPY_OUT_RESPONSE,
   ERROR_RESPONSE,
-  NOTICE_RESPONSE,
-  NOTIFICATION_RESPONSE,
-  PARAMETER_STATUS,
   queryFrame,
   READY_FOR_QUERY,
 } from '../frames.js'
 import { readServerMessage, serverError } from '../serverError.js'
 import type { Session } from '../session.js'
 import type { Takeover } from '../takeover.js'
+import { endedEarly, passOver } from './asides.js'
 
 export interface CopyHandler {
   /** The payload of one CopyData message: one row, its newline included. The bytes may be kept and changed. */
@@ -69,19 +67,16 @@ export class CopyOut {
         break
       case READY_FOR_QUERY:
         // The answer to nothing we asked: no rows are not "all rows".
-        if (!this.#over) throw serverError({ sqlstate: '08P01', message: 'a COPY ended without its end' })
+        if (!this.#over) throw endedEarly()
         this.#takeover.release()
         if (this.#failure === undefined) this.#done.resolve()
         else this.#done.reject(this.#failure)
         break
       case COPY_OUT_RESPONSE:
       case COMMAND_COMPLETE:
-      case NOTICE_RESPONSE:
-      case PARAMETER_STATUS:
-      case NOTIFICATION_RESPONSE:
         break
       default:
-        throw serverError({ sqlstate: '08P01', message: `message 0x${tag.toString(16)} in the middle of a COPY` })
+        passOver(tag)
     }
   }
 }

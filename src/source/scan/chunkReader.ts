@@ -10,6 +10,7 @@ import type { Session } from '../../postgres/session.js'
 import type { CapturedTable, CaptureSet } from '../captureSet.js'
 import type { ControlSession } from '../controlSession.js'
 import type { SourceEvent } from '../events.js'
+import { withBounds } from '../partitionProbe.js'
 import { RowCollector } from '../snapshot/rowCollector.js'
 import { ChunkPace } from './chunkPace.js'
 import { chunkSql } from './chunkSql.js'
@@ -60,6 +61,8 @@ interface Known {
   readonly shape: string
   readonly captured: CapturedTable
   readonly key: readonly KeyColumn[]
+  /** Which rows are wanted. */
+  readonly where: string | undefined
 }
 
 /** Reads one table, chunk after chunk, each in a short transaction of its own. */
@@ -190,7 +193,7 @@ export class ChunkReader {
   /** The table as `queryable` sees it. */
   async #look(queryable: Session | ControlSession, shape: string): Promise<Known | undefined> {
     const { capture, onGone, onOtherKey } = this.#options
-    const { oid, key } = this.#scan.progress
+    const { oid, key, where } = this.#scan.progress
     const captured = await capture.look(queryable, oid)
     if (captured === undefined) {
       this.#known = undefined
@@ -202,13 +205,14 @@ export class ChunkReader {
       onOtherKey(present)
       return undefined
     }
-    this.#known = { shape, captured, key: await keyColumns(queryable, oid, key) }
+    const columns = await keyColumns(queryable, oid, key)
+    this.#known = { shape, captured, key: columns, where: await withBounds(queryable, where) }
     return this.#known
   }
 
   /** Gives how many rows there were. */
   async #copyRows(session: Session, reading: Reading): Promise<number> {
-    const { captured, key } = this.#known!
+    const { captured, key, where } = this.#known!
     const { planned, table } = captured
     const { progress } = this.#scan
     const stretch = firstUnread(progress.stretches)
@@ -231,7 +235,7 @@ export class ChunkReader {
         from: beginOf(progress.stretches, stretch),
         to: progress.stretches[stretch]!.to,
         limit,
-        where: progress.where,
+        where,
       },
       query,
     )

@@ -1,5 +1,6 @@
 import { POSITION_INVALID } from '../../core/errors.js'
 import { formatLsn, parseLsn } from '../../postgres/lsn.js'
+import { EVERY_KEY, NOTHING_OVERTAKEN, type Overtaken } from './overtaken.js'
 import { type KeyText, PASSED, type Reading, type Stretch, UNREAD } from './stretches.js'
 
 /** How far a snapshot is, as a position has it. Immutable. */
@@ -32,13 +33,18 @@ export interface TableProgress {
   readonly where: string | undefined
   /** A table that is read whole was begun: it comes again from its first row. */
   readonly begun: boolean
-  /**
-   * A delete was handed on behind rows which show that it was followed by others: these go on, too, though the rows show
-   * them.
-   */
-  readonly overtaken: boolean
+  readonly overtaken: Overtaken
   /** Rows that were read by themselves. */
   readonly apart: readonly { readonly key: KeyText; readonly read: Reading }[]
+  /** It is to be read once more, when the stream has passed what its rows show: their changes are judged until then. */
+  readonly next?: NextReading | undefined
+}
+
+/** How a table is to be read once more, as `TableProgress` has it. */
+export interface NextReading {
+  readonly id: string
+  readonly key: readonly string[]
+  readonly where: string | undefined
 }
 
 export interface UnprovedTransaction {
@@ -60,7 +66,7 @@ export function progressToJson({ id, rows, tables, intent, unproved = [] }: Snap
 }
 
 function tableToJson(progress: TableProgress): object {
-  const { oid, id, schema, name, key, stretches, again, where, begun, overtaken, apart } = progress
+  const { oid, id, schema, name, key, stretches, again, where, begun, overtaken, apart, next } = progress
   return {
     oid,
     id,
@@ -74,8 +80,11 @@ function tableToJson(progress: TableProgress): object {
     ...(again && { again }),
     ...(where !== undefined && { where }),
     ...(begun && { begun }),
-    ...(overtaken && { overtaken }),
+    ...(overtaken === EVERY_KEY && { overtaken }),
+    ...(overtaken !== EVERY_KEY &&
+      overtaken.length > 0 && { overtaken: overtaken.map(({ key, until }) => ({ key, until: formatLsn(until) })) }),
     ...(apart.length > 0 && { apart: apart.map(({ key, read }) => ({ key, ...readingToJson(read) })) }),
+    ...(next !== undefined && { next }),
   }
 }
 
@@ -112,12 +121,27 @@ function parseTable(stored: unknown): TableProgress {
     again: fields.again === true,
     where: fields.where === undefined ? undefined : text(fields.where, 'where'),
     begun: fields.begun === true,
-    overtaken: fields.overtaken === true,
+    overtaken: parseOvertaken(fields.overtaken),
     apart: list(fields.apart ?? [], 'apart').map((one) => {
       const { key, ...read } = object(one, 'apart')
       return { key: texts(key, 'key'), read: parseReading(read) }
     }),
+    ...(fields.next !== undefined && { next: parseNext(fields.next) }),
   }
+}
+
+function parseOvertaken(stored: unknown): Overtaken {
+  if (stored === undefined) return NOTHING_OVERTAKEN
+  if (stored === EVERY_KEY) return EVERY_KEY
+  return list(stored, 'overtaken').map((one) => {
+    const { key, until } = object(one, 'overtaken')
+    return { key: texts(key, 'key'), until: parseUntil(until) }
+  })
+}
+
+function parseNext(stored: unknown): NextReading {
+  const { id, key, where } = object(stored, 'next')
+  return { id: text(id, 'id'), key: texts(key, 'key'), where: where === undefined ? undefined : text(where, 'where') }
 }
 
 function parseStretch(stored: unknown): Stretch {
@@ -128,8 +152,11 @@ function parseStretch(stored: unknown): Stretch {
 }
 
 function parseReading({ snapshot, until }: Fields): Reading {
-  const lsn = parseLsn(text(until, 'until'))
-  return { snapshot: text(snapshot, 'snapshot'), until: lsn ?? invalid('until') }
+  return { snapshot: text(snapshot, 'snapshot'), until: parseUntil(until) }
+}
+
+function parseUntil(stored: unknown): bigint {
+  return parseLsn(text(stored, 'until')) ?? invalid('until')
 }
 
 function parseUnproved(stored: unknown): UnprovedTransaction {
@@ -171,5 +198,5 @@ export function unreadTable(
   table: Pick<TableProgress, 'oid' | 'id' | 'schema' | 'name' | 'key'>,
   { again = false, where }: { readonly again?: boolean; readonly where?: string | undefined } = {},
 ): TableProgress {
-  return { ...table, stretches: UNREAD, apart: [], begun: false, overtaken: false, again, where }
+  return { ...table, stretches: UNREAD, apart: [], begun: false, overtaken: NOTHING_OVERTAKEN, again, where }
 }

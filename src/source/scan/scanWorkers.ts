@@ -1,8 +1,11 @@
 import { sleep } from '../../core/abort.js'
 import { backoffMs } from '../../core/backoff.js'
 import { type Deferred, deferred } from '../../core/deferred.js'
-import { isTransient } from '../../postgres/serverError.js'
+import { SNAPSHOT_INTERRUPTED } from '../../core/errors.js'
+import { sqlName } from '../../postgres/identifier.js'
+import { describeCause, isTransient } from '../../postgres/serverError.js'
 import type { Session } from '../../postgres/session.js'
+import type { TableProgress } from './progress.js'
 import type { TableScan } from './tableScan.js'
 
 export interface ScanWorkersOptions {
@@ -42,8 +45,10 @@ export class ScanWorkers {
     await Promise.race([this.#failed.promise, Promise.all(working)])
   }
 
+  /** Nothing is read any more. */
   fail(error: unknown): void {
     this.#failed.reject(error)
+    this.close()
   }
 
   /** There may be something to do. */
@@ -89,6 +94,7 @@ export class ScanWorkers {
         session = undefined
         if (signal.aborted) break
         if (!isTransient(error)) this.fail(error)
+        else if (scan.progress.begun && this.#busy.has(scan)) this.fail(interrupted(scan.progress, error))
         await sleep(backoffMs(++attempt, BACKOFF), signal).catch(() => {})
       } finally {
         this.#busy.delete(scan)
@@ -107,4 +113,10 @@ export class ScanWorkers {
   leave(scan: TableScan): void {
     this.#busy.delete(scan)
   }
+}
+
+/** Rows of a table that is read whole were handed on, and cannot be taken back. */
+function interrupted(table: TableProgress, cause: unknown): Error {
+  const problem = `${sqlName(table)} has no key to go on from (${describeCause(cause)})`
+  return SNAPSHOT_INTERRUPTED({ problem }, { cause })
 }

@@ -12,6 +12,7 @@ import type { Place } from '../position.js'
 import { ApartReader, type ApartRow } from './apartReader.js'
 import { ChunkReader, type Piece } from './chunkReader.js'
 import { KeyOrder } from './keyOrder.js'
+import { NextReadings } from './nextReadings.js'
 import { type SnapshotProgress, type TableProgress, unreadTable } from './progress.js'
 import { ScanReport } from './scanReport.js'
 import { ScanWorkers } from './scanWorkers.js'
@@ -63,6 +64,7 @@ export class Scans {
   readonly #readers = new Map<TableScan, ChunkReader>()
   /** Not to be read yet. */
   readonly #held = new Set<number>()
+  readonly #next: NextReadings
   readonly #unproved: Unproved
   readonly #workers: ScanWorkers
   readonly #apart: ApartReader
@@ -83,6 +85,12 @@ export class Scans {
     this.#count = resumed.rows
     this.#unproved = new Unproved(resumed.unproved)
     this.#report = new ScanReport(emit)
+    this.#next = new NextReadings({
+      control: connections.control,
+      scanOf: (oid) => this.#scans.get(oid),
+      onSettled: () => this.#advanced(),
+      signal,
+    })
     this.#workers = new ScanWorkers({
       workers,
       connect: () => connections.ordinary(),
@@ -110,7 +118,7 @@ export class Scans {
 
   /** Some table is still to be read. */
   get unread(): boolean {
-    for (const scan of this.#scans.values()) if (scan.unread) return true
+    for (const scan of this.#scans.values()) if (scan.unread || scan.next !== undefined) return true
     return false
   }
 
@@ -131,8 +139,11 @@ export class Scans {
 
   /** The table is to be read; its changes are judged from now on. */
   async add(progress: TableProgress, { held = false } = {}): Promise<void> {
-    if (held) this.#held.add(progress.oid)
-    this.#begin(progress, await this.#keyOf(progress))
+    const { oid, next } = progress
+    if (held) this.#held.add(oid)
+    const columns = await this.#keyOf(progress)
+    if (next !== undefined) this.#next.await(oid, await this.#keyOf({ oid, key: next.key }))
+    this.#begin(progress, columns)
   }
 
   #keyOf({ oid, key }: Pick<TableProgress, 'oid' | 'key'>): Promise<KeyColumn[]> {
@@ -163,26 +174,27 @@ export class Scans {
     this.#workers.wake()
   }
 
-  /** The table is read once more from its beginning, those rows for which `where` holds. */
+  /**
+   * The table is read once more from its beginning, those rows for which `where` holds. Not before the stream has passed
+   * what its last reading showed: else changes that those rows have shown would come behind them, as news.
+   */
   async again(table: Parameters<typeof unreadTable>[0], where: string | undefined): Promise<void> {
+    const { oid, id, key } = table
     const columns = await this.#keyOf(table)
-    const open = this.#scans.get(table.oid)
-    // Rows that are still to be read are not forgotten.
-    const wanted = open?.unread ? either(open.progress.where, where) : where
-    // At once: a position in between would say that it is read.
-    this.#leave(table.oid)
-    this.#begin(unreadTable(table, { again: true, where: wanted }), columns)
+    const open = this.#scans.get(oid)
+    if (open === undefined) return this.#begin(unreadTable(table, { again: true, where }), columns)
+    open.wants({ id, key, where: open.next === undefined ? where : either(open.next.where, where) })
+    this.#next.await(oid, columns)
+    this.#advanced()
   }
 
   /** The table is captured no more: what was read of it is forgotten. */
   remove(oid: number): void {
     if (!this.#leave(oid)) return
     this.#unproved.drop(oid)
-    this.#count++
-    this.#changed()
     this.#report.ends(oid)
     this.#outlet.decided()
-    this.#outlet.advanced()
+    this.#advanced()
   }
 
   /** The stream has reached `lsn`. */
@@ -190,9 +202,20 @@ export class Scans {
     for (const [oid, scan] of this.#scans) {
       const { progress } = scan
       scan.passed(lsn)
-      if (scan.over) this.#scans.delete(oid)
-      if (scan.over || scan.progress !== progress) this.#changed()
+      if (scan.over) this.#isOver(oid, scan)
+      else if (scan.progress !== progress) this.#changed()
     }
+  }
+
+  #isOver(oid: number, { next, progress }: TableScan): void {
+    const columns = this.#next.take(oid)
+    this.#scans.delete(oid)
+    if (next === undefined || columns === undefined) return this.#changed()
+    const { schema, name } = progress
+    this.#begin(
+      unreadTable({ oid, schema, name, id: next.id, key: next.key }, { again: true, where: next.where }),
+      columns,
+    )
   }
 
   /** A truncate of the table is handed on. */
@@ -221,6 +244,7 @@ export class Scans {
 
   close(): void {
     this.#outlet = CLOSED
+    this.#next.close()
     for (const reader of this.#readers.values()) reader.giveUp()
     this.#workers.close()
   }
@@ -231,6 +255,7 @@ export class Scans {
 
   #leave(oid: number): boolean {
     this.#held.delete(oid)
+    this.#next.take(oid)
     const scan = this.#scans.get(oid)
     if (scan === undefined) return false
     this.#scans.delete(oid)
@@ -282,11 +307,21 @@ export class Scans {
   /** The table is read anew by the key that it has by now; nobody reads it until that has begun. */
   #otherKey(scan: TableScan, key: readonly string[]): void {
     if (!this.#isCurrent(scan)) return
-    const { oid, id, schema, name, where } = scan.progress
-    this.#held.add(oid)
+    this.#held.add(scan.progress.oid)
     this.#workers.leave(scan)
+    this.#anew(scan, key).catch((error) => this.#workers.fail(error))
+  }
+
+  async #anew(scan: TableScan, key: readonly string[]): Promise<void> {
+    const { oid, id, schema, name, where } = scan.progress
+    const columns = await this.#keyOf({ oid, key })
+    // Taken out meanwhile.
+    if (!this.#isCurrent(scan)) return
+    const wanted = scan.next === undefined ? where : either(where, scan.next.where)
+    // At once: a position in between would say that it is read.
+    this.#leave(oid)
     // Its rows come once more: under other ids.
-    this.again({ oid, id: `${id}+`, schema, name, key }, where).catch((error) => this.#workers.fail(error))
+    this.#begin(unreadTable({ oid, id: `${id}+`, schema, name, key }, { again: true, where: wanted }), columns)
   }
 
   /** What is visible by now every later snapshot shows. While no chunk is opened nobody else forgets it. */
@@ -373,6 +408,13 @@ export class Scans {
   #progressNow(): SnapshotProgress {
     const tables = [...this.#scans.values()].map(({ progress }) => progress)
     return { id: this.#options.resumed.id, rows: this.#count, tables, unproved: this.#unproved.transactions }
+  }
+
+  /** Without a row: positions say something else from now on. */
+  #advanced(): void {
+    this.#count++
+    this.#changed()
+    this.#outlet.advanced()
   }
 
   #changed(): void {

@@ -3,7 +3,9 @@ import type { Table } from '../../core/table.js'
 import { formatLsn, type Lsn } from '../../postgres/lsn.js'
 import { parseTransactionSnapshot, type TransactionSnapshot } from '../../postgres/transactionSnapshot.js'
 import { type KeyOrder, keyId } from './keyOrder.js'
-import type { TableProgress } from './progress.js'
+import { EVERY_KEY, isOvertaken, NOTHING_OVERTAKEN, overtake, overtakenAfter } from './overtaken.js'
+import type { NextReading, TableProgress } from './progress.js'
+import { lastUntil, readingsOf, settled } from './readings.js'
 import { advance, firstUnread, forget, isOver, type KeyText, PASSED, type Reading, UNREAD } from './stretches.js'
 
 /** The change goes on as it is. */
@@ -109,6 +111,21 @@ export class TableScan {
     return firstUnread(this.#progress.stretches) >= 0
   }
 
+  /** What it was asked to be read once more is still to begin. */
+  get next(): NextReading | undefined {
+    return this.#progress.next
+  }
+
+  /** To be read once more when it is over: changes that its rows have shown must not come behind that. */
+  wants(next: NextReading): void {
+    this.#change({ next })
+  }
+
+  /** What the readings kept until `until`, or less, show commits before `lsn`. */
+  settles(until: Lsn, lsn: Lsn): void {
+    this.#change(settled(this.#progress, until, lsn))
+  }
+
   /** Nothing is to be read, and nothing to be decided any more. */
   get over(): boolean {
     const { stretches, apart } = this.#progress
@@ -146,7 +163,7 @@ export class TableScan {
     this.#phase = { ...this.#phase, stretch: firstUnread(stretches) }
   }
 
-  /** Rows of a table that is read whole were delivered: there is no going on behind them. */
+  /** Rows of a table that is read whole were delivered, by whichever way: there is no going on behind them. */
   begun(): void {
     if (!this.#progress.begun) this.#change({ begun: true })
   }
@@ -158,7 +175,7 @@ export class TableScan {
 
   /** The stream has reached `lsn`. */
   passed(lsn: Lsn): void {
-    const { stretches, apart } = this.#progress
+    const { stretches, apart, overtaken } = this.#progress
     const kept = forget(stretches, lsn)
     if (kept !== stretches) {
       this.#change({ stretches: kept })
@@ -168,17 +185,19 @@ export class TableScan {
     if (apart.some(({ read }) => read.until <= lsn)) {
       this.#change({ apart: apart.filter(({ read }) => read.until > lsn) })
     }
+    const still = overtakenAfter(overtaken, lsn)
+    if (still !== overtaken) this.#change({ overtaken: still })
   }
 
   /** What becomes of a change. It leaves no trace when it has to wait. */
   judge(change: ScannedChange, transaction: Transaction): Verdict {
-    const { operation, oldKey, newKey } = change
-    if (operation === 'insert') return this.#shown(this.#side(newKey!, transaction, true))
+    const { operation, oldKey, newKey, partial } = change
+    if (operation === 'insert') return this.#shown(newKey!, this.#side(newKey!, transaction, true), false, transaction)
     if (operation === 'delete') return this.#delete(oldKey!, this.#side(oldKey!, transaction, false))
     if (oldKey === undefined || keyId(oldKey) === keyId(newKey!)) {
-      return this.#shown(this.#side(newKey!, transaction, false))
+      return this.#shown(newKey!, this.#side(newKey!, transaction, false), partial, transaction)
     }
-    return this.#move(oldKey, newKey!, change.partial, transaction)
+    return this.#move(oldKey, newKey!, partial, transaction)
   }
 
   /** Of a change of which not even the key is told: it goes on, but not before rows of a snapshot without it. */
@@ -192,17 +211,22 @@ export class TableScan {
   }
 
   /** Of an inserted or changed row. */
-  #shown(side: Side): Verdict {
-    const { where, overtaken } = this.#progress
+  #shown(key: KeyText, side: Side, partial: boolean, transaction: Transaction): Verdict {
     if (side !== SHOWN) return side
-    return where !== undefined || overtaken ? EMIT : DROP
+    const { where, overtaken } = this.#progress
+    if (where !== undefined) return EMIT
+    if (!isOvertaken(overtaken, key)) return DROP
+    if (!partial || overtaken !== EVERY_KEY) return EMIT
+    // Perhaps of a row that the snapshot shows to be gone: what was not sent stands nowhere but in the table.
+    this.#options.onPartial(key, transaction)
+    return WAIT
   }
 
   #delete(key: KeyText, side: Side): Verdict {
     const { again, where, overtaken } = this.#progress
     if (side === EMIT || side === WAIT) return side
     // The consumer may hold a row from before that this deletes.
-    if (!again && !(side === SHOWN && (where !== undefined || overtaken))) return DROP
+    if (!again && !(side === SHOWN && (where !== undefined || isOvertaken(overtaken, key)))) return DROP
     this.#overtake(key)
     return EMIT
   }
@@ -215,8 +239,8 @@ export class TableScan {
     if (now === WAIT) return WAIT
     const { again, where, overtaken } = this.#progress
     if (where !== undefined) return EMIT
-    const goes = old === EMIT || again || (old === SHOWN && overtaken)
-    const isThere = now === DROP || (now === SHOWN && !overtaken)
+    const goes = old === EMIT || again || (old === SHOWN && isOvertaken(overtaken, oldKey))
+    const isThere = now === DROP || (now === SHOWN && !isOvertaken(overtaken, newKey))
     if (!isThere && partial && old !== EMIT) {
       // What was not sent stands nowhere but in the table.
       this.#options.onPartial(newKey, transaction)
@@ -229,9 +253,11 @@ export class TableScan {
 
   /** The row of `key` (undefined: of any) is deleted that a snapshot may show to have come again. */
   #overtake(key: KeyText | undefined): void {
-    const apart = this.#progress.apart.filter((one) => key !== undefined && keyId(one.key) !== keyId(key))
-    if (this.#progress.overtaken && apart.length === this.#progress.apart.length) return
-    this.#change({ overtaken: true, apart })
+    const before = this.#progress
+    const apart = before.apart.filter((one) => key !== undefined && keyId(one.key) !== keyId(key))
+    const overtaken = overtake(before.overtaken, key, lastUntil(readingsOf(before)) ?? 0n)
+    if (overtaken === before.overtaken && apart.length === before.apart.length) return
+    this.#change({ overtaken, apart })
     this.#options.onOvertaken()
   }
 
@@ -244,14 +270,12 @@ export class TableScan {
     if (!this.unread && !this.#isShown(transaction)) return false
     this.#phase = RESTING
     const id = `${formatLsn(transaction.commitLsn)}/${seq}`
-    this.#change({ id, stretches: UNREAD, apart: [], begun: false, overtaken: false })
+    this.#change({ id, stretches: UNREAD, apart: [], begun: false, overtaken: NOTHING_OVERTAKEN })
     return true
   }
 
   #isShown(transaction: Transaction): boolean {
-    const { stretches, apart } = this.#progress
-    const shown = [...stretches, ...apart].map(({ read }) => read)
-    return shown.some((read) => read !== undefined && read !== PASSED && this.#sees(read, transaction))
+    return readingsOf(this.#progress).some((read) => this.#sees(read, transaction))
   }
 
   /** For the row of one key. */
@@ -272,8 +296,12 @@ export class TableScan {
     if (phase.phase === 'asking') return WAIT
     if (phase.phase === 'reading' && phase.stretch === rank) {
       if (phase.snapshot.sees(transaction.xid, transaction.commitLsn)) return again ? EMIT : DROP
-      // A row that nobody has a key for cannot come before itself.
-      if (isInsert && this.isWhole) return EMIT
+      // A row that nobody has a key for cannot come before itself. Another snapshot would show it once more.
+      if (isInsert && this.isWhole) {
+        this.begun()
+        this.#options.onOvertaken()
+        return EMIT
+      }
       return WAIT
     }
     this.#options.onUnproved(transaction, this.#progress.oid)

@@ -168,7 +168,8 @@ export class TransactionSpool {
     this.#reader.take(bytes, start, end)
     const { xid, subxid } = parseStreamAbort(this.#reader, false)
     const transaction = this.#transactions.get(xid)
-    // PostgreSQL 18 was seen to tell of the end of one that a crash had ended, and of which no block came in this session.
+    // Of one that was rolled back before PostgreSQL 18 read it no block comes; but its subtransactions count as streamed there
+    // (ReorderBufferTruncateTXN), so that their end is told.
     if (transaction === undefined) return
     if (subxid === xid) {
       transaction.drop()

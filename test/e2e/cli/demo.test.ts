@@ -7,13 +7,12 @@ import { describe, expect, onTestFinished, test } from 'vitest'
 import { findNative } from '../../../src/cli/embedded/binaries.js'
 import { cliPath } from '../../support/cli.js'
 import { openSession, urlAs } from '../../support/openSession.js'
+import { asRoot, isRunning, NOBODY, runsAsNobody } from '../../support/processes.js'
 import { binariesOf, DEFAULT_MAJOR } from '../../support/servers.js'
 import { startTailrace, type TailraceProcess } from '../../support/tailrace.js'
 import { temporaryFolder } from '../../support/temporaryFolder.js'
 import { waitFor } from '../../support/waitFor.js'
 
-const asRoot = process.getuid?.() === 0
-const NOBODY = 65534
 const packageFolder = findNative(binariesOf(DEFAULT_MAJOR))
 const SUMMARY = /^saw ([\d,]+) snapshot records and ([\d,]+) change records in (\d+\.\d) s$/
 /** The first change of a transaction, or a further one. */
@@ -172,21 +171,4 @@ async function serverIn(temporary: string): Promise<number> {
   if (folder === undefined) return 0
   const file = await readFile(join(temporary, folder, 'data', 'postmaster.pid'), 'utf8').catch(() => '0')
   return Number(file.split('\n')[0])
-}
-
-function isRunning(pid: number): boolean {
-  try {
-    process.kill(pid, 0)
-    return true
-  } catch {
-    return false
-  }
-}
-
-function runsAsNobody(script: string): Promise<boolean> {
-  const child = spawn(process.execPath, ['-e', script], { cwd: '/', stdio: 'ignore', uid: NOBODY, gid: NOBODY })
-  return new Promise((resolve) => {
-    child.once('error', () => resolve(false))
-    child.once('exit', (code) => resolve(code === 0))
-  })
 }

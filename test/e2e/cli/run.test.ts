@@ -6,6 +6,7 @@ import { afterAll, beforeAll, expect, test } from 'vitest'
 import type { EmbeddedPostgres } from '../../../src/cli/embedded/server.js'
 import { type TestDatabase, testDatabase } from '../../support/database.js'
 import { startServer } from '../../support/servers.js'
+import { fillShort, SHORT_TABLES, writeShort } from '../../support/shortWrites.js'
 import { SEED, seededRandom } from '../../support/sourceWriters.js'
 import { type OutputRecord, parseLines, startTailrace, tailrace } from '../../support/tailrace.js'
 import { temporaryFolder } from '../../support/temporaryFolder.js'
@@ -28,27 +29,6 @@ async function pipelineIn(folder: string, db: TestDatabase, text: string) {
   return { file, env: { SHOP_URL: db.url, SLOT: db.name } }
 }
 
-/** Changes of all kinds, some hundred a second, until `stopped`. */
-async function write(db: TestDatabase, random: () => number, stopped: AbortSignal): Promise<void> {
-  const client = await db.connect()
-  for (let next = 100_000; !stopped.aborted; next++) {
-    const some = `id = (SELECT id FROM items WHERE id >= ${Math.floor(random() * 20_000)} ORDER BY id LIMIT 1)`
-    const kind = random()
-    const statement =
-      kind < 0.4
-        ? `INSERT INTO items SELECT ${next}, 0, md5('${next}')`
-        : kind < 0.7
-          ? `UPDATE items SET n = n + 1 WHERE ${some}`
-          : kind < 0.8
-            ? `UPDATE items SET id = -${next} WHERE ${some}`
-            : kind < 0.9
-              ? `DELETE FROM items WHERE ${some}`
-              : `INSERT INTO log SELECT 1, ${next} + n, 'x' FROM generate_series(1, 100) n`
-    await client.query(statement)
-    await sleep(2)
-  }
-}
-
 async function recordsOf(...paths: readonly string[]): Promise<OutputRecord[]> {
   const texts = await Promise.all(
     paths.map(async (path) => {
@@ -60,13 +40,7 @@ async function recordsOf(...paths: readonly string[]): Promise<OutputRecord[]> {
 }
 
 test('killed at random under load, two sinks have every record exactly once, in the same order', async () => {
-  await using db = await testDatabase(
-    server,
-    `CREATE TABLE items (id int8 PRIMARY KEY, n int4 NOT NULL, note text);
-     CREATE TABLE log (writer int4 NOT NULL, n int4 NOT NULL, note text);
-     INSERT INTO items SELECT n, n, md5(n::text) FROM generate_series(1, 20000) n;
-     INSERT INTO log SELECT 0, n, md5(n::text) FROM generate_series(1, 20000) n`,
-  )
+  await using db = await testDatabase(server, `${SHORT_TABLES}; ${fillShort(20_000)}`)
   await using folder = await temporaryFolder()
   const { file, env } = await pipelineIn(
     folder.path,
@@ -90,7 +64,7 @@ sinks:
   const random = seededRandom(SEED)
   const hits: string[] = []
   const stop = new AbortController()
-  const writing = write(db, random, stop.signal)
+  const writing = writeShort(db, random, stop.signal)
   for (let kill = 0; kill < 7; kill++) {
     await using running = startTailrace(['run', file, '--no-control'], { env })
     // The first ones come at any time, the others while it streams.

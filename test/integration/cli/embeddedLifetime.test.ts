@@ -6,12 +6,11 @@ import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest'
 import { findNative } from '../../../src/cli/embedded/binaries.js'
 import { EmbeddedPostgres } from '../../../src/cli/embedded/server.js'
 import { type CompiledModule, compileModule } from '../../support/compiled.js'
+import { asRoot, isRunning, NOBODY, runsAsNobody } from '../../support/processes.js'
 import { binariesOf, DEFAULT_MAJOR } from '../../support/servers.js'
 import { temporaryFolder } from '../../support/temporaryFolder.js'
 import { waitFor } from '../../support/waitFor.js'
 
-const asRoot = process.getuid?.() === 0
-const NOBODY = 65534
 const packageFolder = dirname(findNative(binariesOf(DEFAULT_MAJOR)))
 /** Not where Node or this repository lies below a home that only root may enter. */
 const nobodyCanRun = asRoot && (await runsAsNobody(`require('fs').accessSync(${JSON.stringify(packageFolder)})`))
@@ -111,20 +110,3 @@ describe('a package', () => {
     },
   )
 })
-
-function isRunning(pid: number): boolean {
-  try {
-    process.kill(pid, 0)
-    return true
-  } catch {
-    return false
-  }
-}
-
-function runsAsNobody(script: string): Promise<boolean> {
-  const child = spawn(process.execPath, ['-e', script], { cwd: '/', stdio: 'ignore', uid: NOBODY, gid: NOBODY })
-  return new Promise((resolve) => {
-    child.once('error', () => resolve(false))
-    child.once('exit', (code) => resolve(code === 0))
-  })
-}

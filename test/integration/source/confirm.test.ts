@@ -69,7 +69,8 @@ describeOldestAndNewest('what a source confirms', (postgres) => {
       // Going back says nothing.
       await reader.source.ack(reader.records[0]!.position)
       await confirms(reader, db, last)
-      const beyond = { ...reader.records[11]!.position, seq: 7 }
+      // Further than any idle position that came meanwhile.
+      const beyond = { ...reader.records[11]!.position, lsn: 'FFFFFFFF/0', seq: 7 }
       await expect(reader.source.ack(beyond as PositionJson)).rejects.toMatchObject({ code: 'ACK_UNKNOWN' })
     }
     expect(await confirmedLsn(db, fromSlot(db).slot)).toBe(last)

@@ -1,4 +1,5 @@
 import { describe, expect, test } from 'vitest'
+import type { Batch } from '../../../src/source/batch.js'
 import type { SourceEvent } from '../../../src/source/events.js'
 import { type TestDatabase, testDatabase } from '../../support/database.js'
 import { urlAs } from '../../support/openSession.js'
@@ -107,6 +108,32 @@ describeOldestAndNewest('partitions', (postgres) => {
       expect(new Set(again.map(({ key }) => key!.region))).toEqual(new Set(['africa']))
       requireOrder(reader.records)
       expect(codes(reader)).toEqual(['partition-attached'])
+    })
+
+    test.concurrent('one that is attached is read to its end, also when its key is renamed meanwhile', async () => {
+      await using db = await testDatabase(postgres.server, TREE + filled('africa', 'africa', 2001, 4900))
+      let renamed: Promise<unknown> | undefined
+      const onBatch = async ({ length, rows }: Batch) => {
+        if (length === 0 || rows.snapshotId === '' || !reader.events.some(({ type }) => type === 'partition-attached'))
+          return
+        // Not waited for: its lock comes between two chunks.
+        renamed ??= db.query('ALTER TABLE root RENAME region TO place')
+        await new Promise((resolve) => setTimeout(resolve, 5))
+      }
+      db.expectSlots = true
+      const options = { url: db.url, tables: 'root', slot: `s_${db.name}`, maxBytes: 65536 }
+      await using reader: SourceReader = readSource(options, { onBatch })
+      await reader.told('streaming')
+      await db.query("ALTER TABLE root ATTACH PARTITION africa FOR VALUES IN ('africa')")
+      const isOver = () => reader.events.filter(({ type }) => type === 'snapshot-finished').length === 2
+      await reader.until(isOver, { what: 'it to be read', timeoutMs: 30_000 })
+      await renamed
+      await db.query("INSERT INTO root VALUES (9999, 'africa')")
+      await reader.seen(({ key }) => key?.id === 9999, 'the last row')
+      const had = new Set(reader.snapshotOf('root').map(({ key }) => key!.id))
+      const rows = await db.query<{ id: number }>('SELECT id FROM root WHERE id < 9999')
+      expect(rows.filter(({ id }) => !had.has(id))).toEqual([])
+      expect(reader.snapshotOf('root').at(-1)!.key).toMatchObject({ place: 'africa' })
     })
 
     test.concurrent('a partitioned one that is attached is read, each leaf; one after another, nothing of it is forgotten', async () => {

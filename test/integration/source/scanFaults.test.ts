@@ -16,6 +16,11 @@ const MANY = `
   CREATE TABLE t (id int PRIMARY KEY, n int, note text);
   INSERT INTO t SELECT id, 0, repeat('x', 100) FROM generate_series(1, 20000) id`
 
+/** What a position says of the rows. */
+function snapshotOf(position: { toJSON(): object }): object {
+  return (position.toJSON() as { snapshot?: object }).snapshot ?? {}
+}
+
 async function requireTable(db: TestDatabase, records: readonly SourceRecord[]): Promise<void> {
   const rows = (await rowsOf(db, 't', 'id')) as Record<string, unknown>[]
   expect(replay(records, 't').sort(byField('id'))).toEqual(rows.map(sorted))
@@ -53,8 +58,7 @@ test.concurrent('more ranges than snapshots are kept are read nevertheless', asy
   db.expectSlots = true
   const options = { url: db.url, tables: 't', slot: `s_${db.name}`, strategy: 'incremental' as const }
   await using first = readSource(options)
-  const isBeginning = ({ position }: (typeof first.batches)[number]) =>
-    'tables' in (Object(position.toJSON()).snapshot ?? {})
+  const isBeginning = ({ position }: (typeof first.batches)[number]) => 'tables' in snapshotOf(position)
   await first.until(() => first.batches.some(isBeginning), { what: 'where it begins' })
   await first.close()
   const position = JSON.parse(JSON.stringify(first.batches.find(isBeginning)!.position))
@@ -160,4 +164,26 @@ test.concurrent('a table that is taken out counts as one to be read from the fir
   await using next = readSource({ ...options, tables: 't,u', position })
   await next.told('snapshot-finished')
   expect(next.snapshotOf('u')).toHaveLength(2)
+})
+
+test.concurrent('a table without a key whose session is lost ends the run: no row comes twice, and it is gone on with', async () => {
+  // More than is read ahead.
+  await using db = await testDatabase(server, MANY.replace('PRIMARY KEY', '').replace('100)', '1000)'))
+  db.expectSlots = true
+  const onBatch = whenBegun(async () => {
+    const reading = "query LIKE 'COPY%' AND state = 'active' AND datname = current_database()"
+    expect(await db.query(`SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE ${reading}`)).toHaveLength(1)
+  })
+  const base = { url: db.url, tables: 't', slot: `s_${db.name}`, keyless: 'inserts' as const }
+  const options = { ...base, strategy: 'incremental' as const, maxBytes: 65536 }
+  await using reader = readSource(options, { onBatch })
+  const over = Promise.race([reader.ended, reader.told('snapshot-finished')])
+  await expect(over).rejects.toMatchObject({ code: 'SNAPSHOT_INTERRUPTED' })
+  const ids = reader.records.map(({ id }) => id)
+  expect(new Set(ids).size).toBe(ids.length)
+  expect(ids.length).toBeLessThan(20_000)
+  const { position } = reader.batches.find(({ position, length }) => length === 0 && 'tables' in snapshotOf(position))!
+  await using next = readSource({ ...options, position })
+  await next.told('snapshot-finished')
+  expect(next.snapshotOf('t')).toHaveLength(20_000)
 })

@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import type { EmbeddedPostgres } from '../../../src/cli/embedded/server.js'
 import type { Batch } from '../../../src/source/batch.js'
+import type { SourceEvent } from '../../../src/source/events.js'
 import { type TestDatabase, testDatabase } from '../../support/database.js'
 import { openSession } from '../../support/openSession.js'
 import { startServer } from '../../support/servers.js'
@@ -274,6 +275,96 @@ test.concurrent('a run that is killed when a table left out has left the publica
   }
   await db.query('UPDATE u SET n = 2 WHERE id = 1')
   await using reader = readSource({ ...options, tables: 't,u', position } as never)
+  await reader.told('snapshot-finished')
+  await requireTable(db, reader.records, 'u')
+})
+
+test.concurrent('a run that is killed between the record of a removal and its doing has the next one do it', async () => {
+  await using db = await testDatabase(server, `${TABLES}; CREATE TABLE theirs (id int)`)
+  db.expectSlots = true
+  const options = { url: db.url, slot: `s_${db.name}` }
+  let position: object
+  {
+    let acking = true
+    await using reader = readSource({ ...options, tables: 't,u,s.v' }, { ack: () => acking })
+    await reader.told('streaming')
+    acking = false
+    reader.source.removeTables('u').catch(() => {})
+    await reader.until(() => capturedIn(reader.batches.at(-1)!).length === 2, { what: 'a position without u' })
+    // Killed when this was recorded, and the publication not altered yet.
+    position = reader.batches.at(-1)!.position.toJSON()
+    await reader.close()
+  }
+  expect(await published(db)).toEqual(['t', 'u', 'v'])
+  // Of that nobody of us knows.
+  await db.query('ALTER PUBLICATION tailrace ADD TABLE theirs')
+  {
+    // And another one that is left out, by a run that is killed right behind the record of it.
+    let first: Batch | undefined
+    const onBatch = (batch: Batch) => {
+      first ??= batch
+      return new Promise((resolve) => setTimeout(resolve, 50))
+    }
+    await using reader = readSource({ ...options, tables: 't', position } as never, { onBatch, ack: false })
+    await reader.until(() => first, { what: 'the record' })
+    position = first!.position.toJSON()
+    await reader.close()
+  }
+  expect(await published(db)).toEqual(['t', 'theirs', 'u', 'v'])
+  await using reader = readSource({ ...options, tables: 't', position } as never)
+  await reader.told('streaming')
+  expect(await published(db)).toEqual(['t', 'theirs'])
+  await db.query('UPDATE t SET n = 1 WHERE id = 1')
+  const { position: now } = await reader.seen(({ operation }) => operation === 'update', 'a change of t')
+  expect(now.leaving).toBeUndefined()
+})
+
+test.concurrent('a consumer that does not acknowledge keeps no table left out waiting: it leaves when he does', async () => {
+  await using db = await testDatabase(server, TABLES)
+  db.expectSlots = true
+  const options = { url: db.url, slot: `s_${db.name}` }
+  let position: object
+  {
+    await using reader = readSource({ ...options, tables: 't,u' })
+    await reader.told('streaming')
+    await reader.close()
+    position = reader.batches.at(-1)!.position.toJSON()
+  }
+  let acking = false
+  await using reader = readSource({ ...options, tables: 't', position } as never, { ack: () => acking })
+  await reader.told('streaming', 40_000)
+  expect(await published(db)).toEqual(['t', 'u'])
+  await db.query('UPDATE u SET n = 1 WHERE id = 1; UPDATE t SET n = 1 WHERE id = 1')
+  const change = await reader.seen(({ table }) => table === 't', 'a change of t')
+  expect(reader.changesOf('u')).toEqual([])
+  expect(capturedIn(reader.batches.at(-1)!)).toHaveLength(1)
+  expect(change.position.leaving).toHaveLength(1)
+  acking = true
+  await reader.until(async () => (await published(db)).length === 1, { what: 'u to leave' })
+  await db.query('UPDATE t SET n = 2 WHERE id = 1')
+  await reader.seen(({ after }) => after?.n === 2, 'a later change of t')
+  expect(reader.records.at(-1)!.position.leaving).toBeUndefined()
+})
+
+test.concurrent('a consumer that does not acknowledge keeps a lost table from being added, and is told so', async () => {
+  await using db = await testDatabase(server, TABLES)
+  db.expectSlots = true
+  const options = { url: db.url, slot: `s_${db.name}`, tables: 't,u' }
+  let position: object
+  {
+    await using reader = readSource({ ...options, tables: 't,u,s.v' })
+    await reader.told('streaming')
+    await reader.close()
+    position = reader.batches.at(-1)!.position.toJSON()
+  }
+  await db.query('ALTER PUBLICATION tailrace DROP TABLE u')
+  let acking = false
+  await using reader = readSource({ ...options, position, stallMs: 3000 } as never, { ack: () => acking })
+  const waits = (event: SourceEvent) => event.type === 'stalled' && event.waitingFor === 'acknowledgement'
+  const told = () => reader.events.find(waits)
+  expect(await reader.until(told, { what: 'why', timeoutMs: 20_000 })).toMatchObject({ side: 'consumer' })
+  expect(await published(db)).toEqual(['t', 'v'])
+  acking = true
   await reader.told('snapshot-finished')
   await requireTable(db, reader.records, 'u')
 })

@@ -1,26 +1,8 @@
 import { describe, expect, test } from 'vitest'
 import { createPublicationSql, type Publication } from '../../../src/postgres/publication.js'
 import { checkPublication, publicationError, type WantedTable } from '../../../src/postgres/publicationCheck.js'
+import { publicationFacts } from '../../support/publicationFacts.js'
 import { keyedTable, leaf, tableFacts } from '../../support/tableFacts.js'
-
-function publication(tables: readonly WantedTable[], facts: Partial<Publication> = {}): Publication {
-  return {
-    oid: 16400,
-    name: 'shop',
-    owner: 'postgres',
-    allTables: false,
-    insert: true,
-    update: true,
-    delete: true,
-    truncate: true,
-    viaRoot: true,
-    generatedColumns: 'none',
-    tables: tables.map(({ oid, schema, name }) => ({ oid, schema, name, rowFilter: undefined, columns: undefined })),
-    schemas: [],
-    serverVersion: 170000,
-    ...facts,
-  }
-}
 
 const findings = (found: Publication, tables: readonly WantedTable[], operations: 'all' | 'inserts' = 'all') =>
   checkPublication(found, { tables, operations }).map(({ kind, sql }) => [kind, sql])
@@ -29,38 +11,38 @@ const orders = keyedTable()
 const items = keyedTable({ name: 'order "items"', hasChildren: true })
 
 test('a publication that fits has no findings, whatever else it has', () => {
-  expect(findings(publication([orders, items]), [orders])).toEqual([])
-  expect(findings(publication([], { allTables: true }), [orders, items])).toEqual([])
-  expect(findings(publication([], { schemas: ['sales', 'public'] }), [orders])).toEqual([])
+  expect(findings(publicationFacts([orders, items]), [orders])).toEqual([])
+  expect(findings(publicationFacts([], { allTables: true }), [orders, items])).toEqual([])
+  expect(findings(publicationFacts([], { schemas: ['sales', 'public'] }), [orders])).toEqual([])
   expect(publicationError('shop', [])).toBeUndefined()
 })
 
 test('missing tables are added by one statement, without their children', () => {
-  expect(findings(publication([]), [orders, items])).toEqual([
+  expect(findings(publicationFacts([]), [orders, items])).toEqual([
     ['tables missing', 'ALTER PUBLICATION shop ADD TABLE public.orders, ONLY public."order ""items""";'],
   ])
 })
 
 test('a table made anew under the same name is missing', () => {
   const former = { ...orders, oid: 1 }
-  expect(findings(publication([former]), [orders])).toHaveLength(1)
+  expect(findings(publicationFacts([former]), [orders])).toHaveLength(1)
 })
 
 test('missing operations', () => {
-  expect(findings(publication([orders], { delete: false, truncate: false }), [orders])).toEqual([
+  expect(findings(publicationFacts([orders], { delete: false, truncate: false }), [orders])).toEqual([
     ['operations missing', "ALTER PUBLICATION shop SET (publish = 'insert, update, delete, truncate');"],
   ])
-  expect(findings(publication([orders], { update: false, delete: false }), [orders], 'inserts')).toEqual([])
+  expect(findings(publicationFacts([orders], { update: false, delete: false }), [orders], 'inserts')).toEqual([])
 })
 
 test('a publication for inserts alone must not publish updates', () => {
-  expect(findings(publication([orders], { update: false }), [orders], 'inserts')).toEqual([
+  expect(findings(publicationFacts([orders], { update: false }), [orders], 'inserts')).toEqual([
     ['updates published', "ALTER PUBLICATION shop SET (publish = 'insert, truncate');"],
   ])
 })
 
 test('a row filter and a column list, with what takes them away', () => {
-  const found = publication([orders])
+  const found = publicationFacts([orders])
   const restricted = { ...found, tables: [{ ...found.tables[0]!, rowFilter: '(id > 7)', columns: ['id', 'Odd'] }] }
   const sql =
     'BEGIN; ALTER PUBLICATION shop DROP TABLE public.orders; ALTER PUBLICATION shop ADD TABLE public.orders; COMMIT;'
@@ -86,33 +68,33 @@ describe('partitions', () => {
   const m1 = keyedTable({ name: 'm1', ancestors: [{ oid: metrics.oid, schema: 'public', name: 'metrics' }] })
 
   test('a partitioned table must be published via its root', () => {
-    expect(findings(publication([metrics], { viaRoot: false }), [metrics])).toEqual([
+    expect(findings(publicationFacts([metrics], { viaRoot: false }), [metrics])).toEqual([
       ['not via root', 'ALTER PUBLICATION shop SET (publish_via_partition_root = true);'],
     ])
-    expect(findings(publication([metrics]), [metrics])).toEqual([])
+    expect(findings(publicationFacts([metrics]), [metrics])).toEqual([])
   })
 
   test('the leaves do not stand for the root', () => {
-    expect(findings(publication([m1]), [metrics]).map(([kind]) => kind)).toEqual(['tables missing'])
+    expect(findings(publicationFacts([m1]), [metrics]).map(([kind]) => kind)).toEqual(['tables missing'])
   })
 
   test('a partition by itself is published by its own name, or by a table above when not via root', () => {
-    expect(findings(publication([m1]), [m1])).toEqual([])
-    expect(findings(publication([metrics], { viaRoot: false }), [m1])).toEqual([])
+    expect(findings(publicationFacts([m1]), [m1])).toEqual([])
+    expect(findings(publicationFacts([metrics], { viaRoot: false }), [m1])).toEqual([])
   })
 
   test('a partition by itself is not there when its rows come as those of a table above', () => {
     const another =
       "CREATE PUBLICATION shop_partitions FOR TABLE public.m1 WITH (publish = 'insert, update, delete, truncate', publish_via_partition_root = true);"
-    expect(findings(publication([metrics, m1]), [m1])).toEqual([['published as root', another]])
-    expect(findings(publication([], { allTables: true }), [m1])).toEqual([['published as root', another]])
+    expect(findings(publicationFacts([metrics, m1]), [m1])).toEqual([['published as root', another]])
+    expect(findings(publicationFacts([], { allTables: true }), [m1])).toEqual([['published as root', another]])
   })
 })
 
 describe('never harm the application', () => {
   test('a table without replica identity', () => {
     const log = tableFacts({ name: 'log' })
-    const [finding] = checkPublication(publication([log]), { tables: [log], operations: 'all' })
+    const [finding] = checkPublication(publicationFacts([log]), { tables: [log], operations: 'all' })
     expect(finding).toMatchObject({
       kind: 'replica identity missing',
       sql: 'ALTER TABLE public.log REPLICA IDENTITY FULL;',
@@ -123,15 +105,17 @@ describe('never harm the application', () => {
 
   test('a generated column of the replica identity, on PostgreSQL 18', () => {
     const table = keyedTable({ columns: ['id!', 'slug='], replicaIdentity: 'full', identityColumns: undefined })
-    expect(findings(publication([table], { serverVersion: 180000 }), [table])).toEqual([
+    expect(findings(publicationFacts([table], { serverVersion: 180000 }), [table])).toEqual([
       ['generated column unpublished', 'ALTER PUBLICATION shop SET (publish_generated_columns = stored);'],
     ])
-    expect(findings(publication([table], { serverVersion: 180000, generatedColumns: 'stored' }), [table])).toEqual([])
-    expect(findings(publication([table]), [table])).toEqual([])
+    expect(findings(publicationFacts([table], { serverVersion: 180000, generatedColumns: 'stored' }), [table])).toEqual(
+      [],
+    )
+    expect(findings(publicationFacts([table]), [table])).toEqual([])
     const virtual = keyedTable({ columns: ['id!', 'up~'], replicaIdentity: 'full', identityColumns: undefined })
-    expect(findings(publication([virtual], { serverVersion: 180000, generatedColumns: 'stored' }), [virtual])).toEqual([
-      ['generated column unpublished', 'ALTER TABLE public.orders REPLICA IDENTITY DEFAULT;'],
-    ])
+    expect(
+      findings(publicationFacts([virtual], { serverVersion: 180000, generatedColumns: 'stored' }), [virtual]),
+    ).toEqual([['generated column unpublished', 'ALTER TABLE public.orders REPLICA IDENTITY DEFAULT;']])
   })
 })
 

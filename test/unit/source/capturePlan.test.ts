@@ -8,6 +8,7 @@ import {
   planCapture,
   restrictByPublications,
 } from '../../../src/source/capturePlan.js'
+import { publicationFacts } from '../../support/publicationFacts.js'
 import { keyedTable, leaf, tableFacts } from '../../support/tableFacts.js'
 
 function plan(table: CatalogTable, wishes: Partial<PlanWishes> = {}): PlannedTable[] {
@@ -22,22 +23,7 @@ type Listed = Partial<Omit<Publication, 'tables'>> & {
 
 /** A publication of the table, with what it leaves out of it. */
 function publishing({ oid, schema, name }: CatalogTable, { columns, rowFilter, ...rest }: Listed = {}): Publication {
-  return {
-    oid: 1,
-    name: 'p',
-    owner: 'postgres',
-    allTables: false,
-    insert: true,
-    update: true,
-    delete: true,
-    truncate: true,
-    viaRoot: true,
-    generatedColumns: 'none',
-    tables: [{ oid, schema, name, rowFilter, columns }],
-    schemas: [],
-    serverVersion: 170_000,
-    ...rest,
-  }
+  return publicationFacts([], { ...rest, tables: [{ oid, schema, name, rowFilter, columns }] })
 }
 
 describe('what a publication leaves out', () => {

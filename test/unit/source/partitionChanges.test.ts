@@ -1,5 +1,6 @@
 import { expect, test } from 'vitest'
 import type { Leaf } from '../../../src/postgres/catalog/partitionTrees.js'
+import type { Queryable } from '../../../src/postgres/queryable.js'
 import {
   horizonsIn,
   type KnownTree,
@@ -8,7 +9,7 @@ import {
   treeChanges,
   treesMark,
 } from '../../../src/source/partitionChanges.js'
-import { whereOf } from '../../../src/source/partitionProbe.js'
+import { whereOf, withBounds } from '../../../src/source/partitionProbe.js'
 
 const ROOT = 10
 
@@ -80,9 +81,19 @@ test('that some are gone is not forgotten before it was told', () => {
   expect(recall(mark, ROOT, [leaf(1)])).toMatchObject({ lost: true })
 })
 
-test('the rows of attached partitions are found by their bounds, as long as these are short', () => {
+test('the rows of attached partitions are found by their bounds of the moment, as long as these are few', async () => {
   const rows = "tableoid = ANY ('{1,2}'::pg_catalog.oid[])"
-  expect(whereOf([{ oid: 1 }, { oid: 2 }], ['a = 1', 'a = 2'])).toBe(`${rows} AND ((a = 1) OR (a = 2))`)
-  expect(whereOf([{ oid: 1 }, { oid: 2 }], ['a = 1', undefined])).toBe(rows)
-  expect(whereOf([{ oid: 1 }, { oid: 2 }], ['a = 1', 'x'.repeat(2000)])).toBe(rows)
+  expect(whereOf([{ oid: 1 }, { oid: 2 }])).toBe(rows)
+  const bounds = new Map([
+    [1, 'a = 1'],
+    [2, 'a = 2'],
+  ])
+  const server = { query: async (_: string, [oid]: unknown[] = []) => [{ bound: bounds.get(oid as number) ?? null }] }
+  const by = (where: string | undefined) => withBounds(server as unknown as Queryable, where)
+  expect(await by(rows)).toBe(`${rows} AND ((a = 1) OR (a = 2))`)
+  for (const where of ['n > 5', `(${rows}\n) OR (n > 5\n)`, undefined]) expect(await by(where)).toBe(where)
+  const many = whereOf(Array.from({ length: 9 }, () => ({ oid: 1 })))
+  expect(await by(many)).toBe(many)
+  bounds.delete(2)
+  expect(await by(rows)).toBe(rows)
 })

@@ -30,6 +30,8 @@ interface Scanned {
   readonly scan: TableScan
   readonly unproved: Unproved
   readonly apart: string[]
+  /** How often it told that its progress is another one. */
+  readonly told: { overtaken: number }
 }
 
 /** Rows up to key 50 were read in `SNAPSHOT`; the rest is still to be read. */
@@ -45,15 +47,18 @@ function halfRead(table: Partial<TableProgress> = {}): Scanned {
 function scanOf(table: Partial<TableProgress> = {}): Scanned {
   const unproved = new Unproved()
   const apart: string[] = []
+  const told = { overtaken: 0 }
   const progress = { ...unreadTable({ oid: OID, id: '0/1', schema: 'public', name: 't', key: ['id'] }), ...table }
   const scan = new TableScan(progress, {
     order: new KeyOrder([INT4]),
     onUnproved: (transaction, oid) => unproved.add(transaction, oid),
     onUnknownKey: () => {},
-    onOvertaken: () => {},
+    onOvertaken: () => {
+      told.overtaken++
+    },
     onPartial: (key) => apart.push(key.join()),
   })
-  return { scan, unproved, apart }
+  return { scan, unproved, apart, told }
 }
 
 const insert = (key: string): ScannedChange => change('insert', undefined, key)
@@ -146,4 +151,20 @@ test('of a table that is read once more nothing is lost that was deleted and mad
   expect(scan.judge(move('7', '60'), VISIBLE)).toBe(EMIT)
   expect(scan.judge(move('60', '7'), VISIBLE)).toBe(EMIT)
   expect(scan.judge(update('60'), VISIBLE)).toBe(EMIT)
+})
+
+test('behind an insert that went on before the rows of a table without a key there is no going on', () => {
+  const { scan, told } = scanOf({ key: [] })
+  const create: ScannedChange = { operation: 'insert', oldKey: undefined, newKey: [], partial: false }
+  scan.asks()
+  scan.reads(SNAPSHOT)
+  expect(scan.judge(create, VISIBLE)).toBe(DROP)
+  expect([scan.progress.begun, told.overtaken]).toEqual([false, 0])
+  // In another snapshot it would be a row.
+  expect(scan.judge(create, OPEN)).toBe(EMIT)
+  expect([scan.progress.begun, told.overtaken]).toEqual([true, 1])
+  scan.delivered(undefined)
+  expect(scan.progress.begun).toBe(false)
+  expect(scan.judge(create, OPEN)).toBe(EMIT)
+  expect(scan.progress.begun).toBe(false)
 })

@@ -1,5 +1,6 @@
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
+import { EVERY_KEY } from '../../../../src/source/scan/overtaken.js'
 import { parseProgress, progressToJson, unreadTable } from '../../../../src/source/scan/progress.js'
 import { PASSED } from '../../../../src/source/scan/stretches.js'
 
@@ -22,8 +23,15 @@ const table = fc.record({
   again: fc.boolean(),
   where: fc.option(fc.string(), { nil: undefined }),
   begun: fc.boolean(),
-  overtaken: fc.boolean(),
+  overtaken: fc.oneof(
+    fc.constant(EVERY_KEY),
+    fc.array(fc.record({ key, until: reading.map(({ until }) => until) }), { maxLength: 2 }),
+  ),
   apart: fc.array(fc.record({ key, read: reading }), { maxLength: 2 }),
+  next: fc.option(
+    fc.record({ id: fc.string(), key: fc.array(fc.string()), where: fc.option(fc.string(), { nil: undefined }) }),
+    { nil: undefined },
+  ),
 })
 const unproved = fc.record({
   xid: fc.nat(),

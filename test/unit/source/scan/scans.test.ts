@@ -5,7 +5,7 @@ import type { Connections } from '../../../../src/source/connections.js'
 import type { SourceEvent } from '../../../../src/source/events.js'
 import { unreadTable } from '../../../../src/source/scan/progress.js'
 import { Scans } from '../../../../src/source/scan/scans.js'
-import { DROP, WAIT } from '../../../../src/source/scan/tableScan.js'
+import { DROP, EMIT, WAIT } from '../../../../src/source/scan/tableScan.js'
 import { place } from '../../../support/sourceHistory.js'
 import { waitFor } from '../../../support/waitFor.js'
 
@@ -21,12 +21,15 @@ const ID = {
 }
 
 /** Tables on a server of which only the catalog is asked; nothing is read. */
-function scansOn(answers: { snapshot?: string; hold?: Deferred<void> } = {}) {
+function scansOn(
+  answers: { snapshot?: string; hold?: Deferred<void>; lsns?: { inserted: string; flushed: string } } = {},
+) {
   const events: SourceEvent[] = []
   const gone: number[] = []
   const control = {
     query: async (sql: string) => {
       await answers.hold?.promise
+      if (sql.includes('flushed')) return [answers.lsns ?? { inserted: '0/1F4', flushed: '0/1F4' }]
       return sql.includes('pg_current_snapshot') ? [{ snapshot: answers.snapshot, replayed: null }] : [ID]
     },
   }
@@ -51,17 +54,53 @@ function scansOn(answers: { snapshot?: string; hold?: Deferred<void> } = {}) {
 
 const transaction = (xid: number) => ({ xid, commitLsn: BigInt(xid), commitTime: 0n })
 
-test('a table that is to be read once more is in every position meanwhile', async () => {
+const READ = { snapshot: '100:100:', until: 500n }
+const progressOf = (scans: Scans) => scans.progressAt(place({ lsn: 1n }))?.tables
+
+test('a table that is to be read once more is judged by its last reading until the stream has passed that', async () => {
   const hold = deferred()
   const answers: { hold?: Deferred<void> } = {}
   const { scans } = scansOn(answers)
-  await scans.add(unreadTable(TABLE))
+  await scans.add({ ...unreadTable(TABLE), stretches: [{ to: undefined, read: READ }] })
   answers.hold = hold
-  const asked = scans.again({ ...TABLE, id: 'two' }, undefined)
-  expect(scans.progressAt(place({ lsn: 1n }))?.tables).toMatchObject([{ id: 'one' }])
+  const asked = scans.again({ ...TABLE, id: 'two' }, 'n > 1')
+  expect(progressOf(scans)).toMatchObject([{ id: 'one' }])
   hold.resolve()
   await asked
-  expect(scans.progressAt(place({ lsn: 1n }))?.tables).toMatchObject([{ id: 'two', again: true }])
+  expect(progressOf(scans)).toMatchObject([{ id: 'one', next: { id: 'two', key: ['id'], where: 'n > 1' } }])
+  expect(scans.unread).toBe(true)
+  const update = { operation: 'update', oldKey: undefined, newKey: ['5'], partial: true } as const
+  // The rows show it, and perhaps that the row went afterwards.
+  expect(scans.of(1)!.judge(update, transaction(90))).toBe(DROP)
+  await scans.again({ ...TABLE, id: 'three' }, 'n < 1')
+  scans.passed(499n)
+  expect(scans.of(1)!.judge(update, transaction(90))).toBe(DROP)
+  scans.passed(500n)
+  expect(progressOf(scans)).toMatchObject([{ id: 'three', again: true, where: '(n > 1\n) OR (n < 1\n)' }])
+  expect(progressOf(scans)![0]!.next).toBeUndefined()
+  expect(scans.of(1)!.judge(update, transaction(90))).toBe(EMIT)
+})
+
+test('one that waits for its next reading goes on waiting behind a restart', async () => {
+  const { scans } = scansOn()
+  const next = { id: 'two', key: ['id'], where: undefined }
+  await scans.add({ ...unreadTable(TABLE), stretches: [{ to: undefined, read: READ }], next })
+  expect(scans.unread).toBe(true)
+  scans.passed(500n)
+  expect(progressOf(scans)).toMatchObject([{ id: 'two', again: true }])
+})
+
+test('on a server that writes no more a reading is of use no longer than its commits', async () => {
+  // What was inserted at 0/1F4 is not flushed.
+  const { scans } = scansOn({ lsns: { inserted: '0/1F4', flushed: '0/190' } })
+  await scans.add({ ...unreadTable(TABLE), stretches: [{ to: undefined, read: READ }] })
+  await scans.again({ ...TABLE, id: 'two' }, undefined)
+  const isRead = () => {
+    scans.passed(0x190n)
+    return progressOf(scans)?.[0]?.id === 'two'
+  }
+  expect(isRead()).toBe(false)
+  await waitFor(isRead, { what: 'the next reading', timeoutMs: 5000 })
 })
 
 test('what is left to rows that nobody reads for long is forgotten when it is visible', async () => {

@@ -1,0 +1,33 @@
+import type { Lsn } from '../../postgres/lsn.js'
+import type { TableProgress } from './progress.js'
+import { PASSED, type Reading, type Stretch } from './stretches.js'
+
+/** In which a change of the table is looked for. */
+export function readingsOf({ stretches, apart }: Pick<TableProgress, 'stretches' | 'apart'>): readonly Reading[] {
+  return [...stretches, ...apart].flatMap(({ read }) => (isKept(read) ? [read] : []))
+}
+
+/** How far the stream must come until none is of use any more; undefined: there is none. */
+export function lastUntil(readings: readonly Reading[]): Lsn | undefined {
+  return readings
+    .map(({ until }) => until)
+    .reduce<Lsn | undefined>((last, lsn) => (last! > lsn ? last : lsn), undefined)
+}
+
+/**
+ * What those that are kept until `until`, or less, show commits before `lsn`: they are of no use behind that. The WAL's
+ * insert position, by which they were marked, may not be flushed for long, and the stream does not come so far.
+ */
+export function settled<T extends Pick<TableProgress, 'stretches' | 'apart'>>(table: T, until: Lsn, lsn: Lsn): T {
+  const earlier = (read: Reading): Reading =>
+    read.until > until || read.until <= lsn ? read : { snapshot: read.snapshot, until: lsn }
+  return {
+    ...table,
+    stretches: table.stretches.map(({ to, read }) => ({ to, read: isKept(read) ? earlier(read) : read })),
+    apart: table.apart.map(({ key, read }) => ({ key, read: earlier(read) })),
+  }
+}
+
+function isKept(read: Stretch['read']): read is Reading {
+  return read !== undefined && read !== PASSED
+}

@@ -30,6 +30,10 @@ export class WithDeadLetters implements Sink {
     this.#store = store
   }
 
+  get storesPosition(): boolean {
+    return this.#sink.storesPosition === true
+  }
+
   get deadLetters(): DeadLetterCount {
     return { count: this.#count, problem: this.#problem }
   }

@@ -11,6 +11,7 @@ import type { Batch } from '../source/batch.js'
 import { StreamPosition } from '../source/position.js'
 import { Applier } from './applier.js'
 import { onlyIt } from './applySql.js'
+import { blamedColumns } from './blame.js'
 import type { Checkpoint } from './checkpoint.js'
 import { isOfRows, serverText } from './failure.js'
 import { deleteGoneRows } from './goneRows.js'
@@ -23,6 +24,8 @@ export interface BatchWriterOptions {
   readonly findTarget: (session: Session, table: Table) => Promise<Target>
   readonly targetOf: (table: QualifiedName) => QualifiedName
   readonly deadLetters: boolean
+  /** Hears why records were put aside, when that is committed. */
+  readonly onPutAside: (problems: readonly string[]) => void
 }
 
 /** Writes batches over one session, in transactions. What fails leaves the session to be rolled back. */
@@ -49,6 +52,8 @@ export class BatchWriter {
     return this.#holds
   }
   #holds = false
+  /** In the open transaction. */
+  #aside: string[] = []
 
   /**
    * Writes a batch, `carefully` where something of it was rejected; true: it is committed, with its position. Where the
@@ -77,6 +82,7 @@ export class BatchWriter {
     }
     if (repeats) return false
     await checkpoint.commit(this.session, batch.position.toJSON())
+    this.#options.onPutAside(this.#aside)
     this.#holds = false
     return true
   }
@@ -91,6 +97,7 @@ export class BatchWriter {
   async #begin(): Promise<boolean> {
     if (this.#holds) return true
     this.#applier.begin()
+    this.#aside = []
     return this.#options.checkpoint.begin(this.session)
   }
 
@@ -130,9 +137,12 @@ export class BatchWriter {
     targets: readonly Target[],
     cause: TailraceError,
   ): Promise<void> {
-    const { target } = targets[batch.rows.heads[index * HEAD + HEAD_TABLE]!]!
+    const {
+      target,
+      facts: { columns },
+    } = targets[batch.rows.heads[index * HEAD + HEAD_TABLE]!]!
     const record = batch.at(index)!
-    const { column, constraint, hint } = cause.details as Partial<Record<string, string>>
+    const { constraint, hint } = cause.details as Partial<Record<string, string>>
     const problem = serverText(cause)
     const sqlstate = sqlstateOf(cause)
     if (this.#options.deadLetters) {
@@ -143,10 +153,12 @@ export class BatchWriter {
         ...{ id: record.id, target, sqlstate, problem },
         record: line,
       })
+      this.#aside.push(problem)
       return
     }
     const key = 'key' in record && record.key !== undefined ? keyText(record.key) : ''
     const facts = { table: target, operation: record.operation, key, id: record.id, problem, sqlstate }
+    const column = await blamedColumns(this.session, cause, columns.keys())
     throw ROW_REJECTED({ ...facts, column, constraint, hint: hint ?? ownHint(cause) }, { cause })
   }
 

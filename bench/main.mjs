@@ -1,4 +1,7 @@
 import { writeFileSync } from 'node:fs'
+import { applyChanges, applyOneRow } from './apply/changes.mjs'
+import { applyCopy } from './apply/copy.mjs'
+import { applyLatency, applyPgbench } from './apply/live.mjs'
 import { missingPrograms } from './contestants.mjs'
 import { dist } from './dist.mjs'
 import { backlog, huge, oneRow } from './drain.mjs'
@@ -17,7 +20,15 @@ import { barsTable } from './table.mjs'
 const BENCHES = { backlog, 'one-row': oneRow, huge, large, snapshot, latency, memory }
 /** Only when they are asked for: they take long, and have no peer but ourselves. */
 const ON_REQUEST = { resume, scan }
-const ALL = { ...BENCHES, ...ON_REQUEST }
+/** `apply`: a pipeline into a database. */
+const APPLY = {
+  'apply-copy': applyCopy,
+  'apply-changes': applyChanges,
+  'apply-one-row': applyOneRow,
+  'apply-pgbench': applyPgbench,
+  'apply-latency': applyLatency,
+}
+const ALL = { ...BENCHES, ...ON_REQUEST, ...APPLY }
 /** About single functions, without a server: only when it is asked for. */
 const MICRO = 'micro'
 
@@ -27,7 +38,8 @@ cores everybody else used meanwhile, at worst. Above 0.1 a round is not to be le
 async function main() {
   const options = readOptions(process.argv.slice(2))
   if (options.help) return console.log(USAGE)
-  const names = options.names.length > 0 ? options.names : Object.keys(BENCHES)
+  const wanted = options.names.length > 0 ? options.names : Object.keys(BENCHES)
+  const names = wanted.flatMap((name) => (name === 'apply' ? Object.keys(APPLY) : [name]))
   const unknown = names.find((name) => name !== MICRO && !Object.hasOwn(ALL, name))
   if (unknown !== undefined) {
     console.error(`there is no bench ${unknown}\n\n${USAGE}`)

@@ -6,6 +6,8 @@ const DEBIAN = '/usr/lib/postgresql'
 /** What Debian's packages bring; `undefined` where it is missing. */
 export const pgRecvlogical = find('pg_recvlogical')
 export const psql = find('psql')
+/** Of `postgresql`, not of the client's package. */
+export const pgbench = find('pgbench')
 
 /** The peer's major version, which the server has too unless `--major` says otherwise. */
 export const toolsMajor = pgRecvlogical && Number(versionOf(pgRecvlogical).match(/\) (\d+)/)?.[1])

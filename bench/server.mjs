@@ -14,11 +14,11 @@ const SETTINGS = {
   max_connections: '50',
 }
 
-/** A server on TCP loopback, in a temporary folder that goes with it. */
-export async function startServer(major) {
+/** A server on TCP loopback, with `more` settings, in a temporary folder that goes with it. */
+export async function startServer(major, more = {}) {
   const { EmbeddedPostgres } = await fromDist('cli/embedded/server.js')
   const { platformName } = await fromDist('cli/embedded/binaries.js')
-  return EmbeddedPostgres.start({ binaries: [`postgres-${major}-${platformName}`], settings: SETTINGS })
+  return EmbeddedPostgres.start({ binaries: [`postgres-${major}-${platformName}`], settings: { ...SETTINGS, ...more } })
 }
 
 /** Runs `use` with a connection, which is closed afterwards. */

@@ -2,6 +2,7 @@ import type { ByteWriter } from '../core/byteWriter.js'
 import { ROW_INCOMPLETE } from '../core/destinationErrors.js'
 import type { RowBatch } from '../core/rowBatch.js'
 import { copyIn } from '../postgres/copy/copyIn.js'
+import type { ScriptPart } from '../postgres/copy/script.js'
 import type { Session } from '../postgres/session.js'
 import { ApplySql, onlyIt, type Stage } from './applySql.js'
 import { type Staged, stageFold, stageRecords } from './staging.js'
@@ -41,11 +42,11 @@ export class Applier {
     if ('truncated' in step) return step
     const appends = byReferences(step.appends.map((one) => ({ ...one, facts: one.target.facts })))
     const works = step.folds.map(({ target, fold }): Work => {
-      return { target, fold, facts: target.facts, sql: this.#sqlOf(target), staged: stageFold(fold, target) }
+      return { target, fold, facts: target.facts, sql: this.sqlOf(target), staged: stageFold(fold, target) }
     })
     return {
       copies: appends.map(({ target, records }) => {
-        return { sql: this.#sqlOf(target).copyDirectly(), rows: stageRecords(batch, records, target) }
+        return { sql: this.sqlOf(target).copyDirectly(), rows: stageRecords(batch, records, target) }
       }),
       works: byReferences(works),
     }
@@ -71,14 +72,20 @@ export class Applier {
     this.#used.clear()
   }
 
-  async apply(step: LoadedStep): Promise<void> {
-    if ('truncated' in step) await this.#truncate(step)
-    else await this.#write(step)
+  /** The same as {@link apply} of each, to be sent as a whole in a transaction of its own. */
+  script(steps: readonly LoadedStep[]): ScriptPart[] {
+    const parts: ScriptPart[] = []
+    const used = new Set<string>()
+    for (const step of steps) {
+      if ('truncated' in step) parts.push(truncateSql(step))
+      else parts.push(...scriptOf(step, used))
+    }
+    return parts
   }
 
-  async #truncate({ truncated, restartIdentity }: TruncateStep): Promise<void> {
-    const tables = truncated.map(onlyIt).join(', ')
-    await this.#session.query(`TRUNCATE ${tables}${restartIdentity ? ' RESTART IDENTITY' : ''}`)
+  async apply(step: LoadedStep): Promise<void> {
+    if ('truncated' in step) await this.#session.query(truncateSql(step))
+    else await this.#write(step)
   }
 
   async #write({ copies, works }: Exclude<LoadedStep, TruncateStep>): Promise<void> {
@@ -101,7 +108,7 @@ export class Applier {
   }
 
   async #create(target: Target, stage: Stage): Promise<void> {
-    const create = this.#sqlOf(target).create(stage)
+    const create = this.sqlOf(target).create(stage)
     if (this.#created.has(create)) return
     await this.#session.query(create)
     this.#created.add(create)
@@ -119,7 +126,8 @@ export class Applier {
     if (statements.length > 0) await this.#session.query(statements.join(';\n'))
   }
 
-  #sqlOf(target: Target): ApplySql {
+  /** The statements that write a target. */
+  sqlOf(target: Target): ApplySql {
     let sql = this.#sql.get(target)
     if (sql === undefined) {
       sql = new ApplySql(target, this.#sql.size)
@@ -127,6 +135,31 @@ export class Applier {
     }
     return sql
   }
+}
+
+function truncateSql({ truncated, restartIdentity }: TruncateStep): string {
+  return `TRUNCATE ${truncated.map(onlyIt).join(', ')}${restartIdentity ? ' RESTART IDENTITY' : ''}`
+}
+
+/** `used`: staging tables that have rows of an earlier step. */
+function scriptOf({ copies, works }: Exclude<LoadedStep, TruncateStep>, used: Set<string>): ScriptPart[] {
+  const parts: ScriptPart[] = copies.map(({ sql, rows }) => ({ copy: sql, rows: rows.take() }))
+  for (const { sql, staged } of works) {
+    for (const stage of STAGES) {
+      if (rowsOf(staged, stage) === 0) continue
+      const copy = sql.copy(stage)
+      if (used.has(copy)) parts.push(sql.empty(stage))
+      used.add(copy)
+      parts.push({ copy, rows: staged[stage].take() })
+    }
+  }
+  const statements = [
+    ...works.flatMap(({ staged, sql }) => (staged.movedRows > 0 ? [sql.fill(staged.movedRows)] : [])),
+    ...[...works].reverse().flatMap(deletes),
+    ...works.flatMap(({ staged, sql }) => (staged.updatedRows > 0 ? [sql.update(staged.updatedRows)] : [])),
+    ...works.flatMap(upserts),
+  ]
+  return statements.length === 0 ? parts : [...parts, statements.join(';\n')]
 }
 
 function deletes({ sql, staged, target }: Work): string[] {

@@ -66,21 +66,23 @@ export class ApplySql {
     return `COPY ${this.#target.target} (${this.#names()}) FROM STDIN`
   }
 
-  /** Gives the number of rows filled, as `count`. */
-  fill(): string {
+  /** Gives the number of rows filled, as `count`; fails with a division by zero if it is not `required`. */
+  fill(required?: number): string {
     const set = this.#settable('gaps').map(this.#setOrKeep)
     return this.#counted(
       `UPDATE ${this.#stage('gaps')} AS s SET ${set.join(', ')} FROM ${this.#read} AS t
         WHERE s.${this.gaps.moved} AND ${this.#matches(this.gaps.base)}`,
+      required,
     )
   }
 
-  /** Rows with missing columns that stayed where they were. Gives their number. */
-  update(): string {
+  /** Rows with missing columns that stayed where they were. Gives their number, like {@link fill}. */
+  update(required?: number): string {
     const set = this.#settable('target').map(this.#setOrKeep)
     return this.#counted(
       `UPDATE ${this.#read} AS t SET ${set.join(', ')} FROM ${this.#stage('gaps')} AS s
         WHERE NOT s.${this.gaps.moved} AND ${this.#matches(this.gaps.base)}`,
+      required,
     )
   }
 
@@ -95,21 +97,58 @@ export class ApplySql {
 
   /** Inserts or overwrites the rows of `rows`, or the moved ones of `gaps`. */
   upsert(stage: 'rows' | 'gaps'): string[] {
-    const { target, hasArbiter, replaces, keyColumns } = this.#target
-    const into = `INSERT INTO ${target} AS t (${this.#names()})${this.#overriding}
-      SELECT ${this.#names('s.')} FROM ${this.#stage(stage)} AS s WHERE true${this.#onlyMoved(stage, 's.')}`
+    const { hasArbiter, replaces } = this.#target
+    const into = this.#insert(
+      `SELECT ${this.#names('s.')} FROM ${this.#stage(stage)} AS s WHERE true${this.#onlyMoved(stage, 's.')}`,
+    )
     if (replaces) return [into]
+    if (hasArbiter) return [`${into}${this.#orOverwrite}`]
     const settable = this.#settable('target')
-    if (hasArbiter) {
-      const key = keyColumns.map(({ name }) => quoteIdentifier(name)).join(', ')
-      const set = settable.map(({ name }) => `${quoteIdentifier(name)} = EXCLUDED.${quoteIdentifier(name)}`)
-      return [`${into} ON CONFLICT (${key}) DO ${set.length === 0 ? 'NOTHING' : `UPDATE SET ${set.join(', ')}`}`]
-    }
     const set = settable.map(({ name }) => `${quoteIdentifier(name)} = s.${quoteIdentifier(name)}`)
     const update = `UPDATE ${this.#read} AS t SET ${set.join(', ')} FROM ${this.#stage(stage)} AS s
       WHERE ${this.#matches()}${this.#onlyMoved(stage, 's.')}`
     const insert = `${into} AND NOT EXISTS (SELECT FROM ${this.#read} AS t WHERE ${this.#matches()})`
     return set.length === 0 ? [insert] : [update, insert]
+  }
+
+  /** Rows given as lists of SQL constants, of a target that has an arbiter; `overwrite`: where a row has the key already. */
+  insertValues(rows: readonly string[], overwrite: boolean): string {
+    return `${this.#insert(`VALUES ${rows.join(', ')}`)}${overwrite ? this.#orOverwrite : ''}`
+  }
+
+  /** Rows with these keys, each as SQL constants. */
+  deleteValues(keys: readonly (readonly string[])[]): string {
+    return `DELETE FROM ${this.#read} AS t WHERE ${keys.map((key) => this.#hasKey(key)).join(' OR ')}`
+  }
+
+  /** Sets columns, by their index among the target's, of the row with a key, and fails where there is none. */
+  updateValues(key: readonly string[], values: ReadonlyMap<number, string>): string {
+    const { columns } = this.#target
+    const settable = this.#settable('target')
+    const set = [...values]
+      .filter(([index]) => settable.includes(columns[index]!))
+      .map(([index, value]) => `${quoteIdentifier(columns[index]!.name)} = ${value}`)
+    // Nothing but the key was sent: that the row is there is told all the same.
+    const [first] = this.#target.keyColumns
+    if (set.length === 0) set.push(`${quoteIdentifier(first!.name)} = t.${quoteIdentifier(first!.name)}`)
+    return this.#counted(`UPDATE ${this.#read} AS t SET ${set.join(', ')} WHERE ${this.#hasKey(key)}`, 1)
+  }
+
+  #hasKey(key: readonly string[]): string {
+    const { keyColumns } = this.#target
+    return `(${keyColumns.map(({ name, equals }, i) => `t.${quoteIdentifier(name)} ${equals} ${key[i]}`).join(' AND ')})`
+  }
+
+  #insert(source: string): string {
+    return `INSERT INTO ${this.#target.target} AS t (${this.#names()})${this.#overriding} ${source}`
+  }
+
+  get #orOverwrite(): string {
+    const key = this.#target.keyColumns.map(({ name }) => quoteIdentifier(name)).join(', ')
+    const set = this.#settable('target').map(
+      ({ name }) => `${quoteIdentifier(name)} = EXCLUDED.${quoteIdentifier(name)}`,
+    )
+    return ` ON CONFLICT (${key}) DO ${set.length === 0 ? 'NOTHING' : `UPDATE SET ${set.join(', ')}`}`
   }
 
   #deleteUsing(stage: Stage, condition: string): string {
@@ -143,8 +182,10 @@ export class ApplySql {
     return `${name} = CASE WHEN ${index} = ANY (s.${this.gaps.missing}) THEN t.${name} ELSE s.${name} END`
   }
 
-  #counted(statement: string): string {
-    return `WITH written AS (${statement} RETURNING 1) SELECT pg_catalog.count(*)::pg_catalog.int4 AS count FROM written`
+  #counted(statement: string, required: number | undefined): string {
+    const count = 'pg_catalog.count(*)'
+    const given = required === undefined ? `${count}::pg_catalog.int4` : `1 / (${count} = ${required})::pg_catalog.int4`
+    return `WITH written AS (${statement} RETURNING 1) SELECT ${given} AS count FROM written`
   }
 
   #names(prefix = ''): string {

@@ -4,16 +4,18 @@ import type { Position } from '../core/record.js'
 import { HEAD, HEAD_OPERATION, HEAD_TABLE, type RowBatch, SNAPSHOT, TRUNCATE } from '../core/rowBatch.js'
 import type { Table } from '../core/table.js'
 import type { TailraceError } from '../core/tailraceError.js'
+import { runScript } from '../postgres/copy/script.js'
 import { type QualifiedName, sqlName } from '../postgres/identifier.js'
 import { sqlstateOf } from '../postgres/serverError.js'
 import type { Session } from '../postgres/session.js'
 import type { Batch } from '../source/batch.js'
 import { StreamPosition } from '../source/position.js'
-import { Applier } from './applier.js'
+import { Applier, type LoadedStep } from './applier.js'
 import { onlyIt } from './applySql.js'
 import { blamedColumns } from './blame.js'
 import type { Checkpoint } from './checkpoint.js'
-import { isOfRows, serverText } from './failure.js'
+import { directStatements, isSmall } from './directWrite.js'
+import { isOfRows, isPassing, serverText } from './failure.js'
 import { deleteGoneRows } from './goneRows.js'
 import { middleOf, planSteps, type StepOptions } from './steps.js'
 import type { Target } from './target.js'
@@ -28,6 +30,9 @@ export interface BatchWriterOptions {
   readonly onPutAside: (problems: readonly string[]) => void
 }
 
+/** What a statement of ours fails with where it does not find what it must. */
+const DIVISION_BY_ZERO = '22012'
+
 /** Writes batches over one session, in transactions. What fails leaves the session to be rolled back. */
 export class BatchWriter {
   readonly session: Session
@@ -36,6 +41,7 @@ export class BatchWriter {
   readonly #targets = new WeakMap<Table, Target>()
   /** The last shape of each of the source's tables. */
   readonly #seen = new Map<string, Table>()
+  #prepared: { readonly batch: object; readonly loaded: readonly LoadedStep[] } | undefined
   /** By name: whether the target has nothing but snapshot rows that we copied into it. */
   readonly #takesCopies: Map<string, boolean>
 
@@ -64,7 +70,7 @@ export class BatchWriter {
     const { checkpoint } = this.#options
     const { rows } = batch
     const targets = await this.#resolve(rows)
-    const takesCopies = (target: Target) => !carefully && this.#takesCopies.get(target.target) === true
+    const takesCopies = (target: Target) => !carefully && this.#mayCopy(target)
     const repeats = saysItRepeats(batch.position)
     if (carefully || repeats || this.#holds) {
       await this.#applier.prepareAll(new Set(targets.filter((target) => target !== undefined)))
@@ -73,8 +79,10 @@ export class BatchWriter {
       await this.#deleteGone(batch)
       await this.#writeRange(batch, 0, rows.count, { targets, takesCopies })
     } else {
-      const steps = planSteps(rows, 0, rows.count, { targets, takesCopies })
-      const loaded = steps.map((step) => this.#applier.load(rows, step))
+      if (await this.#writeAtOnce(batch, targets)) return true
+      const loaded = planSteps(rows, 0, rows.count, { targets, takesCopies }).map((one) =>
+        this.#applier.load(rows, one),
+      )
       for (const step of loaded) await this.#applier.prepare(step)
       if (!(await this.#begin())) return true
       await this.#deleteGone(batch)
@@ -86,6 +94,63 @@ export class BatchWriter {
     this.#holds = false
     return true
   }
+
+  /**
+   * Makes ready what a batch will need, while another is being written: the next one, which need not come. Nothing is
+   * asked of the server.
+   */
+  prepare<Tables extends object>(batch: Batch<Tables>): void {
+    if (this.#holds || saysItRepeats(batch.position) || isSmall(batch.rows)) return
+    const targets = batch.rows.tables.map((table) => this.#targets.get(table)!)
+    if (targets.includes(undefined!)) return
+    const changed = new Set(tablesOf(batch.rows).changed.map((index) => targets[index]!.target))
+    try {
+      this.#prepared = { batch, loaded: this.#load(batch.rows, targets, (target) => !changed.has(target.target)) }
+    } catch {
+      // It is told when its turn comes.
+    }
+  }
+
+  /**
+   * Sends the whole transaction without waiting for anything in between. False: nothing was written, and how it is to be
+   * written, whether it was, or what is wrong with it is found elsewhere.
+   */
+  async #writeAtOnce<Tables extends object>(batch: Batch<Tables>, targets: readonly Target[]): Promise<boolean> {
+    const { checkpoint } = this.#options
+    const prepared = this.#prepared?.batch === batch ? this.#prepared.loaded : undefined
+    this.#prepared = undefined
+    if (batch.range?.again === true) return false
+    const small = prepared === undefined && isSmall(batch.rows) ? this.#direct(batch.rows, targets) : undefined
+    const opening = checkpoint.opening
+    const ending = checkpoint.ending(batch.position.toJSON())
+    try {
+      if (small !== undefined) await this.session.query([opening, ...small, ending].join(';\n'))
+      else {
+        const loaded = prepared ?? this.#load(batch.rows, targets, () => true)
+        for (const step of loaded) await this.#applier.prepare(step)
+        await runScript(this.session, [opening, ...this.#applier.script(loaded), ending])
+      }
+      checkpoint.committed()
+      return true
+    } catch (error) {
+      // Of a small batch all that is told is that it failed; of others an error of a row or of the connection is the answer.
+      if (isPassing(error) || (small === undefined && sqlstateOf(error) !== DIVISION_BY_ZERO)) throw error
+      await this.session.query('ROLLBACK')
+      return false
+    }
+  }
+
+  #direct(rows: RowBatch, targets: readonly Target[]): readonly string[] | undefined {
+    const steps = planSteps(rows, 0, rows.count, { targets, takesCopies: this.#mayCopy })
+    return directStatements(rows, steps, (target) => this.#applier.sqlOf(target))
+  }
+
+  #load(rows: RowBatch, targets: readonly Target[], unless: (target: Target) => boolean): LoadedStep[] {
+    const takesCopies = (target: Target) => this.#mayCopy(target) && unless(target)
+    return planSteps(rows, 0, rows.count, { targets, takesCopies }).map((step) => this.#applier.load(rows, step))
+  }
+
+  readonly #mayCopy = (target: Target): boolean => this.#takesCopies.get(target.target) === true
 
   /** First, since a row that is gone may have what is unique. */
   async #deleteGone<Tables extends object>({ range, rows }: Batch<Tables>): Promise<void> {
@@ -164,17 +229,7 @@ export class BatchWriter {
 
   /** The target of each of the batch's tables that rows or truncates are of. */
   async #resolve(batch: RowBatch): Promise<Target[]> {
-    const { heads } = batch
-    const used = new Set<number>()
-    const copied = new Set<number>()
-    const changed = new Set<number>()
-    for (let head = 0; head < batch.count * HEAD; head += HEAD) {
-      const operation = heads[head + HEAD_OPERATION]!
-      if (operation > TRUNCATE) continue
-      const index = heads[head + HEAD_TABLE]!
-      used.add(index)
-      ;(operation === SNAPSHOT ? copied : changed).add(index)
-    }
+    const { used, copied, changed } = tablesOf(batch)
     const targets: Target[] = []
     for (const index of used) {
       const table = batch.tables[index]!
@@ -198,6 +253,19 @@ export class BatchWriter {
     )
     this.#takesCopies.set(target.target, row!.empty)
   }
+}
+
+/** Indexes of the batch's tables that rows or truncates are of; snapshot rows, others. */
+function tablesOf({ heads, count }: RowBatch): Record<'used' | 'copied' | 'changed', readonly number[]> {
+  const [used, copied, changed] = [new Set<number>(), new Set<number>(), new Set<number>()]
+  for (let head = 0; head < count * HEAD; head += HEAD) {
+    const operation = heads[head + HEAD_OPERATION]!
+    if (operation > TRUNCATE) continue
+    const index = heads[head + HEAD_TABLE]!
+    used.add(index)
+    ;(operation === SNAPSHOT ? copied : changed).add(index)
+  }
+  return { used: [...used], copied: [...copied], changed: [...changed] }
 }
 
 function saysItRepeats(position: Position): boolean {

@@ -66,12 +66,32 @@ export class Checkpoint {
 
   /** Writes the position and commits. */
   async commit(queryable: Queryable, position: PositionJson): Promise<void> {
-    await queryable.query(
-      `UPDATE ${this.#name} SET position = ${quoteLiteral(JSON.stringify(position))}, version = version + 1,
-              written_at = pg_catalog.now() WHERE source = ${quoteLiteral(this.#source)};
-       COMMIT`,
-    )
+    await queryable.query(this.ending(position))
+    this.committed()
+  }
+
+  /**
+   * Begins a batch's transaction that is sent as a whole, with {@link ending} behind it. Fails with a division by zero where
+   * {@link begin} would give false or throw: which of these it is, that tells.
+   */
+  get opening(): string {
+    const isOurs = `source = ${quoteLiteral(this.#source)} AND epoch = ${this.#epoch} AND version = ${this.#version}`
+    return `BEGIN ISOLATION LEVEL READ COMMITTED;
+      SELECT 1 / pg_catalog.count(*) FROM (SELECT FROM ${this.#name} WHERE ${isOurs} FOR UPDATE) AS ours`
+  }
+
+  ending(position: PositionJson): string {
+    return `${this.#store(position)}; COMMIT`
+  }
+
+  /** What was sent as a whole is committed. */
+  committed(): void {
     this.#version++
+  }
+
+  #store(position: PositionJson): string {
+    return `UPDATE ${this.#name} SET position = ${quoteLiteral(JSON.stringify(position))}, version = version + 1,
+              written_at = pg_catalog.now() WHERE source = ${quoteLiteral(this.#source)}`
   }
 
   /** Puts a row aside, in the batch's transaction. */

@@ -116,6 +116,14 @@ export class PostgresDestination implements AsyncDisposable {
     return this.#deadLetters
   }
 
+  /**
+   * While a batch is being written: makes ready what the next one needs, so that the target has less to wait for. Never
+   * needed, and never fails; the batch is written by {@link write} all the same.
+   */
+  prepare<Tables extends object>(next: Batch<Tables>): void {
+    this.#writer?.prepare(next)
+  }
+
   /** Closes the connection. What is being written is rolled back, or was committed: the next `open` knows. */
   async close(): Promise<void> {
     this.#state = 'closed'

@@ -1,9 +1,10 @@
 import { ByteWriter } from '../core/byteWriter.js'
 import { ROW_INCOMPLETE } from '../core/destinationErrors.js'
-import { HEAD, HEAD_BUFFER, HEAD_NEW, type RowBatch } from '../core/rowBatch.js'
+import { HEAD, HEAD_BUFFER, HEAD_NEW, HEAD_OPERATION, type RowBatch, SNAPSHOT } from '../core/rowBatch.js'
 import { NULL_COLUMN, UNCHANGED_COLUMN } from '../core/tape.js'
 import { writeCopyEnd, writeCopyTab, writeCopyValue } from '../postgres/copy/write.js'
 import type { Effect, Fold } from './fold.js'
+import { inKeyOrder } from './keyOrder.js'
 import type { Target } from './target.js'
 
 /** What a fold comes to, as COPY's text for the staging tables, and how many rows each has. */
@@ -18,15 +19,22 @@ export interface Staged {
   readonly updatedRows: number
 }
 
+const NONE = -1
+const TAB = 0x09
+const NEWLINE = 0x0a
+const ROOM = 1024
+/** What is not enough grows. */
+const ROOM_OF_A_ROW = 128
+
 export function stageFold(fold: Fold, target: Target): Staged {
-  const rows = new ByteWriter()
+  const rows = new ByteWriter(fold.effects.size * ROOM_OF_A_ROW + ROOM)
   const gaps = new ByteWriter(1024)
   const keys = new ByteWriter(1024)
   let wholeRows = 0
   let goneKeys = 0
   let movedRows = 0
   let updatedRows = 0
-  for (const effect of fold.effects.values()) {
+  for (const effect of inKeyOrder(fold)) {
     if (effect.isGone) {
       goneKeys++
       writeKey(keys, fold, effect, target)
@@ -75,13 +83,31 @@ function writeRow(writer: ByteWriter, fold: Fold, effect: Effect, { written }: T
 }
 
 /** New rows as they stand, without a fold. */
-export function stageRecords(batch: RowBatch, records: readonly number[], { written, target }: Target): ByteWriter {
-  const writer = new ByteWriter()
+export function stageRecords(
+  batch: RowBatch,
+  records: readonly number[],
+  { written, target, table }: Target,
+): ByteWriter {
+  // With room for all: what is received for a row is about what is sent.
+  const writer = new ByteWriter(Math.ceil(records.length * (batch.bytes / Math.max(1, batch.count))) + ROOM)
   const { heads, buffers, tape } = batch
   const { values } = tape
+  const isWhole = written.length > 0 && written.length === table.columns.length
   for (const record of records) {
-    const bytes = buffers[heads[record * HEAD + HEAD_BUFFER]!]!
-    const at = heads[record * HEAD + HEAD_NEW]!
+    const head = record * HEAD
+    const bytes = buffers[heads[head + HEAD_BUFFER]!]!
+    const at = heads[head + HEAD_NEW]!
+    if (isWhole && heads[head + HEAD_OPERATION] === SNAPSHOT) {
+      const start = values[at]! < 0 ? NONE : values[at]!
+      const end = start === NONE ? NONE : endOfLine(bytes, values, at, written.length)
+      if (end !== NONE) {
+        writer.reserve(end - start + 1)
+        writer.bytes.set(bytes.subarray(start, end), writer.length)
+        writer.length += end - start
+        writer.bytes[writer.length++] = NEWLINE
+        continue
+      }
+    }
     for (let i = 0; i < written.length; i++) {
       if (i > 0) writeCopyTab(writer)
       const pair = at + 2 * written[i]!
@@ -91,4 +117,23 @@ export function stageRecords(batch: RowBatch, records: readonly number[], { writ
     writeCopyEnd(writer)
   }
   return writer
+}
+
+/**
+ * The end of a row's columns in the line of COPY's text in which the source sent it, whose first value is not NULL; NONE
+ * where the line is not there any more as it came: where an escape was undone in place, the next column begins too late,
+ * or what follows the last one is no border. A NULL has two bytes.
+ */
+function endOfLine(bytes: Uint8Array, values: Int32Array, at: number, columns: number): number {
+  let next = values[at]!
+  for (let pair = at; pair < at + 2 * columns; pair += 2) {
+    if (pair > at && bytes[next - 1] !== TAB) return NONE
+    const start = values[pair]!
+    if (start === NULL_COLUMN) next += 3
+    else if (start === next) next = values[pair + 1]! + 1
+    else return NONE
+  }
+  // A row of a table without a key is followed by where it lay.
+  const border = bytes[next - 1]
+  return border === NEWLINE || border === TAB ? next - 1 : NONE
 }

@@ -31,6 +31,11 @@ export interface Sink {
   /** It stores the position with the data, and gives it when it is opened. */
   readonly storesPosition?: boolean
   /**
+   * How many received bytes of batches that wait are to be written as one; undefined: each as it came. For a sink to which
+   * a batch costs much, however small.
+   */
+  readonly gathersBytes?: number
+  /**
    * Makes everything ready. `mark` is what `flush` gave last: in an earlier run of what was recorded, in this one before
    * the sink failed; undefined where nothing ever was.
    * Gives the position up to which the sink has everything, if it stores that itself with the data (null: nothing yet);
@@ -45,6 +50,11 @@ export interface Sink {
   write(batch: Batch, reject?: Reject): Promise<void>
   /** Of a sink whose policy is to put records aside. */
   readonly deadLetters?: DeadLetterCount | undefined
+  /**
+   * The batch that most likely comes next, told while one is being written: what can be done for it without waiting may
+   * be done meanwhile. Must not throw.
+   */
+  prepare?(next: Batch): void
   /**
    * Makes durable what was written, and gives what `open` is to be told of it. Called a few times a second while records
    * come, also when there were none since the last time; `end` is set when the pipeline ends and nothing will follow.

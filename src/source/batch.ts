@@ -1,4 +1,5 @@
 import { encodeNdjson } from '../codec/ndjson.js'
+import { canJoin, joinRows } from '../core/joinedRows.js'
 import type { ChangeRecord, ChunkRange, Position } from '../core/record.js'
 import { HEAD, HEAD_FINGERPRINT, HEAD_SEQ, HEAD_SUB, HEAD_TRANSACTION, type RowBatch } from '../core/rowBatch.js'
 import { BatchRecord } from './batchRecord.js'
@@ -9,8 +10,8 @@ import type { SnapshotProgress } from './scan/progress.js'
 export interface BatchPlaces {
   /** Of snapshot rows: how far the snapshot is behind each. */
   readonly snapshotAt?: ((index: number) => SnapshotProgress) | undefined
-  /** Behind each record, where long polling found them. */
-  readonly polledAt?: ((index: number) => StreamPosition) | undefined
+  /** The position behind each record, where it is of neither: long polling found them, or several batches were joined. */
+  readonly placedAt?: ((index: number) => StreamPosition) | undefined
   readonly range?: ChunkRange | undefined
 }
 
@@ -30,21 +31,40 @@ export class Batch<Tables extends object = Record<string, Record<string, unknown
   readonly #end: StreamPosition
   readonly #snapshotAt: ((index: number) => SnapshotProgress) | undefined
   readonly #ack: (position: StreamPosition) => void
-  readonly #polledAt: ((index: number) => StreamPosition) | undefined
+  readonly #placedAt: ((index: number) => StreamPosition) | undefined
+
+  /** @internal Several that follow one another, as one. */
+  static join<Tables extends object>(batches: readonly Batch<Tables>[]): Batch<Tables> {
+    const [first] = batches
+    const last = batches.at(-1)!
+    if (first === last) return last
+    const ends: number[] = []
+    for (const { length } of batches) ends.push((ends.at(-1) ?? 0) + length)
+    const placedAt = (index: number) => {
+      const at = ends.findIndex((end) => index < end)
+      return batches[at]!.#positionAt(index - (ends[at - 1] ?? 0))
+    }
+    return new Batch<Tables>(joinRows(batches.map(({ rows }) => rows)), last.#end, last.#ack, { placedAt: placedAt })
+  }
+
+  /** @internal Whether {@link Batch.join} can make one of this and the one that follows it. */
+  joins(next: Batch<Tables>): boolean {
+    return this.range === undefined && next.range === undefined && canJoin(this.rows, next.rows)
+  }
 
   /** @internal */
   constructor(
     rows: RowBatch,
     position: StreamPosition,
     ack: (position: StreamPosition) => void,
-    { snapshotAt, polledAt, range }: BatchPlaces = {},
+    { snapshotAt, placedAt, range }: BatchPlaces = {},
   ) {
     this.rows = rows
     this.position = this.#end = position
     this.#ack = ack
     this.#snapshotAt = snapshotAt
     this.range = range
-    this.#polledAt = polledAt
+    this.#placedAt = placedAt
   }
 
   /** Number of records. */
@@ -84,14 +104,14 @@ export class Batch<Tables extends object = Record<string, Record<string, unknown
   /** @internal Records `from` to `to` (not included) as a batch of their own. */
   part(from: number, to: number): Batch<Tables> {
     if (from === 0 && to === this.rows.count) return this
-    const snapshotAt = this.#snapshotAt
-    const progress = snapshotAt && ((index: number) => snapshotAt(from + index))
-    return new Batch(this.rows.part(from, to), this.#positionAt(to - 1), this.#ack, { snapshotAt: progress })
+    const shifted = <Value>(at: ((index: number) => Value) | undefined) => at && ((index: number) => at(from + index))
+    const places = { snapshotAt: shifted(this.#snapshotAt), placedAt: shifted(this.#placedAt) }
+    return new Batch(this.rows.part(from, to), this.#positionAt(to - 1), this.#ack, places)
   }
 
   #positionAt(index: number): StreamPosition {
     if (index === this.rows.count - 1) return this.#end
-    if (this.#polledAt !== undefined) return this.#polledAt(index)
+    if (this.#placedAt !== undefined) return this.#placedAt(index)
     const { origin, place } = this.#end
     const head = index * HEAD
     if (this.#snapshotAt !== undefined) {

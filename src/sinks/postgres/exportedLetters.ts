@@ -39,6 +39,10 @@ export class WithExportedLetters implements Sink {
     this.#source = source
   }
 
+  get gathersBytes(): number {
+    return this.#sink.gathersBytes ?? 0
+  }
+
   get deadLetters(): DeadLetterCount | undefined {
     return this.#sink.deadLetters
   }
@@ -55,6 +59,10 @@ export class WithExportedLetters implements Sink {
 
   async write(batch: Batch): Promise<void> {
     await this.#sink.write(batch)
+  }
+
+  prepare(next: Batch): void {
+    this.#sink.prepare?.(next)
   }
 
   async flush(options: { readonly end: boolean }): Promise<SinkMark> {

@@ -12,12 +12,16 @@ interface PostgresMark {
   readonly position: PositionJson | null
 }
 
+/** So that a transaction of the target takes some tenths of a second at most, and its own cost is next to nothing. */
+const GATHERED_BYTES = 2 * 1024 * 1024
+
 /**
  * Tables of a database, kept as the source's are: each batch in one transaction with its position, so that the target
  * itself says where to go on. Exactly once.
  */
 export class PostgresSink implements Sink {
   readonly storesPosition = true
+  readonly gathersBytes = GATHERED_BYTES
   readonly #options: DestinationOptions
   #destination: PostgresDestination | undefined
   /** Put aside by those before it. */
@@ -51,6 +55,10 @@ export class PostgresSink implements Sink {
 
   async write(batch: Batch): Promise<void> {
     if (await this.#destination!.write(batch)) this.#committed = StreamPosition.parse(batch.position)
+  }
+
+  prepare(next: Batch): void {
+    this.#destination?.prepare(next)
   }
 
   /** Nothing to do: a transaction that is still open is so because nobody could go on from where it stands. */

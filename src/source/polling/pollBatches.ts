@@ -56,7 +56,7 @@ export async function* pollBatches(context: RunContext): AsyncGenerator<Batch, v
       const positionAt = (index: number) => placeOf(origin, lsn, stateAt(index))
       at = positionAt(Math.max(rows.count - 1, 0))
       acknowledgements.ledger.offer(at, 0n)
-      queue.push(new Batch(rows, at, ack, { polledAt: positionAt }), rows.bytes)
+      queue.push(new Batch(rows, at, ack, { placedAt: positionAt }), rows.bytes)
     },
     signal: AbortSignal.any([signal, ended.signal]),
   })

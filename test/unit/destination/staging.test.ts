@@ -1,7 +1,9 @@
+import fc from 'fast-check'
 import { expect, test } from 'vitest'
 import { Fold } from '../../../src/destination/fold.js'
 import { stageFold, stageRecords } from '../../../src/destination/staging.js'
 import type { Target } from '../../../src/destination/target.js'
+import { RowCollector } from '../../../src/source/snapshot/rowCollector.js'
 import { BatchBuilder, textTable } from '../../support/rowBatches.js'
 
 const table = textTable('t', ['id', 'n', 'big'], [0])
@@ -45,4 +47,30 @@ test('new rows as they stand; a value that was not sent is no NULL', () => {
   const builder = new BatchBuilder([table]).snapshot(['1', null, 'x']).create(['2', 'y', undefined])
   expect(`${stageRecords(builder.batch, [0], target).toBuffer()}`).toBe('1\t\\N\tx\n')
   expect(() => stageRecords(builder.batch, [1], target)).toThrow(expect.objectContaining({ code: 'ROW_INCOMPLETE' }))
+})
+
+test('lines of COPY are handed on as they were sent, whatever is in them, and without where the row lay', () => {
+  const value = fc.option(
+    fc.string({ unit: fc.constantFrom('a', 'ü', '\t', '\n', '\r', '\\', 'N', ' '), maxLength: 6 }),
+    {
+      nil: null,
+    },
+  )
+  const escaped = (one: string | null) =>
+    one === null
+      ? '\\N'
+      : one.replace(/[\\\t\n\r]/g, (byte) => `\\${{ '\\': '\\', '\t': 't', '\n': 'n', '\r': 'r' }[byte]}`)
+  fc.assert(
+    fc.property(fc.array(fc.tuple(value, value, value)), fc.boolean(), (rows, hasPlace) => {
+      const lines = rows.map((row) => row.map(escaped).join('\t'))
+      const collector = new RowCollector(table, hasPlace ? 4 : 3, 's')
+      for (const line of lines) {
+        const bytes = Buffer.from(`d....${line}${hasPlace ? '\t(0,1)' : ''}\nd....`)
+        collector.collect(bytes, 5, bytes.length - 5)
+      }
+      const all = rows.map((_, index) => index)
+      const staged = stageRecords(collector.take(), all, target).toBuffer().toString()
+      expect(staged).toBe(lines.map((line) => `${line}\n`).join(''))
+    }),
+  )
 })

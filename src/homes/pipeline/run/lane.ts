@@ -5,7 +5,7 @@ import { SINK_REWOUND } from '../../../core/pipelineErrors.js'
 import { TailraceError } from '../../../core/tailraceError.js'
 import { isTransient } from '../../../postgres/serverError.js'
 import type { Sink, SinkMark } from '../../../sinks/sink.js'
-import type { Batch } from '../../../source/batch.js'
+import { Batch } from '../../../source/batch.js'
 import { comparePlaces, StreamPosition } from '../../../source/position.js'
 import type { SinkConfig } from '../config/pipelineConfig.js'
 import type { Barrier, Passed } from './barriers.js'
@@ -23,6 +23,13 @@ export interface LaneListener {
 const MAX_LEFT_OUT = 8
 
 type Item = { readonly batch: Batch; records: number } | { readonly barrier: Barrier }
+
+/** Items that are written at once, and what they come to; `isFull`: whatever may follow them. */
+interface Gathered {
+  readonly items: readonly Item[]
+  readonly batch: Batch | undefined
+  readonly isFull: boolean
+}
 
 /**
  * One sink and what is on the way to it. Batches are kept until a barrier behind them was passed, and given once more
@@ -49,6 +56,8 @@ export class Lane {
   #items: Item[] = []
   /** Of `#items`, the one to be given next. */
   #next = 0
+  /** Told to the sink as what comes next. */
+  #ready: Gathered | undefined
   #recorded: SinkMark | undefined
   #ended = false
   #attempts = 0
@@ -203,22 +212,68 @@ export class Lane {
       })
       return true
     }
-    if ('batch' in item) await this.#write(item)
-    else if (this.#isLeftOut(item.barrier)) this.#next++
+    if ('batch' in item) await this.#write()
+    else if (this.#isLeftOut(this.#next)) this.#next++
     else this.#pass(item.barrier, await this.#sink.flush({ end: item.barrier.end !== undefined }))
     return true
   }
 
-  async #write(item: Extract<Item, { batch: Batch }>): Promise<void> {
-    const rest = this.#ahead === undefined ? item.batch : beyond(item.batch, this.#ahead)
-    item.records = rest?.length ?? 0
-    if (rest !== undefined) await this.#sink.write(rest)
-    this.#next++
+  async #write(): Promise<void> {
+    const first = this.#items[this.#next]
+    const { items, batch } = this.#ready?.items[0] === first ? this.#ready! : this.#gather(this.#next)
+    this.#ready = undefined
+    const writing = batch === undefined ? undefined : this.#sink.write(batch)
+    // When what is being written has gone out.
+    const meanwhile = writing === undefined ? undefined : setImmediate(() => this.#prepare(this.#next + items.length))
+    try {
+      await writing
+    } finally {
+      clearImmediate(meanwhile)
+    }
+    this.#next += items.length
   }
 
-  #isLeftOut({ together }: Barrier): boolean {
-    if (together || this.#leftOut === MAX_LEFT_OUT) return false
-    const later = this.#items.slice(this.#next + 1).some((item) => 'barrier' in item)
+  /** Of what waits at `index`, if it will be written as it is now. */
+  #prepare(index: number): void {
+    const item = this.#items[index]
+    if (this.#sink.prepare === undefined || item === undefined || 'barrier' in item) return
+    const ready = this.#gather(index)
+    if (!ready.isFull || ready.batch === undefined) return
+    this.#ready = ready
+    this.#sink.prepare(ready.batch)
+  }
+
+  /** As many of the items from a batch on as are written at once. */
+  #gather(index: number): Gathered {
+    const gathered: Batch[] = []
+    const most = this.#sink.gathersBytes ?? 0
+    let bytes = 0
+    let next = index
+    let isFull = false
+    for (; next < this.#items.length && !isFull; next++) {
+      const item = this.#items[next]!
+      if ('barrier' in item) {
+        if (this.#isLeftOut(next)) continue
+        break
+      }
+      const rest = this.#ahead === undefined ? item.batch : beyond(item.batch, this.#ahead)
+      if (gathered.length > 0 && rest !== undefined) {
+        isFull = bytes + rest.bytes > most || !gathered.at(-1)!.joins(rest)
+        if (isFull) break
+      }
+      item.records = rest?.length ?? 0
+      if (rest !== undefined) gathered.push(rest)
+      bytes += rest?.bytes ?? 0
+      isFull = most === 0
+    }
+    const batch = gathered.length === 0 ? undefined : Batch.join(gathered)
+    return { items: this.#items.slice(index, next), batch, isFull }
+  }
+
+  #isLeftOut(index: number): boolean {
+    const item = this.#items[index]!
+    if (!('barrier' in item) || item.barrier.together || this.#leftOut === MAX_LEFT_OUT) return false
+    const later = this.#items.slice(index + 1).some((one) => 'barrier' in one)
     if (later) this.#leftOut++
     return later
   }
@@ -271,6 +326,7 @@ export class Lane {
   async #afterwards(error: unknown): Promise<'again' | 'leave' | 'fail'> {
     this.#open = false
     this.#next = 0
+    this.#ready = undefined
     await this.#sink.close().catch(() => {})
     if (this.#abort.signal.aborted) return 'leave'
     // Opened anew it would take back what another pipeline has, and that one after it.

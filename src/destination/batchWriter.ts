@@ -12,6 +12,7 @@ import type { Batch } from '../source/batch.js'
 import { StreamPosition } from '../source/position.js'
 import { Applier, type LoadedStep } from './applier.js'
 import { onlyIt } from './applySql.js'
+import { blamedColumns } from './blame.js'
 import type { Checkpoint } from './checkpoint.js'
 import { directStatements, isSmall } from './directWrite.js'
 import { type Evolution, ShapeRefused } from './evolution.js'
@@ -32,6 +33,8 @@ export interface BatchWriterOptions {
   readonly lazyCommits: LazyCommits
   /** Undefined: the target's tables are not altered. */
   readonly evolution: Evolution | undefined
+  /** Hears why records were put aside, when that is committed. */
+  readonly onPutAside: (problems: readonly string[]) => void
 }
 
 /** What a statement of ours fails with where it does not find what it must. */
@@ -62,6 +65,8 @@ export class BatchWriter {
     return this.#holds
   }
   #holds = false
+  /** In the open transaction. */
+  #aside: string[] = []
 
   /** Made something in its transaction that is gone if that fails: another session has to be made then. */
   get isStale(): boolean {
@@ -109,6 +114,7 @@ export class BatchWriter {
     await checkpoint.commit(this.session, batch.position.toJSON(), lazily)
     lazyCommits.committed(lazily)
     this.#options.evolution?.commit()
+    this.#options.onPutAside(this.#aside)
     this.#holds = this.#isStale = false
     return !lazily
   }
@@ -188,6 +194,7 @@ export class BatchWriter {
     if (this.#holds) return true
     this.#applier.begin()
     this.#options.evolution?.begin()
+    this.#aside = []
     return this.#options.checkpoint.begin(this.session)
   }
 
@@ -256,9 +263,12 @@ export class BatchWriter {
     targets: readonly Target[],
     cause: TailraceError,
   ): Promise<void> {
-    const { target } = targets[batch.rows.heads[index * HEAD + HEAD_TABLE]!]!
+    const {
+      target,
+      facts: { columns },
+    } = targets[batch.rows.heads[index * HEAD + HEAD_TABLE]!]!
     const record = batch.at(index)!
-    const { column, constraint, hint } = cause.details as Partial<Record<string, string>>
+    const { constraint, hint } = cause.details as Partial<Record<string, string>>
     const problem = serverText(cause)
     const sqlstate = sqlstateOf(cause)
     if (this.#options.deadLetters) {
@@ -269,10 +279,12 @@ export class BatchWriter {
         ...{ id: record.id, target, sqlstate, problem },
         record: line,
       })
+      this.#aside.push(problem)
       return
     }
     const key = 'key' in record && record.key !== undefined ? keyText(record.key) : ''
     const facts = { table: target, operation: record.operation, key, id: record.id, problem, sqlstate }
+    const column = await blamedColumns(this.session, cause, columns.keys())
     throw ROW_REJECTED({ ...facts, column, constraint, hint: hint ?? ownHint(cause) }, { cause })
   }
 

@@ -53,6 +53,7 @@ export class PostgresDestination implements AsyncDisposable {
   #state: State = 'not open'
   #writer: BatchWriter | undefined
   #backend: Backend | undefined
+  #deadLetters = { count: 0, problem: '' }
   /** Of a transaction that was open for more batches, or that the target lost: nobody has them any more. */
   #hasLostBatches = false
 
@@ -111,7 +112,7 @@ export class PostgresDestination implements AsyncDisposable {
       if (!(error instanceof ShapeRefused)) throw error
       await this.#write(rest.part(0, error.at))
       this.#begun = { rows: batch.rows, count: done + error.at }
-      throw explained(error.cause)
+      throw explained(error.cause, this.#targetsOf(batch.rows.tables))
     } finally {
       this.#leave(next)
     }
@@ -137,7 +138,7 @@ export class PostgresDestination implements AsyncDisposable {
         return attempt(await this.#connected())
       }
     }
-    return this.#retrying(attempt)
+    return this.#retrying(attempt, batch.rows.tables)
   }
 
   /**
@@ -159,6 +160,11 @@ export class PostgresDestination implements AsyncDisposable {
     } finally {
       this.#leave(next)
     }
+  }
+
+  /** How many rows were put aside, and committed as such, since it was made; and why the last one was. */
+  get deadLetters(): { readonly count: number; readonly problem: string } {
+    return this.#deadLetters
   }
 
   /**
@@ -196,7 +202,7 @@ export class PostgresDestination implements AsyncDisposable {
     try {
       if (session !== undefined) await this.#sequences!.move(session)
     } catch (error) {
-      throw explained(error)
+      throw explained(error, this.#sequences!.tables)
     } finally {
       await this.#drop()
     }
@@ -207,7 +213,7 @@ export class PostgresDestination implements AsyncDisposable {
   }
 
   /** Does `work` over a connection that is there, again and anew while what fails may pass. */
-  async #retrying<T>(work: (writer: BatchWriter) => Promise<T>): Promise<T> {
+  async #retrying<T>(work: (writer: BatchWriter) => Promise<T>, tables: readonly Table[] = []): Promise<T> {
     const { signal, retryMs } = this.#options
     let deadline: number | undefined
     for (let attempt = 1; ; attempt++) {
@@ -222,10 +228,16 @@ export class PostgresDestination implements AsyncDisposable {
         // A first connection that fails without the server's own word is a mistake more often.
         const mayPass =
           isPassing(error) && !this.#hasLostBatches && (this.#backend !== undefined || sqlstateOf(error) !== undefined)
-        if (!mayPass || this.#state === 'closed' || performance.now() + delayMs > deadline) throw explained(error)
+        if (!mayPass || this.#state === 'closed' || performance.now() + delayMs > deadline) {
+          throw explained(error, this.#targetsOf(tables))
+        }
         await sleep(delayMs, signal)
       }
     }
+  }
+
+  #targetsOf(tables: readonly Table[]): string[] {
+    return tables.map((table) => sqlName(this.#options.targetOf(table)))
   }
 
   async #afterFailure(error: unknown): Promise<void> {
@@ -252,6 +264,10 @@ export class PostgresDestination implements AsyncDisposable {
       deadLetters: this.#options.onRejected === 'dead-letter',
       lazyCommits: this.#lazyCommits,
       evolution: this.#evolution,
+      onPutAside: (problems) => {
+        const { count, problem } = this.#deadLetters
+        this.#deadLetters = { count: count + problems.length, problem: problems.at(-1) ?? problem }
+      },
     })
     return this.#writer
   }

@@ -57,6 +57,10 @@ export class SequenceMover {
     this.#tables.set(sqlName(table), table)
   }
 
+  get tables(): readonly string[] {
+    return [...this.#tables.keys()]
+  }
+
   /** Rows were written since they were moved. */
   get isPending(): boolean {
     return this.#isPending

@@ -1,7 +1,7 @@
 import { encodeNdjson } from '../codec/ndjson.js'
 import { ROW_REJECTED } from '../core/destinationErrors.js'
 import type { Position } from '../core/record.js'
-import { HEAD, HEAD_OPERATION, HEAD_TABLE, type RowBatch, SNAPSHOT, TRUNCATE } from '../core/rowBatch.js'
+import { HEAD, HEAD_TABLE, type RowBatch } from '../core/rowBatch.js'
 import type { Table } from '../core/table.js'
 import type { TailraceError } from '../core/tailraceError.js'
 import { runScript } from '../postgres/copy/script.js'
@@ -22,6 +22,7 @@ import type { LazyCommits } from './lazyCommits.js'
 import type { Mode } from './modes.js'
 import { middleOf, planSteps, type StepOptions } from './steps.js'
 import type { Target } from './target.js'
+import { type Use, usesOf } from './uses.js'
 
 export interface BatchWriterOptions {
   readonly checkpoint: Checkpoint
@@ -309,28 +310,6 @@ export class BatchWriter {
     )
     this.#takesCopies.set(target.target, row!.empty)
   }
-}
-
-/** Of one of a batch's tables: its rows and truncates. */
-interface Use {
-  readonly index: number
-  /** The first such record. */
-  readonly first: number
-  isCopied: boolean
-  isChanged: boolean
-}
-
-function usesOf({ heads, count }: RowBatch): Use[] {
-  const uses: Use[] = []
-  for (let record = 0; record < count; record++) {
-    const operation = heads[record * HEAD + HEAD_OPERATION]!
-    if (operation > TRUNCATE) continue
-    const index = heads[record * HEAD + HEAD_TABLE]!
-    uses[index] ??= { index, first: record, isCopied: false, isChanged: false }
-    if (operation === SNAPSHOT) uses[index].isCopied = true
-    else uses[index].isChanged = true
-  }
-  return uses.filter((use) => use !== undefined)
 }
 
 function saysItRepeats(position: Position): boolean {

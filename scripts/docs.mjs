@@ -10,7 +10,12 @@ import { describeSettings } from '../dist/core/setting.js'
 import { definedErrors } from '../dist/core/tailraceError.js'
 import { definedWarnings } from '../dist/core/warnings.js'
 import { destinationSettings } from '../dist/destination/settings.js'
-import { pipelineSettings, retrySettings, sinkSettings } from '../dist/homes/pipeline/config/settings.js'
+import {
+  deadLetterSettings,
+  pipelineSettings,
+  retrySettings,
+  sinkSettings,
+} from '../dist/homes/pipeline/config/settings.js'
 import { snakeCase } from '../dist/homes/pipeline/config/settingsReader.js'
 import { CONNECTION_PARAMETERS } from '../dist/postgres/connection/parameters.js'
 import { sinkTypes } from '../dist/sinks/sinkTypes.js'
@@ -152,6 +157,7 @@ function pipelinesPage() {
     pipeline: pipelineSettings,
     sink: sinkSettings,
     retry: retrySettings,
+    dead_letter: deadLetterSettings,
     ...Object.fromEntries([...sinkTypes].map(([name, { settings }]) => [name, settings])),
   }
   let page = readFileSync(path('pipelines.md'), 'utf8')

@@ -77,6 +77,19 @@ export class ByteWriter {
     this.view = viewOf(this.bytes)
   }
 
+  /** The place until which all was written, for {@link ByteWriter.rewind}. */
+  mark(): ByteMark {
+    this.#seal()
+    return { parts: this.#parts.length, bytes: this.#partBytes }
+  }
+
+  /** Forgets what was written behind `mark`, since which nothing was taken or cleared. */
+  rewind({ parts, bytes }: ByteMark): void {
+    this.#parts.length = parts
+    this.#partBytes = bytes
+    this.length = this.#sealed
+  }
+
   #seal(): void {
     if (this.length === this.#sealed) return
     this.#parts.push(this.bytes.subarray(this.#sealed, this.length))
@@ -95,6 +108,11 @@ export class ByteWriter {
     this.length = open
     this.#sealed = 0
   }
+}
+
+export interface ByteMark {
+  readonly parts: number
+  readonly bytes: number
 }
 
 /** `bytes` as a DataView: V8 reads and writes four bytes of it in one instruction, aligned or not. */

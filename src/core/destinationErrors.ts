@@ -33,9 +33,29 @@ export const TARGET_KEY_MISSING = defineError('TARGET_KEY_MISSING', {
 
 export const TARGET_DENIED = defineError('TARGET_DENIED', {
   retry: 'operator',
-  message: (e: { problem: string }) => `the target refuses to be written: ${e.problem} [SQLSTATE 42501]`,
+  message: (e: { problem: string; tables: string }) =>
+    `the target refuses to be written${behind(e.tables)}: ${e.problem} [SQLSTATE 42501]`,
   hint: 'Its role needs SELECT, INSERT, UPDATE, DELETE (and TRUNCATE) on the tables, USAGE on their schemas, TEMPORARY on the database, and CREATE on it at the first start, for the checkpoint.',
 })
+
+export const TARGET_READ_ONLY = defineError('TARGET_READ_ONLY', {
+  retry: 'operator',
+  message: (e: { problem: string; tables: string }) =>
+    `the target is read-only${behind(e.tables)}: ${e.problem} [SQLSTATE 25006]`,
+  hint: 'It is a standby (SELECT pg_is_in_recovery()), or its default_transaction_read_only is on. Promote it, name the primary (several hosts with target_session_attrs=read-write find it), or ALTER DATABASE … RESET default_transaction_read_only; then start again: nothing of the batch was written.',
+})
+
+export const TARGET_DISK_FULL = defineError('TARGET_DISK_FULL', {
+  retry: 'operator',
+  message: (e: { problem: string; tables: string }) =>
+    `the target has no room left on its disk${behind(e.tables)}: ${e.problem} [SQLSTATE 53100]`,
+  hint: 'Make room where the target keeps what the message names (its data folder, a tablespace, temporary files), then start again: nothing of the batch was written.',
+})
+
+/** Which tables a batch was written to. */
+function behind(tables: string): string {
+  return tables === '' ? '' : ` while rows of ${tables} were written`
+}
 
 // ── Records ─────────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -81,7 +101,7 @@ export const ROW_REJECTED = defineError('ROW_REJECTED', {
     (e.constraint === undefined ? '' : `, constraint ${e.constraint}`) +
     (e.column === undefined ? '' : `, column ${e.column}`),
   hint: (e) =>
-    `${e.hint === undefined ? '' : `${e.hint} `}Mend the target's table (or the row there) and start again, nothing of the batch was written; or let onRejected: "dead-letter" put such rows aside.`,
+    `${e.hint === undefined ? '' : `${e.hint} `}Mend the target's table (or the row there) and start again, nothing of the batch was written; or have such rows put aside: onRejected: "dead-letter", of a pipeline's sink on_error: dead-letter.`,
 })
 
 // ── The checkpoint ──────────────────────────────────────────────────────────────────────────────────────────────────

@@ -44,6 +44,13 @@ export const OUTPUT_EXISTS = defineError('OUTPUT_EXISTS', {
   hint: 'Move it away, or give the files another path: {date} and {time} in the name tell runs apart.',
 })
 
+export const LINE_TOO_LONG = defineError('LINE_TOO_LONG', {
+  retry: 'operator',
+  message: (e: { table: string; id: string; bytes: number; limit: number }) =>
+    `a record of ${e.table} (id ${e.id}) makes a line of ${e.bytes} bytes, and max_line_bytes is ${e.limit}`,
+  hint: 'Raise max_line_bytes, or leave large columns out at the source (setting "columns"), and start again; or have such records put aside: on_error: dead-letter.',
+})
+
 export const SINKS_APART = defineError('SINKS_APART', {
   retry: 'operator',
   message: (e: { sinks: readonly string[] }) =>

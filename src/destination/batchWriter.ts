@@ -12,6 +12,7 @@ import type { Batch } from '../source/batch.js'
 import { StreamPosition } from '../source/position.js'
 import { Applier, type LoadedStep } from './applier.js'
 import { onlyIt } from './applySql.js'
+import { blamedColumns } from './blame.js'
 import type { Checkpoint } from './checkpoint.js'
 import { directStatements, isSmall } from './directWrite.js'
 import { isOfRows, isPassing, serverText } from './failure.js'
@@ -25,6 +26,8 @@ export interface BatchWriterOptions {
   readonly findTarget: (session: Session, table: Table) => Promise<Target>
   readonly targetOf: (table: QualifiedName) => QualifiedName
   readonly deadLetters: boolean
+  /** Hears why records were put aside, when that is committed. */
+  readonly onPutAside: (problems: readonly string[]) => void
 }
 
 /** What a statement of ours fails with where it does not find what it must. */
@@ -55,6 +58,8 @@ export class BatchWriter {
     return this.#holds
   }
   #holds = false
+  /** In the open transaction. */
+  #aside: string[] = []
 
   /**
    * Writes a batch, `carefully` where something of it was rejected; true: it is committed, with its position. Where the
@@ -85,6 +90,7 @@ export class BatchWriter {
     }
     if (repeats) return false
     await checkpoint.commit(this.session, batch.position.toJSON())
+    this.#options.onPutAside(this.#aside)
     this.#holds = false
     return true
   }
@@ -156,6 +162,7 @@ export class BatchWriter {
   async #begin(): Promise<boolean> {
     if (this.#holds) return true
     this.#applier.begin()
+    this.#aside = []
     return this.#options.checkpoint.begin(this.session)
   }
 
@@ -195,9 +202,12 @@ export class BatchWriter {
     targets: readonly Target[],
     cause: TailraceError,
   ): Promise<void> {
-    const { target } = targets[batch.rows.heads[index * HEAD + HEAD_TABLE]!]!
+    const {
+      target,
+      facts: { columns },
+    } = targets[batch.rows.heads[index * HEAD + HEAD_TABLE]!]!
     const record = batch.at(index)!
-    const { column, constraint, hint } = cause.details as Partial<Record<string, string>>
+    const { constraint, hint } = cause.details as Partial<Record<string, string>>
     const problem = serverText(cause)
     const sqlstate = sqlstateOf(cause)
     if (this.#options.deadLetters) {
@@ -208,10 +218,12 @@ export class BatchWriter {
         ...{ id: record.id, target, sqlstate, problem },
         record: line,
       })
+      this.#aside.push(problem)
       return
     }
     const key = 'key' in record && record.key !== undefined ? keyText(record.key) : ''
     const facts = { table: target, operation: record.operation, key, id: record.id, problem, sqlstate }
+    const column = await blamedColumns(this.session, cause, columns.keys())
     throw ROW_REJECTED({ ...facts, column, constraint, hint: hint ?? ownHint(cause) }, { cause })
   }
 

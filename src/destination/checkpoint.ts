@@ -2,6 +2,7 @@ import { DESTINATION_FENCED } from '../core/destinationErrors.js'
 import type { PositionJson } from '../core/record.js'
 import { quoteIdentifier, quoteLiteral, quoteQualified } from '../postgres/identifier.js'
 import type { Queryable } from '../postgres/queryable.js'
+import { createDeadLettersSql, type DeadLetterRow } from './deadLetters.js'
 
 /** What the checkpoint's row says. */
 interface Row {
@@ -94,17 +95,7 @@ export class Checkpoint {
   }
 
   /** Puts a row aside, in the batch's transaction. */
-  async addDeadLetter(
-    queryable: Queryable,
-    letter: {
-      readonly id: string
-      readonly target: string
-      readonly sqlstate: string | undefined
-      readonly problem: string
-      /** One line of JSON. */
-      readonly record: string
-    },
-  ): Promise<void> {
+  async addDeadLetter(queryable: Queryable, letter: DeadLetterRow): Promise<void> {
     await queryable.query(
       `INSERT INTO ${this.#deadLetters} (source, id, target, sqlstate, problem, record) VALUES ($1, $2, $3, $4, $5, $6)`,
       [this.#source, letter.id, letter.target, letter.sqlstate ?? null, letter.problem, letter.record],
@@ -134,17 +125,7 @@ export class Checkpoint {
        )`,
     ]
     if (withDeadLetters) {
-      statements.push(
-        `CREATE TABLE IF NOT EXISTS ${this.#deadLetters} (
-           at timestamptz NOT NULL DEFAULT pg_catalog.now(),
-           source text NOT NULL,
-           id text NOT NULL,
-           target text NOT NULL,
-           sqlstate text,
-           problem text NOT NULL,
-           record json NOT NULL
-         )`,
-      )
+      statements.push(createDeadLettersSql(this.#deadLetters))
     }
     try {
       await queryable.query([...statements, 'COMMIT'].join(';\n'))

@@ -1,9 +1,16 @@
-import { KEY_INCOMPLETE, ROW_INCOMPLETE, TARGET_DENIED } from '../core/destinationErrors.js'
+import {
+  KEY_INCOMPLETE,
+  ROW_INCOMPLETE,
+  TARGET_DENIED,
+  TARGET_DISK_FULL,
+  TARGET_READ_ONLY,
+} from '../core/destinationErrors.js'
 import type { TailraceError } from '../core/tailraceError.js'
 import { isTransient, sqlstateOf } from '../postgres/serverError.js'
 
 const INSUFFICIENT_PRIVILEGE = '42501'
 const READ_ONLY = '25006'
+const DISK_FULL = '53100'
 /**
  * Serialization failure, deadlock, a lock not had, cancelled by an administrator, read-only (in recovery, or before a
  * failover), and resources that ran out: the disk is full.
@@ -36,10 +43,17 @@ export function isOfShape(error: unknown): boolean {
   return OF_SHAPE.test(sqlstateOf(error) ?? '')
 }
 
-/** With what to do where the server says nothing of it. */
-export function explained(error: unknown): unknown {
-  if (sqlstateOf(error) !== INSUFFICIENT_PRIVILEGE) return error
-  return TARGET_DENIED({ problem: serverText(error as TailraceError) }, { cause: error })
+/** With what to do where the server says nothing of it. `writing`: the tables that were written to. */
+export function explained(error: unknown, writing: readonly string[]): unknown {
+  const make = EXPLAINED[sqlstateOf(error) ?? '']
+  if (make === undefined) return error
+  return make({ problem: serverText(error as TailraceError), tables: writing.join(', ') }, { cause: error })
+}
+
+const EXPLAINED: Readonly<Record<string, typeof TARGET_DISK_FULL>> = {
+  [INSUFFICIENT_PRIVILEGE]: TARGET_DENIED,
+  [READ_ONLY]: TARGET_READ_ONLY,
+  [DISK_FULL]: TARGET_DISK_FULL,
 }
 
 /** The server's own words. */

@@ -43,6 +43,7 @@ export class PostgresDestination implements AsyncDisposable {
   #state: State = 'not open'
   #writer: BatchWriter | undefined
   #backend: Backend | undefined
+  #deadLetters = { count: 0, problem: '' }
   /** Of a transaction that was open for more batches: nobody has them any more. */
   #hasLostBatches = false
 
@@ -101,13 +102,18 @@ export class PostgresDestination implements AsyncDisposable {
     }
     let next: State = 'open'
     try {
-      return await this.#retrying(attempt)
+      return await this.#retrying(attempt, batch.rows.tables)
     } catch (error) {
       if (this.#hasLostBatches) next = 'not open'
       throw error
     } finally {
       this.#leave(next)
     }
+  }
+
+  /** How many rows were put aside, and committed as such, since it was made; and why the last one was. */
+  get deadLetters(): { readonly count: number; readonly problem: string } {
+    return this.#deadLetters
   }
 
   /**
@@ -130,7 +136,7 @@ export class PostgresDestination implements AsyncDisposable {
   }
 
   /** Does `work` over a connection that is there, again and anew while what fails may pass. */
-  async #retrying<T>(work: (writer: BatchWriter) => Promise<T>): Promise<T> {
+  async #retrying<T>(work: (writer: BatchWriter) => Promise<T>, tables: readonly Table[] = []): Promise<T> {
     const { signal, retryMs } = this.#options
     let deadline: number | undefined
     for (let attempt = 1; ; attempt++) {
@@ -145,7 +151,12 @@ export class PostgresDestination implements AsyncDisposable {
         // A first connection that fails without the server's own word is a mistake more often.
         const mayPass =
           isPassing(error) && !this.#hasLostBatches && (this.#backend !== undefined || sqlstateOf(error) !== undefined)
-        if (!mayPass || this.#state === 'closed' || performance.now() + delayMs > deadline) throw explained(error)
+        if (!mayPass || this.#state === 'closed' || performance.now() + delayMs > deadline) {
+          throw explained(
+            error,
+            tables.map((table) => sqlName(this.#options.targetOf(table))),
+          )
+        }
         await sleep(delayMs, signal)
       }
     }
@@ -171,6 +182,10 @@ export class PostgresDestination implements AsyncDisposable {
       findTarget: (through, table) => this.#findTarget(through, table),
       targetOf: this.#options.targetOf,
       deadLetters: this.#options.onRejected === 'dead-letter',
+      onPutAside: (problems) => {
+        const { count, problem } = this.#deadLetters
+        this.#deadLetters = { count: count + problems.length, problem: problems.at(-1) ?? problem }
+      },
     })
     return this.#writer
   }

@@ -1,8 +1,19 @@
 import type { PositionJson } from '../core/record.js'
+import type { TailraceError } from '../core/tailraceError.js'
 import type { Batch } from '../source/batch.js'
 
 /** What a sink wants to be told again when it is opened the next time: JSON, and nobody else looks into it. */
 export type SinkMark = { readonly [name: string]: unknown } | null
+
+/** A record, by its index in the batch, that no other try could write. */
+export type Reject = (index: number, cause: TailraceError) => void
+
+/** What a sink has put aside since it was made. */
+export interface DeadLetterCount {
+  readonly count: number
+  /** Why the last one was. */
+  readonly problem: string
+}
 
 /**
  * Where records go. A pipeline calls one method at a time, in the order of the stream, and the next one when the promise
@@ -17,6 +28,8 @@ export type SinkMark = { readonly [name: string]: unknown } | null
  * while, if its pipeline tries again; all batches since that `flush` come again. So nothing has to be mended in place.
  */
 export interface Sink {
+  /** It stores the position with the data, and gives it when it is opened. */
+  readonly storesPosition?: boolean
   /**
    * How many received bytes of batches that wait are to be written as one; undefined: each as it came. For a sink to which
    * a batch costs much, however small.
@@ -31,9 +44,12 @@ export interface Sink {
   open(mark: SinkMark | undefined): Promise<PositionJson | null | undefined>
   /**
    * Takes the records of a batch, in order. They need not be durable when this resolves. A batch may be empty: then it only
-   * carries a position.
+   * carries a position. With `reject` a record that could never be written is told to it and left out, and does not make
+   * the batch fail; it is kept elsewhere before the next `flush` resolves.
    */
-  write(batch: Batch): Promise<void>
+  write(batch: Batch, reject?: Reject): Promise<void>
+  /** Of a sink whose policy is to put records aside. */
+  readonly deadLetters?: DeadLetterCount | undefined
   /**
    * The batch that most likely comes next, told while one is being written: what can be done for it without waiting may
    * be done meanwhile. Must not throw.

@@ -14,6 +14,14 @@ export interface SinkPlace {
   readonly folder: string
   /** What the pipeline is called. */
   readonly pipeline: string
+  /** What it is called itself. */
+  readonly sink: string
+}
+
+/** Where records go that a sink rejects. */
+export interface DeadLetters {
+  /** Absolute. */
+  readonly file: string | undefined
 }
 
 type Shape = Readonly<Record<string, z.ZodType>>
@@ -24,9 +32,11 @@ export interface SinkType {
   readonly settings: Shape
   /** What is wrong with settings that are each right by themselves. */
   problems(settings: object): readonly SettingProblem[]
+  /** It puts aside what it rejects itself, together with what it writes, where `create` is told so. */
+  readonly ownDeadLetters: boolean
   /** What only one sink of a pipeline can have, such as a file; undefined: nothing. */
   claims(settings: object, place: SinkPlace): string | undefined
-  create(settings: object, place: SinkPlace): Sink
+  create(settings: object, place: SinkPlace, deadLetters?: DeadLetters): Sink
 }
 
 /** The same, with settings that have been read by its own declaration. */
@@ -34,13 +44,15 @@ export function sinkType<S extends Shape>(type: {
   readonly settings: S
   readonly problems?: (settings: z.infer<z.ZodObject<S>>) => readonly SettingProblem[]
   readonly claims?: (settings: z.infer<z.ZodObject<S>>, place: SinkPlace) => string
-  readonly create: (settings: z.infer<z.ZodObject<S>>, place: SinkPlace) => Sink
+  readonly create: (settings: z.infer<z.ZodObject<S>>, place: SinkPlace, deadLetters?: DeadLetters) => Sink
+  readonly ownDeadLetters?: boolean
 }): SinkType {
   type Settings = z.infer<z.ZodObject<S>>
   return {
     settings: type.settings,
     problems: (settings) => type.problems?.(settings as Settings) ?? [],
     claims: (settings, place) => type.claims?.(settings as Settings, place),
-    create: (settings, place) => type.create(settings as Settings, place),
+    create: (settings, place, deadLetters) => type.create(settings as Settings, place, deadLetters),
+    ownDeadLetters: type.ownDeadLetters ?? false,
   }
 }

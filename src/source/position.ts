@@ -128,6 +128,17 @@ export class StreamPosition implements Position {
   }
 }
 
+/** Whether two positions can be compared at all. */
+export function isOfOneHistory({ origin: a }: StreamPosition, { origin: b }: StreamPosition): boolean {
+  return (
+    a.system === b.system &&
+    a.timeline === b.timeline &&
+    a.database === b.database &&
+    a.slot === b.slot &&
+    a.epoch === b.epoch
+  )
+}
+
 /** Negative when `a` comes before `b`. Both must be of one history. */
 export function comparePlaces(a: Place, b: Place): number {
   if (a.polling !== undefined && b.polling !== undefined) return a.polling.count - b.polling.count

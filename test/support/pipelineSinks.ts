@@ -20,6 +20,8 @@ export class Store {
   readonly recorded: unknown[] = []
   /** Called before each batch, and may throw. */
   beforeWrite: (batch: Batch) => Promise<void> | void = () => {}
+  /** Called behind each batch that is stored with its position, and may throw. */
+  afterStored: () => Promise<void> | void = () => {}
   beforeFlush: () => Promise<void> | void = () => {}
 }
 
@@ -74,6 +76,7 @@ export class SendSink extends CutSink {
 
 /** Each batch with its position at once, as a database does, but where a position would repeat rows. */
 export class StoringSink implements Sink {
+  readonly storesPosition = true
   readonly #store: Store
   #pending: string[] = []
 
@@ -96,6 +99,7 @@ export class StoringSink implements Sink {
     if (repeats && !beginsAnew) return
     this.#store.durable.push(...this.#pending.splice(0))
     this.#store.position = JSON.parse(JSON.stringify(batch.position))
+    await this.#store.afterStored()
   }
 
   async flush(): Promise<SinkMark> {

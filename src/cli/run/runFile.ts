@@ -70,6 +70,7 @@ function tell(event: PipelineEvent): void {
 const LEVELS: Readonly<Record<PipelineEvent['type'], LogLevel>> = {
   'sink-retrying': 'warn',
   'sink-recovered': 'warn',
+  'sink-dead-letters': 'warn',
   'sink-failed': 'error',
   'sink-gone': 'warn',
 }
@@ -80,6 +81,8 @@ function describe(event: PipelineEvent): string {
       return `sink ${event.sink}: ${event.cause.message}; trying again in ${describeSeconds(event.delayMs / 1000)}`
     case 'sink-recovered':
       return `sink ${event.sink} goes on`
+    case 'sink-dead-letters':
+      return `warning: sink ${event.sink} has put ${plural(event.count)} aside as dead letters, the last one because: ${event.problem}`
     case 'sink-failed':
       return `sink ${event.sink} failed, and the pipeline ends`
     case 'sink-gone':
@@ -99,7 +102,10 @@ function summarise({ name }: PipelineConfig, { seconds, tables, sinks }: Pipelin
   const list = named.length === 0 ? '' : `: ${[...named, ...more].join(', ')}`
   const facts = { event: 'pipeline-ended', seconds, records, tables: Object.fromEntries(tables), sinks }
   log('info', `pipeline ${name} ended after ${describeSeconds(seconds)}, ${plural(records)} read${list}`, facts)
-  for (const sink of sinks) log('info', `sink ${sink.name} has ${plural(sink.records)} of this run`, { ...sink })
+  for (const sink of sinks) {
+    const aside = sink.deadLetters === 0 ? '' : `, ${count(sink.deadLetters)} of them put aside as dead letters`
+    log('info', `sink ${sink.name} has ${plural(sink.records)} of this run${aside}`, { ...sink })
+  }
 }
 
 function plural(records: number): string {

@@ -57,5 +57,10 @@ export async function runPipeline(
 
 function sum(before: SinkSummary | undefined, one: SinkSummary): SinkSummary {
   if (before === undefined) return one
-  return { ...one, records: before.records + one.records, bytes: before.bytes + one.bytes }
+  return {
+    ...one,
+    records: before.records + one.records,
+    bytes: before.bytes + one.bytes,
+    deadLetters: before.deadLetters + one.deadLetters,
+  }
 }

@@ -7,10 +7,11 @@ import { ByteWriter } from '../../core/byteWriter.js'
 import { OUTPUT_FAILED } from '../../core/errors.js'
 import { OUTPUT_EXISTS, OUTPUT_MISMATCH } from '../../core/pipelineErrors.js'
 import type { Batch } from '../../source/batch.js'
+import { encodeRecords } from '../files/encodeRecords.js'
 import { Output } from '../files/output.js'
 import { syncFolder } from '../files/replaceFile.js'
 import { lockOutput, type StateLock } from '../files/stateLock.js'
-import type { Sink, SinkMark } from '../sink.js'
+import type { Reject, Sink, SinkMark } from '../sink.js'
 import { FileNames } from './fileNames.js'
 import type { FileSettings } from './fileSinkType.js'
 
@@ -79,11 +80,13 @@ export class FileSink implements Sink {
     })
   }
 
-  async write({ rows }: Batch): Promise<void> {
-    const { rotateBytes } = this.#settings
+  async write(batch: Batch, reject?: Reject): Promise<void> {
+    const { rotateBytes, maxLineBytes: maxBytes } = this.#settings
+    const { rows } = batch
     const slice = this.#rotates || this.#settings.gzip ? SLICE : rows.count
     for (let from = 0; from < rows.count; from += slice) {
-      this.#encoder.write(this.#writer, rows, from, Math.min(rows.count, from + slice))
+      const to = Math.min(rows.count, from + slice)
+      encodeRecords(this.#encoder, this.#writer, batch, { from, to, maxBytes, reject })
       const { size } = this.#writer
       if (this.#settings.gzip ? size >= this.#memberBytes : this.#length + size >= (rotateBytes ?? Infinity)) {
         await this.#writeOut()

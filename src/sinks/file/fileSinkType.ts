@@ -1,6 +1,7 @@
 import { resolve } from 'node:path'
 import * as z from 'zod'
 import { setting } from '../../core/setting.js'
+import { maxLineBytesSetting } from '../files/settings.js'
 import { sinkType } from '../sinkType.js'
 import { placeholdersOf } from './fileNames.js'
 import { FileSink } from './fileSink.js'
@@ -14,6 +15,7 @@ export const fileSettings = {
   format: setting(z.enum(['ndjson', 'row']).default('ndjson'), {
     description: 'ndjson: the whole record; row: only the row, of a delete its key.',
   }),
+  maxLineBytes: maxLineBytesSetting,
   gzip: setting(z.boolean().default(false), {
     description: 'Compress: members of up to 1 MB of lines, each of which can be read by itself.',
   }),

@@ -4,7 +4,7 @@ import type { DestinationOptions } from '../../destination/options.js'
 import { PostgresDestination } from '../../destination/postgresDestination.js'
 import type { Batch } from '../../source/batch.js'
 import { StreamPosition } from '../../source/position.js'
-import type { Sink, SinkMark } from '../sink.js'
+import type { DeadLetterCount, Sink, SinkMark } from '../sink.js'
 import { isBehind } from './isBehind.js'
 
 /** Of which the target has everything, as the state keeps it; null: of nothing that could be gone on from. */
@@ -20,9 +20,12 @@ const GATHERED_BYTES = 4 * 1024 * 1024
  * itself says where to go on. Exactly once.
  */
 export class PostgresSink implements Sink {
+  readonly storesPosition = true
   readonly gathersBytes = GATHERED_BYTES
   readonly #options: DestinationOptions
   #destination: PostgresDestination | undefined
+  /** Put aside by those before it. */
+  #letters = 0
   /** The last that is durable, as far as we were told. */
   #committed: StreamPosition | undefined
   /** What stood there when this run began. */
@@ -30,6 +33,11 @@ export class PostgresSink implements Sink {
 
   constructor(options: DestinationOptions) {
     this.#options = options
+  }
+
+  get deadLetters(): DeadLetterCount {
+    const { count, problem } = this.#destination?.deadLetters ?? { count: 0, problem: '' }
+    return { count: this.#letters + count, problem }
   }
 
   async open(mark: SinkMark | undefined): Promise<PositionJson | null> {
@@ -63,6 +71,7 @@ export class PostgresSink implements Sink {
   async close(): Promise<void> {
     const destination = this.#destination
     this.#destination = undefined
+    this.#letters += destination?.deadLetters.count ?? 0
     await destination?.close()
   }
 

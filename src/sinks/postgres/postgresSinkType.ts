@@ -3,12 +3,16 @@ import { setting } from '../../core/setting.js'
 import { TailraceError } from '../../core/tailraceError.js'
 import { type DestinationOptions, parseDestination } from '../../destination/options.js'
 import { destinationSettings } from '../../destination/settings.js'
+import { LetterFile } from '../deadLetters/letterFile.js'
 import { type SettingProblem, sinkType } from '../sinkType.js'
+import { WithExportedLetters } from './exportedLetters.js'
 import { PostgresSink } from './postgresSink.js'
 
-/** Those of a `PostgresDestination`. */
+const { onRejected: _, ...ofDestination } = destinationSettings
+
+/** Those of a `PostgresDestination`; what becomes of a row that it rejects is the pipeline's `on_error`. */
 const postgresSettings = {
-  ...destinationSettings,
+  ...ofDestination,
   source: setting(z.string().min(1).optional(), {
     description:
       'A name for what is written from: the checkpoint has a row under it. Two pipelines, or sinks, into one database need two names. Default: the name of the pipeline.',
@@ -28,7 +32,16 @@ export const postgresSinkType = sinkType({
     const { url, checkpointSchema, source } = optionsOf(settings, pipeline)
     return JSON.stringify([url, checkpointSchema, source])
   },
-  create: (settings, { pipeline }) => new PostgresSink(optionsOf(settings, pipeline)),
+  ownDeadLetters: true,
+  create: (settings, { pipeline, sink }, deadLetters) => {
+    const options = optionsOf(settings, pipeline)
+    if (deadLetters === undefined) return new PostgresSink(options)
+    const putsAside = new PostgresSink({ ...options, onRejected: 'dead-letter' })
+    const { file } = deadLetters
+    return file === undefined
+      ? putsAside
+      : new WithExportedLetters(putsAside, new LetterFile(file, `${pipeline}.${sink}`), options)
+  },
 })
 
 function optionsOf(settings: PostgresSettings, pipeline: string) {

@@ -3,14 +3,17 @@ import { NdjsonEncoder, type NdjsonOptions } from '../../codec/ndjson.js'
 import { ByteWriter } from '../../core/byteWriter.js'
 import { setting } from '../../core/setting.js'
 import type { Batch } from '../../source/batch.js'
+import { encodeRecords } from '../files/encodeRecords.js'
 import { Output } from '../files/output.js'
-import type { Sink, SinkMark } from '../sink.js'
+import { maxLineBytesSetting } from '../files/settings.js'
+import type { Reject, Sink, SinkMark } from '../sink.js'
 import { sinkType } from '../sinkType.js'
 
 const stdoutSettings = {
   format: setting(z.enum(['ndjson', 'row']).default('ndjson'), {
     description: 'ndjson: the whole record; row: only the row, of a delete its key.',
   }),
+  maxLineBytes: maxLineBytesSetting,
 }
 
 /** Lines of JSON on standard output: at least once, since nobody can take back what was read from a pipe. */
@@ -18,16 +21,19 @@ export class StdoutSink implements Sink {
   readonly #encoder: NdjsonEncoder
   readonly #writer = new ByteWriter()
   readonly #output = Output.stdout()
+  readonly #maxLineBytes: number | undefined
 
-  constructor(options: NdjsonOptions) {
+  constructor(options: NdjsonOptions & { readonly maxLineBytes?: number | undefined }) {
     this.#encoder = new NdjsonEncoder(options)
+    this.#maxLineBytes = options.maxLineBytes
   }
 
   async open(): Promise<undefined> {}
 
-  async write({ rows }: Batch): Promise<void> {
+  async write(batch: Batch, reject?: Reject): Promise<void> {
     this.#writer.clear()
-    this.#encoder.write(this.#writer, rows)
+    const maxBytes = this.#maxLineBytes
+    encodeRecords(this.#encoder, this.#writer, batch, { from: 0, to: batch.length, maxBytes, reject })
     await this.#output.write(this.#writer.take())
   }
 

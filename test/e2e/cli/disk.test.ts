@@ -1,17 +1,14 @@
-import { execFile } from 'node:child_process'
 import { existsSync } from 'node:fs'
-import { mkdir, readFile, rm, writeFile } from 'node:fs/promises'
+import { readFile, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { promisify } from 'node:util'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import type { EmbeddedPostgres } from '../../../src/cli/embedded/server.js'
 import { testDatabase } from '../../support/database.js'
 import { startServer } from '../../support/servers.js'
 import { startTailrace, tailrace } from '../../support/tailrace.js'
 import { temporaryFolder } from '../../support/temporaryFolder.js'
+import { mayMount, tinyDisk } from '../../support/tinyDisk.js'
 import { recordsIn, streamArgs } from './streaming.js'
-
-const run = promisify(execFile)
 
 let server: EmbeddedPostgres
 beforeAll(async () => {
@@ -24,41 +21,13 @@ const TABLE = 'CREATE TABLE t (id int PRIMARY KEY, v text)'
 const FILL = `INSERT INTO t SELECT i, repeat('x', 100) FROM generate_series(1, ${ROWS}) i`
 const IDS = Array.from({ length: ROWS }, (_, index) => index + 1)
 
-/** Takes root, and a kernel that lets root do so. */
-const mayMount =
-  process.platform === 'linux' &&
-  (await tinyDisk('1m').then(
-    (disk) => disk.release().then(() => true),
-    () => false,
-  ))
-
-interface TinyDisk {
-  readonly path: string
-  grow(size: string): Promise<void>
-  release(): Promise<void>
-}
-
-async function tinyDisk(size: string): Promise<TinyDisk> {
-  const folder = await temporaryFolder()
-  const path = join(folder.path, 'disk')
-  await mkdir(path)
-  await run('mount', ['-t', 'tmpfs', '-o', `size=${size}`, 'tmpfs', path])
-  return {
-    path,
-    grow: async (larger) => void (await run('mount', ['-o', `remount,size=${larger}`, path])),
-    release: async () => {
-      await run('umount', [path])
-      await folder[Symbol.asyncDispose]()
-    },
-  }
-}
-
-test.skipIf(!mayMount)('a full disk stops the run, and with room again nothing is lost or written twice', async () => {
-  await using db = await testDatabase(server, TABLE)
-  await using folder = await temporaryFolder()
-  db.expectSlots = true
-  const disk = await tinyDisk('1m')
-  try {
+test.skipIf(!(await mayMount()))(
+  'a full disk stops the run, and with room again nothing is lost or written twice',
+  async () => {
+    await using db = await testDatabase(server, TABLE)
+    await using folder = await temporaryFolder()
+    db.expectSlots = true
+    await using disk = await tinyDisk('1m')
     const output = join(disk.path, 'out.ndjson')
     const args = streamArgs(db, 't', '--output', output, '--state', join(folder.path, 'state'), '--until', 'current')
     expect((await tailrace(args)).code).toBe(0)
@@ -74,17 +43,16 @@ test.skipIf(!mayMount)('a full disk stops the run, and with room again nothing i
     const again = await tailrace(args)
     expect(again.code, again.stderr).toBe(0)
     expect((await recordsIn(output)).map(({ key }) => key!.id)).toEqual(IDS)
-  } finally {
-    await disk.release()
-  }
-})
+  },
+)
 
-test.skipIf(!mayMount)('a disk too full for the state stops the run before it confirms anything', async () => {
-  await using db = await testDatabase(server, `${TABLE}; ${FILL}`)
-  await using folder = await temporaryFolder()
-  db.expectSlots = true
-  const disk = await tinyDisk('16k')
-  try {
+test.skipIf(!(await mayMount()))(
+  'a disk too full for the state stops the run before it confirms anything',
+  async () => {
+    await using db = await testDatabase(server, `${TABLE}; ${FILL}`)
+    await using folder = await temporaryFolder()
+    db.expectSlots = true
+    await using disk = await tinyDisk('16k')
     const output = join(folder.path, 'out.ndjson')
     const state = join(disk.path, 'state')
     const args = streamArgs(db, 't', '--output', output, '--state', state)
@@ -101,10 +69,8 @@ test.skipIf(!mayMount)('a disk too full for the state stops the run before it co
     const records = await recordsIn(output)
     expect(new Set(records.map(({ id }) => id)).size).toBe(ROWS + 10)
     expect(records).toHaveLength(ROWS + 10)
-  } finally {
-    await disk.release()
-  }
-})
+  },
+)
 
 test.skipIf(!existsSync('/dev/full'))('a device that takes nothing is a failed output', async () => {
   await using db = await testDatabase(server, `${TABLE}; INSERT INTO t VALUES (1)`)

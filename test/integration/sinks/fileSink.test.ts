@@ -45,7 +45,7 @@ function sinkIn(folder: string, settings: object): Sink {
     ]),
   )
   expect(fileSinkType.problems(parsed)).toEqual([])
-  return fileSinkType.create(parsed, { folder, pipeline: 'test' })
+  return fileSinkType.create(parsed, { folder, pipeline: 'test', sink: 'file' })
 }
 
 async function filesIn(folder: string): Promise<string[]> {

@@ -169,7 +169,7 @@ test('a row that the target rejects ends the pipeline with its key, nothing is s
   const targetSql = `${TABLES}; ALTER TABLE orders ADD CHECK (note <> 'bad')`
   for (const setting of ['stop', 'dead-letter']) {
     await using pair = await databasePair(server, TABLES, targetSql)
-    await using pipeline = await pipelineOf(pair, `{copy: {${COPY}, source: own, on_rejected: ${setting}}}`)
+    await using pipeline = await pipelineOf(pair, `{copy: {${COPY}, source: own, on_error: ${setting}}}`)
     const insert = "INSERT INTO orders VALUES (1, 'a', 'good'), (2, 'b', 'bad'), (3, 'c', 'good')"
     await pair.source.query(insert)
     if (setting === 'dead-letter') {

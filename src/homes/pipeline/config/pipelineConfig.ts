@@ -24,7 +24,7 @@ export interface PipelineConfig {
 export interface SinkConfig {
   readonly name: string
   readonly type: string
-  readonly onError: 'stop' | 'retry'
+  readonly onError: 'stop' | 'retry' | 'dead-letter'
   readonly retry: RetryPolicy
   readonly create: () => Sink
 }

@@ -4,6 +4,7 @@ import type { SinkPlace } from '../../../sinks/sinkType.js'
 import { sinkTypes } from '../../../sinks/sinkTypes.js'
 import type { ConfigEntry, ConfigMap, ConfigNode, Place } from './configTree.js'
 import type { RetryPolicy, SinkConfig } from './pipelineConfig.js'
+import { readDeadLetters } from './readDeadLetters.js'
 import { retrySettings, sinkSettings } from './settings.js'
 import { type SettingsReader, snakeCase } from './settingsReader.js'
 
@@ -21,7 +22,7 @@ export function readSinks(
   reader: SettingsReader,
   node: ConfigNode | undefined,
   at: Place,
-  sinkPlace: SinkPlace,
+  pipelinePlace: Omit<SinkPlace, 'sink'>,
 ): readonly SinkConfig[] | undefined {
   const before = reader.problems.length
   if (node === undefined || node.kind === 'scalar') {
@@ -39,7 +40,7 @@ export function readSinks(
     if (sinks.some(({ name }) => name === one.name)) {
       reader.problem(one.place, one.path, `two sinks are called ${one.name}`, 'Give each a name of its own')
     }
-    const sink = readSink(reader, one, sinkPlace, claimed)
+    const sink = readSink(reader, one, { ...pipelinePlace, sink: one.name }, claimed)
     if (sink !== undefined) sinks.push(sink)
   }
   return reader.problems.length > before ? undefined : sinks
@@ -72,8 +73,9 @@ function readSink(
   if (type === undefined) return undefined
   const sinkType = sinkTypes.get(type)!
   const shape: Record<string, z.ZodType> = { ...sinkSettings, ...sinkType.settings }
-  const elsewhere = path.endsWith(']') ? ['type', 'name', 'retry'] : ['type', 'retry']
+  const elsewhere = path.endsWith(']') ? ['type', 'name', 'retry', 'dead_letter'] : ['type', 'retry', 'dead_letter']
   const { onError, ...given } = reader.settings(map, shape, path, elsewhere)
+  const putAside = readDeadLetters(reader, map, path, sinkPlace, { isOwn: sinkType.ownDeadLetters, onError })
   // Whatever is wrong was told; what can be said of the rest is said at the same time.
   const { data: settings } = z.object(sinkType.settings).safeParse(given)
   if (settings === undefined) return undefined
@@ -81,17 +83,19 @@ function readSink(
     const entry = map.entries.find(({ key }) => key === snakeCase(setting))
     reader.problem(entry?.value.place ?? map.place, `${path}.${snakeCase(setting)}`, problem)
   }
-  const claim = sinkType.claims(settings, sinkPlace)
-  const other = claim === undefined ? undefined : claimed.get(claim)
-  if (other !== undefined) reader.problem(place, path, `it writes to the same as the sink ${other}`)
-  if (claim !== undefined) claimed.set(claim, name)
+  for (const claim of [sinkType.claims(settings, sinkPlace), putAside?.claim]) {
+    if (claim === undefined) continue
+    const other = claimed.get(claim)
+    if (other !== undefined) reader.problem(place, path, `it writes to the same as the sink ${other}`)
+    claimed.set(claim, name)
+  }
   if (reader.problems.length > before) return undefined
   return {
     name,
     type,
     onError: (onError as SinkConfig['onError'] | undefined) ?? sinkSettings.onError.parse(undefined),
     retry,
-    create: () => sinkType.create(settings, sinkPlace),
+    create: () => putAside?.create(sinkType, settings) ?? sinkType.create(settings, sinkPlace),
   }
 }
 

@@ -36,9 +36,27 @@ export const pipelineSettings = {
 
 /** Of each sink, whatever its type. */
 export const sinkSettings = {
-  onError: setting(z.enum(['stop', 'retry']).default('stop'), {
+  onError: setting(z.enum(['stop', 'retry', 'dead-letter']).default('stop'), {
     description:
-      'When the sink fails. stop: what may pass by itself (a lost connection, a server that starts) is tried again as `retry` says, and any other error ends the pipeline. retry: every error is tried again. Nothing is skipped.',
+      'When the sink fails. stop: what may pass by itself (a lost connection, a server that starts) is tried again as `retry` says, and any other error ends the pipeline. retry: every error is tried again. dead-letter: as stop, but a record that the sink rejects is put aside, with the reason, where `dead_letter` says. Nothing is skipped.',
+  }),
+} as const
+
+/** Under `dead_letter`. */
+export const deadLetterSettings = {
+  file: setting(z.string().min(1).optional(), {
+    description:
+      'A file to which they are appended, a line of JSON each; beside the pipeline’s file if relative. Default, without url: PIPELINE.SINK.dead-letters.ndjson.',
+    example: 'rejected.ndjson',
+  }),
+  url: setting(z.string().min(1).optional(), {
+    description:
+      'Instead of a file, a database in whose table dead_letter they are put. A postgres sink has its own database for that.',
+    example: 'postgres://app@localhost/ops',
+    secret: true,
+  }),
+  schema: setting(z.string().min(1).default('tailrace'), {
+    description: 'Schema of that table, made where it is missing.',
   }),
 } as const
 

@@ -23,17 +23,30 @@ export interface Passed {
   readonly mark: SinkMark
 }
 
+/** A place for all that those have whose marks the state keeps, and that those which store it themselves may commit. */
+export interface Prepared {
+  readonly barrier: Barrier
+  /** By sink, of those that do not store it. */
+  readonly passed: ReadonlyMap<string, Passed>
+}
+
+/** So many are prepared at a time: the state names each of them. */
+const MAX_PREPARED = 16
+
 /** Decides what may be recorded of which sink, and what is confirmed then. No file, no timer. */
 export class Barriers {
   readonly #sinks: readonly string[]
+  readonly #storing: ReadonlySet<string>
   /** Those that are not recorded, in order. */
   #together: number[] = []
   /** By sink, in order: not recorded yet. */
   readonly #passed = new Map<string, Passed[]>()
   readonly #recorded = new Map<string, Barrier>()
 
-  constructor(sinks: readonly string[]) {
+  /** `storing`: those of `sinks` that store positions themselves. */
+  constructor(sinks: readonly string[], storing: ReadonlySet<string> = new Set()) {
     this.#sinks = sinks
+    this.#storing = storing
     for (const sink of sinks) this.#passed.set(sink, [])
   }
 
@@ -60,6 +73,25 @@ export class Barriers {
       if (own.length > 0) this.#take(taken, sink, own.at(-1)!)
     }
     return taken
+  }
+
+  /**
+   * The places for all behind what was taken which every sink has passed that stores nothing itself. Only what is recorded as
+   * such may be committed by those that do: wherever they are found after a crash, the marks of the others are known.
+   */
+  get prepared(): readonly Prepared[] {
+    const prepared: Prepared[] = []
+    const others = this.#sinks.filter((sink) => !this.#storing.has(sink))
+    for (const id of this.#together.slice(0, MAX_PREPARED)) {
+      const passed = new Map<string, Passed>()
+      for (const sink of others) {
+        const one = this.#find(sink, id)
+        if (one !== undefined) passed.set(sink, one)
+      }
+      if (passed.size === 0 || passed.size < others.length) break
+      prepared.push({ barrier: passed.values().next().value!.barrier, passed })
+    }
+    return prepared
   }
 
   /** Every sink is recorded there, or further; undefined before the first. */

@@ -10,6 +10,8 @@ export type PipelineEvent =
       readonly cause: Error
     }
   | { readonly type: 'sink-recovered'; readonly sink: string; readonly attempts: number }
+  /** It has put so many more records aside; `problem`: why the last one. */
+  | { readonly type: 'sink-dead-letters'; readonly sink: string; readonly count: number; readonly problem: string }
   | { readonly type: 'sink-failed'; readonly sink: string; readonly cause: Error }
   /** A sink that the state knows is no longer in the pipeline's file. */
   | { readonly type: 'sink-gone'; readonly sink: string }
@@ -28,6 +30,8 @@ export interface SinkSummary {
   /** Durable by the end, of those that this run gave it. */
   readonly records: number
   readonly bytes: number
+  /** Of these, put aside. */
+  readonly deadLetters: number
 }
 
 /** How far a sink is, as it is recorded. */

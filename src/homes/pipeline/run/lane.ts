@@ -66,14 +66,15 @@ export class Lane {
   #leftOut = 0
   #records = 0
   #delivered = 0
+  #letters = 0
+  /** Not to be given to the sink yet. */
+  readonly #waiting: { readonly item: Item; readonly held: boolean }[] = []
+  #released = 0
 
-  /** `mark`: recorded of the sink, and to be told to it; undefined if nothing is. */
-  constructor(config: SinkConfig, listener: LaneListener, mark: SinkMark | undefined) {
+  constructor(config: SinkConfig, listener: LaneListener) {
     this.config = config
     this.#listener = listener
     this.#sink = config.create()
-    this.#mark = mark
-    this.#recorded = mark
   }
 
   get name(): string {
@@ -81,11 +82,25 @@ export class Lane {
   }
 
   get summary(): SinkSummary {
-    return { name: this.name, type: this.config.type, records: this.#records, bytes: this.#delivered }
+    return {
+      name: this.name,
+      type: this.config.type,
+      records: this.#records,
+      bytes: this.#delivered,
+      deadLetters: this.#letters,
+    }
   }
 
-  /** Gives the position that the sink has stored itself; undefined: none. Tries again as it is set. */
-  async open(): Promise<StreamPosition | undefined> {
+  get storesPosition(): boolean {
+    return this.#sink.storesPosition === true
+  }
+
+  /**
+   * Gives the position that the sink has stored itself; undefined: none. Tries again as it is set. `mark`: recorded of the
+   * sink, and to be told to it; undefined if nothing is.
+   */
+  async open(mark: SinkMark | undefined): Promise<StreamPosition | undefined> {
+    this.#mark = this.#recorded = mark
     for (;;) {
       try {
         const stored = await this.#sink.open(this.#mark)
@@ -108,9 +123,17 @@ export class Lane {
     this.#ahead = { position, sameRun: false }
   }
 
-  give(batch: Batch): void {
+  /** `held`: until the barrier behind it was released. */
+  give(batch: Batch, held = false): void {
     this.bytes += batch.bytes
-    this.#add({ batch, records: 0 })
+    this.#add({ batch, records: 0 }, held)
+  }
+
+  /** Up to this barrier nothing is held any more. */
+  release(barrier: number): void {
+    if (barrier <= this.#released) return
+    this.#released = barrier
+    this.#letGo()
   }
 
   giveBarrier(barrier: Barrier): void {
@@ -264,6 +287,7 @@ export class Lane {
       if (item.records > 0) this.#delivered += item.batch.bytes
     }
     this.#next = this.#leftOut = 0
+    this.#tellDeadLetters()
     this.#mark = mark
     this.passed = barrier.id
     if (this.#attempts > 0) {
@@ -275,6 +299,15 @@ export class Lane {
     if (!further) this.#ahead = undefined
     this.#listener.passed(this, { barrier, position, mark })
     this.#listener.moved()
+  }
+
+  #tellDeadLetters(): void {
+    const { count, problem } = this.#sink.deadLetters ?? { count: 0, problem: '' }
+    if (count > this.#letters) {
+      const more = count - this.#letters
+      this.#listener.event({ type: 'sink-dead-letters', sink: this.name, count: more, problem })
+    }
+    this.#letters = count
   }
 
   async #reopen(): Promise<void> {
@@ -310,8 +343,23 @@ export class Lane {
     return 'again'
   }
 
-  #add(item: Item): void {
-    this.#items.push(item)
+  #add(item: Item, held = false): void {
+    this.#waiting.push({ item, held })
+    this.#letGo()
+  }
+
+  /** What is held, and all behind it, comes when its barrier is released. */
+  #letGo(): void {
+    let free = 0
+    while (free < this.#waiting.length && !this.#isHeld(free)) free++
+    if (free === 0) return
+    this.#items.push(...this.#waiting.splice(0, free).map(({ item }) => item))
     this.#wake?.()
+  }
+
+  #isHeld(index: number): boolean {
+    if (!this.#waiting[index]!.held) return false
+    for (const { item } of this.#waiting.slice(index)) if ('barrier' in item) return item.barrier.id > this.#released
+    return true
   }
 }

@@ -20,10 +20,17 @@ export async function openLanes(
     }
   }
   const positions = new Map<string, StreamPosition | undefined>()
-  for (const lane of lanes) {
-    const stored = await of(lane, () => lane.open())
+  const open = async (lane: Lane) => {
+    const stored = await of(lane, () => lane.open(recorder.mark(lane.name)))
     positions.set(lane.name, later(stored, recorder.position(lane.name)))
+    return stored
   }
+  const stored: (StreamPosition | undefined)[] = []
+  for (const lane of lanes) if (lane.storesPosition) stored.push(await open(lane))
+  // Several of them that stand apart are told below.
+  const [first] = stored
+  if (first !== undefined) recorder.settle(first)
+  for (const lane of lanes) if (!lane.storesPosition) await open(lane)
   const least = leastPosition(positions, statePath)
   for (const lane of lanes) {
     const position = positions.get(lane.name)

@@ -18,6 +18,8 @@ const BARRIER_MS = 200
 const REST_FACTOR = 4
 /** So many barriers are under way to the slowest sink at most. */
 const MAX_UNDER_WAY = 1000
+/** The same where each batch has one. */
+const MAX_IN_TURNS = 64
 /** Whether a sink wants to be flushed though nothing comes is looked at so often. */
 const DUE_MS = 500
 /** After a signal the sinks have so long for what was read. */
@@ -50,6 +52,11 @@ export class PipelineRun {
   #idle: Batch | undefined
   /** Since the last barrier, or at it, something was read that cannot be compared. */
   #together = false
+  /**
+   * A sink that stores positions has others beside it. Where all are recorded at once it commits a place only when the marks
+   * of the others at that are recorded as pending: else nobody could go on if the run was killed in between.
+   */
+  #inTurns = false
   #timer: NodeJS.Timeout | undefined
   #moved: Deferred<void> | undefined
   #working: Promise<unknown> = Promise.resolve()
@@ -93,11 +100,11 @@ export class PipelineRun {
   /** Where the source is to go on. */
   async #openSinks(): Promise<StreamPosition | undefined> {
     const names = this.#config.sinks.map(({ name }) => name)
-    this.#recorder = await Recorder.read(this.#config.statePath, names)
+    for (const config of this.#config.sinks) this.#lanes.push(new Lane(config, this.#laneListener()))
+    const storing = this.#lanes.filter(({ storesPosition }) => storesPosition).map(({ name }) => name)
+    this.#inTurns = storing.length > 0 && storing.length < names.length
+    this.#recorder = await Recorder.read(this.#config.statePath, names, new Set(storing))
     for (const sink of this.#recorder.forgetOthers(names)) this.#listener.event({ type: 'sink-gone', sink })
-    for (const config of this.#config.sinks) {
-      this.#lanes.push(new Lane(config, this.#laneListener(), this.#recorder.mark(config.name)))
-    }
     const failed = (lane: Lane, error: unknown) => this.#tellFailure(lane, error)
     const least = await openLanes(this.#lanes, this.#recorder, this.#config.statePath, failed)
     this.#together = least === undefined || !isPlain(least)
@@ -168,12 +175,13 @@ export class PipelineRun {
     this.#together ||= !isPlain(position)
     if (batch.length > 0) {
       this.#idle = undefined
-      for (const lane of this.#lanes) lane.give(batch)
+      this.#giveLanes(batch)
       this.#counts.add(batch)
       this.#bytesSinceBarrier += batch.bytes
     } else this.#idle = batch
     // Nothing is made on the server before its intent is recorded.
-    if (position.beginsAnew || this.#bytesSinceBarrier >= this.#config.bufferBytes / 4) this.#makeBarrier()
+    if (position.beginsAnew || this.#goInTurns || this.#bytesSinceBarrier >= this.#config.bufferBytes / 4)
+      this.#makeBarrier()
     else this.#timer ??= setTimeout(() => this.#makeBarrier(), this.#delayMs)
   }
 
@@ -188,23 +196,37 @@ export class PipelineRun {
     const position = this.#latest
     if (this.#drained !== undefined) return
     if (position === undefined || (position === this.#given && !always)) return
-    if (this.#barrier - Math.min(...this.#lanes.map(({ passed }) => passed)) >= MAX_UNDER_WAY && end === undefined) {
+    if (this.#underWay >= MAX_UNDER_WAY && end === undefined) {
       this.#timer = setTimeout(() => this.#makeBarrier(), BARRIER_MS)
       return
     }
     const barrier: Barrier = { id: ++this.#barrier, position, together: this.#together, end }
     this.#given = position
     this.#bytesSinceBarrier = 0
+    if (this.#idle !== undefined) this.#giveLanes(this.#idle)
+    this.#idle = undefined
     if (isRecorded(barrier)) {
       this.#recorder.barriers.made(barrier)
       // The first plain one behind a snapshot still is for all: what stands before it cannot be compared.
       this.#together = !isPlain(position)
     }
-    for (const lane of this.#lanes) {
-      if (this.#idle !== undefined) lane.give(this.#idle)
-      lane.giveBarrier(barrier)
-    }
-    this.#idle = undefined
+    for (const lane of this.#lanes) lane.giveBarrier(barrier)
+  }
+
+  #giveLanes(batch: Batch): void {
+    const position = StreamPosition.parse(batch.position)
+    // What begins anew is not gone on with wherever it is found, and what repeats is not committed.
+    const held = this.#inTurns && this.#together && !position.isNothing && isRecorded({ position })
+    for (const lane of this.#lanes) lane.give(batch, held && lane.storesPosition)
+  }
+
+  /** Each batch has a barrier of its own. */
+  get #goInTurns(): boolean {
+    return this.#inTurns && this.#together
+  }
+
+  get #underWay(): number {
+    return this.#barrier - Math.min(...this.#lanes.map(({ passed }) => passed))
   }
 
   #flushIfDue(): void {
@@ -280,7 +302,8 @@ export class PipelineRun {
 
   /** Waits while a sink is too far behind. */
   async #untilRoom(): Promise<void> {
-    while (this.#lanes.some(({ bytes }) => bytes >= this.#config.bufferBytes)) {
+    const isFull = () => this.#goInTurns && this.#underWay >= MAX_IN_TURNS
+    while (isFull() || this.#lanes.some(({ bytes }) => bytes >= this.#config.bufferBytes)) {
       if (this.#signal.aborted || this.#stop.signal.aborted) return
       await this.#untilMoved()
     }
@@ -298,6 +321,6 @@ export class PipelineRun {
 }
 
 /** Whoever resumes at a place that repeats gets rows once more: there the sinks only make durable what they have. */
-function isRecorded({ position }: Barrier): boolean {
+function isRecorded({ position }: Pick<Barrier, 'position'>): boolean {
   return !position.repeats || position.beginsAnew
 }

@@ -1,10 +1,10 @@
 import { STATE_MISMATCH } from '../../../core/errors.js'
 import type { SinkMark } from '../../../sinks/sink.js'
-import { StreamPosition } from '../../../source/position.js'
-import { Barriers, type Passed } from './barriers.js'
+import { comparePlaces, isOfOneHistory, StreamPosition } from '../../../source/position.js'
+import { Barriers, type Passed, type Prepared } from './barriers.js'
 import type { SinkProgress } from './events.js'
 import type { Lane } from './lane.js'
-import { type PipelineState, readPipelineState, writePipelineState } from './stateFile.js'
+import { type PendingPlace, type PipelineState, readPipelineState, writePipelineState } from './stateFile.js'
 
 /** Keeps on disk how far each sink is: first that, then the acknowledgement. */
 export class Recorder {
@@ -12,13 +12,16 @@ export class Recorder {
   readonly #path: string
   readonly #sinks: Map<string, SinkProgress>
   #running: Promise<void> = Promise.resolve()
+  #pending: readonly PendingPlace[]
+  /** The last barrier that those which store positions may commit. */
+  #prepared = 0
   #acknowledged: StreamPosition | undefined
   #ack: (position: StreamPosition) => Promise<void> = async () => {}
   /** How long the last one took. */
   milliseconds = 0
 
   /** What is recorded of the sinks with these names, of others nothing; undefined where there is no state. */
-  static async read(path: string, names: readonly string[]): Promise<Recorder> {
+  static async read(path: string, names: readonly string[], storing: ReadonlySet<string>): Promise<Recorder> {
     const state = await readPipelineState(path)
     const known = new Map(Object.entries(state?.sinks ?? {}))
     const missing = names.find((name) => !known.has(name))
@@ -26,13 +29,19 @@ export class Recorder {
       const problem = `it knows nothing of the sink ${missing}, which would miss what came before`
       throw STATE_MISMATCH({ path, problem })
     }
-    return new Recorder(path, names, known)
+    return new Recorder(path, new Barriers(names, storing), known, state?.pending ?? [])
   }
 
-  private constructor(path: string, names: readonly string[], known: Map<string, SinkProgress>) {
+  private constructor(
+    path: string,
+    barriers: Barriers,
+    known: Map<string, SinkProgress>,
+    pending: readonly PendingPlace[],
+  ) {
     this.#path = path
     this.#sinks = known
-    this.barriers = new Barriers(names)
+    this.#pending = pending
+    this.barriers = barriers
   }
 
   get isNew(): boolean {
@@ -59,6 +68,20 @@ export class Recorder {
     await this.#write()
   }
 
+  /**
+   * What stores positions itself stands at `stored`. Where that was prepared, and not recorded before the run was killed,
+   * the marks of the others are those that were prepared.
+   */
+  settle(stored: StreamPosition): void {
+    const place = this.#pending.findLast(({ position }) => {
+      const prepared = StreamPosition.parse(position)
+      return isOfOneHistory(prepared, stored) && comparePlaces(prepared.place, stored.place) <= 0
+    })
+    for (const [sink, progress] of Object.entries(place?.sinks ?? {})) {
+      if (this.#sinks.has(sink)) this.#sinks.set(sink, progress)
+    }
+  }
+
   /** From now on `ack` hears what all sinks have; it knows of `position`, where the source begins. */
   resume(position: StreamPosition | undefined, ack: (position: StreamPosition) => Promise<void>): void {
     this.#acknowledged = position
@@ -81,11 +104,16 @@ export class Recorder {
   async #record(lanes: readonly Lane[]): Promise<void> {
     const started = performance.now()
     const taken = this.barriers.take()
-    if (taken.size > 0) {
+    const { prepared } = this.barriers
+    const last = prepared.at(-1)?.barrier.id ?? 0
+    if (taken.size > 0 || last > this.#prepared) {
       for (const [sink, passed] of taken) this.#sinks.set(sink, this.#progress(sink, passed))
+      this.#pending = prepared.map((one) => this.#pendingPlace(one))
       await this.#write()
+      this.#prepared = Math.max(this.#prepared, last)
       for (const lane of lanes) {
         if (taken.has(lane.name)) lane.tellRecorded(this.#sinks.get(lane.name)!.mark)
+        lane.release(this.#prepared)
       }
     }
     const { least } = this.barriers
@@ -104,8 +132,14 @@ export class Recorder {
     return { position: position.toJSON(), mark: stands, start: stands }
   }
 
+  #pendingPlace({ barrier, passed }: Prepared): PendingPlace {
+    const sinks = [...passed].map(([sink, one]) => [sink, this.#progress(sink, one)] as const)
+    return { position: barrier.position.toJSON(), sinks: Object.fromEntries(sinks) }
+  }
+
   #write(): Promise<void> {
-    const state: PipelineState = { version: 1, sinks: Object.fromEntries(this.#sinks) }
+    const pending = this.#pending.length > 0 && { pending: this.#pending }
+    const state: PipelineState = { version: 1, sinks: Object.fromEntries(this.#sinks), ...pending }
     return writePipelineState(this.#path, state)
   }
 }

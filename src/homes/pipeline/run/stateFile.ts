@@ -6,6 +6,17 @@ import type { SinkProgress } from './events.js'
 export interface PipelineState {
   readonly version: 1
   readonly sinks: Readonly<Record<string, SinkProgress>>
+  /**
+   * Places beyond that, in order, which a sink that stores positions itself may have committed: if it stands at one, the
+   * others are there, too.
+   */
+  readonly pending?: readonly PendingPlace[]
+}
+
+export interface PendingPlace {
+  readonly position: object
+  /** Of the others. */
+  readonly sinks: Readonly<Record<string, SinkProgress>>
 }
 
 /** The state in the file at `path`; undefined when there is no such file. */
@@ -15,18 +26,29 @@ export async function readPipelineState(path: string): Promise<PipelineState | u
   if (!isObject(state.sinks)) {
     throw STATE_CORRUPT({ path, problem: 'it is no state of a pipeline, maybe one of tailrace stream' })
   }
-  for (const [name, sink] of Object.entries(state.sinks)) {
-    if (!isObject(sink)) throw STATE_CORRUPT({ path, problem: `what it says of the sink ${name} is damaged` })
-    requirePosition(path, sink.position)
-    if (!isMark(sink.mark) || !isMark(sink.start)) {
-      throw STATE_CORRUPT({ path, problem: `the mark of the sink ${name} is damaged` })
-    }
+  requireSinks(path, state.sinks)
+  const { pending = [] } = state
+  if (!Array.isArray(pending)) throw STATE_CORRUPT({ path, problem: 'its "pending" is damaged' })
+  for (const place of pending) {
+    if (!isObject(place) || !isObject(place.sinks)) throw STATE_CORRUPT({ path, problem: 'its "pending" is damaged' })
+    requirePosition(path, place.position)
+    requireSinks(path, place.sinks)
   }
   return state as unknown as PipelineState
 }
 
 export function writePipelineState(path: string, state: PipelineState): Promise<void> {
   return writeStateFile(path, state)
+}
+
+function requireSinks(path: string, sinks: Record<string, unknown>): void {
+  for (const [name, sink] of Object.entries(sinks)) {
+    if (!isObject(sink)) throw STATE_CORRUPT({ path, problem: `what it says of the sink ${name} is damaged` })
+    requirePosition(path, sink.position)
+    if (!isMark(sink.mark) || !isMark(sink.start)) {
+      throw STATE_CORRUPT({ path, problem: `the mark of the sink ${name} is damaged` })
+    }
+  }
 }
 
 function isMark(json: unknown): boolean {

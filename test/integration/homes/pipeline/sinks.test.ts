@@ -195,6 +195,66 @@ test('a sink that fails within a snapshot: nobody goes on from another place tha
   expect(one.durable.length).toBe(40_010)
 })
 
+const broken = () => {
+  throw OUTPUT_FAILED({ name: 'it', problem: 'no space', errno: 'ENOSPC' })
+}
+
+test.each<readonly [what: string, breaks: (storing: Store, file: Store) => void]>([
+  [
+    'it ends behind a commit that was not recorded',
+    (storing) => {
+      storing.afterStored = () => {
+        if (storing.durable.length > 15_000) broken()
+      }
+    },
+  ],
+  [
+    'the other one ends when it has more',
+    (_, file) => {
+      file.beforeFlush = () => {
+        if (file.durable.length > 15_000) broken()
+      }
+    },
+  ],
+  [
+    'it ends on the way to what it has not committed',
+    (storing) => {
+      storing.beforeWrite = () => {
+        if (storing.durable.length > 15_000) broken()
+      }
+    },
+  ],
+])(
+  'one that keeps its position, beside another within a snapshot: %s, and both go on with every row once',
+  async (_, breaks) => {
+    await using db = await testDatabase(
+      server,
+      `${ITEMS}; INSERT INTO items SELECT n, repeat('x', 200) FROM generate_series(501, 40000) n`,
+    )
+    const [storing, file] = [new Store(), new Store()]
+    await using pipeline = await pipelineOf(
+      db,
+      sinkConfig('file', () => new CutSink(file)),
+      sinkConfig('storing', () => new StoringSink(storing)),
+    )
+    breaks(storing, file)
+    {
+      await using running = pipeline.start()
+      await expect(running.ended).rejects.toMatchObject({ code: 'OUTPUT_FAILED' })
+      expect([running.streaming, storing.durable.length > 10_000]).toEqual([false, true])
+    }
+    storing.afterStored = storing.beforeWrite = file.beforeFlush = () => {}
+    await using running = pipeline.start()
+    await running.until(() => running.streaming && storing.durable.length >= 40_000, 'all rows')
+    await insert(db, 40_001, 40_010)
+    await running.until(() => storing.durable.length >= 40_010 && file.durable.length >= 40_010, 'both to have all')
+    await running.stop()
+    expect(file.durable).toEqual(storing.durable)
+    onceEach(storing.durable)
+    expect(storing.durable.length).toBe(40_010)
+  },
+)
+
 test('a sink that loses an open transaction, of batches that nobody keeps: all begins again where it stands', async () => {
   await using db = await testDatabase(
     server,
@@ -279,7 +339,9 @@ test('what is due though nothing comes: a file that is old enough ends, also rig
   await using db = await testDatabase(server, ITEMS)
   const settings = { path: 'items-{number}.ndjson', format: 'ndjson', gzip: false, rotateSeconds: 3 }
   await using folder = await temporaryFolder()
-  const file = sinkConfig('file', () => fileSinkType.create(settings, { folder: folder.path, pipeline: 'test' }))
+  const file = sinkConfig('file', () =>
+    fileSinkType.create(settings, { folder: folder.path, pipeline: 'test', sink: 'file' }),
+  )
   await using pipeline = await pipelineOf(db, file)
   const named = async () => (await readdir(folder.path)).filter((name) => name.endsWith('.ndjson'))
   {

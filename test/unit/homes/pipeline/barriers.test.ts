@@ -10,7 +10,8 @@ function positionAt(lsn: bigint): StreamPosition {
 
 /** Barriers 1, 2, …: `t` for all at once, `p` for each sink by itself. */
 function barriersOf(kinds: string, ...sinks: string[]) {
-  const barriers = new Barriers(sinks)
+  // Those in capitals store positions themselves.
+  const barriers = new Barriers(sinks, new Set(sinks.filter((sink) => sink < 'a')))
   const all = [...kinds].map((kind, index) => {
     const barrier = {
       id: index + 1,
@@ -27,6 +28,13 @@ function barriersOf(kinds: string, ...sinks: string[]) {
         const barrier = all[id - 1]!
         barriers.passed(sink, { barrier, position: barrier.position, mark: { id } })
       }
+    },
+    /** `1: a1 b1`: what may be committed, with the marks of those that have it. */
+    prepared: () => {
+      return barriers.prepared.map(({ barrier, passed }) => {
+        const marks = [...passed].map(([sink, { mark }]) => `${sink}${mark!.id}`)
+        return `${barrier.id}: ${marks.join(' ')}`
+      })
     },
     /** `a3 b3`: what is recorded, and behind it what may be confirmed. */
     take: () => {
@@ -69,6 +77,36 @@ test('of several places within a snapshot that all have passed, the last one cou
   expect(take()).toBe(' | -')
   pass('c', 1, 2)
   expect(take()).toBe('a2 b2 c2 | 2')
+})
+
+test('prepared are places for all that those have which store nothing, without a gap, until all are recorded there', () => {
+  const { pass, take, prepared } = barriersOf('ptttpt', 'a', 'S', 'b')
+  pass('a', 1, 2, 3)
+  pass('b', 1, 3)
+  expect(prepared()).toEqual([])
+  pass('b', 2)
+  expect(prepared()).toEqual(['2: a2 b2', '3: a3 b3'])
+  pass('S', 1, 2)
+  expect(take()).toBe('S2 a2 b2 | 2')
+  expect(prepared()).toEqual(['3: a3 b3'])
+  pass('a', 4, 5, 6)
+  pass('b', 4)
+  expect(prepared()).toEqual(['3: a3 b3', '4: a4 b4'])
+  pass('S', 3, 4)
+  expect(take()).toBe('S4 a5 b4 | 4')
+  expect(prepared()).toEqual([])
+})
+
+test('nothing is prepared where all store positions, or none', () => {
+  for (const sinks of [
+    ['a', 'b'],
+    ['A', 'B'],
+  ]) {
+    const { pass, prepared } = barriersOf('ttt', ...sinks)
+    pass(sinks[0]!, 1, 2)
+    if (sinks[0] === 'A') pass('B', 1)
+    expect(prepared()).toEqual([])
+  }
 })
 
 test('in whatever order sinks pass, no two are recorded on two sides of a place for all', () => {

@@ -113,7 +113,7 @@ describe('a mistake is told with its line and column, and what was expected', ()
       `${SOURCE}sinks:
   a: {type: postgres, url: postgres://app@db/copy, table: '{schma}.{table}'}
   b: {type: postgres, url: 'postgres://app:${PASSWORD}@db/copy?sslmode=no', keys: [orders]}
-  c: {type: postgres, url: postgres://app@db/else, on_rejected: dead-letters}
+  c: {type: postgres, url: postgres://app@db/else, on_error: dead-letters}
   d: {type: postgres, url: '\${SHOP_URL}'}
   e: {type: postgres, url: '\${SHOP_URL}', source: shop}
   f: {type: postgres, url: '\${SHOP_URL}', source: other}
@@ -121,7 +121,7 @@ describe('a mistake is told with its line and column, and what was expected', ()
       [
         '3:59: sinks.a.table: there is no field {schma}: did you mean {schema}?',
         '4:28: sinks.b.url: sslmode "no" is none of disable, allow, prefer, require, verify-ca, verify-full',
-        '5:65: sinks.c.on_rejected: "dead-letters": one of stop, dead-letter is expected, not a string. Did you mean dead-letter?',
+        '5:62: sinks.c.on_error: "dead-letters": one of stop, retry, dead-letter is expected, not a string. Did you mean dead-letter?',
         '7:3: sinks.e: it writes to the same as the sink d',
       ],
     ],
@@ -129,7 +129,7 @@ describe('a mistake is told with its line and column, and what was expected', ()
       'a setting of another sink, and one that is missing',
       `${SOURCE}sinks:\n  - type: stdout\n    gzip: true\n  - type: file\n`,
       [
-        '4:5: sinks[0].gzip: there is no such setting. Known are: on_error, format, type, name, retry',
+        '4:5: sinks[0].gzip: there is no such setting. Known are: on_error, format, max_line_bytes, type, name, retry, dead_letter',
         '5:5: sinks[1].path: it is required, and missing',
       ],
     ],
@@ -139,6 +139,26 @@ describe('a mistake is told with its line and column, and what was expected', ()
       [
         '5:13: sinks.out.retry.first: there is no such setting. Known are: first_ms, max_ms, attempts',
         '5:33: sinks.out.retry.attempts: -1: too small: expected number to be >=0',
+      ],
+    ],
+    [
+      'dead letters',
+      `${SOURCE}sinks:
+  a: {type: stdout, dead_letter: {file: a.ndjson}}
+  b: {type: stdout2}
+  c: {type: file, path: c, on_error: dead-letter, dead_letter: {file: x, url: postgres://app@db/ops}}
+  d: {type: file, path: d, on_error: dead-letter, dead_letter: {file: d, schema: ops, table: t}}
+  e: {type: file, path: e, on_error: dead-letter, dead_letter: {url: 'postgres://app:${PASSWORD}@db/ops?sslmode=no'}}
+  f: {type: postgres, url: postgres://db/copy, on_error: dead-letter, dead_letter: {url: '\${SHOP_URL}'}}
+`,
+      [
+        '3:21: sinks.a.dead_letter: it needs on_error: dead-letter',
+        '4:13: sinks.b.type: there is no sink of type stdout2; one of stdout, file, postgres is expected. Did you mean stdout?',
+        '5:74: sinks.c.dead_letter.url: either a file or a database, not both',
+        '6:3: sinks.d: it writes to the same as the sink d',
+        '6:87: sinks.d.dead_letter.table: there is no such setting. Known are: file, url, schema',
+        '7:65: sinks.e.dead_letter.url: sslmode "no" is none of disable, allow, prefer, require, verify-ca, verify-full',
+        '8:85: sinks.f.dead_letter.url: a postgres sink puts them into its own database, with each batch',
       ],
     ],
     [

@@ -28,6 +28,22 @@ describe('refused as corrupt, by its path and what is wrong:', () => {
     ['a sink that is a number', { version: 1, sinks: { copy: 7 } }, 'of the sink copy is damaged'],
     ['a position that is none', { version: 1, sinks: { copy: { ...sink, position: { version: 2 } } } }, 'position'],
     ['a mark that is text', { version: 1, sinks: { copy: { ...sink, mark: 'x' } } }, 'the mark of the sink copy'],
+    ['pending that is a number', { version: 1, sinks: { copy: sink }, pending: 7 }, 'its "pending" is damaged'],
+    [
+      'a pending place without sinks',
+      { version: 1, sinks: { copy: sink }, pending: [{ position: null }] },
+      '"pending"',
+    ],
+    [
+      'a pending position that is none',
+      { version: 1, sinks: { copy: sink }, pending: [{ position: { version: 2 }, sinks: {} }] },
+      'position',
+    ],
+    [
+      'a pending sink that is damaged',
+      { version: 1, sinks: { copy: sink }, pending: [{ position: null, sinks: { file: { ...sink, mark: 7 } } }] },
+      'the mark of the sink file',
+    ],
     ['a start that is a list', { version: 1, sinks: { copy: { ...sink, start: [] } } }, 'the mark of the sink copy'],
   ])('%s', async (_, content, problem) => {
     await using folder = await temporaryFolder()

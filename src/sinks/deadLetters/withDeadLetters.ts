@@ -1,0 +1,81 @@
+import type { PositionJson } from '../../core/record.js'
+import type { DeadLetterRow } from '../../destination/deadLetters.js'
+import type { Batch } from '../../source/batch.js'
+import type { DeadLetterCount, Sink, SinkMark } from '../sink.js'
+import { deadLetterOf } from './deadLetter.js'
+import type { LetterStore } from './letterStore.js'
+
+const LETTERS = 'deadLetters'
+
+/** Within a sink's mark that of its dead letters. */
+function lettersMark(mark: SinkMark | undefined): SinkMark | undefined {
+  return (mark?.[LETTERS] ?? undefined) as SinkMark | undefined
+}
+
+/**
+ * A sink whose rejected records are put aside. Both have their marks together, so that a record is at one of them when
+ * it is recorded as delivered, and at none of them beyond that. The letters' mark stands within the sink's own, so that
+ * the policy may be changed between two runs.
+ */
+export class WithDeadLetters implements Sink {
+  readonly #sink: Sink
+  readonly #store: LetterStore
+  #count = 0
+  /** Since the last `flush`. */
+  #written = 0
+  #problem = ''
+
+  constructor(sink: Sink, store: LetterStore) {
+    this.#sink = sink
+    this.#store = store
+  }
+
+  get storesPosition(): boolean {
+    return this.#sink.storesPosition === true
+  }
+
+  get deadLetters(): DeadLetterCount {
+    return { count: this.#count, problem: this.#problem }
+  }
+
+  async open(mark: SinkMark | undefined): Promise<PositionJson | null | undefined> {
+    this.#written = 0
+    await this.#store.open(lettersMark(mark))
+    return this.#sink.open(mark)
+  }
+
+  async write(batch: Batch): Promise<void> {
+    const letters: DeadLetterRow[] = []
+    await this.#sink.write(batch, (index, cause) => {
+      letters.push(deadLetterOf(batch, index, cause))
+    })
+    if (letters.length === 0) return
+    await this.#store.write(letters)
+    this.#written += letters.length
+    this.#problem = letters.at(-1)!.problem
+  }
+
+  async flush(options: { readonly end: boolean }): Promise<SinkMark> {
+    const letters = await this.#store.flush()
+    const mark = await this.#sink.flush(options)
+    this.#count += this.#written
+    this.#written = 0
+    return { ...mark, [LETTERS]: letters }
+  }
+
+  async recorded(mark: SinkMark): Promise<void> {
+    await this.#sink.recorded?.(mark)
+  }
+
+  dueAt(): number | undefined {
+    return this.#sink.dueAt?.()
+  }
+
+  async close(): Promise<void> {
+    try {
+      await this.#sink.close()
+    } finally {
+      await this.#store.close()
+    }
+  }
+}

@@ -164,7 +164,7 @@ describe('each row exactly once', () => {
     await writing.open()
     await readOnly('on')
     const refused = await failureOf(pair.run({ destination: { retryMs: 200 } }))
-    expect(refused).toMatchObject({ code: 'SERVER_ERROR', message: expect.stringContaining('25006') })
+    expect(refused).toMatchObject({ code: 'TARGET_READ_ONLY' })
     const running = pair.run({ destination: { retryMs: 20_000 } })
     await sleep(600)
     await pair.to.query('BEGIN READ WRITE')

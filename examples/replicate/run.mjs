@@ -54,6 +54,8 @@ async function replicate(source, target) {
     await sleep(20)
   }
   console.log(`${rounds} rounds of workload.sql`)
+  const visits = async (client) => (await client.query('SELECT count(*) FROM visits')).rows[0].count
+  while (pipeline.exitCode === null && (await visits(copy)) !== (await visits(shop))) await sleep(50)
   // It looks once more at rows that were still on their way.
   const verified = tailrace(['verify', '--source', source.url(), '--target', target.url(), '--tables', TABLES])
   const [code] = await once(verified, 'exit')

@@ -13,7 +13,7 @@ interface PostgresMark {
 }
 
 /** So that a transaction of the target takes some tenths of a second at most, and its own cost is next to nothing. */
-const GATHERED_BYTES = 2 * 1024 * 1024
+const GATHERED_BYTES = 4 * 1024 * 1024
 
 /**
  * Tables of a database, kept as the source's are: each batch in one transaction with its position, so that the target

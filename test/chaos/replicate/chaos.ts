@@ -128,7 +128,7 @@ sinks:
   copy:
     type: postgres
     url: ${urls.target}
-    on_rejected: dead-letter
+    on_error: dead-letter
 `
 }
 

@@ -257,8 +257,8 @@ export const MUTATIONS = [
     edits: [
       {
         file: tableScan,
-        from: 'if (isInsert && this.isWhole) return EMIT\n      return WAIT',
-        to: 'if (isInsert && this.isWhole) return EMIT\n      return EMIT',
+        from: '        return EMIT\n      }\n      return WAIT',
+        to: '        return EMIT\n      }\n      return EMIT',
       },
     ],
     tests: SCAN_TESTS,

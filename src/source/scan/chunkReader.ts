@@ -5,7 +5,7 @@ import type { KeyColumn } from '../../postgres/catalog/keyColumns.js'
 import { keyColumns } from '../../postgres/catalog/keyColumns.js'
 import { CopyOut } from '../../postgres/copy/copyOut.js'
 import { sqlName } from '../../postgres/identifier.js'
-import { isTransient, sqlstateOf } from '../../postgres/serverError.js'
+import { sqlstateOf } from '../../postgres/serverError.js'
 import type { Session } from '../../postgres/session.js'
 import type { CapturedTable, CaptureSet } from '../captureSet.js'
 import type { ControlSession } from '../controlSession.js'
@@ -57,6 +57,8 @@ const PAUSE_MS = 10
 const MAX_PAUSE_MS = 500
 const UNDEFINED_TABLE = '42P01'
 const UNDEFINED_COLUMN = '42703'
+/** Classes of what a condition can be wrong by: its values, its names and rights, what a function of it raises. */
+const OF_CONDITION = /^(22|42|P0)/
 
 /** The table in the shape that it had at the last chunk. */
 interface Known {
@@ -254,7 +256,7 @@ export class ChunkReader {
     } catch (error) {
       // A column that is gone since the shape was looked at: only without a lock, as when a view stands in its place.
       if (sqlstateOf(error) === UNDEFINED_COLUMN) this.#known = undefined
-      if (where === undefined || this.#givenUp || sqlstateOf(error) === undefined || isTransient(error)) throw error
+      if (where === undefined || this.#givenUp || !OF_CONDITION.test(sqlstateOf(error) ?? '')) throw error
       await session.query('ROLLBACK')
       onBadCondition(error)
       return 0

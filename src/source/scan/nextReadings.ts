@@ -30,7 +30,7 @@ export class NextReadings {
     this.#options = options
   }
 
-  await(oid: number, columns: readonly KeyColumn[]): void {
+  add(oid: number, columns: readonly KeyColumn[]): void {
     this.#columns.set(oid, columns)
     if (!this.#watching) void this.#watch()
   }

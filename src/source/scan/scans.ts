@@ -144,7 +144,7 @@ export class Scans {
     const { oid, next } = progress
     if (held) this.#held.add(oid)
     const columns = await this.#keyOf(progress)
-    if (next !== undefined) this.#next.await(oid, await this.#keyOf({ oid, key: next.key }))
+    if (next !== undefined) this.#next.add(oid, await this.#keyOf({ oid, key: next.key }))
     this.#begin(progress, columns)
   }
 
@@ -186,7 +186,7 @@ export class Scans {
     const open = this.#scans.get(oid)
     if (open === undefined) return this.#begin(unreadTable(table, { again: true, where }), columns)
     open.wants({ id, key, where: open.next === undefined ? where : either(open.next.where, where) })
-    this.#next.await(oid, columns)
+    this.#next.add(oid, columns)
     this.#advanced()
   }
 

@@ -2,13 +2,13 @@ import { MultiBar, type SingleBar } from 'cli-progress'
 import { describeSeconds } from '../../core/quantity.js'
 import type { SourceEvent } from '../../source/events.js'
 import { printThrough } from '../log.js'
-import { lag } from './describe.js'
+import { describe, lag } from './describe.js'
 import { count } from './format.js'
 import { Rate } from './rate.js'
 
 type Progress = Extract<SourceEvent, { type: 'snapshot-progress' }>
 
-const DRAWN: readonly SourceEvent['type'][] = ['snapshot-progress', 'stream-progress']
+const DRAWN: readonly SourceEvent['type'][] = ['snapshot-progress', 'stream-progress', 'large-transaction']
 /** Redrawn so often a second at most. */
 const FRAMES = 5
 
@@ -59,11 +59,10 @@ export class ProgressBars {
     else if (event.type === 'streaming') this.#streamRate = new Rate()
     else if (event.type === 'snapshot-table-finished') this.#removeTable(event.table)
     else if (event.type === 'snapshot-finished') for (const table of [...this.#tables.keys()]) this.#removeTable(table)
+    else if (event.type === 'large-transaction') this.#showStream(describe(event))
     else if (event.type === 'stream-progress') {
       const rate = this.#streamRate.add(event.records)
-      const line = `${count(event.records)} records, ${count(rate)} a second, at ${event.lsn}, ${lag(event)}`
-      this.#stream ??= this.#bars.create(1, 0, { line }, { format: ' {line}' })
-      this.#stream.update({ line })
+      this.#showStream(`${count(event.records)} records, ${count(rate)} a second, at ${event.lsn}, ${lag(event)}`)
     }
   }
 
@@ -82,6 +81,11 @@ export class ProgressBars {
     }
     this.#waiting.push(line)
     this.#bars.log(line)
+  }
+
+  #showStream(line: string): void {
+    this.#stream ??= this.#bars.create(1, 0, { line }, { format: ' {line}' })
+    this.#stream.update({ line })
   }
 
   #showTable({ table, rows, estimatedRows }: Progress): void {

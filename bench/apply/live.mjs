@@ -263,7 +263,7 @@ async function connect(server, database) {
   return client
 }
 
-export async function run(command, args) {
+async function run(command, args) {
   const child = spawn(command, args, { stdio: ['ignore', 'pipe', 'pipe'] })
   let said = ''
   for (const stream of [child.stdout, child.stderr]) stream.setEncoding('utf8').on('data', (text) => (said += text))

@@ -1,0 +1,111 @@
+import type { Column } from '../../core/table.js'
+import { nameOf, type PgType } from '../../postgres/catalog/types.js'
+import { BYTEA, INT8, NUMERIC, TIMESTAMP, TIMESTAMPTZ } from '../builtin.js'
+import { arrayCodec, vectorCodec } from './array.js'
+import type { AvroCodec, AvroOptions } from './codec.js'
+import { fitsTimestamp, writeDate, writeTime, writeTimestamp } from './dateTime.js'
+import { decimalWriter, fitsDecimal } from './decimal.js'
+import { type Decimal, declaredDecimal } from './declaredDecimal.js'
+import { writeDouble, writeFloat } from './float.js'
+import { writeInteger } from './integer.js'
+import { writeBoolean, writeBytea, writeChar, writeText, writeTimestampText, writeTimestamptzText } from './text.js'
+
+const CHAR = 18
+const TIME = 1083
+const UUID = 2950
+const JSON_OID = 114
+const JSONB = 3802
+
+const logical = (type: string, name: string) => `{"type":"${type}","logicalType":"${name}"}`
+const codec = (schema: string, write: AvroCodec['write'], fits?: AvroCodec['fits']): AvroCodec => ({
+  schema,
+  write,
+  fits,
+})
+
+/** What has no Avro type of its own, and every value that its column's type has no room for. */
+export const TEXT = codec('"string"', writeText)
+const CHAR_TEXT = codec('"string"', writeChar)
+export const TIMESTAMP_TEXT = codec('"string"', writeTimestampText)
+export const TIMESTAMPTZ_TEXT = codec('"string"', writeTimestamptzText)
+const UUID_STRING = codec(logical('string', 'uuid'), writeText)
+const JSON_BYTES = codec('"bytes"', writeText)
+const LOCAL_TIMESTAMP = codec(logical('long', 'local-timestamp-micros'), writeTimestamp, fitsTimestamp)
+
+/** By OID; the same alone and in arrays. */
+const FIXED: ReadonlyMap<number, AvroCodec> = new Map([
+  [16, codec('"boolean"', writeBoolean)],
+  [21, codec('"int"', writeInteger)],
+  [23, codec('"int"', writeInteger)],
+  [INT8, codec('"long"', writeInteger)],
+  [700, codec('"float"', writeFloat)],
+  [701, codec('"double"', writeDouble)],
+  [BYTEA, codec('"bytes"', writeBytea)],
+  [CHAR, CHAR_TEXT],
+  [1082, codec(logical('int', 'date'), writeDate)],
+  [TIME, codec(logical('long', 'time-micros'), writeTime)],
+  [TIMESTAMPTZ, codec(logical('long', 'timestamp-micros'), writeTimestamp, fitsTimestamp)],
+])
+
+/** The types that Conduit's own connector knows, and gives no unions. */
+const CONNECTOR_TYPES: ReadonlySet<number> = new Set([
+  ...[16, 21, 23, INT8, 700, 701, NUMERIC, 25, 1043, BYTEA, JSON_OID, JSONB, 1082, TIMESTAMP, TIMESTAMPTZ, UUID],
+])
+
+/** What Conduit's own connector makes of a numeric without precision. */
+const CONNECTOR_NUMERIC: Decimal = { precision: 65535, scale: 65531 }
+
+/** How the values of `column`, which are of `type`, become Avro. */
+export function avroCodecFor(type: PgType, column: Column, options: AvroOptions): AvroCodec {
+  const unconstrained = column.typeOid === NUMERIC && column.typmod < 0
+  if (unconstrained && options.schemas === 'connector') return decimalCodec(CONNECTOR_NUMERIC)
+  return compile(type, declaredDecimal(column), options, false)
+}
+
+/** Whether Conduit's own connector has a schema for it; a domain it does not know, whatever its base. */
+export function isConnectorType(type: PgType, column: Column): boolean {
+  return type.kind === 'scalar' && type.oid === column.typeOid && CONNECTOR_TYPES.has(type.oid)
+}
+
+function compile(type: PgType, decimal: Decimal | undefined, options: AvroOptions, item: boolean): AvroCodec {
+  switch (type.kind) {
+    case 'scalar':
+      return scalar(type.oid, decimal, options, item)
+    case 'array': {
+      const element = compile(type.element, decimal, options, true)
+      return type.vector ? vectorCodec(nameOf(type), element) : arrayCodec(nameOf(type), type.delimiter, element)
+    }
+    default: // composite and hstore: a map of nullable values, or a record, is read by Conduit and not written again
+      return TEXT
+  }
+}
+
+function scalar(oid: number, decimal: Decimal | undefined, options: AvroOptions, item: boolean): AvroCodec {
+  switch (oid) {
+    case NUMERIC:
+      return decimal === undefined ? TEXT : decimalCodec(decimal)
+    case TIMESTAMP:
+      // Conduit leaves items of this type wrapped in their union: {"long.local-timestamp-micros": …}
+      return item || options.timestamps === 'text' ? TIMESTAMP_TEXT : LOCAL_TIMESTAMP
+    case JSON_OID:
+    case JSONB:
+      return options.json === 'string' ? TEXT : JSON_BYTES
+    case UUID:
+      return item ? TEXT : UUID_STRING
+    default:
+      return FIXED.get(oid) ?? TEXT
+  }
+}
+
+function decimalCodec({ precision, scale }: Decimal): AvroCodec {
+  const scaled = scale === 0 ? '' : `,"scale":${scale}`
+  const schema = `{"type":"bytes","logicalType":"decimal","precision":${precision}${scaled}}`
+  return codec(schema, decimalWriter(scale), fitsDecimal(scale))
+}
+
+/** The codec of a value, of a column of `type`, that has no room in the column's own. */
+export function textCodecFor(type: PgType): AvroCodec {
+  if (type.kind !== 'scalar') return TEXT
+  if (type.oid === TIMESTAMP) return TIMESTAMP_TEXT
+  return type.oid === TIMESTAMPTZ ? TIMESTAMPTZ_TEXT : TEXT
+}

@@ -26,8 +26,8 @@ const codec = (schema: string, write: AvroCodec['write'], fits?: AvroCodec['fits
 /** What has no Avro type of its own, and every value that its column's type has no room for. */
 export const TEXT = codec('"string"', writeText)
 const CHAR_TEXT = codec('"string"', writeChar)
-export const TIMESTAMP_TEXT = codec('"string"', writeTimestampText)
-export const TIMESTAMPTZ_TEXT = codec('"string"', writeTimestamptzText)
+const TIMESTAMP_TEXT = codec('"string"', writeTimestampText)
+const TIMESTAMPTZ_TEXT = codec('"string"', writeTimestamptzText)
 const UUID_STRING = codec(logical('string', 'uuid'), writeText)
 const JSON_BYTES = codec('"bytes"', writeText)
 const LOCAL_TIMESTAMP = codec(logical('long', 'local-timestamp-micros'), writeTimestamp, fitsTimestamp)

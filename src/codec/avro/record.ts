@@ -4,6 +4,7 @@ import { NULL_COLUMN, UNCHANGED_COLUMN } from '../../core/tape.js'
 import { copyShort, SHORT } from '../json/short.js'
 import type { AvroCodec } from './codec.js'
 import { writeInteger } from './integer.js'
+import { ORIGINAL_NAME } from './read/schema.js'
 import { writeText } from './text.js'
 
 // record:    its fields, one behind the other, nothing between
@@ -104,6 +105,3 @@ function fieldText({ name, column, codec, nullable }: AvroField): string {
   const original = name === column.name ? '' : `,"${ORIGINAL_NAME}":${JSON.stringify(column.name)}`
   return `{"name":"${name}","type":${type}${original}}`
 }
-
-/** Of a field: the name of its column, where Avro does not take that. */
-export const ORIGINAL_NAME = 'pg.name'

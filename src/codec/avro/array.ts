@@ -1,6 +1,5 @@
 import { ArrayReader, CLOSE, DONE, NULL, OPEN } from '../text/arrayReader.js'
 import { Unescaper } from '../text/unescape.js'
-import { VectorReader } from '../text/vectorReader.js'
 import type { AvroCodec } from './codec.js'
 import { putLength, VARINT_ROOM } from './varint.js'
 
@@ -61,29 +60,6 @@ export function arrayCodec(type: string, delimiter: number, element: AvroCodec):
         }
         writer.reserve(1)
       }
-      writer.bytes[writer.length++] = 0
-    },
-  }
-}
-
-/** int2vector, oidvector. */
-export function vectorCodec(type: string, element: AvroCodec): AvroCodec {
-  const reader = new VectorReader(type)
-  return {
-    schema: `{"type":"array","items":["null",${element.schema}]}`,
-    fits: undefined,
-    write(writer, src, start, end) {
-      let items = 0
-      for (let p = start; p < end; items++) p = reader.next(src, start, p, end)
-      writer.reserve(VARINT_ROOM + 1)
-      if (items > 0) writer.length = putLength(writer.bytes, writer.length, items)
-      for (let p = start; p < end; ) {
-        p = reader.next(src, start, p, end)
-        writer.reserve(1)
-        writer.bytes[writer.length++] = ITEM
-        element.write(writer, src, reader.itemStart, reader.itemEnd)
-      }
-      writer.reserve(1)
       writer.bytes[writer.length++] = 0
     },
   }

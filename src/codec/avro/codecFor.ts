@@ -1,14 +1,22 @@
 import type { Column } from '../../core/table.js'
 import { nameOf, type PgType } from '../../postgres/catalog/types.js'
 import { BYTEA, INT8, NUMERIC, TIMESTAMP, TIMESTAMPTZ } from '../builtin.js'
-import { arrayCodec, vectorCodec } from './array.js'
+import { arrayCodec } from './array.js'
 import type { AvroCodec, AvroOptions } from './codec.js'
 import { fitsTimestamp, writeDate, writeTime, writeTimestamp } from './dateTime.js'
 import { decimalWriter, fitsDecimal } from './decimal.js'
 import { type Decimal, declaredDecimal } from './declaredDecimal.js'
 import { writeDouble, writeFloat } from './float.js'
 import { writeInteger } from './integer.js'
-import { writeBoolean, writeBytea, writeChar, writeText, writeTimestampText, writeTimestamptzText } from './text.js'
+import {
+  writeBoolean,
+  writeBytea,
+  writeChar,
+  writeMended,
+  writeText,
+  writeTimestampText,
+  writeTimestamptzText,
+} from './text.js'
 
 const CHAR = 18
 const TIME = 1083
@@ -25,6 +33,7 @@ const codec = (schema: string, write: AvroCodec['write'], fits?: AvroCodec['fits
 
 /** What has no Avro type of its own, and every value that its column's type has no room for. */
 export const TEXT = codec('"string"', writeText)
+const MENDED_TEXT = codec('"string"', writeMended)
 const CHAR_TEXT = codec('"string"', writeChar)
 const TIMESTAMP_TEXT = codec('"string"', writeTimestampText)
 const TIMESTAMPTZ_TEXT = codec('"string"', writeTimestamptzText)
@@ -59,7 +68,7 @@ const CONNECTOR_NUMERIC: Decimal = { precision: 65535, scale: 65531 }
 export function avroCodecFor(type: PgType, column: Column, options: AvroOptions): AvroCodec {
   const unconstrained = column.typeOid === NUMERIC && column.typmod < 0
   if (unconstrained && options.schemas === 'connector') return decimalCodec(CONNECTOR_NUMERIC)
-  return compile(type, declaredDecimal(column), options, false)
+  return compile(type, declaredDecimal(column), options)
 }
 
 /** Whether Conduit's own connector has a schema for it; a domain it does not know, whatever its base. */
@@ -67,17 +76,14 @@ export function isConnectorType(type: PgType, column: Column): boolean {
   return type.kind === 'scalar' && type.oid === column.typeOid && CONNECTOR_TYPES.has(type.oid)
 }
 
-function compile(type: PgType, decimal: Decimal | undefined, options: AvroOptions, item: boolean): AvroCodec {
-  switch (type.kind) {
-    case 'scalar':
-      return scalar(type.oid, decimal, options, item)
-    case 'array': {
-      const element = compile(type.element, decimal, options, true)
-      return type.vector ? vectorCodec(nameOf(type), element) : arrayCodec(nameOf(type), type.delimiter, element)
-    }
-    default: // composite and hstore: a map of nullable values, or a record, is read by Conduit and not written again
-      return TEXT
-  }
+function compile(type: PgType, decimal: Decimal | undefined, options: AvroOptions): AvroCodec {
+  if (type.kind === 'scalar') return scalar(type.oid, decimal, options, false)
+  // Of a composite or hstore Conduit reads a record or map of nullable values, and cannot write it again.
+  if (type.kind !== 'array' || type.vector) return textOf(type)
+  const { element } = type
+  // What is nested by way of a domain is no dimension, and would be read as one.
+  const item = element.kind === 'scalar' ? scalar(element.oid, decimal, options, true) : textOf(element)
+  return arrayCodec(nameOf(type), type.delimiter, item)
 }
 
 function scalar(oid: number, decimal: Decimal | undefined, options: AvroOptions, item: boolean): AvroCodec {
@@ -105,7 +111,17 @@ function decimalCodec({ precision, scale }: Decimal): AvroCodec {
 
 /** The codec of a value, of a column of `type`, that has no room in the column's own. */
 export function textCodecFor(type: PgType): AvroCodec {
-  if (type.kind !== 'scalar') return TEXT
+  if (type.kind !== 'scalar') return textOf(type)
   if (type.oid === TIMESTAMP) return TIMESTAMP_TEXT
   return type.oid === TIMESTAMPTZ ? TIMESTAMPTZ_TEXT : TEXT
+}
+
+function textOf(type: PgType): AvroCodec {
+  return holdsChar(type) ? MENDED_TEXT : TEXT
+}
+
+function holdsChar(type: PgType): boolean {
+  if (type.kind === 'array') return holdsChar(type.element)
+  if (type.kind === 'composite') return type.fields.some((field) => holdsChar(field.type))
+  return type.oid === CHAR
 }

@@ -2,6 +2,7 @@ import type { ByteWriter } from '../../core/byteWriter.js'
 import { VALUE_MALFORMED } from '../../core/errors.js'
 import { HEX, isHex } from '../json/bytea.js'
 import { copyBytes } from '../json/copy.js'
+import { readText } from '../value/text.js'
 import { readTimestamptz } from '../value/timestamp.js'
 import { putLength, VARINT_ROOM } from './varint.js'
 
@@ -22,6 +23,12 @@ export function writeText(writer: ByteWriter, src: Uint8Array, p: number, end: n
 export function writeChar(writer: ByteWriter, src: Uint8Array, p: number, end: number): void {
   if (end - p === 1 && src[p]! >= 0x80) writeText(writer, REPLACEMENT, 0, REPLACEMENT.length)
   else writeText(writer, src, p, end)
+}
+
+/** Text that a "char" is a part of, and may make invalid (PostgreSQL 14). */
+export function writeMended(writer: ByteWriter, src: Uint8Array, p: number, end: number): void {
+  const text = Buffer.from(readText(src, p, end))
+  writeText(writer, text, 0, text.length)
 }
 
 /** timestamp as a string, as in JSON: `2020-01-01T00:00:00.5`, `infinity`. */

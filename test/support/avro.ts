@@ -1,5 +1,11 @@
 import avsc from 'avsc'
-import { type AvroOptions, type AvroTable, avroTable } from '../../src/codec/avro/index.js'
+import {
+  type AvroOptions,
+  type AvroRecord,
+  type AvroShape,
+  type AvroTable,
+  avroTable,
+} from '../../src/codec/avro/index.js'
 import { codecFor } from '../../src/codec/codecFor.js'
 import { NO_FALLBACK } from '../../src/codec/json/row.js'
 import { ByteWriter, viewOf } from '../../src/core/byteWriter.js'
@@ -90,7 +96,8 @@ export function writeRow(avro: AvroTable, table: Table, row: readonly Bytes[], o
     }),
   )
   const fallback = old === undefined ? NO_FALLBACK : 2 * table.columns.length
-  const record = avro.payload.recordFor(bytes, tape, 0, fallback)
+  const shape: AvroShape = avro.payload
+  const record: AvroRecord = shape.recordFor(bytes, tape, 0, fallback)
   const writer = new ByteWriter(16)
   record.write(writer, bytes, viewOf(bytes), tape, 0, fallback)
   return { schema: record.schema, bytes: writer.toBuffer() }

@@ -47,5 +47,6 @@ function parse(src: Uint8Array, start: number, end: number): number {
 }
 
 function slow(src: Uint8Array, start: number, end: number): number {
-  return Number(Buffer.from(src.buffer, src.byteOffset + start, end - start).toString('latin1'))
+  const buffer = src instanceof Buffer ? src : Buffer.from(src.buffer, src.byteOffset, src.byteLength)
+  return Number(buffer.toString('latin1', start, end))
 }

@@ -3,9 +3,11 @@ import type { Column } from '../../core/table.js'
 import { NULL_COLUMN, UNCHANGED_COLUMN } from '../../core/tape.js'
 import { copyShort, SHORT } from '../json/short.js'
 import type { AvroCodec } from './codec.js'
+import { writeTimestamp } from './dateTime.js'
+import { writeDouble } from './float.js'
 import { writeInteger } from './integer.js'
 import { ORIGINAL_NAME } from './read/schema.js'
-import { writeText } from './text.js'
+import { writeBoolean, writeText } from './text.js'
 
 // record:    its fields, one behind the other, nothing between
 // nullable:  of a union ["null", T]: 0 for null, else 2 (the zigzag of 1) and the value
@@ -43,7 +45,7 @@ export class AvroRecord {
     this.schema = `{"name":"${name}","type":"record","fields":[${fields.map(fieldText).join(',')}]}`
     this.#offsets = Int32Array.from(fields, ({ index }) => 2 * index)
     this.#nullable = Uint8Array.from(fields, ({ nullable }) => (nullable ? 1 : 0))
-    this.#kinds = Uint8Array.from(fields, ({ codec }) => kindOf(codec))
+    this.#kinds = Uint8Array.from(fields, ({ codec }) => KINDS.get(codec.write) ?? KIND_OTHER)
     this.#codecs = fields.map(({ codec }) => codec)
   }
 
@@ -80,6 +82,15 @@ export class AvroRecord {
         case KIND_INTEGER:
           writeInteger(writer, bytes, start, end)
           break
+        case KIND_TIMESTAMP:
+          writeTimestamp(writer, bytes, start, end)
+          break
+        case KIND_DOUBLE:
+          writeDouble(writer, bytes, start, end)
+          break
+        case KIND_BOOLEAN:
+          writeBoolean(writer, bytes, start)
+          break
         default:
           this.#codecs[i]!.write(writer, bytes, start, end)
       }
@@ -91,13 +102,20 @@ export class AvroRecord {
   }
 }
 
+// What is called by name is inlined; one call of whatever a column has would be of any of twenty functions.
 const KIND_OTHER = 0
 const KIND_TEXT = 1
 const KIND_INTEGER = 2
-
-function kindOf({ write }: AvroCodec): number {
-  return write === writeText ? KIND_TEXT : write === writeInteger ? KIND_INTEGER : KIND_OTHER
-}
+const KIND_TIMESTAMP = 3
+const KIND_DOUBLE = 4
+const KIND_BOOLEAN = 5
+const KINDS: ReadonlyMap<AvroCodec['write'], number> = new Map([
+  [writeText, KIND_TEXT],
+  [writeInteger, KIND_INTEGER],
+  [writeTimestamp, KIND_TIMESTAMP],
+  [writeDouble, KIND_DOUBLE],
+  [writeBoolean, KIND_BOOLEAN],
+])
 
 /** The column's own name stands beside a name that Avro made necessary. */
 function fieldText({ name, column, codec, nullable }: AvroField): string {

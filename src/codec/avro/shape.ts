@@ -28,10 +28,14 @@ export class AvroShape {
   readonly record: AvroRecord
   readonly #table: Table
   readonly #variants = new Map<string, AvroRecord>()
+  /** What the row before this one needed, and its record where that was not `record`: rows of a kind come in company. */
+  readonly #needs: Uint8Array
+  #last: AvroRecord | undefined
 
   constructor(table: Table, columns: readonly number[], name: string, options: AvroOptions) {
     this.#table = table
     this.record = new AvroRecord(name, fieldsOf(table, columns, options))
+    this.#needs = new Uint8Array(columns.length)
   }
 
   /**
@@ -40,7 +44,8 @@ export class AvroShape {
    */
   recordFor(bytes: Uint8Array, tape: Int32Array, at: number, fallback: number, other: number = NO_TUPLE): AvroRecord {
     const { fields } = this.record
-    let needs: number[] | undefined
+    const needs = this.#needs
+    let plain = true
     for (let i = 0; i < fields.length; i++) {
       const field = fields[i]!
       const pair = at + 2 * field.index
@@ -49,14 +54,18 @@ export class AvroShape {
       if (other !== NO_TUPLE) {
         need |= needOf(field, bytes, tape[other + 2 * field.index]!, tape[other + 2 * field.index + 1]!)
       }
-      if (need === AS_IS) continue
-      needs ??= new Array(fields.length).fill(AS_IS)
-      needs[i] = need
+      if (need !== AS_IS) plain = false
+      if (need !== needs[i]) {
+        needs[i] = need
+        this.#last = undefined
+      }
     }
-    return needs === undefined ? this.record : this.#variant(needs)
+    if (plain) return this.record
+    this.#last ??= this.#variant(needs)
+    return this.#last
   }
 
-  #variant(needs: readonly number[]): AvroRecord {
+  #variant(needs: Uint8Array): AvroRecord {
     const key = needs.join()
     const known = this.#variants.get(key)
     if (known !== undefined) return known

@@ -1,3 +1,4 @@
+import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { avroTable, NO_TUPLE } from '../../../../src/codec/avro/index.js'
 import { NO_FALLBACK } from '../../../../src/codec/json/row.js'
@@ -145,6 +146,25 @@ describe('rows that the schema has no room for', () => {
     const [first, second] = rows.map((row) => writeRow(avro, table, row))
     expect(second!.schema).toBe(first!.schema)
     expect(decoded(first!.schema, first!.bytes)).toStrictEqual({ id: 1n, note: 'a', total: 'NaN' })
+  })
+
+  test('whatever rows come before, each gets its own', () => {
+    const cell = (value: string) => fc.constantFrom<string | null | undefined>(value, null, undefined)
+    const row = fc.tuple(
+      cell('n'),
+      fc.constant('7'),
+      fc.constantFrom('1.500', 'NaN', null),
+      cell('1970-01-01 00:00:00+00'),
+    )
+    fc.assert(
+      fc.property(fc.array(row, { minLength: 2 }), (rows) => {
+        for (const options of [{}, { schemas: 'connector' }] as const) {
+          const shared = avroTable(table, options)
+          for (const one of rows)
+            expect(writeRow(shared, table, one)).toStrictEqual(writeRow(avroTable(table, options), table, one))
+        }
+      }),
+    )
   })
 
   test('a row and the row before it are of one record', () => {

@@ -1,7 +1,12 @@
 import { readFileSync } from 'node:fs'
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import { compileTemplate, isTemplate, type TemplateRecord } from '../../../../src/homes/conduit/template/index.js'
+import {
+  compileTemplate,
+  isTemplate,
+  type TemplateData,
+  type TemplateRecord,
+} from '../../../../src/homes/conduit/template/index.js'
 import { RECORD } from '../../../support/templateRecord.js'
 
 type GoResult = { readonly template: string } & (
@@ -158,7 +163,7 @@ describe('records', () => {
   })
 
   test('with integers beyond 2^53', () => {
-    const key = { id: 9007199254740993n }
+    const key: TemplateData = { id: 9007199254740993n }
     expect(
       render('{{ .Key.id }} {{ mod .Key.id 10 }} {{ gt .Key.id 5 }} {{ add .Key.id 1 }} {{ printf "%d" .Key.id }}', {
         key,

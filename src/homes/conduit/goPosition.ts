@@ -1,3 +1,4 @@
+import { parseBigJson } from '../../codec/text/bigJson.js'
 import { POSITION_INVALID } from '../../core/errors.js'
 import { INVALID_LSN, type Lsn, parseLsn } from '../../postgres/lsn.js'
 
@@ -48,7 +49,7 @@ export function readGoPosition(bytes: Uint8Array): GoPosition | undefined {
 function readJson(text: string): GoPosition | undefined {
   let json: Record<string, unknown>
   try {
-    json = JSON.parse(quoteIntegers(text))
+    json = parseBigJson(text) as Record<string, unknown>
   } catch {
     return undefined
   }
@@ -58,11 +59,11 @@ function readJson(text: string): GoPosition | undefined {
   const odd = Object.keys(json).find((name) => !known.includes(name))
   if (odd !== undefined) throw invalid(`a position of Conduit's own connector has no ${JSON.stringify(odd)}`)
   switch (json.type) {
-    case quoted(TYPE_INITIAL):
+    case TYPE_INITIAL:
       return { kind: 'initial' }
-    case quoted(TYPE_SNAPSHOT):
+    case TYPE_SNAPSHOT:
       return { kind: 'snapshot', tables: readTables(json.snapshots) }
-    case quoted(TYPE_CDC): {
+    case TYPE_CDC: {
       const lsn = typeof json.last_lsn === 'string' ? parseLsn(json.last_lsn) : undefined
       if (lsn === undefined || lsn === INVALID_LSN) throw invalid('its type is 2 (CDC), and its last_lsn is no LSN')
       return { kind: 'cdc', lsn }
@@ -88,30 +89,13 @@ function readTables(snapshots: unknown): ReadonlyMap<string, GoTableProgress> {
 }
 
 function readKey(value: unknown, what: string): bigint {
-  if (typeof value !== 'string' || !INTEGER_MARK.test(value)) throw invalid(`${what} is no integer`)
-  return checkedKey(BigInt(value.slice(MARK.length)), what)
+  if (typeof value !== 'bigint' && !Number.isInteger(value)) throw invalid(`${what} is no integer`)
+  return checkedKey(BigInt(value as bigint | number), what)
 }
 
 function checkedKey(key: bigint, what: string): bigint {
   if (key > MAX_KEY || key < -MAX_KEY - 1n) throw invalid(`${what} has more than 64 bits`)
   return key
-}
-
-// Keys have up to 64 bits, and JSON.parse rounds them: integers are parsed as marked texts.
-const MARK = 'integer:'
-const INTEGER_MARK = /^integer:-?\d+$/
-const TOKENS = /"(?:[^"\\]|\\.)*"|-?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?/g
-
-function quoteIntegers(text: string): string {
-  return text.replace(TOKENS, (token) => (/^-?\d+$/.test(token) ? quotedText(token) : token))
-}
-
-function quotedText(token: string): string {
-  return `"${MARK}${token}"`
-}
-
-function quoted(type: number): string {
-  return `${MARK}${type}`
 }
 
 function invalid(problem: string): Error {

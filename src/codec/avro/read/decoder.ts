@@ -1,9 +1,10 @@
 import { AVRO_SCHEMA_INVALID } from '../../../core/avroErrors.js'
 import { type ArrayItems, arrayText } from '../../text/arrayText.js'
+import { doubleText } from '../../text/doubleText.js'
 import type { TextTarget } from '../../text/target.js'
 import { Cursor } from './cursor.js'
 import { dateTimeText } from './dateTime.js'
-import { decimalText, doubleText, durationText, floatText, uuidText } from './scalar.js'
+import { decimalText, durationText, floatText, uuidText } from './scalar.js'
 import { type Logical, type Primitive, parseSchema, type SchemaNode } from './schema.js'
 
 type Read<T> = (cursor: Cursor) => T
@@ -21,6 +22,7 @@ export class AvroDecoder {
   readonly columns: readonly string[]
   readonly #names: readonly string[]
   readonly #readers: readonly ReadText[]
+  readonly #json: Read<string>
   readonly #cursor = new Cursor()
 
   /** `targetOf`: what each column takes. Throws AVRO_SCHEMA_INVALID. */
@@ -34,6 +36,7 @@ export class AvroDecoder {
     this.columns = node.fields.map(({ column }) => column)
     this.#names = node.fields.map(({ name }) => name)
     this.#readers = node.fields.map(({ column, type }) => compiler.column(type, targetOf(column)))
+    this.#json = compiler.json(node)
   }
 
   /** The row's texts, in the order of `columns`; null is NULL. Throws AVRO_DATA_MALFORMED, with the field's name. */
@@ -48,6 +51,14 @@ export class AvroDecoder {
     })
     cursor.close()
     return texts
+  }
+
+  /** The row as a JSON object, as the server's to_json would have it; integers keep their digits. Throws the same. */
+  decodeJson(bytes: Uint8Array): string {
+    this.#cursor.open(bytes)
+    const json = this.#json(this.#cursor)
+    this.#cursor.close()
+    return json
   }
 }
 

@@ -1,7 +1,4 @@
-/** A double in the server's words, with its sign. */
-export function doubleText(value: number): string {
-  return Object.is(value, -0) ? '-0' : String(value)
-}
+import { doubleText } from '../../text/doubleText.js'
 
 /** A float by as few digits as lead back to it, as the server prints it: nine are always enough. */
 export function floatText(value: number): string {

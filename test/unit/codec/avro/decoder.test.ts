@@ -1,6 +1,7 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { AvroDecoder, avroTable } from '../../../../src/codec/avro/index.js'
+import { parseBigJson } from '../../../../src/codec/text/bigJson.js'
 import type { TextTarget } from '../../../../src/codec/text/target.js'
 import { avscType, draftTable, numericTypmod, writeRow } from '../../../support/avro.js'
 import { arrayOf, builtin } from '../../../support/codecTypes.js'
@@ -186,6 +187,29 @@ describe('values', () => {
     let deep: object | null = null
     for (let i = 0; i < 600; i++) deep = { v: i, next: deep }
     expect(() => read(node, deep, JSONS)).toThrow(expect.objectContaining({ code: 'AVRO_DATA_MALFORMED' }))
+  })
+
+  test('a whole row as JSON, in which integers keep their digits', () => {
+    const table = draftTable('t', {
+      'a-b': { type: builtin('int8') },
+      n: { type: builtin('text') },
+      ts: { type: builtin('timestamptz') },
+      list: { type: arrayOf(builtin('int4')) },
+      doc: { type: builtin('jsonb') },
+      t: { type: builtin('bool') },
+    })
+    const row = ['9007199254740993', null, '2026-11-22 06:07:08+00', '{1,NULL}', '{"k": 1}', 't']
+    const { schema, bytes } = writeRow(avroTable(table), table, row)
+    const decoder = new AvroDecoder(schema, () => TEXT)
+    const json = decoder.decodeJson(bytes)
+    expect(json).toBe(
+      '{"a-b":9007199254740993,"doc":"\\\\x7b226b223a20317d","list":[1,null],"n":null,"t":true,"ts":"2026-11-22T06:07:08+00:00"}',
+    )
+    expect(parseBigJson(json)).toMatchObject({ 'a-b': 9007199254740993n, list: [1, null] })
+    expect(() => decoder.decodeJson(bytes.subarray(0, 9))).toThrow(
+      expect.objectContaining({ code: 'AVRO_DATA_MALFORMED' }),
+    )
+    expect(() => decoder.decodeJson(Buffer.concat([bytes, bytes]))).toThrow('are left over')
   })
 
   test('names in namespaces', () => {

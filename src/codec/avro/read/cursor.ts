@@ -3,19 +3,23 @@ import { AVRO_DATA_MALFORMED } from '../../../core/avroErrors.js'
 /** Longest way into a value, so that data which nests without end is an error and not an overflow of the stack. */
 const MAX_DEPTH = 500
 
-const TWO_28 = 0x1000_0000
+/** What the eighth byte of a long counts. */
+const SEVEN_BYTES = 2 ** 49
 const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
 
 /** Walks over one value's Avro bytes. Whatever is not as it should be is AVRO_DATA_MALFORMED, with the field's name. */
 export class Cursor {
   #bytes: Buffer = Buffer.alloc(0)
   #p = 0
-  /** Names from the outermost field inwards. */
+  /** The field of the row that is read. */
+  field = ''
+  /** Names of fields inside that, inwards. */
   readonly #path: string[] = []
 
   open(bytes: Uint8Array): void {
-    this.#bytes = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength)
+    this.#bytes = bytes instanceof Buffer ? bytes : Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength)
     this.#p = 0
+    this.field = ''
     this.#path.length = 0
   }
 
@@ -52,23 +56,26 @@ export class Cursor {
 
   /** An int or long; beyond 2^52 a bigint. */
   long(): number | bigint {
-    let value = 0
-    for (let shift = 1; shift <= TWO_28 * 128; shift *= 128) {
-      const byte = this.byte()
-      value += (byte & 127) * shift
-      if (byte < 128) return value % 2 === 0 ? value / 2 : -(value + 1) / 2
+    const first = this.byte()
+    if (first < 128) return (first >> 1) ^ -(first & 1)
+    let value = first & 127
+    let unit = 128
+    for (let byte = 128; byte >= 128; unit *= 128) {
+      byte = this.byte()
+      // the eighth byte: up to 2^53 the sum is exact
+      if (unit === SEVEN_BYTES && byte > 15) return this.#bigLong(value, byte)
+      value += (byte & 127) * unit
     }
-    return this.#bigLong(value)
+    return value % 2 === 0 ? value / 2 : -(value + 1) / 2
   }
 
-  /** The rest of a long whose first six bytes were `value`. */
-  #bigLong(value: number): number | bigint {
-    let big = BigInt(value)
-    for (let shift = 42n; ; shift += 7n) {
+  /** The rest of a long whose first seven bytes were `low`, and whose eighth is `byte`. */
+  #bigLong(low: number, byte: number): number | bigint {
+    let big = BigInt(low) | (BigInt(byte & 127) << 49n)
+    for (let shift = 56n; byte >= 128; shift += 7n) {
       if (shift > 63n) throw this.malformed('an integer has more than ten bytes')
-      const byte = this.byte()
+      byte = this.byte()
       big |= BigInt(byte & 127) << shift
-      if (byte < 128) break
     }
     if (big >= 1n << 64n) throw this.malformed('an integer has more than 64 bits')
     const long = (big & 1n) === 0n ? big >> 1n : -((big + 1n) >> 1n)
@@ -106,7 +113,7 @@ export class Cursor {
   }
 
   malformed(problem: string): Error {
-    const field = this.#path.join('.')
+    const field = [this.field, ...this.#path].filter((name) => name !== '').join('.')
     return AVRO_DATA_MALFORMED({ field, problem, offset: this.#p, length: this.#bytes.length })
   }
 }

@@ -15,20 +15,26 @@ export function dateTimeText(logical: Logical, value: number | bigint, iso: bool
     case 'time-micros':
       return clockText(Number(value), '')
     default:
-      return timestampText(logical, BigInt(value), iso)
+      return timestampText(logical, value, iso)
   }
 }
 
-function timestampText(logical: Logical, value: bigint, iso: boolean): string {
-  if (value === MAX_LONG) return 'infinity'
-  if (value === MIN_LONG) return '-infinity'
-  const nanos = logical.endsWith('nanos')
-  const micros = nanos ? floorDivide(value, 1000n) : logical.endsWith('millis') ? value * 1000n : value
-  const days = floorDivide(micros, BigInt(DAY))
-  const rest = nanos ? String(value - micros * 1000n).padStart(3, '0') : ''
-  const clock = clockText(Number(micros - days * BigInt(DAY)), rest)
+function timestampText(logical: Logical, value: number | bigint, iso: boolean): string {
   const zone = logical.startsWith('local') ? '' : iso ? '+00:00' : '+00'
-  return dateText(Number(days), `${iso ? 'T' : ' '}${clock}${zone}`)
+  const separator = iso ? 'T' : ' '
+  if (typeof value === 'number' && logical.endsWith('micros')) {
+    const days = Math.floor(value / DAY)
+    return dateText(days, `${separator}${clockText(value - days * DAY, '')}${zone}`)
+  }
+  const big = BigInt(value)
+  if (big === MAX_LONG) return 'infinity'
+  if (big === MIN_LONG) return '-infinity'
+  const nanos = logical.endsWith('nanos')
+  const micros = nanos ? floorDivide(big, 1000n) : logical.endsWith('millis') ? big * 1000n : big
+  const days = floorDivide(micros, BigInt(DAY))
+  const rest = nanos ? String(big - micros * 1000n).padStart(3, '0') : ''
+  const clock = clockText(Number(micros - days * BigInt(DAY)), rest)
+  return dateText(Number(days), `${separator}${clock}${zone}`)
 }
 
 function floorDivide(value: bigint, by: bigint): bigint {
@@ -56,11 +62,15 @@ function dateText(days: number, behind: string): string {
 /** Trailing zeros are left out, as the server does. `nanos`: three more digits. */
 function clockText(micros: number, nanos: string): string {
   const seconds = Math.floor(micros / 1_000_000)
-  const fraction = (String(micros - seconds * 1_000_000).padStart(6, '0') + nanos).replace(/0+$/, '')
-  const clock = `${two(Math.floor(seconds / 3600))}:${two(Math.floor(seconds / 60) % 60)}:${two(seconds % 60)}`
+  const clock = `${two((seconds / 3600) | 0)}:${two(((seconds / 60) | 0) % 60)}:${two(seconds % 60)}`
+  const rest = micros - seconds * 1_000_000
+  if (rest === 0 && nanos === '') return clock
+  const fraction = (String(rest).padStart(6, '0') + nanos).replace(/0+$/, '')
   return fraction === '' ? clock : `${clock}.${fraction}`
 }
 
+const TWO_DIGITS = Array.from({ length: 100 }, (_, n) => String(n).padStart(2, '0'))
+
 function two(n: number): string {
-  return String(n).padStart(2, '0')
+  return TWO_DIGITS[n] ?? String(n)
 }

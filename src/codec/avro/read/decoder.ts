@@ -43,12 +43,13 @@ export class AvroDecoder {
   decode(bytes: Uint8Array): (string | null)[] {
     const cursor = this.#cursor
     cursor.open(bytes)
-    const texts = this.#readers.map((read, i) => {
-      cursor.enter(this.#names[i]!)
-      const text = read(cursor)
-      cursor.leave()
-      return text
-    })
+    const readers = this.#readers
+    const texts = new Array<string | null>(readers.length)
+    for (let i = 0; i < readers.length; i++) {
+      cursor.field = this.#names[i]!
+      texts[i] = readers[i]!(cursor)
+    }
+    cursor.field = ''
     cursor.close()
     return texts
   }

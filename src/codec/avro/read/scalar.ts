@@ -12,10 +12,15 @@ export function floatText(value: number): string {
 
 /** The number that the two's complement `bytes` and `scale` make, with all its decimals; no bytes are 0. */
 export function decimalText(bytes: Buffer, scale: number): string {
+  if (bytes.length > 0 && bytes.length <= 6) return shifted(bytes.readIntBE(0, bytes.length), scale)
   const unscaled = bytes.length === 0 ? 0n : BigInt.asIntN(8 * bytes.length, BigInt(`0x${bytes.toString('hex')}`))
+  return shifted(unscaled, scale)
+}
+
+function shifted(unscaled: number | bigint, scale: number): string {
   if (scale === 0) return String(unscaled)
-  const digits = String(unscaled < 0n ? -unscaled : unscaled).padStart(scale + 1, '0')
-  return `${unscaled < 0n ? '-' : ''}${digits.slice(0, -scale)}.${digits.slice(-scale)}`
+  const digits = String(unscaled < 0 ? -unscaled : unscaled).padStart(scale + 1, '0')
+  return `${unscaled < 0 ? '-' : ''}${digits.slice(0, -scale)}.${digits.slice(-scale)}`
 }
 
 /** 16 bytes as `0188e2a4-7b1c-…`. */

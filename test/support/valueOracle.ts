@@ -2,7 +2,7 @@ import fc from 'fast-check'
 import { expect } from 'vitest'
 import { AvroDecoder, avroTable } from '../../src/codec/avro/index.js'
 import { codecFor } from '../../src/codec/codecFor.js'
-import type { TextTarget } from '../../src/codec/text/target.js'
+import { textTarget } from '../../src/codec/text/target.js'
 import { ByteWriter, viewOf } from '../../src/core/byteWriter.js'
 import { type Column, Table } from '../../src/core/table.js'
 import { Tape } from '../../src/core/tape.js'
@@ -74,7 +74,7 @@ export class ValueOracle implements AsyncDisposable {
     const avro = avroTable(table)
     const expected = await this.#facts(table)
     const decoders = new Map<string, AvroDecoder>()
-    const targets = new Map(types.map((type, i) => [`c${i}`, targetOf(type)]))
+    const targets = new Map(types.map((type, i) => [`c${i}`, textTarget(type)]))
     const texts: (string | null)[][] = []
     for (const [row, input] of inputs.entries()) {
       const { schema, bytes } = writeRow(avro, table, copied[row]!)
@@ -325,13 +325,6 @@ function comparable(value: unknown, oid: number): unknown {
   if (value instanceof Uint8Array) return Buffer.from(value).toString('hex')
   if (typeof value === 'boolean') return value ? 'true' : 'false'
   return String(value)
-}
-
-/** What a column of `type` takes. */
-function targetOf(type: PgType, array = false): TextTarget {
-  if (type.kind === 'array') return { ...targetOf(type.element, true), delimiter: String.fromCharCode(type.delimiter) }
-  const kind = type.oid === 17 ? 'bytea' : type.oid === 114 || type.oid === 3802 ? 'json' : 'text'
-  return { kind, array }
 }
 
 function isUtf8(bytes: Cell): boolean {

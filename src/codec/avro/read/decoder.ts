@@ -125,6 +125,8 @@ class Compiler {
         return jsonPrimitive(node.type)
       case 'decimal':
         return scalar(node, 'text') as Read<string>
+      case 'uuid':
+        return (cursor) => JSON.stringify(cursor.text() || null)
       case 'logical':
         return (cursor) => JSON.stringify(dateTime(cursor, node.logical, true))
       case 'fixed':
@@ -199,6 +201,8 @@ function scalar(node: Scalar, kind: TextTarget['kind']): ReadText {
       return primitive(node.type, kind)
     case 'logical':
       return (cursor) => dateTime(cursor, node.logical, false)
+    case 'uuid':
+      return (cursor) => cursor.text() || null
     case 'decimal':
       return (cursor) => decimalText(cursor.bytes(node.size ?? cursor.count('a length')), node.scale)
     case 'enum':

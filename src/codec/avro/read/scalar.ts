@@ -1,5 +1,8 @@
 import { doubleText } from '../../text/doubleText.js'
 
+/** What a numeric takes; Conduit's own connector writes one without a precision with 65531 of them. */
+const MOST_DECIMALS = 16_383
+
 /** A float by as few digits as lead back to it, as the server prints it: nine are always enough. */
 export function floatText(value: number): string {
   if (!Number.isFinite(value) || value === 0) return doubleText(value)
@@ -20,7 +23,8 @@ export function decimalText(bytes: Buffer, scale: number): string {
 function shifted(unscaled: number | bigint, scale: number): string {
   if (scale === 0) return String(unscaled)
   const digits = String(unscaled < 0 ? -unscaled : unscaled).padStart(scale + 1, '0')
-  return `${unscaled < 0 ? '-' : ''}${digits.slice(0, -scale)}.${digits.slice(-scale)}`
+  const text = `${unscaled < 0 ? '-' : ''}${digits.slice(0, -scale)}.${digits.slice(-scale)}`
+  return scale > MOST_DECIMALS ? text.replace(/\.?0+$/, '') : text
 }
 
 /** 16 bytes as `0188e2a4-7b1c-…`. */

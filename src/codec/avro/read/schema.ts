@@ -24,6 +24,8 @@ export interface SchemaField {
 export type SchemaNode =
   | { readonly kind: 'primitive'; readonly type: Primitive }
   | { readonly kind: 'logical'; readonly logical: Logical }
+  /** A string; Conduit's own connector writes "" for NULL. */
+  | { readonly kind: 'uuid' }
   | { readonly kind: 'decimal'; readonly scale: number; readonly size: number | undefined }
   | { readonly kind: 'fixed'; readonly size: number; readonly logical: 'uuid' | 'duration' | undefined }
   | { readonly kind: 'enum'; readonly symbols: readonly string[] }
@@ -131,6 +133,7 @@ class SchemaParser {
 function annotated(json: Json, type: Primitive): SchemaNode {
   const { logicalType } = json
   if (logicalType === 'decimal' && type === 'bytes') return decimal(json, undefined) ?? { kind: 'primitive', type }
+  if (logicalType === 'uuid' && type === 'string') return { kind: 'uuid' }
   if (typeof logicalType === 'string' && LOGICALS.get(logicalType) === type) {
     return { kind: 'logical', logical: logicalType as Logical }
   }

@@ -212,6 +212,17 @@ describe('values', () => {
     expect(() => decoder.decodeJson(Buffer.concat([bytes, bytes]))).toThrow('are left over')
   })
 
+  test("what Conduit's own connector writes for a NULL uuid, and for a numeric without precision", () => {
+    expect(read(logical('string', 'uuid'), '')).toBe(null)
+    expect(read({ type: 'array', items: logical('string', 'uuid') }, ['', 'u'], JSONS)).toBe('[null,"u"]')
+    const table = draftTable('t', { n: { type: builtin('numeric') } })
+    for (const text of ['-1.5', '0', '12345678901234567890.10', '100']) {
+      const { schema, bytes } = writeRow(avroTable(table, { schemas: 'connector' }), table, [text])
+      const [found] = new AvroDecoder(schema, () => TEXT).decode(bytes)
+      expect(found).toBe(text.replace(/(\.\d*?)0+$/, '$1'))
+    }
+  })
+
   test('names in namespaces', () => {
     const schema = JSON.stringify({
       ...{ type: 'record', name: 'shop.r', fields: [] },

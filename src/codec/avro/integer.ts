@@ -36,12 +36,8 @@ function putLong(out: Uint8Array, at: number, src: Uint8Array, p: number, end: n
   const topHigh = Math.floor(top / TWO_22)
   const rest = (top - topHigh * TWO_22) * BILLION + digits(src, end - 9, end) // below 2^53
   const carry = Math.floor(rest / TWO_22)
-  let high = topHigh * BILLION + carry
-  let low = 2 * (rest - carry * TWO_22) - sign
-  if (low < 0) {
-    low += 2 * TWO_22
-    high--
-  }
+  const high = topHigh * BILLION + carry
+  const low = 2 * (rest - carry * TWO_22) - sign // -1, too: its bits, and the borrow of its shift, are right
   out[at++] = (low & 127) | 128
   out[at++] = ((low >> 7) & 127) | 128
   out[at++] = ((low >> 14) & 127) | 128

@@ -76,6 +76,16 @@ describe('numeric', () => {
       }),
       { numRuns: 2000 },
     )
+    // where a byte more begins
+    for (let bits = 7n; bits < 128n; bits += 8n) {
+      for (const value of [-1n, 0n, 1n].flatMap((by) => [2n ** bits + by, -(2n ** bits) + by])) {
+        const bytes = roundTrip(builtin('numeric'), decimalText(value, 6), { typmod }) as Buffer
+        expect(fromTwosComplement(bytes), String(value)).toBe(value)
+        expect(BigInt(bytes.length), String(value)).toBe(
+          (value >= -(2n ** bits) && value < 2n ** bits ? bits : bits + 8n) / 8n + 1n,
+        )
+      }
+    }
     expect(roundTrip(builtin('numeric'), '0.000000', { typmod })).toStrictEqual(Buffer.from([0]))
   })
 

@@ -20,7 +20,7 @@ import { isOfRows, isPassing, serverText } from './failure.js'
 import { deleteGoneRows } from './goneRows.js'
 import type { LazyCommits } from './lazyCommits.js'
 import type { Mode } from './modes.js'
-import { middleOf, planSteps, type StepOptions } from './steps.js'
+import { middleOf, planLines, planSteps, type StepOptions } from './steps.js'
 import type { Target } from './target.js'
 import { type Use, usesOf } from './uses.js'
 
@@ -103,9 +103,7 @@ export class BatchWriter {
       await this.#writeFollowing(batch, fresh, { targets, takesCopies })
     } else {
       if (await this.#writeAtOnce(batch, targets, lazily)) return !lazily
-      const loaded = planSteps(rows, 0, rows.count, { targets, takesCopies }).map((one) =>
-        this.#applier.load(rows, one),
-      )
+      const loaded = this.#loadSteps(rows, 0, rows.count, { targets, takesCopies })
       for (const step of loaded) await this.#applier.prepare(step)
       if (!(await this.#begin())) return !lazyCommits.mayHaveBeen
       await this.#deleteGone(batch)
@@ -178,7 +176,13 @@ export class BatchWriter {
 
   #load(rows: RowBatch, targets: readonly Target[], unless: (target: Target) => boolean): LoadedStep[] {
     const takesCopies = (target: Target) => this.#mayCopy(target) && unless(target)
-    return planSteps(rows, 0, rows.count, { targets, takesCopies }).map((step) => this.#applier.load(rows, step))
+    return this.#loadSteps(rows, 0, rows.count, { targets, takesCopies })
+  }
+
+  #loadSteps(rows: RowBatch, from: number, to: number, options: StepOptions): LoadedStep[] {
+    const lines = from === 0 && to === rows.count ? planLines(rows, options) : undefined
+    if (lines !== undefined) return [this.#applier.loadLines(lines)]
+    return planSteps(rows, from, to, options).map((step) => this.#applier.load(rows, step))
   }
 
   readonly #mayCopy = (target: Target): boolean => this.#takesCopies.get(target.target) === true
@@ -241,9 +245,7 @@ export class BatchWriter {
     if (from === to) return
     await this.session.query('SAVEPOINT tailrace')
     try {
-      for (const step of planSteps(batch.rows, from, to, options)) {
-        await this.#applier.apply(this.#applier.load(batch.rows, step))
-      }
+      for (const step of this.#loadSteps(batch.rows, from, to, options)) await this.#applier.apply(step)
       await this.session.query('RELEASE SAVEPOINT tailrace')
       return
     } catch (error) {

@@ -1,52 +1,99 @@
-import { NO_OLD, RowBatch, SNAPSHOT } from '../../core/rowBatch.js'
+import { viewOf } from '../../core/byteWriter.js'
+import { copyShort } from '../../core/copyShort.js'
+import { type CopyLines, RowBatch } from '../../core/rowBatch.js'
 import type { Table } from '../../core/table.js'
-import { readCopyRow } from '../../postgres/copy/row.js'
+import { readCopyRow, requireLine } from '../../postgres/copy/row.js'
 
-const NOTHING_OLD = (-1 << 2) | NO_OLD
+/** Room for a batch as readers hand it on, and what comes with the chunk that fills it. */
+const PART_BYTES = 320 * 1024
+/** A row from here on is kept where it came. */
+const LONG_ROW = 32 * 1024
+const FIRST_ENDS = 1024
 
-/** Collects the rows of one COPY into batches. Synchronous; does no I/O. */
+/**
+ * Collects the rows of one COPY into batches, line behind line, so that they can be sent on as they are and no chunk of the
+ * socket is kept. Nobody looks into a row here. Synchronous; does no I/O.
+ */
 export class RowCollector {
   readonly #table: Table
   readonly #columns: number
   readonly #snapshotId: string
-  #batch: RowBatch
+  #lines: CopyLines[] = []
+  #part = Buffer.allocUnsafeSlow(0)
+  #partView = viewOf(this.#part)
+  #used = 0
+  #ends = new Int32Array(FIRST_ENDS)
+  #partCount = 0
+  #chunk: Uint8Array | undefined
+  #chunkView = this.#partView
+  #count = 0
+  #bytes = 0
 
   /** `columns`: how many a row has, its place in the table included. */
   constructor(table: Table, columns: number, snapshotId: string) {
     this.#table = table
     this.#columns = columns
     this.#snapshotId = snapshotId
-    this.#batch = this.#begin()
   }
 
   get count(): number {
-    return this.#batch.count
+    return this.#count
   }
 
   get bytes(): number {
-    return this.#batch.bytes
+    return this.#bytes
   }
 
   /** The payload of one CopyData. */
   collect(bytes: Uint8Array, start: number, end: number): void {
-    const batch = this.#batch
-    const at = batch.tape.length
-    batch.use(bytes)
-    readCopyRow(bytes, batch.views[batch.views.length - 1]!, start, end, this.#columns, batch.tape)
-    batch.bytes += end - start
-    batch.add(SNAPSHOT, 0, -1, 0, 0, at, NOTHING_OLD, 0)
+    requireLine(bytes, start, end)
+    const length = end - start
+    this.#count++
+    this.#bytes += length
+    if (length >= LONG_ROW) {
+      this.#endPart()
+      this.#add(bytes.subarray(start, end), Int32Array.of(length))
+      return
+    }
+    if (this.#used + length > this.#part.length) {
+      this.#endPart()
+      this.#part = Buffer.allocUnsafeSlow(PART_BYTES)
+      this.#partView = viewOf(this.#part)
+    }
+    if (bytes !== this.#chunk) {
+      this.#chunk = bytes
+      this.#chunkView = viewOf(bytes)
+    }
+    copyShort(bytes, this.#chunkView, start, end, this.#part, this.#partView, this.#used)
+    this.#used += length
+    if (this.#partCount === this.#ends.length) {
+      const grown = new Int32Array(2 * this.#partCount)
+      grown.set(this.#ends)
+      this.#ends = grown
+    }
+    this.#ends[this.#partCount++] = this.#used
   }
 
   take(): RowBatch {
-    const batch = this.#batch
-    this.#batch = this.#begin()
+    this.#endPart()
+    const batch = RowBatch.ofLines(this.#lines, [this.#table], this.#snapshotId, false)
+    this.#lines = []
+    this.#count = this.#bytes = 0
+    this.#chunk = undefined
     return batch
   }
 
-  #begin(): RowBatch {
-    const batch = new RowBatch(this.#batch)
-    batch.tables.push(this.#table)
-    batch.snapshotId = this.#snapshotId
-    return batch
+  #endPart(): void {
+    if (this.#partCount > 0) {
+      const lines = this.#part.subarray(0, this.#used)
+      const isFew = this.#used < this.#part.length / 2
+      this.#add(isFew ? Buffer.from(lines) : lines, this.#ends.slice(0, this.#partCount))
+      if (!isFew) this.#part = Buffer.allocUnsafeSlow(0)
+    }
+    this.#used = this.#partCount = 0
+  }
+
+  #add(bytes: Uint8Array, ends: Int32Array): void {
+    this.#lines.push({ table: 0, bytes, ends, columns: this.#columns, read: readCopyRow })
   }
 }

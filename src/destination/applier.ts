@@ -54,12 +54,20 @@ export class Applier {
   }
 
   /** The same of a whole batch of lines. */
-  loadLines({ appended }: LinesStep): LoadedStep {
+  loadLines(step: LinesStep): LoadedStep {
+    return { copies: this.#copiesOf(step), works: [] }
+  }
+
+  /** The same, to be sent by whoever has begun a transaction for it. */
+  scriptOfLines(step: LinesStep): ScriptPart[] {
+    return this.#copiesOf(step).map(({ sql, rows }) => ({ copy: sql, rows }))
+  }
+
+  #copiesOf({ appended }: LinesStep): Copy[] {
     const ordered = byReferences(appended.map((one) => ({ ...one, facts: one.target.facts })))
-    const copies = ordered.map(({ target, lines }) => {
+    return ordered.map(({ target, lines }) => {
       return { sql: this.sqlOf(target).copyDirectly(), rows: stageLines(lines, target) }
     })
-    return { copies, works: [] }
   }
 
   /** Makes the staging tables that a step needs; outside a transaction, whose end could take them away again. */

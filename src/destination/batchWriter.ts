@@ -4,7 +4,7 @@ import type { Position } from '../core/record.js'
 import { HEAD, HEAD_TABLE, type RowBatch } from '../core/rowBatch.js'
 import type { Table } from '../core/table.js'
 import type { TailraceError } from '../core/tailraceError.js'
-import { runScript } from '../postgres/copy/script.js'
+import { runScript, type ScriptPart } from '../postgres/copy/script.js'
 import { type QualifiedName, sqlName } from '../postgres/identifier.js'
 import { sqlstateOf } from '../postgres/serverError.js'
 import type { Session } from '../postgres/session.js'
@@ -83,6 +83,7 @@ export class BatchWriter {
   async write<Tables extends object>(batch: Batch<Tables>, carefully: boolean): Promise<boolean> {
     const { checkpoint, lazyCommits } = this.#options
     const { rows } = batch
+    if (this.#prepared?.batch !== batch) this.#prepared = undefined
     const uses = usesOf(rows)
     const fresh = this.#freshOf(rows, uses)
     for (const { index } of fresh) {
@@ -123,7 +124,7 @@ export class BatchWriter {
    * asked of the server.
    */
   prepare<Tables extends object>(batch: Batch<Tables>): void {
-    if (this.#holds || saysItRepeats(batch.position) || isSmall(batch.rows)) return
+    if (this.#prepared !== undefined || this.#holds || saysItRepeats(batch.position) || isSmall(batch.rows)) return
     const targets = batch.rows.tables.map((table) => this.#targets.get(table)!)
     if (targets.includes(undefined!)) return
     const changes = usesOf(batch.rows).filter(({ isChanged }) => isChanged)
@@ -133,6 +134,18 @@ export class BatchWriter {
     } catch {
       // It is told when its turn comes.
     }
+  }
+
+  /**
+   * What copies a batch, where it is nothing but rows of a first copy into tables that had none, so that it may be copied
+   * while those before it are; undefined: it is not known to be such, or to be worth it.
+   */
+  copiesOf<Tables extends object>({ rows, position, range }: Batch<Tables>): readonly ScriptPart[] | undefined {
+    if (this.#holds || saysItRepeats(position) || range?.again === true || isSmall(rows)) return undefined
+    const targets = rows.tables.map((table) => this.#targets.get(table)!)
+    if (targets.includes(undefined!)) return undefined
+    const lines = planLines(rows, { targets, takesCopies: this.#mayCopy })
+    return lines === undefined ? undefined : this.#applier.scriptOfLines(lines)
   }
 
   /**

@@ -282,13 +282,14 @@ export class Lane {
       }
       const rest = this.#ahead === undefined ? item.batch : beyond(item.batch, this.#ahead)
       if (gathered.length > 0 && rest !== undefined) {
-        isFull = bytes + rest.bytes > most || !gathered.at(-1)!.joins(rest)
+        isFull = !gathered.at(-1)!.joins(rest)
         if (isFull) break
       }
       item.records = rest?.length ?? 0
       if (rest !== undefined) gathered.push(rest)
       bytes += rest?.bytes ?? 0
-      isFull = most === 0
+      // With the batch that fills it: else each barrier, which comes as often, would leave a small one behind.
+      isFull = bytes >= most
     }
     return { items: this.#items.slice(index, next), batches: gathered, isFull, leftOut }
   }

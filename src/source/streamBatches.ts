@@ -1,6 +1,5 @@
 import { SOURCE_ENDED, TEMPORARY_SLOT_LOST } from '../core/errors.js'
 import type { TailraceError } from '../core/tailraceError.js'
-import type { Lsn } from '../postgres/lsn.js'
 import { timelineWhereStreams } from '../postgres/ownServer.js'
 import { publicationMark } from '../postgres/publicationState.js'
 import { describeCause, isTransient } from '../postgres/serverError.js'
@@ -98,7 +97,7 @@ export async function* streamBatches(context: RunContext, start: StreamStart): A
     scans,
     scannedBatch: (...of) => acknowledgements.batch(...of),
     batchBytes: context.batchBytes,
-    until: options.until === 'current' ? await untilNow(context, start) : options.until,
+    until: options.until === 'current' ? await currentLsn(control, signal) : options.until,
     ...chooseStreaming(options, owner !== undefined),
     emit,
   })
@@ -209,9 +208,4 @@ export async function* streamBatches(context: RunContext, start: StreamStart): A
     await loop.stop()
     await running
   }
-}
-
-/** Whatever was committed before a slot was made is in the rows that were read: behind those nothing is waited for. */
-async function untilNow({ connections, signal }: RunContext, { fresh, scanned, resumed }: StreamStart): Promise<Lsn> {
-  return fresh && scanned.length === 0 ? resumed.resumeLsn : currentLsn(connections.control, signal)
 }

@@ -37,7 +37,8 @@ export const HEAD_OLD = 7
 /** Fingerprint of what the transaction counted, this record included. */
 export const HEAD_FINGERPRINT = 8
 
-const NOTHING_OLD = (-1 << 2) | NO_OLD
+/** Of {@link HEAD_OLD}: no old tuple. */
+export const NOTHING_OLD = (-1 << 2) | NO_OLD
 
 /** Snapshot rows of one table as the lines of COPY's text in which the source sent them. */
 export interface CopyLines {
@@ -51,6 +52,8 @@ export interface CopyLines {
   readonly columns: number
   /** Leaves start and end of each column of a line on a tape; undoes escapes in place. */
   readonly read: (bytes: Uint8Array, view: DataView, start: number, end: number, columns: number, tape: Tape) => void
+  /** Called when somebody asks for rows that have to be read for it. */
+  readonly onRead: () => void
 }
 
 /** Where the columns of one row are. */
@@ -237,6 +240,7 @@ export class RowBatch {
     this.count = 0
     try {
       for (const one of lines) {
+        one.onRead()
         this.use(this.#linesAreShared ? Buffer.from(one.bytes) : one.bytes)
         let start = 0
         for (const end of one.ends) {

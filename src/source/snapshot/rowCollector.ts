@@ -1,6 +1,6 @@
 import { viewOf } from '../../core/byteWriter.js'
 import { copyShort } from '../../core/copyShort.js'
-import { type CopyLines, RowBatch } from '../../core/rowBatch.js'
+import { type CopyLines, NOTHING_OLD, RowBatch, SNAPSHOT } from '../../core/rowBatch.js'
 import type { Table } from '../../core/table.js'
 import { readCopyRow, requireLine } from '../../postgres/copy/row.js'
 
@@ -10,14 +10,25 @@ const PART_BYTES = 320 * 1024
 const LONG_ROW = 32 * 1024
 const FIRST_ENDS = 1024
 
+/** A smaller batch is looked into even by who hands the lines of larger ones on. */
+const TELLING_BYTES = 64 * 1024
+
+/** Whether the consumer of a run looks into rows: then they are read where they came, which spares a copy of each. */
+export class RowUse {
+  areRead = false
+}
+
 /**
  * Collects the rows of one COPY into batches, line behind line, so that they can be sent on as they are and no chunk of the
- * socket is kept. Nobody looks into a row here. Synchronous; does no I/O.
+ * socket is kept; nobody looks into a row here, until it is known that somebody will. Synchronous; does no I/O.
  */
 export class RowCollector {
   readonly #table: Table
   readonly #columns: number
   readonly #snapshotId: string
+  readonly #use: RowUse
+  /** Of rows that are read at once. */
+  #batch: RowBatch | undefined
   #lines: CopyLines[] = []
   #part = Buffer.allocUnsafeSlow(0)
   #partView = viewOf(this.#part)
@@ -30,22 +41,37 @@ export class RowCollector {
   #bytes = 0
 
   /** `columns`: how many a row has, its place in the table included. */
-  constructor(table: Table, columns: number, snapshotId: string) {
+  constructor(table: Table, columns: number, snapshotId: string, use = new RowUse()) {
     this.#table = table
     this.#columns = columns
     this.#snapshotId = snapshotId
+    this.#use = use
+    this.#begin()
   }
 
   get count(): number {
-    return this.#count
+    return this.#batch?.count ?? this.#count
   }
 
   get bytes(): number {
-    return this.#bytes
+    return this.#batch?.bytes ?? this.#bytes
   }
 
   /** The payload of one CopyData. */
   collect(bytes: Uint8Array, start: number, end: number): void {
+    if (this.#batch !== undefined) this.#read(this.#batch, bytes, start, end)
+    else this.#append(bytes, start, end)
+  }
+
+  #read(batch: RowBatch, bytes: Uint8Array, start: number, end: number): void {
+    const at = batch.tape.length
+    batch.use(bytes)
+    readCopyRow(bytes, batch.views[batch.views.length - 1]!, start, end, this.#columns, batch.tape)
+    batch.bytes += end - start
+    batch.add(SNAPSHOT, 0, -1, 0, 0, at, NOTHING_OLD, 0)
+  }
+
+  #append(bytes: Uint8Array, start: number, end: number): void {
     requireLine(bytes, start, end)
     const length = end - start
     this.#count++
@@ -75,12 +101,25 @@ export class RowCollector {
   }
 
   take(): RowBatch {
+    const batch = this.#batch ?? this.#takeLines()
+    this.#begin()
+    return batch
+  }
+
+  #takeLines(): RowBatch {
     this.#endPart()
     const batch = RowBatch.ofLines(this.#lines, [this.#table], this.#snapshotId, false)
     this.#lines = []
     this.#count = this.#bytes = 0
     this.#chunk = undefined
     return batch
+  }
+
+  #begin(): void {
+    if (!this.#use.areRead) return
+    this.#batch = new RowBatch(this.#batch)
+    this.#batch.tables.push(this.#table)
+    this.#batch.snapshotId = this.#snapshotId
   }
 
   #endPart(): void {
@@ -94,6 +133,9 @@ export class RowCollector {
   }
 
   #add(bytes: Uint8Array, ends: Int32Array): void {
-    this.#lines.push({ table: 0, bytes, ends, columns: this.#columns, read: readCopyRow })
+    const onRead = () => {
+      this.#use.areRead ||= bytes.length > TELLING_BYTES
+    }
+    this.#lines.push({ table: 0, bytes, ends, columns: this.#columns, read: readCopyRow, onRead })
   }
 }

@@ -2,7 +2,7 @@ import { expect, test } from 'vitest'
 import { joinRows } from '../../../src/core/joinedRows.js'
 import { HEAD, HEAD_BUFFER, HEAD_NEW, HEAD_TABLE, RowBatch } from '../../../src/core/rowBatch.js'
 import { keyTextOf } from '../../../src/source/scan/keyText.js'
-import { RowCollector } from '../../../src/source/snapshot/rowCollector.js'
+import { RowCollector, RowUse } from '../../../src/source/snapshot/rowCollector.js'
 import { textTable } from '../../support/rowBatches.js'
 
 const a = textTable('a', ['id', 'note'], [0])
@@ -102,4 +102,21 @@ test('a line that is none is an error at once, one of too many columns whenever 
     expect(() => rows.heads).toThrow(expect.objectContaining({ code: 'MALFORMED_MESSAGE' }))
     expect(rows.count).toBe(2)
   }
+})
+
+test('where a consumer looks into rows those that follow are read where they came; a small batch does not tell', () => {
+  const use = new RowUse()
+  const next = (lines: readonly string[]) => {
+    const collector = new RowCollector(a, 2, 's', use)
+    for (const line of lines) collector.collect(Buffer.from(line), 0, Buffer.byteLength(line))
+    return collector.take()
+  }
+  expect(valuesOf(next(LINES))).toHaveLength(LINES.length)
+  const large = next([...LINES, ...Array.from({ length: 40 }, () => `6\t${'y'.repeat(2000)}\n`)])
+  expect(large.lines).toBeDefined()
+  expect(valuesOf(large)).toHaveLength(LINES.length + 40)
+  const later = next(LINES)
+  expect(later.lines).toBeUndefined()
+  expect(valuesOf(later)).toEqual(VALUES.map((row) => ['a', ...row]))
+  expect([later.count, later.snapshotId]).toEqual([LINES.length, 's'])
 })

@@ -231,7 +231,8 @@ export class Lane {
 
   async #write(): Promise<void> {
     const first = this.#items[this.#next]
-    const gathered = this.#ready[0]?.items[0] === first ? this.#ready.shift()! : this.#joined(this.#gather(this.#next))
+    if (this.#ready[0]?.items[0] !== first) this.#ready = []
+    const gathered = this.#ready.shift() ?? this.#joined(this.#gather(this.#next))
     const { items, batch } = gathered
     this.#writing = items
     const writing = batch === undefined ? undefined : this.#sink.write(batch)

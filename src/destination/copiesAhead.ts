@@ -10,6 +10,9 @@ import { type Backend, terminate, type WriteSession } from './writeSession.js'
 const LOCK_TIMEOUT = '2s'
 const BEGIN = `BEGIN ISOLATION LEVEL READ COMMITTED; SET LOCAL lock_timeout = '${LOCK_TIMEOUT}'`
 
+/** After so many batches that went another way the first copy is over, and nobody needs the connections. */
+const UNUSED = 16
+
 export interface CopiesAheadOptions {
   /** How many batches are copied at a time. */
   readonly most: number
@@ -40,6 +43,8 @@ export class CopiesAhead {
   #told: { readonly batch: object; readonly copies: CopiesOf }[] = []
   /** Something failed, and may fail again: batches are written one after another from now on. */
   #given = false
+  /** Batches that went another way, one after another. */
+  #unused = 0
   /** Of connections that were cut: the server may not know of that. */
   #cut: Backend[] = []
 
@@ -70,7 +75,11 @@ export class CopiesAhead {
     if (this.#told.shift()?.batch !== batch) this.#told = []
     this.#told.unshift({ batch, copies })
     this.#advance()
-    if (!this.isBusy) this.#told.shift()
+    if (this.isBusy) this.#unused = 0
+    else {
+      this.#told.shift()
+      if (++this.#unused === UNUSED) for (const worker of this.#idle.splice(0)) worker.end()
+    }
     return this.isBusy
   }
 
@@ -140,6 +149,11 @@ class Worker {
 
   async query(sql: string): Promise<void> {
     await this.#session!.query(sql)
+  }
+
+  /** Between two transactions. */
+  end(): void {
+    void this.#session?.close()
   }
 
   destroy(): Backend | undefined {

@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import type { EmbeddedPostgres } from '../../../src/cli/embedded/server.js'
+import type { PositionJson } from '../../../src/core/record.js'
 import type { DestinationOptions } from '../../../src/destination/options.js'
 import type { PostgresDestination } from '../../../src/destination/postgresDestination.js'
 import type { Batch } from '../../../src/source/batch.js'
@@ -7,6 +8,7 @@ import { StreamPosition } from '../../../src/source/position.js'
 import { PostgresSource } from '../../../src/source/postgresSource.js'
 import { failureOf, Replication, rowsOf } from '../../support/replication.js'
 import { startServer } from '../../support/servers.js'
+import { waitFor } from '../../support/waitFor.js'
 
 let server: EmbeddedPostgres
 beforeAll(async () => {
@@ -30,17 +32,26 @@ const WRITERS = `
   CREATE TRIGGER noted AFTER INSERT ON t FOR EACH STATEMENT EXECUTE FUNCTION noted();
   ALTER TABLE t ENABLE ALWAYS TRIGGER noted`
 
+/** Up to where what is open has written. */
+const positions = new WeakMap<PostgresDestination, PositionJson>()
+
 interface RunOptions {
   readonly destination?: Partial<DestinationOptions>
   readonly tables?: string
+  /** Open already, if it was used before. */
+  readonly writing?: PostgresDestination
   /** Called before each batch is written. */
   readonly onBatch?: (index: number, writing: PostgresDestination) => Promise<unknown> | undefined
 }
 
 /** A run that tells of the batches to come, as a pipeline does. Ends with the last of the snapshot. */
-async function run(pair: Replication, { destination, tables = 't', onBatch }: RunOptions = {}): Promise<void> {
-  await using writing = pair.destination(destination)
-  const position = await writing.open()
+async function run(
+  pair: Replication,
+  { destination, tables = 't', onBatch, ...given }: RunOptions = {},
+): Promise<void> {
+  await using own = given.writing === undefined ? pair.destination(destination) : undefined
+  const writing = own ?? given.writing!
+  const position = positions.has(writing) ? positions.get(writing) : await writing.open()
   await using reading = new PostgresSource({
     ...{ url: pair.from.url, tables, slot: pair.from.name, until: 'current', position, keyless: 'inserts' },
     snapshotWorkers: 1,
@@ -57,6 +68,7 @@ async function run(pair: Replication, { destination, tables = 't', onBatch }: Ru
     for (const other of others) if (!told.has(other)) writing.prepare(other)
     for (const other of others) told.add(other)
     if (await written) await first.ack()
+    positions.set(writing, first.position.toJSON())
     waiting.shift()
   }
   const told = new Set<Batch>()
@@ -99,6 +111,28 @@ test.each([
     await expectSame(pair, 't')
   },
 )
+
+test('the connections are let go of when the first copy is over', async () => {
+  await using pair = await Replication.between(server, server, 't', TABLE)
+  await pair.from.query(fill('t', 'id'))
+  await using writing = pair.destination()
+  const sessions = async () => {
+    const rows = await pair.from.query(
+      "SELECT FROM pg_stat_activity WHERE datname = $1 AND application_name = 'tailrace'",
+      [pair.to.name],
+    )
+    return rows.length
+  }
+  const counts: number[] = []
+  await run(pair, { writing, onBatch: async () => counts.push(await sessions()) })
+  expect(Math.max(...counts)).toBe(3)
+  for (let change = 0; change < 17; change++) {
+    await pair.from.query(`UPDATE t SET note = '${change}' WHERE id = 1`)
+    await run(pair, { writing })
+  }
+  await waitFor(async () => (await sessions()) === 1, { what: 'one connection to be left' })
+  await expectSame(pair, 't')
+})
 
 describe('what is committed is a beginning of the stream', () => {
   test('when a row is rejected behind copies that are under way; mended the same command goes on', async () => {

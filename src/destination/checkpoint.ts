@@ -79,9 +79,13 @@ export class Checkpoint {
    * {@link begin} would give false or throw: which of these it is, that tells.
    */
   get opening(): string {
+    return `BEGIN ISOLATION LEVEL READ COMMITTED; ${this.locking}`
+  }
+
+  /** The same within a transaction that has begun: what it wrote before counts only if this is the row's next version. */
+  get locking(): string {
     const isOurs = `source = ${quoteLiteral(this.#source)} AND epoch = ${this.#epoch} AND version = ${this.#version}`
-    return `BEGIN ISOLATION LEVEL READ COMMITTED;
-      SELECT 1 / pg_catalog.count(*) FROM (SELECT FROM ${this.#name} WHERE ${isOurs} FOR UPDATE) AS ours`
+    return `SELECT 1 / pg_catalog.count(*) FROM (SELECT FROM ${this.#name} WHERE ${isOurs} FOR UPDATE) AS ours`
   }
 
   ending(position: PositionJson, lazily: boolean): string {

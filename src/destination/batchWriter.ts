@@ -112,6 +112,7 @@ export class BatchWriter {
       for (const step of loaded) await this.#applier.apply(step)
     }
     if (repeats) return false
+    await this.#options.evolution?.store(this.session)
     await checkpoint.commit(this.session, batch.position.toJSON(), lazily)
     lazyCommits.committed(lazily)
     this.#options.evolution?.commit()
@@ -211,8 +212,10 @@ export class BatchWriter {
       from = use.first
       this.#isStale = true
       try {
-        await this.#options.evolution!.follow(this.session, batch.rows.tables[use.index]!)
+        const table = batch.rows.tables[use.index]!
+        const shape = await this.#options.evolution!.follow(this.session, table)
         await this.#resolve(batch.rows, use, options.targets)
+        this.#options.evolution!.followed(table, shape, options.targets[use.index]!.facts)
       } catch (error) {
         if (from === 0 || this.#holds || isPassing(error)) throw error
         throw new ShapeRefused(from, error)

@@ -45,7 +45,7 @@ export const destinationSettings = {
   }),
   autoCreate: setting(z.boolean().default(false), {
     description:
-      "Make a table that is missing at the target, with its schema: the source's columns with their types and NOT NULL, its key as primary key, and the enums, domains and composites that these types are.",
+      "Make a table that is missing at the target, with its schema: the source's columns with their types and NOT NULL, its key as primary key, and the enums, domains, composites and ranges that these types are.",
   }),
   mode: setting(z.enum(['mirror', 'history']).default('mirror'), {
     description:

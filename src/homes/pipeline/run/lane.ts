@@ -29,6 +29,8 @@ interface Gathered {
   readonly items: readonly Item[]
   readonly batch: Batch | undefined
   readonly isFull: boolean
+  /** Barriers left out behind these, since the last that was passed. */
+  readonly leftOut: number
 }
 
 /**
@@ -213,15 +215,19 @@ export class Lane {
       return true
     }
     if ('batch' in item) await this.#write()
-    else if (this.#isLeftOut(this.#next)) this.#next++
-    else this.#pass(item.barrier, await this.#sink.flush({ end: item.barrier.end !== undefined }))
+    else if (this.#isLeftOut(this.#next, this.#leftOut)) {
+      this.#next++
+      this.#leftOut++
+    } else this.#pass(item.barrier, await this.#sink.flush({ end: item.barrier.end !== undefined }))
     return true
   }
 
   async #write(): Promise<void> {
     const first = this.#items[this.#next]
-    const { items, batch } = this.#ready?.items[0] === first ? this.#ready! : this.#gather(this.#next)
+    const gathered = this.#ready?.items[0] === first ? this.#ready! : this.#gather(this.#next)
+    const { items, batch } = gathered
     this.#ready = undefined
+    this.#leftOut = gathered.leftOut
     const writing = batch === undefined ? undefined : this.#sink.write(batch)
     // When what is being written has gone out.
     const meanwhile = writing === undefined ? undefined : setImmediate(() => this.#prepare(this.#next + items.length))
@@ -250,11 +256,13 @@ export class Lane {
     let bytes = 0
     let next = index
     let isFull = false
+    let leftOut = this.#leftOut
     for (; next < this.#items.length && !isFull; next++) {
       const item = this.#items[next]!
       if ('barrier' in item) {
-        if (this.#isLeftOut(next)) continue
-        break
+        if (!this.#isLeftOut(next, leftOut)) break
+        leftOut++
+        continue
       }
       const rest = this.#ahead === undefined ? item.batch : beyond(item.batch, this.#ahead)
       if (gathered.length > 0 && rest !== undefined) {
@@ -267,15 +275,14 @@ export class Lane {
       isFull = most === 0
     }
     const batch = gathered.length === 0 ? undefined : Batch.join(gathered)
-    return { items: this.#items.slice(index, next), batch, isFull }
+    return { items: this.#items.slice(index, next), batch, isFull, leftOut }
   }
 
-  #isLeftOut(index: number): boolean {
+  /** `before`: how many are since the last that was passed. */
+  #isLeftOut(index: number, before: number): boolean {
     const item = this.#items[index]!
-    if (!('barrier' in item) || item.barrier.together || this.#leftOut === MAX_LEFT_OUT) return false
-    const later = this.#items.slice(index + 1).some((one) => 'barrier' in one)
-    if (later) this.#leftOut++
-    return later
+    if (!('barrier' in item) || item.barrier.together || before === MAX_LEFT_OUT) return false
+    return this.#items.slice(index + 1).some((one) => 'barrier' in one)
   }
 
   #pass(barrier: Barrier, mark: SinkMark): void {
@@ -325,7 +332,7 @@ export class Lane {
   /** What follows an error, when it is time for it; `leave`: the rest is for the next start of the pipeline. */
   async #afterwards(error: unknown): Promise<'again' | 'leave' | 'fail'> {
     this.#open = false
-    this.#next = 0
+    this.#next = this.#leftOut = 0
     this.#ready = undefined
     await this.#sink.close().catch(() => {})
     if (this.#abort.signal.aborted) return 'leave'

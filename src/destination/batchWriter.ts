@@ -20,6 +20,7 @@ import { isOfRows, isPassing, serverText } from './failure.js'
 import { deleteGoneRows } from './goneRows.js'
 import type { LazyCommits } from './lazyCommits.js'
 import type { Mode } from './modes.js'
+import { isWorthOneByOne, writeOneByOne } from './oneByOne.js'
 import { middleOf, planLines, planSteps, type StepOptions } from './steps.js'
 import type { Target } from './target.js'
 import { type Use, usesOf } from './uses.js'
@@ -68,6 +69,8 @@ export class BatchWriter {
   #holds = false
   /** In the open transaction. */
   #aside: string[] = []
+  /** Of the batch that is being written. */
+  #rejected = 0
 
   /** Made something in its transaction that is gone if that fails: another session has to be made then. */
   get isStale(): boolean {
@@ -100,6 +103,7 @@ export class BatchWriter {
       await this.#applier.prepareAll(new Set(targets.filter((target) => target !== undefined)))
       if (!(await this.#begin())) return !lazyCommits.mayHaveBeen
       this.#holds = repeats || this.#holds
+      this.#rejected = 0
       await this.#deleteGone(batch)
       await this.#writeFollowing(batch, fresh, { targets, takesCopies })
     } else {
@@ -111,6 +115,7 @@ export class BatchWriter {
       for (const step of loaded) await this.#applier.apply(step)
     }
     if (repeats) return false
+    await this.#options.evolution?.store(this.session)
     await checkpoint.commit(this.session, batch.position.toJSON(), lazily)
     lazyCommits.committed(lazily)
     this.#options.evolution?.commit()
@@ -228,8 +233,10 @@ export class BatchWriter {
       from = use.first
       this.#isStale = true
       try {
-        await this.#options.evolution!.follow(this.session, batch.rows.tables[use.index]!)
+        const table = batch.rows.tables[use.index]!
+        const shape = await this.#options.evolution!.follow(this.session, table)
         await this.#resolve(batch.rows, use, options.targets)
+        this.#options.evolution!.followed(table, shape, options.targets[use.index]!.facts)
       } catch (error) {
         if (from === 0 || this.#holds || isPassing(error)) throw error
         throw new ShapeRefused(from, error)
@@ -268,9 +275,21 @@ export class BatchWriter {
       const { targets } = options
       if (to - from === 1 || middle === to) return this.#reject(batch, from, targets, error as TailraceError)
       const inHalves = { targets, takesCopies: () => false }
+      if (isWorthOneByOne(batch.rows, from, to, this.#rejected)) {
+        return writeOneByOne(this.session, from, to, {
+          statementsOf: (record) => this.#directly(batch.rows, record, inHalves),
+          write: (record) => this.#writeRange(batch, record, record + 1, inHalves),
+          reject: (record, cause) => this.#reject(batch, record, targets, cause as TailraceError),
+        })
+      }
       await this.#writeRange(batch, from, middle, inHalves)
       await this.#writeRange(batch, middle, to, inHalves)
     }
+  }
+
+  #directly(rows: RowBatch, record: number, options: StepOptions): readonly string[] | undefined {
+    const steps = planSteps(rows, record, record + 1, options)
+    return directStatements(rows, steps, (target) => this.#applier.sqlOf(target))
   }
 
   async #reject<Tables extends object>(
@@ -296,6 +315,7 @@ export class BatchWriter {
         record: line,
       })
       this.#aside.push(problem)
+      this.#rejected++
       return
     }
     const key = 'key' in record && record.key !== undefined ? keyText(record.key) : ''

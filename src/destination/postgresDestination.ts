@@ -83,7 +83,12 @@ export class PostgresDestination implements AsyncDisposable {
     let next: State = 'not open'
     try {
       const position = await this.#retrying(({ session }) => {
-        return this.#checkpoint.claim(session, this.#options.onRejected === 'dead-letter')
+        const { onRejected, evolve } = this.#options
+        const beside = [
+          ...(onRejected === 'dead-letter' ? (['dead_letter'] as const) : []),
+          ...(evolve ? (['table_shape'] as const) : []),
+        ]
+        return this.#checkpoint.claim(session, beside, async (found) => this.#evolution?.open(session, found))
       })
       this.#lazyCommits.committed(false)
       next = 'open'

@@ -31,7 +31,8 @@ export const destinationSettings = {
       'A row that the target rejects: stop, with nothing of its batch written; or write it, in the same transaction, with the reason into the table dead_letter of checkpointSchema, and go on.',
   }),
   checkpointSchema: setting(z.string().min(1).default('tailrace'), {
-    description: 'Schema of the tables checkpoint and dead_letter, made where they are missing.',
+    description:
+      'Schema of the tables checkpoint, dead_letter and (with evolve) table_shape, made where they are missing.',
   }),
   replicationRole: setting(z.enum(['auto', 'replica', 'origin']).default('auto'), {
     description:
@@ -48,7 +49,7 @@ export const destinationSettings = {
   }),
   autoCreate: setting(z.boolean().default(false), {
     description:
-      "Make a table that is missing at the target, with its schema: the source's columns with their types and NOT NULL, its key as primary key, and the enums, domains and composites that these types are.",
+      "Make a table that is missing at the target, with its schema: the source's columns with their types and NOT NULL, its key as primary key, and the enums, domains, composites and ranges that these types are.",
   }),
   mode: setting(z.enum(['mirror', 'history']).default('mirror'), {
     description:

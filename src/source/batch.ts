@@ -1,7 +1,16 @@
 import { encodeNdjson } from '../codec/ndjson.js'
 import { canJoin, joinRows } from '../core/joinedRows.js'
 import type { ChangeRecord, ChunkRange, Position } from '../core/record.js'
-import { HEAD, HEAD_FINGERPRINT, HEAD_SEQ, HEAD_SUB, HEAD_TRANSACTION, type RowBatch } from '../core/rowBatch.js'
+import {
+  HEAD,
+  HEAD_FINGERPRINT,
+  HEAD_OPERATION,
+  HEAD_SEQ,
+  HEAD_SUB,
+  HEAD_TRANSACTION,
+  type RowBatch,
+  SNAPSHOT,
+} from '../core/rowBatch.js'
 import { BatchRecord } from './batchRecord.js'
 import { OUTSIDE_TRANSACTION, StreamPosition } from './position.js'
 import type { SnapshotProgress } from './scan/progress.js'
@@ -109,8 +118,25 @@ export class Batch<Tables extends object = Record<string, Record<string, unknown
     return new Batch(this.rows.part(from, to), this.#positionAt(to - 1), this.#ack, places)
   }
 
+  /**
+   * @internal Where a record itself stands. The last one's position is the batch's, which may be further: behind what came
+   * after it and was for nobody.
+   */
+  ownPosition(index: number): StreamPosition {
+    const position = this.#positionAt(index)
+    const isSnapshot = this.rows.heads[index * HEAD + HEAD_OPERATION] === SNAPSHOT
+    if (index < this.rows.count - 1 || this.#placedAt !== undefined || isSnapshot) return position
+    const own = this.#within(index)
+    const { lsn, seq, sub } = position.place
+    return lsn === own.place.lsn && seq === own.place.seq && sub === own.place.sub ? position : own
+  }
+
   #positionAt(index: number): StreamPosition {
     if (index === this.rows.count - 1) return this.#end
+    return this.#within(index)
+  }
+
+  #within(index: number): StreamPosition {
     if (this.#placedAt !== undefined) return this.#placedAt(index)
     const { origin, place } = this.#end
     const head = index * HEAD

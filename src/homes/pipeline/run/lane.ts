@@ -354,7 +354,7 @@ export class Lane {
   /** What follows an error, when it is time for it; `leave`: the rest is for the next start of the pipeline. */
   async #afterwards(error: unknown): Promise<'again' | 'leave' | 'fail'> {
     this.#open = false
-    this.#next = 0
+    this.#next = this.#leftOut = 0
     this.#ready = []
     await this.#sink.close().catch(() => {})
     if (this.#abort.signal.aborted) return 'leave'

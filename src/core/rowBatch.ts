@@ -147,6 +147,11 @@ export class RowBatch {
     return this.#lines
   }
 
+  /** Whether {@link RowBatch.lines} has them. */
+  get areLines(): boolean {
+    return this.#lines !== undefined
+  }
+
   /** The new row of record `index`; of lines that one alone is read. */
   rowAt(index: number): RowPlace {
     if (this.#lines === undefined) {

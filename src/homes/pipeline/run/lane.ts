@@ -283,13 +283,15 @@ export class Lane {
       }
       const rest = this.#ahead === undefined ? item.batch : beyond(item.batch, this.#ahead)
       if (gathered.length > 0 && rest !== undefined) {
-        isFull = !gathered.at(-1)!.joins(rest)
+        // Of rows that are only copied with the batch that fills it: else each barrier, which comes as often, would leave a
+        // small one behind, and of two copies side by side one would have nothing to do.
+        const isEnough = rest.rows.areLines ? bytes >= most : bytes + rest.bytes > most
+        isFull = isEnough || !gathered.at(-1)!.joins(rest)
         if (isFull) break
       }
       item.records = rest?.length ?? 0
       if (rest !== undefined) gathered.push(rest)
       bytes += rest?.bytes ?? 0
-      // With the batch that fills it: else each barrier, which comes as often, would leave a small one behind.
       isFull = bytes >= most
     }
     return { items: this.#items.slice(index, next), batches: gathered, isFull, leftOut }

@@ -10,8 +10,8 @@ export const MUTATIONS = [
     edits: [
       {
         file: 'src/source/ackLedger.ts',
-        from: 'lsn <= this.#limit) this.#confirmed = lsn',
-        to: 'lsn <= this.#limit) this.#confirmed = lsn + 1n',
+        from: 'lsn <= this.#limit) this.#confirmed = lsn - this.#mark',
+        to: 'lsn <= this.#limit) this.#confirmed = lsn - this.#mark + 1n',
       },
     ],
     tests: ['test/unit/source/ackLedger.test.ts', 'test/integration/source/confirm.test.ts'],

@@ -101,6 +101,11 @@ export class Batch<Tables extends object = Record<string, Record<string, unknown
     return encodeNdjson(this.rows)
   }
 
+  /** @internal Records in transactions of the stream, and nothing else: their positions differ in little. */
+  get isStreamed(): boolean {
+    return this.#snapshotAt === undefined && this.#placedAt === undefined && this.#end.place.snapshot === undefined
+  }
+
   /** @internal Records `from` to `to` (not included) as a batch of their own. */
   part(from: number, to: number): Batch<Tables> {
     if (from === 0 && to === this.rows.count) return this

@@ -1,0 +1,108 @@
+const FIRST_BYTES = 16 * 1024
+/** A length that is filled in later takes as many bytes whatever it is: decoders take a varint with leading zeros. */
+const LENGTH_BYTES = 4
+
+/**
+ * A protobuf message that is being written, by hand: what a record is made of stands in the bytes received, and goes from
+ * there to here without a string or an object between. Tags are one byte: no field of ours has a number above 15.
+ */
+export class ProtoWriter {
+  bytes: Buffer = Buffer.allocUnsafeSlow(FIRST_BYTES)
+  length = 0
+  #view = viewOf(this.bytes)
+
+  /** Makes room for `count` more bytes. `bytes` may be another buffer afterwards. */
+  reserve(count: number): void {
+    if (this.length + count <= this.bytes.length) return
+    const grown = Buffer.allocUnsafeSlow(Math.max(2 * this.bytes.length, this.length + count))
+    this.bytes.copy(grown, 0, 0, this.length)
+    this.bytes = grown
+    this.#view = viewOf(grown)
+  }
+
+  /** Begins a message, text or bytes of a length that is not known yet; gives what `close` wants. */
+  open(tag: number): number {
+    this.reserve(1 + LENGTH_BYTES)
+    this.bytes[this.length] = tag
+    this.length += 1 + LENGTH_BYTES
+    return this.length
+  }
+
+  /** It ends here. */
+  close(start: number): void {
+    const length = this.length - start
+    if (length >= 1 << (7 * LENGTH_BYTES)) throw new RangeError(`a value of ${length} bytes is too long for a record`)
+    const { bytes } = this
+    bytes[start - 4] = (length & 0x7f) | 0x80
+    bytes[start - 3] = ((length >>> 7) & 0x7f) | 0x80
+    bytes[start - 2] = ((length >>> 14) & 0x7f) | 0x80
+    bytes[start - 1] = length >>> 21
+  }
+
+  varint(value: number): void {
+    this.reserve(5)
+    while (value > 0x7f) {
+      this.bytes[this.length++] = (value & 0x7f) | 0x80
+      value >>>= 7
+    }
+    this.bytes[this.length++] = value
+  }
+
+  byte(value: number): void {
+    this.reserve(1)
+    this.bytes[this.length++] = value
+  }
+
+  double(value: number): void {
+    this.reserve(8)
+    this.#view.setFloat64(this.length, value, true)
+    this.length += 8
+  }
+
+  /** Bytes as they are. */
+  write(source: Uint8Array): void {
+    this.reserve(source.length)
+    this.bytes.set(source, this.length)
+    this.length += source.length
+  }
+
+  writeAscii(text: string): void {
+    this.reserve(text.length)
+    this.length += this.bytes.write(text, this.length, 'latin1')
+  }
+
+  /** A text or bytes of which all is there, with tag and length. */
+  field(tag: number, source: Uint8Array): void {
+    this.byte(tag)
+    this.varint(source.length)
+    this.write(source)
+  }
+
+  /** The same of a part of other bytes. */
+  fieldOf(tag: number, source: Uint8Array, start: number, end: number): void {
+    this.byte(tag)
+    this.varint(end - start)
+    this.reserve(end - start)
+    const { bytes } = this
+    let to = this.length
+    if (end - start < 32) for (let p = start; p < end; p++) bytes[to++] = source[p]!
+    else bytes.set(source.subarray(start, end), to)
+    this.length += end - start
+  }
+
+  /** Forgets what was written from there on. */
+  rewind(length: number): void {
+    this.length = length
+  }
+
+  /** What was written, as a buffer of its own; the next message begins. */
+  take(): Buffer {
+    const message = Buffer.from(this.bytes.subarray(0, this.length))
+    this.length = 0
+    return message
+  }
+}
+
+function viewOf(bytes: Buffer): DataView {
+  return new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength)
+}

@@ -1,0 +1,41 @@
+import type { ByteWriter } from '../core/byteWriter.js'
+import type { Transaction } from '../core/record.js'
+import { HEAD, HEAD_FINGERPRINT, HEAD_SEQ, HEAD_SUB, HEAD_TRANSACTION } from '../core/rowBatch.js'
+import { formatLsn } from '../postgres/lsn.js'
+import type { Batch } from './batch.js'
+import { type Origin, OUTSIDE_TRANSACTION, type StreamPosition } from './position.js'
+
+/**
+ * Writes the text of each record's position (what `position.toString()` gives), for hosts that store one with every
+ * record: of records that follow one another in a transaction only two numbers differ.
+ */
+export class PositionText {
+  #origin: Origin | undefined
+  #start = ''
+  #transaction: Transaction | undefined
+  #head: Buffer = Buffer.alloc(0)
+
+  write(writer: Pick<ByteWriter, 'write' | 'writeAscii'>, batch: Batch, index: number): void {
+    const { rows } = batch
+    const head = index * HEAD
+    const { heads } = rows
+    const seq = heads[head + HEAD_SEQ]!
+    if (!batch.isStreamed || index === rows.count - 1 || seq === OUTSIDE_TRANSACTION) {
+      writer.write(Buffer.from(batch.at(index)!.position.toString()))
+      return
+    }
+    this.#enter(batch.position as StreamPosition, rows.transactions[heads[head + HEAD_TRANSACTION]!]!)
+    writer.write(this.#head)
+    writer.writeAscii(`${seq},"sub":${heads[head + HEAD_SUB]!},"fingerprint":${heads[head + HEAD_FINGERPRINT]!}}`)
+  }
+
+  #enter({ origin }: StreamPosition, transaction: Transaction): void {
+    if (transaction === this.#transaction && origin === this.#origin) return
+    if (origin !== this.#origin) {
+      this.#origin = origin
+      this.#start = JSON.stringify({ version: 1, ...origin }).slice(0, -1)
+    }
+    this.#transaction = transaction
+    this.#head = Buffer.from(`${this.#start},"lsn":"${formatLsn(transaction.commitLsn)}","seq":`)
+  }
+}

@@ -6,7 +6,7 @@ import type { Lsn } from '../postgres/lsn.js'
 import { AckLedger } from './ackLedger.js'
 import { Batch } from './batch.js'
 import type { Origin, StreamPosition } from './position.js'
-import type { SnapshotProgress } from './scan/progress.js'
+import type { ProgressAt } from './scan/progress.js'
 import { slotMark } from './slotMark.js'
 
 /** How long an acknowledgement is waited for before an empty batch asks for it again. */
@@ -53,12 +53,7 @@ export class Acknowledgements {
   }
 
   /** A batch of `rows` up to `position`, which acknowledges here. */
-  batch(
-    rows: RowBatch,
-    position: StreamPosition,
-    snapshotAt?: (index: number) => SnapshotProgress,
-    range?: ChunkRange,
-  ): Batch {
+  batch(rows: RowBatch, position: StreamPosition, snapshotAt?: ProgressAt, range?: ChunkRange): Batch {
     return new Batch(rows, position, (acked) => this.ack(acked), { snapshotAt, range })
   }
 

@@ -4,12 +4,12 @@ import type { ChangeRecord, ChunkRange, Position } from '../core/record.js'
 import { HEAD, HEAD_FINGERPRINT, HEAD_SEQ, HEAD_SUB, HEAD_TRANSACTION, type RowBatch } from '../core/rowBatch.js'
 import { BatchRecord } from './batchRecord.js'
 import { OUTSIDE_TRANSACTION, StreamPosition } from './position.js'
-import type { SnapshotProgress } from './scan/progress.js'
+import type { ProgressAt, ReadingSteps } from './scan/progress.js'
 
 /** Where the records of a batch stand, if not in transactions of the stream. */
 export interface BatchPlaces {
   /** Of snapshot rows: how far the snapshot is behind each. */
-  readonly snapshotAt?: ((index: number) => SnapshotProgress) | undefined
+  readonly snapshotAt?: ProgressAt | undefined
   /** The position behind each record, where it is of neither: long polling found them, or several batches were joined. */
   readonly placedAt?: ((index: number) => StreamPosition) | undefined
   readonly range?: ChunkRange | undefined
@@ -29,7 +29,7 @@ export class Batch<Tables extends object = Record<string, Record<string, unknown
   /** @internal The records as numbers over the bytes received. */
   readonly rows: RowBatch
   readonly #end: StreamPosition
-  readonly #snapshotAt: ((index: number) => SnapshotProgress) | undefined
+  readonly #snapshotAt: ProgressAt | undefined
   readonly #ack: (position: StreamPosition) => void
   readonly #placedAt: ((index: number) => StreamPosition) | undefined
 
@@ -104,6 +104,11 @@ export class Batch<Tables extends object = Record<string, Record<string, unknown
   /** @internal Records in transactions of the stream, and nothing else: their positions differ in little. */
   get isStreamed(): boolean {
     return this.#snapshotAt === undefined && this.#placedAt === undefined && this.#end.place.snapshot === undefined
+  }
+
+  /** @internal Of rows that are read: what the positions of each are made of, if they can be. */
+  get steps(): ReadingSteps | undefined {
+    return this.#placedAt === undefined ? this.#snapshotAt?.steps : undefined
   }
 
   /** @internal Records `from` to `to` (not included) as a batch of their own. */

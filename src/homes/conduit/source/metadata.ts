@@ -33,13 +33,22 @@ export function sharedMetadata(
   return writer.take()
 }
 
-const SEQ = Buffer.from('postgres.seq')
+/** Of the entry of a row's index: its key, and the tag of its value. */
+const SEQ_KEY = Buffer.from('postgres.seq')
+const SEQ = Buffer.concat([Buffer.from([ENTRY_KEY, SEQ_KEY.length]), SEQ_KEY, Buffer.from([ENTRY_VALUE])])
 const UNCHANGED = Buffer.from('postgres.unchanged')
 const OPERATION = Buffer.from('postgres.operation')
 
 /** The row's index in its transaction. */
 export function writeSeq(writer: ProtoWriter, seq: number): void {
-  writeEntry(writer, SEQ, Buffer.from(String(seq)))
+  const entry = writer.open(ENTRY)
+  writer.write(SEQ)
+  // A number has one digit at least: its length is known when it is written.
+  const length = writer.length
+  writer.byte(0)
+  writer.writeDigits(seq)
+  writer.bytes[length] = writer.length - length - 1
+  writer.close(entry)
 }
 
 /** Columns that an update left as they were and the server did not send, as a JSON array. */

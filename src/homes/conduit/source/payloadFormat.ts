@@ -3,7 +3,7 @@ import type { ProtoWriter } from './protoWriter.js'
 
 /** A tuple on a batch's tape, with another one that has what it lacks (NO_FALLBACK: none). */
 export interface Tuple {
-  readonly bytes: Uint8Array
+  readonly bytes: Buffer
   readonly view: DataView
   readonly tape: Int32Array
   readonly at: number

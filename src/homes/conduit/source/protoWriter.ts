@@ -66,9 +66,24 @@ export class ProtoWriter {
     this.length += source.length
   }
 
-  writeAscii(text: string): void {
-    this.reserve(text.length)
-    this.length += this.bytes.write(text, this.length, 'latin1')
+  /** In UTF-8. */
+  writeText(text: string): void {
+    this.reserve(3 * text.length)
+    this.length += this.bytes.write(text, this.length)
+  }
+
+  /** A whole number in decimal digits. */
+  writeDigits(value: number): void {
+    if (value < 0) return this.writeText(String(value))
+    this.reserve(16)
+    let digits = 1
+    for (let rest = value; rest >= 10; rest = Math.floor(rest / 10)) digits++
+    for (let at = this.length + digits - 1; at >= this.length; at--) {
+      const rest = Math.floor(value / 10)
+      this.bytes[at] = 0x30 + value - 10 * rest
+      value = rest
+    }
+    this.length += digits
   }
 
   /** A text or bytes of which all is there, with tag and length. */
@@ -79,14 +94,14 @@ export class ProtoWriter {
   }
 
   /** The same of a part of other bytes. */
-  fieldOf(tag: number, source: Uint8Array, start: number, end: number): void {
+  fieldOf(tag: number, source: Buffer, start: number, end: number): void {
     this.byte(tag)
     this.varint(end - start)
     this.reserve(end - start)
     const { bytes } = this
     let to = this.length
     if (end - start < 32) for (let p = start; p < end; p++) bytes[to++] = source[p]!
-    else bytes.set(source.subarray(start, end), to)
+    else source.copy(bytes, to, start, end)
     this.length += end - start
   }
 

@@ -70,6 +70,8 @@ export class RecordWriter {
     at: 0,
     fallback: NO_FALLBACK,
   }
+  #bytes: Uint8Array | undefined
+  #buffer: Buffer = Buffer.alloc(0)
   #readAt = 0n
   #shared: Buffer = Buffer.alloc(0)
   #sharedTable: Table | undefined
@@ -142,7 +144,7 @@ export class RecordWriter {
     const { heads } = rows
     const format = this.#formats.get(table)!
     const tuple = this.#tuple
-    tuple.bytes = rows.buffers[heads[head + HEAD_BUFFER]!]!
+    tuple.bytes = this.#bufferOf(rows.buffers[heads[head + HEAD_BUFFER]!]!)
     tuple.view = rows.views[heads[head + HEAD_BUFFER]!]!
     tuple.tape = rows.tape.values
     const newAt = heads[head + HEAD_NEW]!
@@ -179,6 +181,14 @@ export class RecordWriter {
       writer.close(after)
     }
     writer.close(payload)
+  }
+
+  /** The same bytes, as a Buffer: most are one already. */
+  #bufferOf(bytes: Uint8Array): Buffer {
+    if (bytes === this.#bytes) return this.#buffer
+    this.#bytes = bytes
+    this.#buffer = Buffer.isBuffer(bytes) ? bytes : Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength)
+    return this.#buffer
   }
 
   #tellsOldKey(operation: number, table: Table, newAt: number, oldAt: number, oldKind: number): boolean {

@@ -46,7 +46,9 @@ export class SourceRun {
   #held: { readonly batch: Batch; readonly index: number } | undefined
   #holding: NodeJS.Timeout | undefined
   #lastPosition: Buffer = Buffer.alloc(0)
-  #pending: Buffer = Buffer.alloc(0)
+  /** In the writer: where the position of its last record lies. */
+  #pendingStart = 0
+  #pendingEnd = 0
   #lastAck: Buffer | undefined
   #stopped = false
 
@@ -155,7 +157,8 @@ export class SourceRun {
     if (!this.#records.write(this.#writer, batch, index, position)) return
     const { start, end } = this.#records.written
     this.#sent.add(this.#writer.bytes, start, end)
-    this.#pending = this.#writer.bytes.subarray(start, end)
+    this.#pendingStart = start
+    this.#pendingEnd = end
     this.#count++
     if (this.#delayMs > 0) this.#flushing ??= setTimeout(() => this.#flush(), this.#delayMs)
   }
@@ -165,7 +168,7 @@ export class SourceRun {
     clearTimeout(this.#flushing)
     this.#flushing = undefined
     if (this.#count === 0) return true
-    this.#lastPosition = Buffer.from(this.#pending)
+    this.#lastPosition = Buffer.from(this.#writer.bytes.subarray(this.#pendingStart, this.#pendingEnd))
     this.#count = 0
     return this.#outlet.write(this.#writer.take())
   }

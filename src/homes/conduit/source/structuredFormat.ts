@@ -24,6 +24,7 @@ const LIST_VALUE = 0x32
 const ELEMENT = 0x0a
 
 const TRUE = 0x74
+const MINUS = 0x2d
 /** A whole number of so many digits is a double without loss. */
 const SAFE_DIGITS = 15
 
@@ -76,7 +77,7 @@ class StructLayout {
     writer.close(struct)
   }
 
-  #writeValue(writer: ProtoWriter, column: number, bytes: Uint8Array, start: number, end: number): void {
+  #writeValue(writer: ProtoWriter, column: number, bytes: Buffer, start: number, end: number): void {
     const codec = this.#table.codecs[column]!
     switch (codec.form) {
       case form.FORM_TEXT:
@@ -88,12 +89,20 @@ class StructLayout {
         writer.byte(BOOL_VALUE)
         return writer.byte(bytes[start] === TRUE ? 1 : 0)
       case form.FORM_NUMBER: {
-        const number = Number(asciiOf(bytes, start, end))
+        const number = Number(bytes.toString('latin1', start, end))
         if (Number.isFinite(number)) return writeNumber(writer, number)
         return writer.fieldOf(STRING_VALUE, bytes, start, end)
       }
       case form.FORM_TOKEN:
         if (isInteger(bytes, start, end)) return writeInteger(writer, bytes, start, end)
+        break
+      case form.FORM_TIMESTAMP:
+      case form.FORM_TIMESTAMPTZ: {
+        // In quotes, and nothing in it that JSON escapes.
+        this.#scratch.clear()
+        codec.writeJson(this.#scratch, bytes, start, end)
+        return writer.fieldOf(STRING_VALUE, this.#scratch.bytes, 1, this.#scratch.length - 1)
+      }
     }
     this.#scratch.clear()
     codec.writeJson(this.#scratch, bytes, start, end)
@@ -137,10 +146,15 @@ function writeJson(writer: ProtoWriter, value: unknown): void {
   }
 }
 
-function writeInteger(writer: ProtoWriter, bytes: Uint8Array, start: number, end: number): void {
-  const text = asciiOf(bytes, start, end)
-  const number = Number(text)
-  if (end - start <= SAFE_DIGITS || Number.isSafeInteger(number)) writeNumber(writer, number)
+function writeInteger(writer: ProtoWriter, bytes: Buffer, start: number, end: number): void {
+  const negative = bytes[start] === MINUS
+  if (end - start <= SAFE_DIGITS) {
+    let number = 0
+    for (let p = negative ? start + 1 : start; p < end; p++) number = 10 * number + bytes[p]! - 0x30
+    return writeNumber(writer, negative ? -number : number)
+  }
+  const number = Number(bytes.toString('latin1', start, end))
+  if (Number.isSafeInteger(number)) writeNumber(writer, number)
   else writer.fieldOf(STRING_VALUE, bytes, start, end)
 }
 
@@ -149,15 +163,11 @@ function writeNumber(writer: ProtoWriter, value: number): void {
   writer.double(value)
 }
 
-function isInteger(bytes: Uint8Array, start: number, end: number): boolean {
-  for (let p = bytes[start] === 0x2d ? start + 1 : start; p < end; p++) {
+function isInteger(bytes: Buffer, start: number, end: number): boolean {
+  for (let p = bytes[start] === MINUS ? start + 1 : start; p < end; p++) {
     if (bytes[p]! < 0x30 || bytes[p]! > 0x39) return false
   }
   return true
-}
-
-function asciiOf(bytes: Uint8Array, start: number, end: number): string {
-  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString('latin1', start, end)
 }
 
 function keyField(name: string): Buffer {

@@ -45,27 +45,28 @@ describe.each(majors)('PostgreSQL %i', (major) => {
     await using pipeline = new Pipeline(settings(db))
     await pipeline.start()
     await pipeline.has(1)
-    for (let round = 0; round < 3; round++) {
-      await db.query(`INSERT INTO others SELECT n FROM generate_series(1, ${100 + round}) AS n`)
-      const written = await insertLsn(db)
-      await waitFor(async () => (await confirmedOf(db)) > written - 8n, {
-        what: 'the slot to follow',
-        timeoutMs: 20_000,
-      })
-      // At a record's end there is no mark: somebody else would have moved it.
-      expect((await confirmedOf(db)) % 8n).not.toBe(0n)
-      // The commit record is to begin where the slot is told to go on: what came before is confirmed to there.
-      const writer = await db.connect()
-      await writer.query('BEGIN')
-      await writer.query(`INSERT INTO orders VALUES (${10 + round})`)
-      const row = await insertLsn(db)
-      await waitFor(async () => (await confirmedOf(db)) > row - 8n, { what: 'the slot to follow', timeoutMs: 20_000 })
-      await pipeline.crash()
-      await writer.query('COMMIT')
-      await pipeline.start()
-      await pipeline.has(1)
-      expect(pipeline.stream.records.map(shortOf)).toEqual([['create', { id: 10 + round }]])
-    }
+    await db.query('INSERT INTO others SELECT n FROM generate_series(1, 100) AS n')
+    const written = await insertLsn(db)
+    await waitFor(async () => (await confirmedOf(db)) > written - 8n, {
+      what: 'the slot to follow',
+      timeoutMs: 20_000,
+    })
+    // At a record's end there is no mark: somebody else would have moved it.
+    expect((await confirmedOf(db)) % 8n).not.toBe(0n)
+    // The commit record is to begin right where the slot stands: what comes before it was written to the disk.
+    await db.query('BEGIN')
+    await db.query('INSERT INTO orders VALUES (2)')
+    await db.query(`PREPARE TRANSACTION '${db.name}'`)
+    const prepared = await insertLsn(db)
+    await waitFor(async () => (await confirmedOf(db)) > prepared - 8n, {
+      what: 'the slot to follow',
+      timeoutMs: 20_000,
+    })
+    await pipeline.crash()
+    await db.query(`COMMIT PREPARED '${db.name}'`)
+    await pipeline.start()
+    await pipeline.has(1)
+    expect(pipeline.stream.records.map(shortOf)).toEqual([['create', { id: 2 }]])
     await pipeline.stop()
   })
 

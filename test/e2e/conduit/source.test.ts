@@ -60,6 +60,7 @@ describe.each(['v1', 'v2'] as const)('the engine %s', (engine) => {
       ['create', { id: 4, total: '4', note: 'd' }],
     ])
     expect(new Set(pipeline.records.map(({ position }) => position.toString())).size).toBe(6)
+    expect(pipeline.host.logs.filter(({ level }) => level === 'warn' || level === 'error')).toEqual([])
   })
 
   test('acks that come a second late, or never, hold up nothing', async () => {
@@ -111,6 +112,24 @@ describe.each(['v1', 'v2'] as const)('the engine %s', (engine) => {
     expect(all.length).toBe(written)
     expect(new Set(all).size).toBe(written)
   })
+})
+
+test('a server that is killed is waited for: the same run goes on, with no record lost or sent twice', async () => {
+  await using other = await startServer()
+  await using db = await testDatabase(other, `${ORDERS}; INSERT INTO orders VALUES (1)`)
+  db.expectSlots = true
+  await using pipeline = new Pipeline(settings(db))
+  await pipeline.start()
+  await pipeline.has(1)
+  await db.query('INSERT INTO orders VALUES (2)')
+  await pipeline.has(2)
+  await other.restart('immediate')
+  await pipeline.host.says('trying again in')
+  const client = await db.connect()
+  await client.query('INSERT INTO orders VALUES (3)')
+  await pipeline.has(3)
+  await pipeline.stop()
+  expect(pipeline.records.map((record) => (shortOf(record)[1] as { id: number }).id)).toEqual([1, 2, 3])
 })
 
 describe('Stop', () => {

@@ -17,6 +17,7 @@ export class OpenedSource {
   readonly #batches: AsyncGenerator<Batch, void, void>
   #next: Promise<IteratorResult<Batch, void>> | undefined
   #quiet = false
+  #retention = 'ok'
 
   private constructor(options: SourceOptions) {
     this.#source = new PostgresSource(options)
@@ -59,11 +60,19 @@ export class OpenedSource {
     await this.#source.close()
   }
 
+  /** Told every few seconds: of interest is when it changes. */
+  #retentionIsNews(level: string): boolean {
+    const news = level !== this.#retention
+    this.#retention = level
+    return news
+  }
+
   async #listen(underWay: () => void): Promise<void> {
     for await (const event of this.#source.events()) {
       if (UNDER_WAY.includes(event.type)) underWay()
       const { type, ...facts } = event
       if (this.#quiet && (type === 'stalled' || type === 'stall-ended')) continue
+      if (event.type === 'wal-retention' && !this.#retentionIsNews(event.level)) continue
       log(PROGRESS.includes(type) ? 'debug' : LEVELS[type], describe(event), { event: type, ...plain(facts) })
     }
   }

@@ -162,6 +162,45 @@ describe('before', () => {
     ])
   })
 
+  test('with keyChange: delete-create a changed key is two records, and every position lies between them, too', async () => {
+    await using db = await testDatabase(
+      server,
+      'CREATE TABLE t (id int PRIMARY KEY, v int); INSERT INTO t VALUES (1, 1)',
+    )
+    db.expectSlots = true
+    const settings = { url: db.url, tables: 't', 'logrepl.slotName': db.name, keyChange: 'delete-create' }
+    await using pipeline = new Pipeline(settings, { ackAfterMs: undefined })
+    await pipeline.start()
+    await pipeline.has(1)
+    await pipeline.host.says('streaming from')
+    await db.query('UPDATE t SET id = 2; UPDATE t SET v = 3; UPDATE t SET id = 4')
+    await pipeline.has(6)
+    await pipeline.crash()
+    const short = ({ operation, key, payload }: OpenCdcRecord) => [
+      operation,
+      structured(key),
+      structured(payload?.before),
+      structured(payload?.after),
+    ]
+    const all = pipeline.records.map(short)
+    expect(all.slice(1)).toEqual([
+      [3, { id: 1 }, { id: 1 }, undefined],
+      [1, { id: 2 }, undefined, { id: 2, v: 1 }],
+      [2, { id: 2 }, undefined, { id: 2, v: 3 }],
+      [3, { id: 2 }, { id: 2 }, undefined],
+      [1, { id: 4 }, undefined, { id: 4, v: 3 }],
+    ])
+    expect(new Set(pipeline.records.map(({ position }) => position.toString())).size).toBe(6)
+    for (const [index, { position }] of pipeline.records.entries()) {
+      await using again = new Pipeline(settings, { ackAfterMs: undefined })
+      again.stored = position
+      await again.start()
+      await again.has(5 - index)
+      await again.stop()
+      expect(again.records.map(short)).toEqual(all.slice(index + 1))
+    }
+  })
+
   test('a large value that an UPDATE left alone is left out and named, never null; with toast: fetch it is read', async () => {
     const before = `CREATE TABLE big (id int PRIMARY KEY, v int, doc text);
       ALTER TABLE big ALTER doc SET STORAGE EXTERNAL; INSERT INTO big VALUES (1, 1, repeat('x', 5000))`

@@ -52,6 +52,10 @@ export const conduitSourceSettings = {
     description:
       'When a table is truncated, for which Conduit has no operation: error: stop. ignore: go on, with a warning. record: a delete without key and payload, with postgres.operation = truncate in its metadata.',
   }),
+  keyChange: setting(z.enum(['update', 'delete-create']).default('update'), {
+    description:
+      'An UPDATE that changes the key. update: one record with the new key, and the old one in before. delete-create: a delete with the old key, then a create with the new one; where the server did not send all of the row (see toast) it stays an update.',
+  }),
   exclude: engine.exclude,
   columns: setting(z.string().default(''), {
     description:

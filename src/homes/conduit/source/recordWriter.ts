@@ -52,6 +52,12 @@ export interface RecordWishes {
   readonly onTruncateIgnored: (table: Table) => void
 }
 
+/** What a record is written with instead of its own. */
+export interface Instead {
+  readonly position?: string | undefined
+  readonly operation?: number | undefined
+}
+
 /** Where the position of the record lies that was written last, in the writer. */
 export interface Written {
   start: number
@@ -92,13 +98,13 @@ export class RecordWriter {
   }
 
   /**
-   * Writes the record at `index`; false: it is none for Conduit, and nothing was written. `position`: instead of its own.
-   * Throws `TABLE_TRUNCATED`.
+   * Writes the record at `index`; false: it is none for Conduit, and nothing was written. `position`, `operation`: instead
+   * of its own; an update that changes the key can be written as a delete, and as a create. Throws `TABLE_TRUNCATED`.
    */
-  write(writer: ProtoWriter, batch: Batch, index: number, position?: string): boolean {
+  write(writer: ProtoWriter, batch: Batch, index: number, { position, operation: as }: Instead): boolean {
     const { rows } = batch
     const head = index * HEAD
-    const operation = rows.heads[head + HEAD_OPERATION]!
+    const operation = as ?? rows.heads[head + HEAD_OPERATION]!
     if (operation > DELETE && (operation !== TRUNCATE || !this.#tellsTruncate(rows, head))) return false
     const table = rows.tables[rows.heads[head + HEAD_TABLE]!]!
     const record = writer.open(RECORD)
@@ -115,6 +121,20 @@ export class RecordWriter {
     else this.#writeRow(writer, rows, head, table, operation)
     writer.close(record)
     return true
+  }
+
+  /** An update of a key whose new row is whole: it can be told as a delete and a create. */
+  changesKey({ rows }: Batch, index: number): boolean {
+    const head = index * HEAD
+    if (rows.heads[head + HEAD_OPERATION] !== UPDATE) return false
+    const table = rows.tables[rows.heads[head + HEAD_TABLE]!]!
+    const bytes = rows.buffers[rows.heads[head + HEAD_BUFFER]!]!
+    const old = rows.heads[head + HEAD_OLD]!
+    const newAt = rows.heads[head + HEAD_NEW]!
+    const tape = rows.tape.values
+    if (!keyChanged(table, bytes, tape, newAt, old >> 2, old & 3)) return false
+    if ((old & 3) === OLD_ROW && table.replicaIdentity === 'full') return true
+    return table.selected.every((column) => tape[newAt + 2 * column] !== UNCHANGED_COLUMN)
   }
 
   #tellsTruncate(rows: RowBatch, head: number): boolean {
@@ -166,11 +186,16 @@ export class RecordWriter {
     }
     if (operation === UPDATE || operation === CREATE) this.#writeUnchanged(writer, table, newAt, full)
     const payload = writer.open(PAYLOAD)
-    if (full) {
+    if (full && operation !== CREATE) {
       const before = writer.open(BEFORE)
       format.writeRow(writer, at(oldAt, NO_FALLBACK))
       writer.close(before)
-    } else if (keyed && oldKind !== NO_OLD && this.#tellsOldKey(operation, table, newAt, oldAt, oldKind)) {
+    } else if (
+      operation !== CREATE &&
+      keyed &&
+      oldKind !== NO_OLD &&
+      this.#tellsOldKey(operation, table, newAt, oldAt, oldKind)
+    ) {
       const before = writer.open(BEFORE)
       format.writeOldKey(writer, at(oldAt, NO_FALLBACK))
       writer.close(before)

@@ -3,7 +3,7 @@ import { parseOptions } from '../../../source/options.js'
 import { log } from '../plugin/log.js'
 import { cleanUp } from './cleanUp.js'
 import { OpenedSource } from './openedSource.js'
-import { readPosition } from './readPosition.js'
+import { type ResumedAt, readPosition } from './readPosition.js'
 import { noticesOf, ownerOf, readSourceSettings, type SourceSettings, toSourceOptions } from './sourceOptions.js'
 import { type Outlet, SourceRun } from './sourceRun.js'
 
@@ -14,6 +14,7 @@ export class SourceConnector {
   #opening: Promise<OpenedSource> | undefined
   #source: OpenedSource | undefined
   #run: SourceRun | undefined
+  #resumedAt: ResumedAt = { position: undefined, half: false }
   #closing: Promise<void> | undefined
 
   constructor(connectorId: string) {
@@ -31,7 +32,8 @@ export class SourceConnector {
   /** Connects, and begins behind `position`; rejects with what keeps it from that. */
   async open(position: Uint8Array): Promise<void> {
     if (this.#settings === undefined) throw CONNECTOR_UNREADY({ call: 'Open', needs: 'Configure' })
-    const place = { position: readPosition(position), connectorId: this.#connectorId }
+    this.#resumedAt = readPosition(position)
+    const place = { position: this.#resumedAt.position, connectorId: this.#connectorId }
     this.#opening = OpenedSource.open(toSourceOptions(this.#settings, place))
     this.#source = await this.#opening
   }
@@ -39,7 +41,7 @@ export class SourceConnector {
   /** The stream of records; one at a time. */
   begin(outlet: Outlet): SourceRun {
     if (this.#source === undefined) throw CONNECTOR_UNREADY({ call: 'Run', needs: 'Open' })
-    this.#run = new SourceRun(this.#source, this.#settings!, outlet)
+    this.#run = new SourceRun(this.#source, this.#settings!, outlet, this.#resumedAt)
     return this.#run
   }
 

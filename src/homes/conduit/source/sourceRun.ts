@@ -1,3 +1,4 @@
+import { CREATE, DELETE } from '../../../core/rowBatch.js'
 import type { Table } from '../../../core/table.js'
 import { sqlName } from '../../../postgres/identifier.js'
 import type { Batch } from '../../../source/batch.js'
@@ -6,6 +7,7 @@ import { log } from '../plugin/log.js'
 import { jsonFormat } from './jsonFormat.js'
 import type { OpenedSource } from './openedSource.js'
 import { ProtoWriter } from './protoWriter.js'
+import { halfway, type ResumedAt } from './readPosition.js'
 import { isSnapshotRow, RecordWriter } from './recordWriter.js'
 import { readAcks, SentRecords } from './sentRecords.js'
 import type { SourceSettings } from './sourceOptions.js'
@@ -51,9 +53,17 @@ export class SourceRun {
   #pendingEnd = 0
   #lastAck: Buffer | undefined
   #stopped = false
+  readonly #splitsKeyChange: boolean
+  /** Behind everything that was taken. */
+  #before: { toString(): string } | undefined
+  /** The delete of the next record was sent by a run before. */
+  #half: boolean
 
-  constructor(source: OpenedSource, { values }: SourceSettings, outlet: Outlet) {
+  constructor(source: OpenedSource, { values }: SourceSettings, outlet: Outlet, { position, half }: ResumedAt) {
     this.#source = source
+    this.#before = position
+    this.#half = half
+    this.#splitsKeyChange = values.keyChange === 'delete-create'
     this.#outlet = outlet
     this.#size = values['sdk.batch.size']
     const delay = values['sdk.batch.delay']
@@ -113,6 +123,7 @@ export class SourceRun {
   async #take(batch: Batch): Promise<void> {
     const { length, position } = batch
     if (length === 0) {
+      this.#before = position
       this.#releaseHeld(position.toString())
       this.#acknowledge(position)
       return
@@ -127,6 +138,7 @@ export class SourceRun {
       if (this.#isFull && !this.#flush()) await this.#outlet.drained()
     }
     if (this.#stopped) return
+    this.#before = position
     if (this.#delayMs === 0 && !this.#flush()) await this.#outlet.drained()
     if (!holds) this.#acknowledge(position)
   }
@@ -154,7 +166,20 @@ export class SourceRun {
   }
 
   #write(batch: Batch, index: number, position?: string): void {
-    if (!this.#records.write(this.#writer, batch, index, position)) return
+    if (this.#splitsKeyChange && this.#records.changesKey(batch, index)) {
+      const before = index === 0 ? this.#before : batch.at(index - 1)!.position
+      if (this.#half || before !== undefined) {
+        if (!this.#half) this.#writeAs(DELETE, batch, index, halfway(before!.toString()))
+        this.#half = false
+        return this.#writeAs(CREATE, batch, index)
+      }
+    }
+    this.#half = false
+    this.#writeAs(undefined, batch, index, position)
+  }
+
+  #writeAs(operation: number | undefined, batch: Batch, index: number, position?: string): void {
+    if (!this.#records.write(this.#writer, batch, index, { operation, position })) return
     const { start, end } = this.#records.written
     this.#sent.add(this.#writer.bytes, start, end)
     this.#pendingStart = start

@@ -11,6 +11,8 @@ const ENTRY_VALUE = 0x12
 /** Microseconds from 1970 to 2000, PostgreSQL's epoch. */
 const EPOCH_MICROSECONDS = 946_684_800_000_000n
 
+const shared = new ProtoWriter()
+
 /** What is the same for all records of a table in one transaction (undefined: of a snapshot), as entries of the map. */
 export function sharedMetadata(
   table: Table,
@@ -18,7 +20,7 @@ export function sharedMetadata(
   readAt: bigint,
   others: Readonly<Record<string, string>>,
 ): Buffer {
-  const writer = new ProtoWriter()
+  const writer = shared
   const add = (name: string, value: string) => writeEntry(writer, Buffer.from(name), Buffer.from(value))
   add('opencdc.collection', table.name)
   add('opencdc.readAt', String(readAt))
@@ -30,7 +32,7 @@ export function sharedMetadata(
     add('postgres.xid', String(polledXid ?? xid))
   }
   for (const [name, value] of Object.entries(others)) add(name, value)
-  return writer.take()
+  return writer.copy()
 }
 
 /** Of the entry of a row's index: its key, and the tag of its value. */

@@ -110,11 +110,20 @@ export class ProtoWriter {
     this.length = length
   }
 
-  /** What was written, as a buffer of its own; the next message begins. */
+  /** What was written, which nobody writes over; the next message begins, in memory for about as much. */
   take(): Buffer {
-    const message = Buffer.from(this.bytes.subarray(0, this.length))
+    const message = this.bytes.subarray(0, this.length)
+    this.bytes = Buffer.allocUnsafeSlow(Math.max(FIRST_BYTES, this.length + (this.length >> 3)))
+    this.#view = viewOf(this.bytes)
     this.length = 0
     return message
+  }
+
+  /** The same as a copy, for what is small. */
+  copy(): Buffer {
+    const copied = Buffer.from(this.bytes.subarray(0, this.length))
+    this.length = 0
+    return copied
   }
 }
 

@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import type { EmbeddedPostgres } from '../../../src/cli/embedded/server.js'
 import { parseLsn } from '../../../src/postgres/lsn.js'
+import { launch } from '../../support/conduit/conduitHost.js'
 import { Pipeline, shortOf } from '../../support/conduit/pipeline.js'
 import { type TestDatabase, testDatabase } from '../../support/database.js'
 import { majors, startServer } from '../../support/servers.js'
@@ -132,8 +133,12 @@ describe('a slot', () => {
     await waitFor(active, { what: 'the slot to be read' })
     await pipeline.crash()
     await waitFor(async () => !(await active()), { what: 'the slot to be free' })
-    const { host } = pipeline
-    expect(host.running).toBe(false)
+    await using host = await launch()
+    await host.configure(settings(db))
+    await host.open(pipeline.stored)
+    await waitFor(active, { what: 'the slot to be read' })
+    await host.teardown()
+    expect(await active()).toBe(false)
   })
 
   test('with onSlotLost: resnapshot is made anew, and all rows come once more', async () => {

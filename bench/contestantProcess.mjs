@@ -30,11 +30,16 @@ export class ContestantProcess {
   #usageFile = join(folder, `usage-${Math.random().toString(36).slice(2)}`)
   #polled = { cpu: Number.NaN, rss: Number.NaN }
   #stopped = false
+  #exitCodes
 
   #exact
 
-  /** `output`: `null` is /dev/null, `pipe` gives `stdout`. `direct`: our own child, which can be killed and reaped. */
-  constructor({ command, args, environment = {}, output = 'null', direct = false }) {
+  /**
+   * `output`: `null` is /dev/null, `pipe` gives `stdout`. `direct`: our own child, which can be killed and reaped.
+   * `exitCodes`: how it ends when it has not failed.
+   */
+  constructor({ command, args, environment = {}, output = 'null', direct = false, exitCodes = [0] }) {
+    this.#exitCodes = exitCodes
     this.#exact = exact && !direct
     const [file, ...rest] = this.#exact
       ? [TIME, '-o', this.#usageFile, '-f', '%U %S %M', command, ...args]
@@ -90,7 +95,8 @@ export class ContestantProcess {
     const wall = (performance.now() - this.#started) / 1000
     clearTimeout(limit)
     running.delete(this)
-    if (code !== 0 && !this.#stopped) throw new Error(`${this.#how(code, signal)}\n${this.#stderr}`)
+    if (!this.#exitCodes.includes(code) && !this.#stopped)
+      throw new Error(`${this.#how(code, signal)}\n${this.#stderr}`)
     return { wall, ...(this.#exact ? this.#usage() : this.#polled) }
   }
 

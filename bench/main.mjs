@@ -16,6 +16,7 @@ import { scan } from './scan.mjs'
 import { startServer, withClient } from './server.mjs'
 import { snapshot } from './snapshot.mjs'
 import { barsTable } from './table.mjs'
+import { verifyLive, verifyTables } from './verify.mjs'
 
 const BENCHES = { backlog, 'one-row': oneRow, huge, large, snapshot, latency, memory }
 /** Only when they are asked for: they take long, and have no peer but ourselves. */
@@ -28,7 +29,9 @@ const APPLY = {
   'apply-pgbench': applyPgbench,
   'apply-latency': applyLatency,
 }
-const ALL = { ...BENCHES, ...ON_REQUEST, ...APPLY }
+const VERIFY = { 'verify-tables': verifyTables, 'verify-live': verifyLive }
+const GROUPS = { apply: APPLY, verify: VERIFY }
+const ALL = { ...BENCHES, ...ON_REQUEST, ...APPLY, ...VERIFY }
 /** About single functions, without a server: only when it is asked for. */
 const MICRO = 'micro'
 
@@ -39,7 +42,7 @@ async function main() {
   const options = readOptions(process.argv.slice(2))
   if (options.help) return console.log(USAGE)
   const wanted = options.names.length > 0 ? options.names : Object.keys(BENCHES)
-  const names = wanted.flatMap((name) => (name === 'apply' ? Object.keys(APPLY) : [name]))
+  const names = wanted.flatMap((name) => Object.keys(GROUPS[name] ?? { [name]: undefined }))
   const unknown = names.find((name) => name !== MICRO && !Object.hasOwn(ALL, name))
   if (unknown !== undefined) {
     console.error(`there is no bench ${unknown}\n\n${USAGE}`)

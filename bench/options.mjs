@@ -7,7 +7,8 @@ export const FULL_ROWS = 1_000_000
 export const USAGE = `Usage: npm run bench -- [names…] [--rounds N] [--rows N] [--major N] [--json FILE] [--quick]
 
 Names: backlog, one-row, huge, large, snapshot, latency, memory (all of them without a name); and, only by
-name: resume, scan, micro, and apply, which is apply-copy, apply-changes, apply-one-row, apply-pgbench and apply-latency.
+name: resume, scan, micro; apply, which is apply-copy, apply-changes, apply-one-row, apply-pgbench and apply-latency;
+and verify, which is verify-tables and verify-live.
 
   --rounds N   how often each contestant runs (default 3)
   --rows N     rows of the table (default ${FULL_ROWS}; the bars are judged with no less)

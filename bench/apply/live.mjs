@@ -12,6 +12,7 @@ import { bar, fixed, table } from '../table.mjs'
 import { dropAll, makeSource, makeTarget, OURS, pipeline, SLOT, SOURCE, TARGET, until } from './pipeline.mjs'
 
 const SCALE = 10
+export const PGBENCH_TABLES = ['pgbench_accounts', 'pgbench_branches', 'pgbench_tellers', 'pgbench_history']
 const CLIENTS = 4
 const PGBENCH_SECONDS = 30
 const LAG_LIMIT_S = 2
@@ -73,6 +74,17 @@ export async function applyPgbench({ options }) {
 
 async function pgbenchRound(server, seconds) {
   if (pgbench === undefined) throw new Error('pgbench is missing: apt-get install postgresql')
+  const live = await pgbenchPair(server)
+  try {
+    return await beside(server, live, seconds)
+  } finally {
+    await live.close()
+    await dropAll(server)
+  }
+}
+
+/** pgbench's tables and one of marks, and a pipeline that copies them. */
+export async function pgbenchPair(server) {
   await makeSource(server, (client) => client.query(MARKS))
   await run(pgbench, ['-i', '-q', '-s', String(SCALE), server.url(SOURCE)])
   await makeTarget(server, {
@@ -82,20 +94,19 @@ async function pgbenchRound(server, seconds) {
       await run(pgbench, ['-i', '-q', '-I', 'dtp', '-s', String(SCALE), server.url(TARGET)])
     },
   })
-  const tables = ['pgbench_accounts', 'pgbench_branches', 'pgbench_tellers', 'pgbench_history', 'marks']
-  const live = await Live.start(server, tables)
-  try {
-    return await beside(server, live, seconds)
-  } finally {
-    await live.close()
-    await dropAll(server)
-  }
+  return Live.start(server, [...PGBENCH_TABLES, 'marks'])
+}
+
+/** Full rate, until so many seconds are over; gives what pgbench says. */
+export function runPgbench(server, seconds) {
+  const args = ['-n', '-c', String(CLIENTS), '-j', '2', '-T', String(seconds), server.url(SOURCE)]
+  return run(pgbench, args)
 }
 
 async function beside(server, live, seconds) {
   const beats = setInterval(() => live.mark(), BEAT_MS)
   const watch = new CpuWatch(server.pid)
-  const told = await run(pgbench, ['-n', '-c', String(CLIENTS), '-j', '2', '-T', String(seconds), server.url(SOURCE)])
+  const told = await runPgbench(server, seconds)
   clearInterval(beats)
   const last = await live.mark()
   await live.arrived(last)
@@ -185,7 +196,7 @@ async function evenly(server, live, seconds) {
 }
 
 /** A pipeline that runs, and marks that go through it: mark 1 before anything is measured. */
-class Live {
+export class Live {
   #process
   #ended
   #source

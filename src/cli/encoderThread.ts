@@ -74,6 +74,11 @@ export class EncoderThread implements AsyncDisposable {
     return this.#loaded || this.#failure !== undefined
   }
 
+  /** Those that are not done yet. */
+  get jobs(): number {
+    return this.#pending.length
+  }
+
   /** Rejects with ENCODER_FAILED. The batch may be forgotten at once. */
   async encode(rows: RowBatch): Promise<Encoded> {
     if (this.#failure !== undefined) throw this.#failure.error

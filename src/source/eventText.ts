@@ -19,6 +19,7 @@ export const LEVELS: Readonly<Record<Type, LogLevel>> = {
   'lock-waited-for': 'warn',
   'snapshot-finished': 'info',
   streaming: 'info',
+  'large-transaction': 'info',
   polling: 'info',
   'stream-progress': 'info',
   'wal-retention': 'warn',
@@ -64,6 +65,8 @@ export function describe(event: SourceEvent): string {
       return `the snapshot keeps pid ${event.pid} (${event.application ?? 'no name'}) from its ${event.mode} on ${event.table}`
     case 'streaming':
       return `streaming from ${event.lsn} (slot ${event.slot})`
+    case 'large-transaction':
+      return `transaction ${event.xid} has not committed yet: ${describeBytes(event.bytes)} received`
     case 'polling':
       return `polling ${plural(event.tables, 'table')}, ${describeSeconds(event.intervalMs / 1000)} between two polls`
     case 'stream-progress':

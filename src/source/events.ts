@@ -34,6 +34,13 @@ export type SourceEvent =
     }
   | { readonly type: 'snapshot-finished'; readonly rows: number; readonly seconds: number }
   | { readonly type: 'streaming'; readonly slot: string; readonly lsn: string }
+  /** A large transaction is being received, and its COMMIT not yet: from 8 MiB on, once a second. */
+  | {
+      readonly type: 'large-transaction'
+      readonly xid: number
+      /** Received of it so far. */
+      readonly bytes: number
+    }
   /** Long polling has read everything once, and goes on. */
   | { readonly type: 'polling'; readonly tables: number; readonly intervalMs: number }
   /** Every second or so while changes come, every few seconds when none do. */

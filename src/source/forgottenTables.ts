@@ -39,8 +39,7 @@ export async function* forgetTables(
   if (known === undefined) return { position, leaving: [], recorded: true }
   const wanted = prepared.planned.filter(({ table }) => known.includes(table.oid))
   const staying = await published(control, wanted, publication)
-  const had = new Set([...known, ...(position.origin.leaving ?? [])])
-  const leaving = [...had].filter((oid) => prepared.planned.every(({ table }) => table.oid !== oid))
+  const leaving = leftOut(position, prepared)
   if (staying.length === known.length) return { position, leaving, recorded: true }
   const captured = staying.map(({ table }) => table.oid)
   const wishes = { name: publication, serverVersion: prepared.facts.version }
@@ -55,6 +54,12 @@ export async function* forgetTables(
   yield acknowledgements.batch(new RowBatch(), remembered)
   yield* acknowledgements.settle(signal, staying.length === wanted.length ? RECORDED_MS : undefined)
   return { position: remembered, leaving, recorded: acknowledgements.ledger.settled }
+}
+
+/** Were captured by that position, or were to leave by it, and are not captured any more. */
+export function leftOut({ origin }: StreamPosition, { planned }: Prepared): readonly number[] {
+  const had = new Set([...(origin.captured ?? []), ...(origin.leaving ?? [])])
+  return [...had].filter((oid) => planned.every(({ table }) => table.oid !== oid))
 }
 
 /** As positions have them. */

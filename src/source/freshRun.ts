@@ -7,11 +7,17 @@ import { copySlot, dropSlot } from '../postgres/slot.js'
 import type { Batch } from './batch.js'
 import { restrictByPublications } from './capturePlan.js'
 import { CaptureSet } from './captureSet.js'
+import { leftOut } from './forgottenTables.js'
 import { openSlot } from './freshSlot.js'
 import { partitionMark } from './partitionWatch.js'
 import { BEFORE_ROWS, StreamPosition } from './position.js'
 import { type Prepared, planAgain } from './preparation.js'
-import { dropAbandonedPublications, type PreparedPublications, temporaryName } from './publications.js'
+import {
+  dropAbandonedPublications,
+  leavePublications,
+  type PreparedPublications,
+  temporaryName,
+} from './publications.js'
 import type { WatchedPublications } from './publicationWatch.js'
 import type { RunContext } from './runContext.js'
 import { toBeRead } from './scan/scanKey.js'
@@ -45,7 +51,11 @@ export async function* freshBatches(context: RunContext, run: FreshRun): AsyncGe
   if (slotName === undefined) await dropAbandonedPublications(control)
   const publicationName = publication ?? temporary
   const publications = await run.publish(publicationName)
-  const { watched } = publications
+  // Nothing of the slot that is gone is read any more: no position has to say first that they leave.
+  const leaving = options.position === undefined ? [] : leftOut(options.position, prepared)
+  const wishes = { name: publicationName, slot: slotName, serverVersion: prepared.facts.version }
+  const watched =
+    leaving.length === 0 ? publications.watched : await leavePublications(control, leaving, prepared.planned, wishes)
   // Before any row is read.
   const partitions = await partitionMark(control, prepared.planned)
   const wantsSnapshot = options.snapshot === 'initial'

@@ -141,6 +141,7 @@ export class StreamLoop {
       ...options.streaming,
       intake: this.#intake,
       onRoom: () => this.#onDemand(),
+      onProgress: (xid, bytes) => options.emit({ type: 'large-transaction', xid, bytes }),
       onFailure: (error) => this.#stream?.fail(error),
     })
   }

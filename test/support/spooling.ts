@@ -13,6 +13,7 @@ export interface SpoolingOptions {
 export class Spooling {
   readonly spool: TransactionSpool
   readonly failures: unknown[] = []
+  readonly progress: { readonly xid: number; readonly bytes: number }[] = []
   #given: (WalMessage | WalMessages)[] = []
   #room = () => {}
 
@@ -26,6 +27,7 @@ export class Spooling {
         insert: (messages) => this.#given.push(messages),
       },
       onRoom: () => this.#room(),
+      onProgress: (xid, bytes) => this.progress.push({ xid, bytes }),
       onFailure: (error) => this.failures.push(error),
     })
   }

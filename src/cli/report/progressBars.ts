@@ -1,13 +1,13 @@
 import { MultiBar, type SingleBar } from 'cli-progress'
 import { count, describeSeconds } from '../../core/quantity.js'
 import type { SourceEvent } from '../../source/events.js'
-import { lag } from '../../source/eventText.js'
+import { describe, lag } from '../../source/eventText.js'
 import { printThrough } from '../log.js'
 import { Rate } from './rate.js'
 
 type Progress = Extract<SourceEvent, { type: 'snapshot-progress' }>
 
-const DRAWN: readonly SourceEvent['type'][] = ['snapshot-progress', 'stream-progress']
+const DRAWN: readonly SourceEvent['type'][] = ['snapshot-progress', 'stream-progress', 'large-transaction']
 /** Redrawn so often a second at most. */
 const FRAMES = 5
 
@@ -58,11 +58,10 @@ export class ProgressBars {
     else if (event.type === 'streaming') this.#streamRate = new Rate()
     else if (event.type === 'snapshot-table-finished') this.#removeTable(event.table)
     else if (event.type === 'snapshot-finished') for (const table of [...this.#tables.keys()]) this.#removeTable(table)
+    else if (event.type === 'large-transaction') this.#showStream(describe(event))
     else if (event.type === 'stream-progress') {
       const rate = this.#streamRate.add(event.records)
-      const line = `${count(event.records)} records, ${count(rate)} a second, at ${event.lsn}, ${lag(event)}`
-      this.#stream ??= this.#bars.create(1, 0, { line }, { format: ' {line}' })
-      this.#stream.update({ line })
+      this.#showStream(`${count(event.records)} records, ${count(rate)} a second, at ${event.lsn}, ${lag(event)}`)
     }
   }
 
@@ -81,6 +80,11 @@ export class ProgressBars {
     }
     this.#waiting.push(line)
     this.#bars.log(line)
+  }
+
+  #showStream(line: string): void {
+    this.#stream ??= this.#bars.create(1, 0, { line }, { format: ' {line}' })
+    this.#stream.update({ line })
   }
 
   #showTable({ table, rows, estimatedRows }: Progress): void {

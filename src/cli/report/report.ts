@@ -12,7 +12,9 @@ export interface ReportOptions {
   /** Draw progress where it can be redrawn, instead of lines. */
   readonly drawn: boolean
   /** Hears when the source streams. */
-  readonly onStreaming: () => void
+  readonly onStreaming?: () => void
+  /** Hears that much will come at once, when a transaction commits. */
+  readonly onLargeTransaction?: () => void
 }
 
 /** Tells on stderr what a run does, waits for and lost. Resolves when the source has ended. */
@@ -22,7 +24,8 @@ export async function reportEvents(events: AsyncIterable<SourceEvent>, options: 
   const retention = new RetentionLines()
   try {
     for await (const event of events) {
-      if (event.type === 'streaming' || event.type === 'polling') options.onStreaming()
+      if (event.type === 'streaming' || event.type === 'polling') options.onStreaming?.()
+      if (event.type === 'large-transaction') options.onLargeTransaction?.()
       bars?.show(event)
       if (event.type === 'wal-retention' && !retention.due(event.level)) continue
       if (bars === undefined ? lines.due(event) : !ProgressBars.draws(event)) tell(event)
@@ -55,6 +58,7 @@ class ProgressLines {
 
   due(event: SourceEvent): boolean {
     if (event.type === 'snapshot-progress') return this.#due(event.table, event.rows)
+    if (event.type === 'large-transaction') return this.#due(`transaction ${event.xid}`, event.bytes)
     if (event.type === 'stream-progress') return this.#due('', event.records)
     return true
   }

@@ -40,7 +40,7 @@ export async function runFile(path: string, options: RunOptions): Promise<number
         },
         source: async (source) => {
           const controlled = control?.attach(source)
-          await reportEvents(source.events(), { drawn, onStreaming: () => {} })
+          await reportEvents(source.events(), { drawn })
           await controlled
         },
         tryingAgain: (error) => log('warn', `${error.message}; trying again`),

@@ -115,7 +115,11 @@ async function streamOnce(
           .catch(() => {})
     }
     const idle = new IdleTimer(idleTimeout, end)
-    const reporting = reportEvents(source.events(), { drawn: drawsProgress(options), onStreaming: () => idle.start() })
+    const reporting = reportEvents(source.events(), {
+      drawn: drawsProgress(options),
+      onStreaming: () => idle.start(),
+      onLargeTransaction: () => lines.expectLarge(),
+    })
     const controlled = control?.attach(source)
     signal.addEventListener('abort', end, { once: true })
     if (signal.aborted) end()

@@ -29,9 +29,15 @@ export interface SpoolOptions extends SpoolSettings {
   readonly intake: Pick<Intake, 'wal' | 'insert'>
   /** There is room again after `full`. */
   readonly onRoom: () => void
+  /** So many bytes are there of a transaction that has not ended: now and then, of large ones. */
+  readonly onProgress: (xid: number, bytes: number) => void
   /** What was spooled is lost: STREAMING_GIVEN_UP or one of the SPOOL_… errors. */
   readonly onFailure: (error: unknown) => void
 }
+
+/** Smaller transactions are received in a moment. */
+const LARGE_BYTES = 8 * 1024 * 1024
+const PROGRESS_MS = 1000
 
 /**
  * Between the stream and its intake, where the server streams large transactions before they have committed (protocol 2,
@@ -49,6 +55,8 @@ export class TransactionSpool {
   /** That of the block being read. */
   #open: SpooledTransaction | undefined
   #cleaned: Promise<void> | undefined
+  /** When progress was told. */
+  #told = Number.NEGATIVE_INFINITY
 
   constructor(options: SpoolOptions) {
     this.#options = options
@@ -122,7 +130,16 @@ export class TransactionSpool {
     parseStreamStop(this.#reader)
     // Of many open transactions each may have a block that is hardly filled.
     if (this.#store.crowded) this.#open!.seal()
+    this.#tellProgress(this.#open!)
     this.#open = undefined
+  }
+
+  #tellProgress({ xid, position }: SpooledTransaction): void {
+    if (position < LARGE_BYTES) return
+    const now = performance.now()
+    if (now - this.#told < PROGRESS_MS) return
+    this.#told = now
+    this.#options.onProgress(xid, position)
   }
 
   /** In a streamed block the xid stands behind each message's tag: without it the message is one of protocol 1. */

@@ -78,6 +78,7 @@ test('lines of a large transaction are made in a thread, and are the same', asyn
   await using running = startTailrace(argsFor(db, slot), { output: 'unread' })
   const output = await outputOf(running)
   expect((await running.ended).code, running.stderr).toBe(0)
+  expect(running.stderr).toMatch(/transaction \d+ has not committed yet: [\d.]+ MB received/)
   expect(output.equals(expected)).toBe(true)
 })
 

@@ -68,3 +68,31 @@ test('a slot that is gone: the rows are read once more as a repair, on request',
   expect(ranges[0]).toMatchObject({ schema: 'public', name: 't', key: ['id'], after: undefined, again: true })
   expect(ranges.at(-1)!.upTo).toBeUndefined()
 })
+
+test('a table that is wanted no more leaves the publication also where the slot is gone', async () => {
+  await using db = await testDatabase(
+    server,
+    'CREATE TABLE t (id int PRIMARY KEY); CREATE TABLE u (id int PRIMARY KEY); INSERT INTO t VALUES (1)',
+  )
+  db.expectSlots = true
+  const slot = `u_${db.name}`
+  const published = async () => {
+    const rows = await db.query<{ tablename: string }>('SELECT tablename FROM pg_publication_tables ORDER BY 1')
+    return rows.map(({ tablename }) => tablename)
+  }
+  let position: object
+  {
+    await using reader = readSource({ url: db.url, tables: 't,u', slot })
+    await reader.told('streaming')
+    await reader.until(() => reader.batches.length > 0, { what: 'a position' })
+    position = reader.batches.at(-1)!.position.toJSON()
+  }
+  expect(await published()).toEqual(['t', 'u'])
+  await db.query('SELECT pg_drop_replication_slot($1)', [slot])
+  const options = { url: db.url, tables: 't', slot, position, onSlotLost: 'resnapshot' }
+  await using reader = readSource(options as never)
+  await reader.told('snapshot-table-finished')
+  expect(await published()).toEqual(['t'])
+  await db.query('INSERT INTO t VALUES (2)')
+  await reader.until(() => reader.changesOf('t').some(({ key }) => key!.id === 2), { what: 'the row' })
+})

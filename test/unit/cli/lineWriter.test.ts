@@ -206,6 +206,46 @@ for (const [how, breaks] of [
   }, 60_000)
 }
 
+test('while the thread has enough to do lines are made here too, in order', async () => {
+  await using folder = await temporaryFolder()
+  const slow = join(folder.path, 'slow.mjs')
+  await writeFile(
+    slow,
+    `import { parentPort } from 'node:worker_threads'
+    parentPort.on('message', () => { for (const end = Date.now() + 20; Date.now() < end; ); })
+    await import(${JSON.stringify(String(entry))})`,
+  )
+  const { writer, written, told } = writerWith({ thread: { entry: pathToFileURL(slow), processors: 2 } })
+  const { encode } = EncoderThread.prototype
+  let threaded = 0
+  EncoderThread.prototype.encode = function (rows) {
+    threaded++
+    return encode.call(this, rows)
+  }
+  const made = Array.from({ length: 6 }, (_, number) => batchOf(number))
+  const batches: RowBatch[] = []
+  try {
+    writer.expectLarge()
+    const write = async () => {
+      const rows = made[batches.length % made.length]!
+      batches.push(rows)
+      await writer.write({ rows, position: positionAt(BigInt(batches.length)) })
+    }
+    // Nothing large has to come before it is used.
+    await waitFor(() => write().then(() => threaded > 0), { what: 'the thread', timeoutMs: 30_000, intervalMs: 1 })
+    const before = batches.length
+    for (let count = 0; count < 60; count++) await write()
+    await writer.settled()
+    expect(threaded).toBeGreaterThan(1)
+    expect(threaded).toBeLessThan(batches.length - before)
+  } finally {
+    EncoderThread.prototype.encode = encode
+    await writer.close()
+  }
+  expect(Buffer.concat(written).equals(wholly(batches))).toBe(true)
+  expect(told.map(({ lsn }) => lsn)).toEqual(batches.map((_, index) => BigInt(index + 1)))
+}, 60_000)
+
 test('what cannot be written is held, no more than a few batches of it, and a failure of writing is told', async () => {
   const held = deferred()
   held.promise.catch(() => {})
@@ -232,10 +272,10 @@ test('what cannot be written is held, no more than a few batches of it, and a fa
   })()
   giving.catch(() => {})
   try {
-    // Four that the thread has or that wait to be written, and the one that waits for room.
-    await waitFor(() => given - written === 5, { what: 'as many as are held', timeoutMs: 30_000 })
+    // Six that are being made or that wait to be written, and the one that waits for room.
+    await waitFor(() => given - written === 7, { what: 'as many as are held', timeoutMs: 30_000 })
     for (let turn = 0; turn < 100; turn++) await new Promise((resolve) => setImmediate(resolve))
-    expect(given - written).toBe(5)
+    expect(given - written).toBe(7)
   } finally {
     EncoderThread.prototype.encode = encode
     held.reject(new Error('no room'))

@@ -107,6 +107,23 @@ test('what a rolled-back sub-transaction described was never said', async () => 
   await spooling.spool.end()
 })
 
+test('a large transaction that has not ended is told of, a small one is not', async () => {
+  await using folder = await temporaryFolder()
+  const spooling = new Spooling({ folder: folder.path, memoryBytes: 0 })
+  const mebibyte = made.insert(1, ['x'.repeat(1024 * 1024)])
+  const sevenMebibytes = Array.from({ length: 7 }, () => inBlock(10, mebibyte))
+  await spooling.feed([start(10), inBlock(10, relation('first')), ...sevenMebibytes, stop()])
+  expect(spooling.progress).toEqual([])
+  await spooling.feed([start(10, false), inBlock(10, mebibyte), stop()])
+  expect(spooling.progress).toEqual([{ xid: 10, bytes: expect.any(Number) }])
+  expect(spooling.progress[0]!.bytes).toBeGreaterThan(8 * 1024 * 1024)
+  // No more than once a second.
+  await spooling.feed([start(10, false), inBlock(10, mebibyte), stop(), commit(10, 200n, 210n)])
+  expect(spooling.progress).toHaveLength(1)
+  await spooling.events()
+  await spooling.spool.end()
+})
+
 test('after a lost connection nothing is left of what was spooled', async () => {
   await using folder = await temporaryFolder()
   const spooling = new Spooling({ folder: folder.path, memoryBytes: 0 })

@@ -13,12 +13,12 @@ import {
 } from '../core/rowBatch.js'
 import { BatchRecord } from './batchRecord.js'
 import { OUTSIDE_TRANSACTION, StreamPosition } from './position.js'
-import type { SnapshotProgress } from './scan/progress.js'
+import type { ProgressAt, ReadingSteps } from './scan/progress.js'
 
 /** Where the records of a batch stand, if not in transactions of the stream. */
 export interface BatchPlaces {
   /** Of snapshot rows: how far the snapshot is behind each. */
-  readonly snapshotAt?: ((index: number) => SnapshotProgress) | undefined
+  readonly snapshotAt?: ProgressAt | undefined
   /** The position behind each record, where it is of neither: long polling found them, or several batches were joined. */
   readonly placedAt?: ((index: number) => StreamPosition) | undefined
   readonly range?: ChunkRange | undefined
@@ -38,7 +38,7 @@ export class Batch<Tables extends object = Record<string, Record<string, unknown
   /** @internal The records as numbers over the bytes received. */
   readonly rows: RowBatch
   readonly #end: StreamPosition
-  readonly #snapshotAt: ((index: number) => SnapshotProgress) | undefined
+  readonly #snapshotAt: ProgressAt | undefined
   readonly #ack: (position: StreamPosition) => void
   readonly #placedAt: ((index: number) => StreamPosition) | undefined
 
@@ -108,6 +108,16 @@ export class Batch<Tables extends object = Record<string, Record<string, unknown
   /** The records as lines of JSON, in the envelope that docs/records.md describes. */
   toNdjson(): Uint8Array {
     return encodeNdjson(this.rows)
+  }
+
+  /** @internal Records in transactions of the stream, and nothing else: their positions differ in little. */
+  get isStreamed(): boolean {
+    return this.#snapshotAt === undefined && this.#placedAt === undefined && this.#end.place.snapshot === undefined
+  }
+
+  /** @internal Of rows that are read: what the positions of each are made of, if they can be. */
+  get steps(): ReadingSteps | undefined {
+    return this.#placedAt === undefined ? this.#snapshotAt?.steps : undefined
   }
 
   /** @internal Records `from` to `to` (not included) as a batch of their own. */

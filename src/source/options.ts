@@ -22,6 +22,14 @@ export type SourceOptions<Tables extends object = Record<string, Record<string, 
   readonly position?: Position | PositionJson | string | undefined
   /** Ends the run: the loop ends without an error, what was not acknowledged comes again. */
   readonly signal?: AbortSignal | undefined
+  /** @internal */
+  readonly host?: HostNeeds | undefined
+}
+
+/** @internal What a host needs that stores a position with each record, and can store none without. */
+export interface HostNeeds {
+  /** Who the publications are made for, besides the slot: stands in their comment. */
+  readonly owner: string
 }
 
 /** The same, checked and read: everything that can be known without a network. */
@@ -37,11 +45,12 @@ export interface ParsedOptions
   readonly until: 'current' | Lsn | undefined
   readonly position: StreamPosition | undefined
   readonly signal: AbortSignal | undefined
+  readonly host: HostNeeds | undefined
   readonly wantsMessage: (prefix: string) => boolean
 }
 
 export function parseOptions(options: SourceOptions<never>): ParsedOptions {
-  const { position, signal, ...given } = options
+  const { position, signal, host, ...given } = options
   // `undefined` means the default.
   const input = Object.fromEntries(Object.entries(given).filter(([, value]) => value !== undefined))
   const { until, columns, keys, cursors, ...settings } = parseSettings(sourceSettings, input)
@@ -71,6 +80,7 @@ export function parseOptions(options: SourceOptions<never>): ParsedOptions {
     until: parseUntil(until),
     position: position === undefined ? undefined : StreamPosition.parse(position),
     signal,
+    host,
     wantsMessage: (prefix) =>
       prefix !== HEARTBEAT_PREFIX && (typeof messages === 'boolean' ? messages : prefix.startsWith(messages)),
   }

@@ -70,7 +70,7 @@ export class Pipeline implements AsyncDisposable {
     const last = this.engine === 'v1' ? await this.#drain() : undefined
     stream.cancel()
     await host.teardown()
-    this.records.push(...stream.records)
+    for (const record of stream.records) this.records.push(record)
     await host.kill()
     return last
   }
@@ -79,7 +79,7 @@ export class Pipeline implements AsyncDisposable {
   async crash(): Promise<void> {
     this.host.child.kill('SIGKILL')
     await this.host.ended
-    this.records.push(...this.stream.records)
+    for (const record of this.stream.records) this.records.push(record)
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

@@ -23,8 +23,6 @@ export const protobufPackage = "plugin";
 
 export const protobufFileName = "plugin/controller.proto";
 
-/** How go-plugin, with which Conduit launches plugins, ends a process. */
-
 export interface Empty {
 }
 
@@ -65,7 +63,6 @@ export const Empty: MessageFns<Empty> = {
 
 export type GRPCControllerService = typeof GRPCControllerService;
 export const GRPCControllerService = {
-  /** Without it every stop takes two seconds, and ends in SIGKILL. */
   shutdown: {
     path: "/plugin.GRPCController/Shutdown" as const,
     requestStream: false as const,
@@ -78,12 +75,10 @@ export const GRPCControllerService = {
 } as const;
 
 export interface GRPCControllerServer extends UntypedServiceImplementation {
-  /** Without it every stop takes two seconds, and ends in SIGKILL. */
   shutdown: handleUnaryCall<Empty, Empty>;
 }
 
 export interface GRPCControllerClient extends Client {
-  /** Without it every stop takes two seconds, and ends in SIGKILL. */
   shutdown(request: Empty, callback: (error: ServiceError | null, response: Empty) => void): ClientUnaryCall;
   shutdown(
     request: Empty,

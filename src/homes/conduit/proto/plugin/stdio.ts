@@ -23,8 +23,6 @@ export const protobufPackage = "plugin";
 
 export const protobufFileName = "plugin/stdio.proto";
 
-/** How go-plugin gets what a plugin prints later than its handshake. */
-
 export interface StdioData {
   channel: StdioData_Channel;
   data: Buffer;

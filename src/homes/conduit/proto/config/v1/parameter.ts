@@ -11,10 +11,7 @@ export const protobufPackage = "config.v1";
 
 export const protobufFileName = "config/v1/parameter.proto";
 
-/** What a setting of a connector is. */
-
 export interface Parameter {
-  /** Empty: none. */
   default: string;
   description: string;
   type: Parameter_Type;
@@ -55,10 +52,8 @@ export const Validation_Type = {
   TYPE_REQUIRED: 1,
   TYPE_GREATER_THAN: 2,
   TYPE_LESS_THAN: 3,
-  /** TYPE_INCLUSION - A list with commas; Conduit does not trim its parts. */
   TYPE_INCLUSION: 4,
   TYPE_EXCLUSION: 5,
-  /** TYPE_REGEX - As Go's RE2 compiles it: no look-around, no back-references. */
   TYPE_REGEX: 6,
   UNRECOGNIZED: -1,
 } as const;

@@ -26,8 +26,6 @@ export const protobufPackage = "connector.v2";
 
 export const protobufFileName = "connector/v2/destination.proto";
 
-/** A connector that records go to. */
-
 export interface Destination {
 }
 
@@ -68,7 +66,6 @@ export interface Destination_Run_Response {
 
 export interface Destination_Run_Response_Ack {
   position: Buffer;
-  /** Empty: written. */
   error: string;
 }
 
@@ -76,7 +73,6 @@ export interface Destination_Stop {
 }
 
 export interface Destination_Stop_Request {
-  /** Of the last record that the host sent; empty: there was none. */
   lastPosition: Buffer;
 }
 
@@ -1554,7 +1550,6 @@ export const DestinationPluginService = {
       Buffer.from(Destination_Open_Response.encode(value).finish()),
     responseDeserialize: (value: Buffer): Destination_Open_Response => Destination_Open_Response.decode(value),
   },
-  /** One ack for every record, in their order. */
   run: {
     path: "/connector.v2.DestinationPlugin/Run" as const,
     requestStream: true as const,
@@ -1566,7 +1561,6 @@ export const DestinationPluginService = {
       Buffer.from(Destination_Run_Response.encode(value).finish()),
     responseDeserialize: (value: Buffer): Destination_Run_Response => Destination_Run_Response.decode(value),
   },
-  /** Everything up to this position is to be written and acked before the answer. */
   stop: {
     path: "/connector.v2.DestinationPlugin/Stop" as const,
     requestStream: false as const,
@@ -1633,9 +1627,7 @@ export const DestinationPluginService = {
 export interface DestinationPluginServer extends UntypedServiceImplementation {
   configure: handleUnaryCall<Destination_Configure_Request, Destination_Configure_Response>;
   open: handleUnaryCall<Destination_Open_Request, Destination_Open_Response>;
-  /** One ack for every record, in their order. */
   run: handleBidiStreamingCall<Destination_Run_Request, Destination_Run_Response>;
-  /** Everything up to this position is to be written and acked before the answer. */
   stop: handleUnaryCall<Destination_Stop_Request, Destination_Stop_Response>;
   teardown: handleUnaryCall<Destination_Teardown_Request, Destination_Teardown_Response>;
   lifecycleOnCreated: handleUnaryCall<
@@ -1683,14 +1675,12 @@ export interface DestinationPluginClient extends Client {
     options: Partial<CallOptions>,
     callback: (error: ServiceError | null, response: Destination_Open_Response) => void,
   ): ClientUnaryCall;
-  /** One ack for every record, in their order. */
   run(): ClientDuplexStream<Destination_Run_Request, Destination_Run_Response>;
   run(options: Partial<CallOptions>): ClientDuplexStream<Destination_Run_Request, Destination_Run_Response>;
   run(
     metadata: Metadata,
     options?: Partial<CallOptions>,
   ): ClientDuplexStream<Destination_Run_Request, Destination_Run_Response>;
-  /** Everything up to this position is to be written and acked before the answer. */
   stop(
     request: Destination_Stop_Request,
     callback: (error: ServiceError | null, response: Destination_Stop_Response) => void,

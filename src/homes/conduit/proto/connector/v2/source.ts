@@ -26,8 +26,6 @@ export const protobufPackage = "connector.v2";
 
 export const protobufFileName = "connector/v2/source.proto";
 
-/** A connector that records come from. */
-
 export interface Source {
 }
 
@@ -50,7 +48,6 @@ export interface Source_Open {
 }
 
 export interface Source_Open_Request {
-  /** Of the last record that Conduit stored; empty at the first start. */
   position: Buffer;
 }
 
@@ -61,7 +58,6 @@ export interface Source_Run {
 }
 
 export interface Source_Run_Request {
-  /** In the order of the records, none left out. */
   ackPositions: Buffer[];
 }
 
@@ -76,7 +72,6 @@ export interface Source_Stop_Request {
 }
 
 export interface Source_Stop_Response {
-  /** Of the last record sent in this run; empty: there was none. */
   lastPosition: Buffer;
 }
 
@@ -1478,7 +1473,6 @@ export const Source_Lifecycle_OnDeleted_Response: MessageFns<Source_Lifecycle_On
 
 export type SourcePluginService = typeof SourcePluginService;
 export const SourcePluginService = {
-  /** Settings as the user wrote them; also called alone, to have them checked. */
   configure: {
     path: "/connector.v2.SourcePlugin/Configure" as const,
     requestStream: false as const,
@@ -1500,7 +1494,6 @@ export const SourcePluginService = {
       Buffer.from(Source_Open_Response.encode(value).finish()),
     responseDeserialize: (value: Buffer): Source_Open_Response => Source_Open_Response.decode(value),
   },
-  /** Ends only when the host cancels it. */
   run: {
     path: "/connector.v2.SourcePlugin/Run" as const,
     requestStream: true as const,
@@ -1510,7 +1503,6 @@ export const SourcePluginService = {
     responseSerialize: (value: Source_Run_Response): Buffer => Buffer.from(Source_Run_Response.encode(value).finish()),
     responseDeserialize: (value: Buffer): Source_Run_Response => Source_Run_Response.decode(value),
   },
-  /** No record follows the position that it answers with. */
   stop: {
     path: "/connector.v2.SourcePlugin/Stop" as const,
     requestStream: false as const,
@@ -1521,7 +1513,6 @@ export const SourcePluginService = {
       Buffer.from(Source_Stop_Response.encode(value).finish()),
     responseDeserialize: (value: Buffer): Source_Stop_Response => Source_Stop_Response.decode(value),
   },
-  /** Comes last, whatever happened before. */
   teardown: {
     path: "/connector.v2.SourcePlugin/Teardown" as const,
     requestStream: false as const,
@@ -1559,7 +1550,6 @@ export const SourcePluginService = {
     responseDeserialize: (value: Buffer): Source_Lifecycle_OnUpdated_Response =>
       Source_Lifecycle_OnUpdated_Response.decode(value),
   },
-  /** In a process of its own, without Configure before it. */
   lifecycleOnDeleted: {
     path: "/connector.v2.SourcePlugin/LifecycleOnDeleted" as const,
     requestStream: false as const,
@@ -1576,23 +1566,17 @@ export const SourcePluginService = {
 } as const;
 
 export interface SourcePluginServer extends UntypedServiceImplementation {
-  /** Settings as the user wrote them; also called alone, to have them checked. */
   configure: handleUnaryCall<Source_Configure_Request, Source_Configure_Response>;
   open: handleUnaryCall<Source_Open_Request, Source_Open_Response>;
-  /** Ends only when the host cancels it. */
   run: handleBidiStreamingCall<Source_Run_Request, Source_Run_Response>;
-  /** No record follows the position that it answers with. */
   stop: handleUnaryCall<Source_Stop_Request, Source_Stop_Response>;
-  /** Comes last, whatever happened before. */
   teardown: handleUnaryCall<Source_Teardown_Request, Source_Teardown_Response>;
   lifecycleOnCreated: handleUnaryCall<Source_Lifecycle_OnCreated_Request, Source_Lifecycle_OnCreated_Response>;
   lifecycleOnUpdated: handleUnaryCall<Source_Lifecycle_OnUpdated_Request, Source_Lifecycle_OnUpdated_Response>;
-  /** In a process of its own, without Configure before it. */
   lifecycleOnDeleted: handleUnaryCall<Source_Lifecycle_OnDeleted_Request, Source_Lifecycle_OnDeleted_Response>;
 }
 
 export interface SourcePluginClient extends Client {
-  /** Settings as the user wrote them; also called alone, to have them checked. */
   configure(
     request: Source_Configure_Request,
     callback: (error: ServiceError | null, response: Source_Configure_Response) => void,
@@ -1623,11 +1607,9 @@ export interface SourcePluginClient extends Client {
     options: Partial<CallOptions>,
     callback: (error: ServiceError | null, response: Source_Open_Response) => void,
   ): ClientUnaryCall;
-  /** Ends only when the host cancels it. */
   run(): ClientDuplexStream<Source_Run_Request, Source_Run_Response>;
   run(options: Partial<CallOptions>): ClientDuplexStream<Source_Run_Request, Source_Run_Response>;
   run(metadata: Metadata, options?: Partial<CallOptions>): ClientDuplexStream<Source_Run_Request, Source_Run_Response>;
-  /** No record follows the position that it answers with. */
   stop(
     request: Source_Stop_Request,
     callback: (error: ServiceError | null, response: Source_Stop_Response) => void,
@@ -1643,7 +1625,6 @@ export interface SourcePluginClient extends Client {
     options: Partial<CallOptions>,
     callback: (error: ServiceError | null, response: Source_Stop_Response) => void,
   ): ClientUnaryCall;
-  /** Comes last, whatever happened before. */
   teardown(
     request: Source_Teardown_Request,
     callback: (error: ServiceError | null, response: Source_Teardown_Response) => void,
@@ -1689,7 +1670,6 @@ export interface SourcePluginClient extends Client {
     options: Partial<CallOptions>,
     callback: (error: ServiceError | null, response: Source_Lifecycle_OnUpdated_Response) => void,
   ): ClientUnaryCall;
-  /** In a process of its own, without Configure before it. */
   lifecycleOnDeleted(
     request: Source_Lifecycle_OnDeleted_Request,
     callback: (error: ServiceError | null, response: Source_Lifecycle_OnDeleted_Response) => void,

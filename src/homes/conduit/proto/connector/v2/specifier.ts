@@ -24,8 +24,6 @@ export const protobufPackage = "connector.v2";
 
 export const protobufFileName = "connector/v2/specifier.proto";
 
-/** What a plugin is, and which settings its connectors take. */
-
 export interface Specifier {
 }
 
@@ -36,7 +34,6 @@ export interface Specifier_Specify_Request {
 }
 
 export interface Specifier_Specify_Response {
-  /** A response without it ends the host's process. */
   specification: Specification | undefined;
 }
 

@@ -24,8 +24,6 @@ export const protobufPackage = "connutils.v1";
 
 export const protobufFileName = "connutils/v1/schema_service.proto";
 
-/** What Conduit serves and plugins call, with the metadata key conduit-connector-token. */
-
 export interface CreateSchemaRequest {
   subject: string;
   type: Schema_Type;

@@ -11,22 +11,7 @@ export const protobufPackage = "google.protobuf";
 
 export const protobufFileName = "google/protobuf/struct.proto";
 
-/**
- * Represents a JSON `null`.
- *
- * `NullValue` is a sentinel, using an enum with only one value to represent
- * the null value for the `Value` type union.
- *
- * A field of type `NullValue` with any value other than `0` is considered
- * invalid. Most ProtoJSON serializers will emit a `Value` with a `null_value`
- * set as a JSON `null` regardless of the integer value, and so will round trip
- * to a `0` value.
- */
-export const NullValue = {
-  /** NULL_VALUE - Null value. */
-  NULL_VALUE: 0,
-  UNRECOGNIZED: -1,
-} as const;
+export const NullValue = { NULL_VALUE: 0, UNRECOGNIZED: -1 } as const;
 
 export type NullValue = typeof NullValue[keyof typeof NullValue];
 
@@ -35,23 +20,7 @@ export namespace NullValue {
   export type UNRECOGNIZED = typeof NullValue.UNRECOGNIZED;
 }
 
-/**
- * Represents a JSON object.
- *
- * An unordered key-value map, intending to perfectly capture the semantics of a
- * JSON object. This enables parsing any arbitrary JSON payload as a message
- * field in ProtoJSON format.
- *
- * This follows RFC 8259 guidelines for interoperable JSON: notably this type
- * cannot represent large Int64 values or `NaN`/`Infinity` numbers,
- * since the JSON format generally does not support those values in its number
- * type.
- *
- * If you do not intend to parse arbitrary JSON into your message, a custom
- * typed message should be preferred instead of using this type.
- */
 export interface Struct {
-  /** Unordered map of dynamically typed values. */
   fields: { [key: string]: any | undefined };
 }
 
@@ -60,46 +29,18 @@ export interface Struct_FieldsEntry {
   value: any | undefined;
 }
 
-/**
- * Represents a JSON value.
- *
- * `Value` represents a dynamically typed value which can be either
- * null, a number, a string, a boolean, a recursive struct value, or a
- * list of values. A producer of value is expected to set one of these
- * variants. Absence of any variant is an invalid state.
- */
 export interface Value {
-  /** The kind of value. */
   kind:
-    | //
-    /** Represents a JSON `null`. */
-    { $case: "nullValue"; value: NullValue }
-    | //
-    /**
-     * Represents a JSON number. Must not be `NaN`, `Infinity` or
-     * `-Infinity`, since those are not supported in JSON. This also cannot
-     * represent large Int64 values, since JSON format generally does not
-     * support them in its number type.
-     */
-    { $case: "numberValue"; value: number }
-    | //
-    /** Represents a JSON string. */
-    { $case: "stringValue"; value: string }
-    | //
-    /** Represents a JSON boolean (`true` or `false` literal in JSON). */
-    { $case: "boolValue"; value: boolean }
-    | //
-    /** Represents a JSON object. */
-    { $case: "structValue"; value: { [key: string]: any } | undefined }
-    | //
-    /** Represents a JSON array. */
-    { $case: "listValue"; value: Array<any> | undefined }
+    | { $case: "nullValue"; value: NullValue }
+    | { $case: "numberValue"; value: number }
+    | { $case: "stringValue"; value: string }
+    | { $case: "boolValue"; value: boolean }
+    | { $case: "structValue"; value: { [key: string]: any } | undefined }
+    | { $case: "listValue"; value: Array<any> | undefined }
     | undefined;
 }
 
-/** Represents a JSON array. */
 export interface ListValue {
-  /** Repeated field of dynamically typed values. */
   values: any[];
 }
 

@@ -12,8 +12,6 @@ export const protobufPackage = "opencdc.v1";
 
 export const protobufFileName = "opencdc/v1/opencdc.proto";
 
-/** The record that Conduit hands from a source to a destination. Packages, names and numbers are Conduit's, the words ours. */
-
 export const Operation = {
   OPERATION_UNSPECIFIED: 0,
   OPERATION_CREATE: 1,
@@ -35,10 +33,8 @@ export namespace Operation {
 }
 
 export interface Record {
-  /** Where the source goes on behind this record. Never empty, and no two records of a source have the same. */
   position: Buffer;
   operation: Operation;
-  /** See the keys that docs/conduit.md lists. */
   metadata: { [key: string]: string };
   key: Data | undefined;
   payload: Change | undefined;
@@ -54,11 +50,11 @@ export interface Change {
   after: Data | undefined;
 }
 
-/** Without a branch it counts as absent. */
 export interface Data {
-  data: { $case: "rawData"; value: Buffer } | //
-  /** Numbers in it are doubles; there are neither bytes nor timestamps. */
-  { $case: "structuredData"; value: { [key: string]: any } | undefined } | undefined;
+  data:
+    | { $case: "rawData"; value: Buffer }
+    | { $case: "structuredData"; value: { [key: string]: any } | undefined }
+    | undefined;
 }
 
 function createBaseRecord(): Record {

@@ -11,11 +11,8 @@ export const protobufPackage = "schema.v1";
 
 export const protobufFileName = "schema/v1/schema.proto";
 
-/** A schema as Conduit's registry keeps it. */
-
 export interface Schema {
   subject: string;
-  /** From 1 on; the same text in one subject has the same version. */
   version: number;
   id: number;
   type: Schema_Type;

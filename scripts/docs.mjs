@@ -6,7 +6,7 @@ import '../dist/core/errors.js'
 import '../dist/core/verifyErrors.js'
 import '../dist/core/destinationErrors.js'
 import '../dist/core/pipelineErrors.js'
-import { describeSettings } from '../dist/core/setting.js'
+import { describeSettings, snakeCase } from '../dist/core/setting.js'
 import { definedErrors } from '../dist/core/tailraceError.js'
 import { definedWarnings } from '../dist/core/warnings.js'
 import { destinationSettings } from '../dist/destination/settings.js'
@@ -16,7 +16,6 @@ import {
   retrySettings,
   sinkSettings,
 } from '../dist/homes/pipeline/config/settings.js'
-import { snakeCase } from '../dist/homes/pipeline/config/settingsReader.js'
 import { CONNECTION_PARAMETERS } from '../dist/postgres/connection/parameters.js'
 import { sinkTypes } from '../dist/sinks/sinkTypes.js'
 import { sourceSettings } from '../dist/source/settings.js'

@@ -1,4 +1,5 @@
 import { TailraceError } from '../../../core/tailraceError.js'
+import { chooseKeyByPolicy } from '../../../postgres/catalog/keyChoice.js'
 import { readingObstacle } from '../../../postgres/catalog/readability.js'
 import { listRelations, type Relation } from '../../../postgres/catalog/relations.js'
 import { type ServerFacts, serverFacts } from '../../../postgres/catalog/server.js'
@@ -18,6 +19,8 @@ export interface TableFacts {
   readonly unreadable: TailraceError | undefined
   /** Why its changes cannot be captured. */
   readonly refusal: TailraceError | undefined
+  /** Why another key than the table's cannot be had; undefined when it can. */
+  readonly keyProblem: (key: readonly string[]) => TailraceError | undefined
 }
 
 export interface DatabaseFacts {
@@ -49,11 +52,15 @@ export async function factsOf(
   return tables.map((table) => {
     const plan = (policy: 'refuse' | 'inserts') => planCapture([table], { ...wishes, keyless: policy })[0]!
     const unreadable = readingObstacle([table], server.user)
+    const keyProblem = (key: readonly string[]) => {
+      const choice = chooseKeyByPolicy(table, { key, keyless, generated, serverVersion: server.version })
+      return 'refusal' in choice ? choice.refusal : undefined
+    }
     try {
-      return { table, planned: plan(keyless), unreadable, refusal: undefined }
+      return { table, planned: plan(keyless), unreadable, refusal: undefined, keyProblem }
     } catch (refusal) {
       if (!(refusal instanceof TailraceError)) throw refusal
-      return { table, planned: plan('inserts'), unreadable, refusal }
+      return { table, planned: plan('inserts'), unreadable, refusal, keyProblem }
     }
   })
 }

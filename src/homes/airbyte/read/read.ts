@@ -25,7 +25,7 @@ import { isOwnKey, type MatchedStream, matchStreams } from './matchStreams.js'
 import { RecordWriter } from './recordWriter.js'
 import { resume } from './resume.js'
 import type { SavedState } from './savedState.js'
-import { modeOf } from './stateMessages.js'
+import { modeOf, resetLine } from './stateMessages.js'
 import { StreamLines } from './streamLines.js'
 
 /** What transactions that run may be waited for, so that all that is in the WAL is visible. */
@@ -61,6 +61,8 @@ class ReadRun {
   #checkpoints!: Checkpoints
   #scan = { lsn: 0n, time: Date.now() }
   #reached: StreamPosition | undefined
+  /** STATE lines of streams that are captured no more, until they are written. */
+  #resets = ''
 
   constructor(input: ReadInput) {
     this.#input = input
@@ -109,6 +111,8 @@ class ReadRun {
       resync: config.on_lost_position === 'resync',
     })
     for (const warning of resumed.warnings) output.log('WARN', warning)
+    // Of the other types each STATE has those that are captured, and no others.
+    if (config.state_type === 'stream') this.#resets = resumed.removed.map(resetLine).join('')
     for (const { stream, error } of resumed.refused) this.#refuse(stream.stream.descriptor, error)
     const streams = [...resumed.streams, ...ofMode('full_refresh')]
     this.#streams = streams.map((one) => ({ matched: one, lines: new StreamLines(one.stream) }))
@@ -288,7 +292,8 @@ class ReadRun {
     const position = this.#reached
     if (position === undefined && which !== 'full_refresh') return
     const lines = this.#checkpoints.lines(which === 'full_refresh' ? undefined : position, which)
-    await output.lines([Buffer.from(lines)])
+    await output.lines([Buffer.from(this.#resets + lines)])
+    this.#resets = ''
   }
 
   #refuse(descriptor: StreamDescriptor, error: unknown): void {

@@ -4,6 +4,7 @@ import type { ServerFacts } from '../../../postgres/catalog/server.js'
 import { formatLsn, type Lsn } from '../../../postgres/lsn.js'
 import { BEFORE_ROWS, StreamPosition } from '../../../source/position.js'
 import { originOf } from '../../../source/start.js'
+import type { StreamDescriptor } from '../protocol/messages.js'
 import { describeStream } from './configuredCatalog.js'
 import { type Joined, joinPositions } from './joinPositions.js'
 import type { MatchedStream } from './matchStreams.js'
@@ -23,6 +24,8 @@ export interface Resumed {
   /** Those that go on, or begin. */
   readonly streams: readonly MatchedStream[]
   readonly refused: readonly { readonly stream: MatchedStream; readonly error: TailraceError }[]
+  /** Were captured and are not wanted any more: their changes are nowhere from now on, so that they would be read anew. */
+  readonly removed: readonly StreamDescriptor[]
   /** What is done otherwise than the state has it, for people. */
   readonly warnings: readonly string[]
 }
@@ -48,16 +51,22 @@ export function resume(state: SavedState, streams: readonly MatchedStream[], fac
   const refused =
     facts.resync || !someCan ? [] : old.map((one) => ({ stream: one.stream, error: tooOld(one, slot, confirmed!) }))
   const kept = facts.resync || someCan ? places.filter((one) => !isOld(one)) : places
-  const others = state.streams.flatMap((one) =>
-    wanted.has(one) || !(one.at instanceof StreamPosition) ? [] : [one.at],
-  )
+  const left = state.streams.filter((one) => !wanted.has(one))
+  const others = left.flatMap(({ at }) => (at instanceof StreamPosition && at.origin.slot === slot ? [at] : []))
+  const removed = left.map(({ descriptor }) => descriptor)
   const tables = kept.map(({ stream, position }) => ({ oid: stream.facts.table.oid, position }))
   const joined = tables.length === 0 ? undefined : joinPositions(tables, others)
   for (const oid of joined?.outdated ?? []) {
     const stream = streams.find(({ facts: { table } }) => table.oid === oid)!
     warnings.push(`${nameOf(stream)} is read anew: its state is of a table or a slot that is gone`)
   }
-  return { joined, streams: streams.filter((one) => !refused.some(({ stream }) => stream === one)), refused, warnings }
+  return {
+    joined,
+    streams: streams.filter((one) => !refused.some(({ stream }) => stream === one)),
+    refused,
+    removed,
+    warnings,
+  }
 }
 
 function toPosition(at: StreamPosition | Lsn, oid: number, { server, slot }: ResumeFacts): StreamPosition {

@@ -47,6 +47,11 @@ function positionState(position: StreamPosition): object {
   return { version: 1, lsn: formatLsn(position.resumeLsn), position: position.toJSON() }
 }
 
+/** A stream's state is gone: when it is wanted again it is read from its beginning. */
+export function resetLine(descriptor: StreamDescriptor): string {
+  return line({ type: 'STREAM', stream: { stream_descriptor: descriptor, stream_state: null } }, 0)
+}
+
 /** The position as far as it concerns one table. */
 function ofTable({ origin, place }: StreamPosition, oid: number): StreamPosition {
   const { snapshot } = place

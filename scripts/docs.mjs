@@ -6,10 +6,12 @@ import '../dist/core/errors.js'
 import '../dist/core/verifyErrors.js'
 import '../dist/core/destinationErrors.js'
 import '../dist/core/pipelineErrors.js'
+import '../dist/core/airbyteErrors.js'
 import { describeSettings, snakeCase } from '../dist/core/setting.js'
 import { definedErrors } from '../dist/core/tailraceError.js'
 import { definedWarnings } from '../dist/core/warnings.js'
 import { destinationSettings } from '../dist/destination/settings.js'
+import { airbyteSettings } from '../dist/homes/airbyte/config/settings.js'
 import {
   deadLetterSettings,
   pipelineSettings,
@@ -168,12 +170,20 @@ function pipelinesPage() {
   return page
 }
 
+/** The page is written by hand but for its table. */
+function airbytePage() {
+  const between = /(<!-- settings of airbyte: [^\n]*-->\n)[\s\S]*?(<!-- end -->)/
+  const table = settingsTable(airbyteSettings)
+  return readFileSync(path('airbyte.md'), 'utf8').replace(between, (_, begin, end) => `${begin}\n${table}\n${end}`)
+}
+
 const pages = {
   'settings.md': settingsPage(),
   'errors.md': errorsPage(),
   'cli.md': cliPage(),
   'connections.md': connectionsPage(),
   'pipelines.md': pipelinesPage(),
+  'airbyte.md': airbytePage(),
 }
 for (const [name, text] of Object.entries(pages)) {
   if (!check) writeFileSync(path(name), text)

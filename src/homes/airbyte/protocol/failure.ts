@@ -9,7 +9,7 @@ export function describeFailure(error: unknown): string {
 }
 
 /** Who can mend it: the user, time, or we. */
-export function failureType(error: unknown): FailureType {
+function failureType(error: unknown): FailureType {
   if (!(error instanceof TailraceError) || error.retry === 'never') return 'system_error'
   return isTransient(error) ? 'transient_error' : 'config_error'
 }

@@ -39,6 +39,11 @@ export class Checkpoints {
     return elapsed >= this.#options.everyMs || (this.#records >= RECORDS && elapsed >= LEAST_MS)
   }
 
+  /** Nothing was stated yet. */
+  get none(): boolean {
+    return this.#position === undefined
+  }
+
   get overdue(): boolean {
     return performance.now() - this.#at >= WITHIN_TRANSACTION_MS
   }

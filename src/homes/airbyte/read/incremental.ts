@@ -70,7 +70,9 @@ async function writeBatch(run: IncrementalRun, batch: Batch, position: StreamPos
   const now = Date.now()
   const state = (at: StreamPosition) => writer.write(Buffer.from(checkpoints.lines(at)))
   writer.clear()
-  const due = checkpoints.due && !position.beginsAnew
+  records.readAt(position.place)
+  // The first STATE comes before the first row: a run that is cut off behind it leaves nothing that nobody deletes.
+  const due = !position.beginsAnew && (checkpoints.due || (rows.count === 0 && checkpoints.none))
   const whole = position.place.end !== undefined || position.place.snapshot !== undefined || checkpoints.overdue
   const commit = due && !whole ? lastCommit(batch) : 0
   if (commit > 0) {

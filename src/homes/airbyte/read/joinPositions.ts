@@ -1,5 +1,7 @@
 import type { Lsn } from '../../../postgres/lsn.js'
 import { comparePlaces, type Place, StreamPosition } from '../../../source/position.js'
+import type { TableProgress } from '../../../source/scan/progress.js'
+import { firstUnread } from '../../../source/scan/stretches.js'
 
 /** Where one captured table was. */
 export interface TablePlace {
@@ -34,7 +36,7 @@ export function joinPositions(tables: readonly TablePlace[], others: readonly St
   const gone = new Set(had.flatMap(({ origin }) => [...(origin.captured ?? []), ...(origin.leaving ?? [])]))
   const leaving = [...gone].filter((oid) => !captured.includes(oid))
   const progress = current.flatMap(({ oid, position }) => {
-    return position.place.snapshot?.tables?.filter((one) => one.oid === oid) ?? []
+    return position.place.snapshot?.tables?.filter((one) => one.oid === oid).map(mayHaveMore) ?? []
   })
   const unproved = new Map(
     current.flatMap(({ position }) => position.place.snapshot?.unproved ?? []).map((one) => [one.commitLsn, one]),
@@ -56,6 +58,14 @@ export function joinPositions(tables: readonly TablePlace[], others: readonly St
     ahead: new Map(ahead.map(({ oid, position }) => [oid, position.place])),
     outdated: tables.filter((one) => !current.includes(one)).map(({ oid }) => oid),
   }
+}
+
+/**
+ * The client may have rows that were written behind its last STATE, and that were deleted since: of a table that is still
+ * being read it is told of every change.
+ */
+function mayHaveMore(table: TableProgress): TableProgress {
+  return { ...table, again: table.again || (table.key.length > 0 && firstUnread(table.stretches) >= 0) }
 }
 
 /** By their place in the stream alone. */

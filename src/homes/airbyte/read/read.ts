@@ -121,7 +121,7 @@ class ReadRun {
       everyMs: config.checkpoint_seconds * 1000,
       streams: this.#streams,
     })
-    // Rows that are read count as older than any change that may follow, and as newer than any that was delivered before.
+    // Rows that are read count as newer than any change that an earlier run can have written.
     const { lsn } = await visibleLsn(session, RUNNING_MS, this.#signal)
     this.#scan = { lsn: lsn - 1n, time: Date.now() }
     this.#estimate(resumed.joined)
@@ -248,6 +248,7 @@ class ReadRun {
       strategy: 'incremental',
       onRedeliveryChange: 'repeat',
       signal: this.#signal,
+      startBatch: true,
       ...(!this.#tail && { until: 'current' }),
     }
   }

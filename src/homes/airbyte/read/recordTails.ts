@@ -1,11 +1,12 @@
 import { formatTimestamp } from '../../../codec/timestampText.js'
 import type { Transaction } from '../../../core/record.js'
 import { CREATE, DELETE, SNAPSHOT, UPDATE } from '../../../core/rowBatch.js'
+import type { Place } from '../../../source/position.js'
 import type { RecordFormat } from '../recordFormat.js'
 
-/** Where and when the rows of a run's scans were. */
+/** Where and when a run began to read rows. */
 export interface ScanMoment {
-  /** Before every change that may follow, behind every one that an earlier run has written. */
+  /** Behind every change that an earlier run can have written. */
   readonly lsn: bigint
   /** Milliseconds since 1970. */
   readonly time: number
@@ -31,11 +32,25 @@ export class RecordTails {
   #transaction: Transaction | undefined
   #lsn = ''
   #tails = new Map<number, Buffer>()
+  #scanLsn: bigint
   readonly #scanTails = new Map<string, Buffer>()
 
   constructor(format: RecordFormat, scan: ScanMoment) {
     this.#format = format
     this.#scan = scan
+    this.#scanLsn = scan.lsn
+  }
+
+  /**
+   * Rows that are read come at this place of the stream: they count as newer than the changes before it, and than all
+   * that an earlier run has written, and as older than the changes behind it. Commits begin at multiples of eight.
+   */
+  readAt({ lsn, seq, end }: Pick<Place, 'lsn' | 'seq' | 'end'>): void {
+    const behind = seq >= 0 && end !== undefined ? lsn + 1n : lsn - 1n
+    const at = behind > this.#scan.lsn ? behind : this.#scan.lsn
+    if (at === this.#scanLsn) return
+    this.#scanLsn = at
+    this.#scanTails.clear()
   }
 
   /** Of a row that was read. */
@@ -43,10 +58,10 @@ export class RecordTails {
     const name = this.#format === 'debezium' ? `${schema}.${table}` : ''
     const known = this.#scanTails.get(name)
     if (known !== undefined) return known
-    const { lsn, time } = this.#scan
+    const { time } = this.#scan
     const when = `${new Date(time).toISOString().slice(0, -1)}000Z`
     const rest = this.#rest(SNAPSHOT, when, time, { schema, table, loc: [-1, 0, 0], xid: undefined })
-    const tail = Buffer.from(`,"${this.#cursor}":${lsn}${rest}`)
+    const tail = Buffer.from(`,"${this.#cursor}":${this.#scanLsn}${rest}`)
     this.#scanTails.set(name, tail)
     return tail
   }

@@ -60,6 +60,11 @@ export class RecordWriter {
     this.#tails = new RecordTails(options.format, options.scan)
   }
 
+  /** The next batch is behind this place of the stream. */
+  readAt(place: Place): void {
+    this.#tails.readAt(place)
+  }
+
   /** Writes records `from` to `to` (not included); gives how many lines of records these were. */
   write(writer: ByteWriter, batch: RowBatch, from: number, to: number, emittedAt: number): number {
     const filters = this.#options.ahead.size > 0

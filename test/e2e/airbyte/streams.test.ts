@@ -300,6 +300,34 @@ test('a transaction open at the beginning of a scan is waited for with a word; o
   expect([...rows].sort(([a], [b]) => Number(a) - Number(b))).toEqual(expected.map(({ id, v }) => [id, v]))
 })
 
+test('a row that was written behind the last state, and deleted before the run is resumed, is deleted by the resumed run', async () => {
+  await using db = await database(`${TWO} INSERT INTO b VALUES (1)`)
+  await db.query("INSERT INTO a SELECT i, repeat('x', 800) FROM generate_series(1, 20000) i")
+  for (const known of [false, true]) {
+    const config = configOf(db, { slot_name: `known_${known}_${db.name}`, publication_name: `known_${known}` })
+    const streams = await discovered(config)
+    // The stream is the first of its slot, or new beside another one.
+    const stored = known ? (await read(config, configured(named(streams, 'b')))).states : []
+    const whole = await read(config, configured(streams), foldedStates(stored))
+    const messages = whole.messages.filter(({ type }) => type === 'RECORD' || type === 'STATE')
+    expect(messages.findIndex(({ type }) => type === 'STATE')).toBeLessThan(
+      messages.findIndex(({ record }) => record?.stream === 'a'),
+    )
+    // As if it had been killed behind its rows, with the first state alone stored.
+    const first = whole.states.filter(({ stream }) => stream!.stream_descriptor.name === 'a').slice(0, 1)
+    await db.query("DELETE FROM a WHERE id % 1000 = 1; INSERT INTO a VALUES (20001, 'y') ON CONFLICT DO NOTHING")
+    const resumed = await read(config, configured(streams), foldedStates([...stored, ...first]))
+    const rows = new Map<unknown, readonly [number, boolean]>()
+    for (const { stream, data } of [...whole.records, ...resumed.records]) {
+      if (stream !== 'a' || (rows.get(data.id)?.[0] ?? 0) > (data._ab_cdc_lsn as number)) continue
+      rows.set(data.id, [data._ab_cdc_lsn as number, data._ab_cdc_deleted_at === null])
+    }
+    const live = [...rows].filter(([, [, alive]]) => alive).map(([id]) => Number(id))
+    expect(live.sort((a, b) => a - b)).toEqual((await db.query('SELECT id FROM a ORDER BY id')).map(({ id }) => id))
+    await db.query("INSERT INTO a SELECT i, repeat('x', 800) FROM generate_series(1, 20000) i ON CONFLICT DO NOTHING")
+  }
+})
+
 test('values that JSON or a format has not are null, and the record says so; all others fit their schema', async () => {
   await using db = await database(`
     CREATE TABLE a (id int PRIMARY KEY, big bigint, num numeric, float float8, day date, at timestamptz, local timestamp,

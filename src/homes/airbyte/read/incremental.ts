@@ -5,6 +5,7 @@ import type { SourceEvent } from '../../../source/events.js'
 import type { SourceOptions } from '../../../source/options.js'
 import { StreamPosition } from '../../../source/position.js'
 import { PostgresSource } from '../../../source/postgresSource.js'
+import { firstUnread } from '../../../source/scan/stretches.js'
 import type { MessageOutput } from '../protocol/messageOutput.js'
 import type { Checkpoints } from './checkpoints.js'
 import type { RecordWriter } from './recordWriter.js'
@@ -72,7 +73,7 @@ async function writeBatch(run: IncrementalRun, batch: Batch, position: StreamPos
   writer.clear()
   records.readAt(position.place)
   // The first STATE comes before the first row: a run that is cut off behind it leaves nothing that nobody deletes.
-  const due = !position.beginsAnew && (checkpoints.due || (rows.count === 0 && checkpoints.none))
+  const due = !position.beginsAnew && (checkpoints.due || (rows.count === 0 && checkpoints.none && isReading(position)))
   const whole = position.place.end !== undefined || position.place.snapshot !== undefined || checkpoints.overdue
   const commit = due && !whole ? lastCommit(batch) : 0
   if (commit > 0) {
@@ -82,6 +83,11 @@ async function writeBatch(run: IncrementalRun, batch: Batch, position: StreamPos
   checkpoints.count(records.write(writer, rows, commit, rows.count, now))
   if (due && whole) state(position)
   if (writer.size > 0) await output.lines(writer.take())
+}
+
+/** Some rows are still to be read. */
+function isReading({ place }: StreamPosition): boolean {
+  return place.snapshot?.tables?.some(({ stretches }) => firstUnread(stretches) >= 0) === true
 }
 
 /** Behind how many records the last transaction begins that is not whole; 0: it is the batch's only one. */

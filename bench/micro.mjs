@@ -16,7 +16,10 @@ import { fixed, table } from './table.mjs'
 const { ByteWriter, viewOf } = await fromDist('core/byteWriter.js')
 const { Table } = await fromDist('core/table.js')
 const { Tape } = await fromDist('core/tape.js')
+const { HEAD, HEAD_BUFFER, HEAD_NEW } = await fromDist('core/rowBatch.js')
+const { NO_FALLBACK } = await fromDist('codec/json/row.js')
 const { codecFor } = await fromDist('codec/codecFor.js')
+const { avroTable } = await fromDist('codec/avro/index.js')
 const { NdjsonEncoder } = await fromDist('codec/ndjson.js')
 const { readCopyRow } = await fromDist('postgres/copy/row.js')
 const { FrameReader } = await fromDist('postgres/frames.js')
@@ -68,6 +71,11 @@ export async function micro() {
     ['RowCollector.collect', measureRowCollector()],
     ['NdjsonEncoder.write, only the row', measureNdjson('row', await streamed())],
     ['  JSON.stringify of values, to a buffer', measureStringify((row) => row)],
+    ['AvroRecord.write, the row as nullable unions', measureAvro({}, await streamed())],
+    [
+      'AvroRecord.write, the row as Conduit’s own connector has it',
+      measureAvro({ schemas: 'connector' }, await streamed()),
+    ],
     ['NdjsonEncoder.write, streamed', measureNdjson('ndjson', await streamed())],
     ['NdjsonEncoder.write, snapshot', measureNdjson('ndjson', snapshotRows())],
     ['  JSON.stringify of record and values', measureStringify(toRecord)],
@@ -177,6 +185,22 @@ function measureNdjson(format, batch) {
   const writer = new ByteWriter(1024 * 1024)
   return time(() => {
     encoder.write(writer, batch)
+    writer.clear()
+  })
+}
+
+/** The row, with the choice of its record; NULLs make the connector's record another one. */
+function measureAvro(options, batch) {
+  const { payload } = avroTable(shape, options)
+  const writer = new ByteWriter(1024 * 1024)
+  const { heads, buffers, views, tape } = batch
+  return time(() => {
+    for (let head = 0; head < batch.count * HEAD; head += HEAD) {
+      const buffer = heads[head + HEAD_BUFFER]
+      const at = heads[head + HEAD_NEW]
+      const record = payload.recordFor(buffers[buffer], tape.values, at, NO_FALLBACK)
+      record.write(writer, buffers[buffer], views[buffer], tape.values, at, NO_FALLBACK)
+    }
     writer.clear()
   })
 }

@@ -1,6 +1,6 @@
 // Compiles src/ into dist/, from nothing: a file that was removed from src/ must not live on in the package.
 import { execFileSync } from 'node:child_process'
-import { chmodSync, rmSync } from 'node:fs'
+import { chmodSync, readFileSync, rmSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import { build } from 'esbuild'
 
@@ -36,3 +36,22 @@ for (const file of ['dist/cli/main.js', 'dist/cli/airbyte.js']) {
   })
   chmodSync(path(file), 0o755)
 }
+
+// The plugin for Conduit: one file without anything beside it, that can be copied into a folder of connectors. CommonJS by its
+// name, since there it has no package.json to say what it is.
+const { version } = JSON.parse(readFileSync(path('package.json'), 'utf8'))
+await build({
+  entryPoints: [path('dist/homes/conduit/main.js')],
+  outfile: path('dist/tailrace-conduit.cjs'),
+  bundle: true,
+  platform: 'node',
+  target: 'node20.19',
+  format: 'cjs',
+  external: ['pg-native'],
+  legalComments: 'linked',
+  minifySyntax: true,
+  minifyWhitespace: true,
+  define: { TAILRACE_VERSION: JSON.stringify(version) },
+  logLevel: 'warning',
+})
+chmodSync(path('dist/tailrace-conduit.cjs'), 0o755)

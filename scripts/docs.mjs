@@ -6,12 +6,18 @@ import '../dist/core/errors.js'
 import '../dist/core/verifyErrors.js'
 import '../dist/core/destinationErrors.js'
 import '../dist/core/pipelineErrors.js'
+import '../dist/core/avroErrors.js'
+import '../dist/core/templateErrors.js'
+import '../dist/core/payloadErrors.js'
+import '../dist/core/conduitErrors.js'
 import '../dist/core/airbyteErrors.js'
 import { describeSettings, snakeCase } from '../dist/core/setting.js'
 import { definedErrors } from '../dist/core/tailraceError.js'
 import { definedWarnings } from '../dist/core/warnings.js'
 import { destinationSettings } from '../dist/destination/settings.js'
 import { airbyteSettings } from '../dist/homes/airbyte/config/settings.js'
+import { formatDuration } from '../dist/homes/conduit/settings/duration.js'
+import { conduitSourceSettings } from '../dist/homes/conduit/settings/sourceSettings.js'
 import {
   deadLetterSettings,
   pipelineSettings,
@@ -177,6 +183,27 @@ function airbytePage() {
   return readFileSync(path('airbyte.md'), 'utf8').replace(between, (_, begin, end) => `${begin}\n${table}\n${end}`)
 }
 
+/** As pipelines of Conduit write it: times are durations there. */
+function conduitTable(settings) {
+  const rows = describeSettings(settings).map((one) => {
+    const time = one.unit === 'ms'
+    const type = one.choices?.map((choice) => `\`${choice}\``).join(', ') ?? (time ? 'duration' : one.type)
+    const value = time ? formatDuration(one.default) : one.default
+    const fallback = one.required ? '**required**' : value === undefined || value === '' ? '' : `\`${value}\``
+    const example = one.example === undefined ? '' : ` Example: \`${one.example}\`.`
+    return `| \`${one.name}\` | ${type} | ${fallback} | ${cell(one.description)}${cell(example)} |`
+  })
+  return `| setting | values | default | meaning |\n|---|---|---|---|\n${rows.join('\n')}\n`
+}
+
+/** The page is written by hand but for its table. */
+function conduitPage() {
+  const between = /(<!-- settings of the source: [^\n]*-->\n)[\s\S]*?(<!-- end -->)/
+  const page = readFileSync(path('conduit.md'), 'utf8')
+  if (!between.test(page)) throw new Error('docs/conduit.md has no place for the settings of the source')
+  return page.replace(between, (_, begin, end) => `${begin}\n${conduitTable(conduitSourceSettings)}\n${end}`)
+}
+
 const pages = {
   'settings.md': settingsPage(),
   'errors.md': errorsPage(),
@@ -184,6 +211,7 @@ const pages = {
   'connections.md': connectionsPage(),
   'pipelines.md': pipelinesPage(),
   'airbyte.md': airbytePage(),
+  'conduit.md': conduitPage(),
 }
 for (const [name, text] of Object.entries(pages)) {
   if (!check) writeFileSync(path(name), text)

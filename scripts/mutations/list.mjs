@@ -10,11 +10,35 @@ export const MUTATIONS = [
     edits: [
       {
         file: 'src/source/ackLedger.ts',
-        from: 'lsn <= this.#limit) this.#confirmed = lsn',
-        to: 'lsn <= this.#limit) this.#confirmed = lsn + 1n',
+        from: 'lsn <= this.#limit) this.#confirmed = lsn - this.#mark',
+        to: 'lsn <= this.#limit) this.#confirmed = lsn - this.#mark + 1n',
       },
     ],
     tests: ['test/unit/source/ackLedger.test.ts', 'test/integration/source/confirm.test.ts'],
+  },
+  {
+    rule: 'a slot that others moved is told apart',
+    name: 'any slot beyond the position counts as moved by us',
+    edits: [
+      {
+        file: 'src/source/slotMark.ts',
+        from: 'return (confirmed + slotMark(epoch)) % ALIGNMENT === 0n',
+        to: 'return confirmed > 0n || epoch > 0',
+      },
+    ],
+    tests: ['test/unit/source/start.test.ts'],
+  },
+  {
+    rule: 'a slot that others moved is told apart',
+    name: 'what is confirmed bears no mark',
+    edits: [
+      {
+        file: 'src/source/ackLedger.ts',
+        from: 'lsn <= this.#limit) this.#confirmed = lsn - this.#mark',
+        to: 'lsn <= this.#limit) this.#confirmed = lsn',
+      },
+    ],
+    tests: ['test/unit/source/ackLedger.test.ts'],
   },
   {
     rule: 'store first, confirm after',

@@ -4,7 +4,7 @@ import { OUTPUT_CLOSED } from '../core/errors.js'
 import { parseCommandLine, USAGE } from '../homes/airbyte/commandLine.js'
 import { MessageOutput } from '../homes/airbyte/protocol/messageOutput.js'
 import { runCommand } from '../homes/airbyte/run.js'
-import { describe, LEVELS } from './report/describe.js'
+import { describe, LEVELS } from '../source/eventText.js'
 import { Signals } from './signals.js'
 
 /** What a shell shows for a program that died of SIGPIPE. */

@@ -1,6 +1,6 @@
 import { pino } from 'pino'
+import type { LogLevel } from '../core/logLevel.js'
 
-export type LogLevel = 'debug' | 'info' | 'warn' | 'error'
 export type LogFields = Readonly<Record<string, unknown>>
 
 export interface LogOptions {

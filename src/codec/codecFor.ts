@@ -31,6 +31,7 @@ export interface CodecOptions {
 
 const DEFAULTS: CodecOptions = {}
 const compiled = new WeakMap<CodecOptions, WeakMap<PgType, ColumnCodec>>()
+const types = new WeakMap<ColumnCodec, PgType>()
 
 /**
  * How values of `type` are read. Compiled once for each type and object of options: keep one object of options for a
@@ -41,7 +42,13 @@ export function codecFor(type: PgType, options: CodecOptions = DEFAULTS): Column
   compiled.set(options, codecs)
   const codec = codecs.get(type) ?? compile(type, options)
   codecs.set(type, codec)
+  types.set(codec, type)
   return codec
+}
+
+/** The type that `codec` was compiled for; undefined for a codec that {@link codecFor} did not make. */
+export function typeOf(codec: ColumnCodec): PgType | undefined {
+  return types.get(codec)
 }
 
 function compile(type: PgType, options: CodecOptions): ColumnCodec {

@@ -4,6 +4,9 @@ import { defineError } from './tailraceError.js'
 const BEGIN_ANEW =
   'That is: drop the slot (tailrace slots drop NAME), remove the state file or stored position, empty what was written, start again.'
 
+const REPAIR =
+  'With onSlotLost: "resnapshot" (--on-slot-lost resnapshot) the slot is made anew and all rows are read once more, as a repair.'
+
 /** Wrong use of the command line. */
 const usage = () => ({
   retry: 'operator' as const,
@@ -463,13 +466,13 @@ export const PUBLICATION_CHANGED = defineError('PUBLICATION_CHANGED', {
 export const SLOT_MISSING = defineError('SLOT_MISSING', {
   retry: 'operator',
   message: (e: { slot: string }) => `replication slot "${e.slot}" does not exist`,
-  hint: `Somebody dropped it, or the server was replaced without it: changes since then are lost to this run. Check the name and server, or begin anew. ${BEGIN_ANEW}`,
+  hint: `Somebody dropped it, or the server was replaced without it: changes since then are lost to this run. Check the name and server, or begin anew. ${BEGIN_ANEW} ${REPAIR}`,
 })
 
 export const SLOT_LOST = defineError('SLOT_LOST', {
   retry: 'operator',
   message: (e: { slot: string; reason: string }) => `replication slot "${e.slot}" is lost (${e.reason})`,
-  hint: `The server gave up changes that the slot still needed. Raise max_slot_wal_keep_size or see to the reason, and begin anew. ${BEGIN_ANEW}`,
+  hint: `The server gave up changes that the slot still needed. Raise max_slot_wal_keep_size or see to the reason, and begin anew. ${BEGIN_ANEW} ${REPAIR}`,
 })
 
 export const WAL_BUDGET_REACHED = defineError('WAL_BUDGET_REACHED', {

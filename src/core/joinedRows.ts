@@ -1,4 +1,5 @@
 import {
+  type CopyLines,
   HEAD,
   HEAD_BUFFER,
   HEAD_NEW,
@@ -11,6 +12,7 @@ import {
   RowBatch,
   UPDATE,
 } from './rowBatch.js'
+import type { Table } from './table.js'
 import { Tape } from './tape.js'
 
 /** Whether the two can be one: ids of snapshot rows are told with one name a batch. */
@@ -20,23 +22,18 @@ export function canJoin(a: RowBatch, b: RowBatch): boolean {
 
 /** The records of several batches, in order, as one over the same bytes; those stay as they are. */
 export function joinRows(batches: readonly RowBatch[]): RowBatch {
+  const lines = joinLines(batches)
+  if (lines !== undefined) return lines
   const joined = new RowBatch()
   const sum = (of: (batch: RowBatch) => number) => batches.reduce((total, batch) => total + of(batch), 0)
   const heads = new Int32Array(sum(({ count }) => count) * HEAD)
   const tape = new Tape(sum((batch) => batch.tape.length))
-  const tables = new Map<RowBatch['tables'][number], number>()
+  const tables = new JoinedTables(joined.tables)
   for (const batch of batches) {
     const from = joined.count * HEAD
     const buffersFrom = joined.buffers.length
     const transactionsFrom = joinTransactions(joined, batch)
-    const tableIndexes = batch.tables.map((table) => {
-      let index = tables.get(table)
-      if (index === undefined) {
-        index = joined.tables.push(table) - 1
-        tables.set(table, index)
-      }
-      return index
-    })
+    const tableIndexes = batch.tables.map((table) => tables.indexOf(table))
     heads.set(batch.heads.subarray(0, batch.count * HEAD), from)
     for (let head = from; head < from + batch.count * HEAD; head += HEAD) {
       const operation = heads[head + HEAD_OPERATION]!
@@ -56,7 +53,42 @@ export function joinRows(batches: readonly RowBatch[]): RowBatch {
     joined.messages.push(...batch.messages)
     joined.snapshotId ||= batch.snapshotId
   }
-  return Object.assign(joined, { heads, tape })
+  joined.replace(heads, tape)
+  return joined
+}
+
+/** Where nobody has looked into any of them. */
+function joinLines(batches: readonly RowBatch[]): RowBatch | undefined {
+  const joined: CopyLines[] = []
+  const names: Table[] = []
+  const tables = new JoinedTables(names)
+  for (const batch of batches) {
+    if (batch.count === 0) continue
+    const { lines } = batch
+    if (lines === undefined) return undefined
+    for (const one of lines) joined.push({ ...one, table: tables.indexOf(batch.tables[one.table]!) })
+  }
+  if (joined.length === 0) return undefined
+  const snapshotId = batches.find((batch) => batch.snapshotId !== '')?.snapshotId ?? ''
+  return RowBatch.ofLines(joined, names, snapshotId, true)
+}
+
+class JoinedTables {
+  readonly #tables: Table[]
+  readonly #indexes = new Map<Table, number>()
+
+  constructor(tables: Table[]) {
+    this.#tables = tables
+  }
+
+  indexOf(table: Table): number {
+    let index = this.#indexes.get(table)
+    if (index === undefined) {
+      index = this.#tables.push(table) - 1
+      this.#indexes.set(table, index)
+    }
+    return index
+  }
 }
 
 /** Gives what is added to the indexes of the batch's transactions; one that goes on from the batch before stays one. */

@@ -2,6 +2,7 @@ import { viewOf } from './byteWriter.js'
 import type { Transaction } from './record.js'
 import { HEAD, RowBatch } from './rowBatch.js'
 import type { Table } from './table.js'
+import { Tape } from './tape.js'
 
 /** What is told of packed rows beside the memory that they lie in. */
 export interface PackedRows {
@@ -45,11 +46,10 @@ export function packRows(rows: RowBatch, memory: ArrayBuffer): PackedRows {
 export function unpackRows(packed: PackedRows, memory: ArrayBuffer, tables: readonly Table[]): RowBatch {
   const { count, tapeLength, bufferLengths, transactions, snapshotId } = packed
   const rows = new RowBatch()
-  rows.heads = new Int32Array(memory, 0, count * HEAD)
   rows.count = count
   let at = 4 * count * HEAD
-  rows.tape.values = new Int32Array(memory, at, tapeLength)
-  rows.tape.length = tapeLength
+  const tape = Object.assign(new Tape(0), { values: new Int32Array(memory, at, tapeLength), length: tapeLength })
+  rows.replace(new Int32Array(memory, 0, count * HEAD), tape)
   at += 4 * tapeLength
   for (const length of bufferLengths) {
     const buffer = Buffer.from(memory, at, length)

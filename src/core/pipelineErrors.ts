@@ -54,7 +54,7 @@ export const LINE_TOO_LONG = defineError('LINE_TOO_LONG', {
 export const SINKS_APART = defineError('SINKS_APART', {
   retry: 'operator',
   message: (e: { sinks: readonly string[] }) =>
-    `the sinks ${e.sinks.join(' and ')} stopped at different places of an unfinished snapshot or of long polling, and what the one is missing cannot be told from what the other has`,
+    `the sinks ${e.sinks.join(' and ')} stopped at different places of long polling, or before and after a snapshot was begun, and what the one is missing cannot be told from what the other has`,
   hint: 'Begin anew: remove the state file, drop the slot, empty what the sinks have. Or give each its own pipeline and slot.',
 })
 

@@ -37,6 +37,32 @@ export const HEAD_OLD = 7
 /** Fingerprint of what the transaction counted, this record included. */
 export const HEAD_FINGERPRINT = 8
 
+/** Of {@link HEAD_OLD}: no old tuple. */
+export const NOTHING_OLD = (-1 << 2) | NO_OLD
+
+/** Snapshot rows of one table as the lines of COPY's text in which the source sent them. */
+export interface CopyLines {
+  /** Index into the batch's tables. */
+  readonly table: number
+  /** Lines without anything between them, each with its newline; nobody changes them. */
+  readonly bytes: Uint8Array
+  /** Where each of them ends. */
+  readonly ends: Int32Array
+  /** How many a line has: those of the table, and one more where it tells where the row lies. */
+  readonly columns: number
+  /** Leaves start and end of each column of a line on a tape; undoes escapes in place. */
+  readonly read: (bytes: Uint8Array, view: DataView, start: number, end: number, columns: number, tape: Tape) => void
+  /** Called when somebody asks for rows that have to be read for it. */
+  readonly onRead: () => void
+}
+
+/** Where the columns of one row are. */
+export interface RowPlace {
+  readonly bytes: Uint8Array
+  readonly tape: Int32Array
+  readonly at: number
+}
+
 export interface LogicalMessage {
   readonly transactional: boolean
   readonly prefix: string
@@ -53,16 +79,21 @@ export interface LogicalMessage {
  * tables      [ Table, … ] ◄──┘     │     tape  [ start end  start end … ] ◄─┘ one pair a column of the table
  * buffers     [ chunk, chunk, … ] ◄─┘                 └──────┴── offsets into the record's buffer
  * ```
+ *
+ * Rows of a snapshot may be {@link RowBatch.lines} until somebody asks for any of these: who hands them on as they
+ * came never does.
  */
 export class RowBatch {
-  heads: Int32Array
+  #heads: Int32Array
   count = 0
   /** Payload bytes of the records, as received. */
   bytes = 0
-  readonly tape: Tape
-  readonly buffers: Uint8Array[] = []
-  /** A view of each of `buffers`. */
-  readonly views: DataView[] = []
+  #tape: Tape
+  readonly #buffers: Uint8Array[] = []
+  readonly #views: DataView[] = []
+  #lines: readonly CopyLines[] | undefined
+  /** Others have the bytes of the lines, too. */
+  #linesAreShared = false
   readonly tables: Table[] = []
   readonly transactions: Transaction[] = []
   readonly messages: LogicalMessage[] = []
@@ -71,8 +102,75 @@ export class RowBatch {
 
   /** With room for about as much as `like` has: batches that follow one another are mostly of a size. */
   constructor(like?: RowBatch) {
-    this.heads = new Int32Array(roomFor(like?.count ?? 0, 64) * HEAD)
-    this.tape = new Tape(roomFor(like?.tape.length ?? 0, 1024))
+    this.#heads = new Int32Array(roomFor(like?.count ?? 0, 64) * HEAD)
+    this.#tape = new Tape(roomFor(like?.tape.length ?? 0, 1024))
+  }
+
+  /** A batch of nothing but rows of a snapshot, in order; `shared`: other batches have the same bytes. */
+  static ofLines(lines: readonly CopyLines[], tables: readonly Table[], snapshotId: string, shared: boolean): RowBatch {
+    const batch = new RowBatch()
+    batch.#lines = lines
+    batch.#linesAreShared = shared
+    batch.tables.push(...tables)
+    batch.snapshotId = snapshotId
+    for (const { bytes, ends } of lines) {
+      batch.count += ends.length
+      batch.bytes += bytes.length
+    }
+    return batch
+  }
+
+  get heads(): Int32Array {
+    if (this.#lines !== undefined) this.#readLines()
+    return this.#heads
+  }
+
+  get tape(): Tape {
+    if (this.#lines !== undefined) this.#readLines()
+    return this.#tape
+  }
+
+  get buffers(): Uint8Array[] {
+    if (this.#lines !== undefined) this.#readLines()
+    return this.#buffers
+  }
+
+  /** A view of each of `buffers`. */
+  get views(): DataView[] {
+    if (this.#lines !== undefined) this.#readLines()
+    return this.#views
+  }
+
+  /** All records, as nobody has looked into them yet; undefined: somebody has, or they did not come so. */
+  get lines(): readonly CopyLines[] | undefined {
+    this.#linesAreShared = true
+    return this.#lines
+  }
+
+  /** Whether {@link RowBatch.lines} has them. */
+  get areLines(): boolean {
+    return this.#lines !== undefined
+  }
+
+  /** The new row of record `index`; of lines that one alone is read. */
+  rowAt(index: number): RowPlace {
+    if (this.#lines === undefined) {
+      const head = index * HEAD
+      const bytes = this.#buffers[this.#heads[head + HEAD_BUFFER]!]!
+      return { bytes, tape: this.#tape.values, at: this.#heads[head + HEAD_NEW]! }
+    }
+    let first = 0
+    for (const { bytes, ends, columns, read } of this.#lines) {
+      if (index - first >= ends.length) {
+        first += ends.length
+        continue
+      }
+      const line = Buffer.from(bytes.subarray(ends[index - first - 1] ?? 0, ends[index - first]!))
+      const tape = new Tape(2 * columns)
+      read(line, viewOf(line), 0, line.length, columns, tape)
+      return { bytes: line, tape: tape.values, at: 0 }
+    }
+    throw new RangeError(`record ${index} of ${this.count}`)
   }
 
   /** Appends a head, whose numbers the caller has; gives nothing back, so that nothing is allocated. */
@@ -87,15 +185,15 @@ export class RowBatch {
     fingerprint: number,
   ): void {
     let at = this.count * HEAD
-    if (at === this.heads.length) {
+    if (at === this.#heads.length) {
       const grown = new Int32Array(at * 2)
-      grown.set(this.heads)
-      this.heads = grown
+      grown.set(this.#heads)
+      this.#heads = grown
     }
-    const heads = this.heads
+    const heads = this.#heads
     heads[at++] = operation
     heads[at++] = table
-    heads[at++] = this.buffers.length - 1
+    heads[at++] = this.#buffers.length - 1
     heads[at++] = transaction
     heads[at++] = seq
     heads[at++] = sub
@@ -110,24 +208,65 @@ export class RowBatch {
    * buffers is its own.
    */
   part(from: number, to: number): RowBatch {
-    const { bytes, count, tape, tables, transactions, messages, snapshotId } = this
+    const { bytes, count, tables, transactions, messages, snapshotId } = this
     // What each record had is not kept: an even share.
     const share = Math.floor((bytes * to) / count) - Math.floor((bytes * from) / count)
-    return Object.assign(new RowBatch(), {
-      heads: this.heads.slice(from * HEAD, to * HEAD),
+    const part = new RowBatch()
+    part.replace(this.heads.slice(from * HEAD, to * HEAD), this.tape)
+    part.#buffers.push(...this.buffers)
+    part.#views.push(...this.views)
+    return Object.assign(part, {
       count: to - from,
       bytes: share,
-      buffers: [...this.buffers],
-      views: [...this.views],
-      ...{ tape, tables, transactions, messages, snapshotId },
+      ...{ tables, transactions, messages, snapshotId },
     })
+  }
+
+  /** Other heads and another tape, of records that are told by `count`. */
+  replace(heads: Int32Array, tape: Tape): void {
+    this.#heads = heads
+    this.#tape = tape
   }
 
   /** The records to come lie in `buffer`. */
   use(buffer: Uint8Array): void {
-    if (this.buffers[this.buffers.length - 1] === buffer) return
-    this.buffers.push(buffer)
-    this.views.push(viewOf(buffer))
+    if (this.#buffers[this.#buffers.length - 1] === buffer) return
+    this.#buffers.push(buffer)
+    this.#views.push(viewOf(buffer))
+  }
+
+  /** In place, unless the bytes are on their way elsewhere. */
+  #readLines(): void {
+    const lines = this.#lines!
+    const { count } = this
+    let columns = 0
+    for (const one of lines) columns += one.ends.length * one.columns
+    this.replace(new Int32Array(Math.max(1, count) * HEAD), new Tape(2 * columns))
+    this.count = 0
+    try {
+      for (const one of lines) {
+        one.onRead()
+        this.use(this.#linesAreShared ? Buffer.from(one.bytes) : one.bytes)
+        let start = 0
+        for (const end of one.ends) {
+          const at = this.#tape.length
+          const last = this.#buffers.length - 1
+          one.read(this.#buffers[last]!, this.#views[last]!, start, end, one.columns, this.#tape)
+          this.add(SNAPSHOT, one.table, -1, 0, 0, at, NOTHING_OLD, 0)
+          start = end
+        }
+      }
+      this.#lines = undefined
+    } catch (error) {
+      // What was changed in place cannot be read again: whoever comes next hears the same.
+      const read = () => {
+        throw error
+      }
+      this.#lines = lines.map((one) => ({ ...one, read }))
+      throw error
+    } finally {
+      this.count = count
+    }
   }
 }
 

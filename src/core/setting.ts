@@ -38,6 +38,10 @@ export interface SettingDescription extends SettingFacts {
   readonly required: boolean
   readonly default: unknown
   readonly choices: readonly string[] | undefined
+  /** Of a number: the least and the greatest; of a text: what it must match. */
+  readonly minimum: number | undefined
+  readonly maximum: number | undefined
+  readonly pattern: string | undefined
 }
 
 type Shape = Readonly<Record<string, z.ZodType>>
@@ -53,7 +57,15 @@ export function describeSettings(shape: Shape): SettingDescription[] {
     const { type, choices } = describeType(schema)
     const parsed = schema.safeParse(undefined)
     const fallback = parsed.success ? parsed.data : undefined
-    return { name, ...requiredFactsOf(schema), type, required: !parsed.success, default: fallback, choices }
+    return {
+      name,
+      ...requiredFactsOf(schema),
+      type,
+      required: !parsed.success,
+      default: fallback,
+      choices,
+      ...bounds(schema),
+    }
   })
 }
 
@@ -71,6 +83,20 @@ export function parseSettings<S extends Shape>(shape: S, input: object): z.infer
   const schema = shape[name]
   const shown = schema !== undefined && requiredFactsOf(schema).secret === true ? undefined : value
   throw SETTING_INVALID({ name, value: shown, problem: value === undefined ? 'it is required' : issue.message })
+}
+
+function bounds(schema: z.ZodType): Pick<SettingDescription, 'minimum' | 'maximum' | 'pattern'> {
+  const { innerType } = schema.def as { readonly innerType?: z.ZodType }
+  if (innerType !== undefined) return bounds(innerType)
+  const finite = (bound: number | null) =>
+    bound === null || Math.abs(bound) >= Number.MAX_SAFE_INTEGER ? undefined : bound
+  if (schema instanceof z.ZodNumber) {
+    return { minimum: finite(schema.minValue), maximum: finite(schema.maxValue), pattern: undefined }
+  }
+  const { pattern } = (schema.def as { checks?: readonly z.core.$ZodCheck[] }).checks
+    ?.map((check) => check._zod.def as { readonly pattern?: RegExp })
+    .find((def) => def.pattern !== undefined) ?? { pattern: undefined }
+  return { minimum: undefined, maximum: undefined, pattern: pattern?.source }
 }
 
 function describeType(schema: z.ZodType): { readonly type: string; readonly choices: readonly string[] | undefined } {

@@ -38,6 +38,15 @@ export interface ColumnOrigin {
   readonly types: readonly UserType[]
 }
 
+/** A column of the source's catalog. */
+export interface PresentColumn {
+  readonly name: string
+  readonly number: number
+  readonly typeName: string
+  /** As {@link ColumnOrigin.before}. */
+  readonly before: string | null | undefined
+}
+
 export type ReplicaIdentity = 'default' | 'nothing' | 'full' | 'index'
 
 /**
@@ -55,8 +64,8 @@ export class Table {
   /** Indexes into `columns` of the key's columns, in key order. Empty: the table has no key. */
   readonly key: readonly number[]
   readonly replicaIdentity: ReplicaIdentity
-  /** @internal Names of all columns that the table had when this was compiled, which may be later than the shape is. */
-  readonly present: ReadonlySet<string> | undefined
+  /** @internal All columns that the table had when this was compiled, which may be later than the shape is. */
+  readonly present: readonly PresentColumn[] | undefined
 
   constructor(shape: {
     readonly oid: number
@@ -67,7 +76,7 @@ export class Table {
     readonly selected: readonly number[]
     readonly key: readonly number[]
     readonly replicaIdentity: ReplicaIdentity
-    readonly present?: ReadonlySet<string> | undefined
+    readonly present?: readonly PresentColumn[] | undefined
   }) {
     this.oid = shape.oid
     this.schema = shape.schema

@@ -25,6 +25,22 @@ export interface CompositeDefinition extends Named {
   readonly fields: readonly { readonly name: string; readonly typeName: string }[]
 }
 
+export interface RangeDefinition extends Named {
+  readonly kind: 'range'
+  /** As `format_type` prints it. */
+  readonly subtype: string
+  /** Made with it. */
+  readonly multirange: Named
+  /** What else `CREATE TYPE … AS RANGE` takes, as SQL: `COLLATION = "C"`. */
+  readonly options: readonly string[]
+}
+
+export interface MultirangeDefinition extends Named {
+  readonly kind: 'multirange'
+  /** With which it is made. */
+  readonly range: Named
+}
+
 /** It comes with an extension. */
 export interface ExtensionType extends Named {
   readonly kind: 'extension'
@@ -40,4 +56,11 @@ export interface OtherType extends Named {
 }
 
 /** What it takes to make a type, which is none of the server's own, somewhere else. */
-export type UserType = EnumDefinition | DomainDefinition | CompositeDefinition | ExtensionType | OtherType
+export type UserType =
+  | EnumDefinition
+  | DomainDefinition
+  | CompositeDefinition
+  | RangeDefinition
+  | MultirangeDefinition
+  | ExtensionType
+  | OtherType

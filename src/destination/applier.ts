@@ -1,4 +1,3 @@
-import type { ByteWriter } from '../core/byteWriter.js'
 import { ROW_INCOMPLETE } from '../core/destinationErrors.js'
 import type { RowBatch } from '../core/rowBatch.js'
 import { copyIn } from '../postgres/copy/copyIn.js'
@@ -6,8 +5,8 @@ import type { ScriptPart } from '../postgres/copy/script.js'
 import type { Session } from '../postgres/session.js'
 import { ApplySql, markAllSql, onlyIt, type Stage } from './applySql.js'
 import { stageHistory } from './history.js'
-import { type Staged, stageFold, stageRecords } from './staging.js'
-import type { Folded, Step, TruncateStep } from './steps.js'
+import { type Staged, stageFold, stageLines, stageRecords } from './staging.js'
+import type { Folded, LinesStep, Step, TruncateStep } from './steps.js'
 import { byReferences, type Target } from './target.js'
 
 const STAGES: readonly Stage[] = ['rows', 'gaps', 'keys']
@@ -23,7 +22,7 @@ export type LoadedStep = TruncateStep | { readonly copies: readonly Copy[]; read
 
 interface Copy {
   readonly sql: string
-  readonly rows: ByteWriter
+  readonly rows: readonly Uint8Array[]
 }
 
 /** Applies steps in the open transaction of one session, whose staging tables it has. */
@@ -48,10 +47,27 @@ export class Applier {
     return {
       copies: appends.map(({ target, records }) => {
         const stage = target.mode.kind === 'history' ? stageHistory : stageRecords
-        return { sql: this.sqlOf(target).copyDirectly(), rows: stage(batch, records, target) }
+        return { sql: this.sqlOf(target).copyDirectly(), rows: stage(batch, records, target).take() }
       }),
       works: byReferences(works),
     }
+  }
+
+  /** The same of a whole batch of lines. */
+  loadLines(step: LinesStep): LoadedStep {
+    return { copies: this.#copiesOf(step), works: [] }
+  }
+
+  /** The same, to be sent by whoever has begun a transaction for it. */
+  scriptOfLines(step: LinesStep): ScriptPart[] {
+    return this.#copiesOf(step).map(({ sql, rows }) => ({ copy: sql, rows }))
+  }
+
+  #copiesOf({ appended }: LinesStep): Copy[] {
+    const ordered = byReferences(appended.map((one) => ({ ...one, facts: one.target.facts })))
+    return ordered.map(({ target, lines }) => {
+      return { sql: this.sqlOf(target).copyDirectly(), rows: stageLines(lines, target) }
+    })
   }
 
   /** Makes the staging tables that a step needs; outside a transaction, whose end could take them away again. */
@@ -91,7 +107,7 @@ export class Applier {
   }
 
   async #write({ copies, works }: Exclude<LoadedStep, TruncateStep>): Promise<void> {
-    for (const { sql, rows } of copies) await copyIn(this.#session, sql, rows.take())
+    for (const { sql, rows } of copies) await copyIn(this.#session, sql, rows)
     for (const work of works) await this.#stage(work)
     for (const work of works) await this.#count(work.staged.movedRows, work.sql.fill(), work.target)
     await this.#run([...works].reverse().flatMap(deletes))
@@ -146,7 +162,7 @@ function truncateSql({ truncated, restartIdentity }: TruncateStep): string {
 
 /** `used`: staging tables that have rows of an earlier step. */
 function scriptOf({ copies, works }: Exclude<LoadedStep, TruncateStep>, used: Set<string>): ScriptPart[] {
-  const parts: ScriptPart[] = copies.map(({ sql, rows }) => ({ copy: sql, rows: rows.take() }))
+  const parts: ScriptPart[] = copies.map(({ sql, rows }) => ({ copy: sql, rows }))
   for (const { sql, staged } of works) {
     for (const stage of STAGES) {
       if (rowsOf(staged, stage) === 0) continue

@@ -4,7 +4,7 @@ import type { Position } from '../core/record.js'
 import { HEAD, HEAD_TABLE, type RowBatch } from '../core/rowBatch.js'
 import type { Table } from '../core/table.js'
 import type { TailraceError } from '../core/tailraceError.js'
-import { runScript } from '../postgres/copy/script.js'
+import { runScript, type ScriptPart } from '../postgres/copy/script.js'
 import { type QualifiedName, sqlName } from '../postgres/identifier.js'
 import { sqlstateOf } from '../postgres/serverError.js'
 import type { Session } from '../postgres/session.js'
@@ -20,7 +20,8 @@ import { isOfRows, isPassing, serverText } from './failure.js'
 import { deleteGoneRows } from './goneRows.js'
 import type { LazyCommits } from './lazyCommits.js'
 import type { Mode } from './modes.js'
-import { middleOf, planSteps, type StepOptions } from './steps.js'
+import { isWorthOneByOne, writeOneByOne } from './oneByOne.js'
+import { middleOf, planLines, planSteps, type StepOptions } from './steps.js'
 import type { Target } from './target.js'
 import { type Use, usesOf } from './uses.js'
 
@@ -68,6 +69,8 @@ export class BatchWriter {
   #holds = false
   /** In the open transaction. */
   #aside: string[] = []
+  /** Of the batch that is being written. */
+  #rejected = 0
 
   /** Made something in its transaction that is gone if that fails: another session has to be made then. */
   get isStale(): boolean {
@@ -83,6 +86,7 @@ export class BatchWriter {
   async write<Tables extends object>(batch: Batch<Tables>, carefully: boolean): Promise<boolean> {
     const { checkpoint, lazyCommits } = this.#options
     const { rows } = batch
+    if (this.#prepared?.batch !== batch) this.#prepared = undefined
     const uses = usesOf(rows)
     const fresh = this.#freshOf(rows, uses)
     for (const { index } of fresh) {
@@ -99,19 +103,19 @@ export class BatchWriter {
       await this.#applier.prepareAll(new Set(targets.filter((target) => target !== undefined)))
       if (!(await this.#begin())) return !lazyCommits.mayHaveBeen
       this.#holds = repeats || this.#holds
+      this.#rejected = 0
       await this.#deleteGone(batch)
       await this.#writeFollowing(batch, fresh, { targets, takesCopies })
     } else {
       if (await this.#writeAtOnce(batch, targets, lazily)) return !lazily
-      const loaded = planSteps(rows, 0, rows.count, { targets, takesCopies }).map((one) =>
-        this.#applier.load(rows, one),
-      )
+      const loaded = this.#loadSteps(rows, 0, rows.count, { targets, takesCopies })
       for (const step of loaded) await this.#applier.prepare(step)
       if (!(await this.#begin())) return !lazyCommits.mayHaveBeen
       await this.#deleteGone(batch)
       for (const step of loaded) await this.#applier.apply(step)
     }
     if (repeats) return false
+    await this.#options.evolution?.store(this.session)
     await checkpoint.commit(this.session, batch.position.toJSON(), lazily)
     lazyCommits.committed(lazily)
     this.#options.evolution?.commit()
@@ -125,7 +129,7 @@ export class BatchWriter {
    * asked of the server.
    */
   prepare<Tables extends object>(batch: Batch<Tables>): void {
-    if (this.#holds || saysItRepeats(batch.position) || isSmall(batch.rows)) return
+    if (this.#prepared !== undefined || this.#holds || saysItRepeats(batch.position) || isSmall(batch.rows)) return
     const targets = batch.rows.tables.map((table) => this.#targets.get(table)!)
     if (targets.includes(undefined!)) return
     const changes = usesOf(batch.rows).filter(({ isChanged }) => isChanged)
@@ -135,6 +139,18 @@ export class BatchWriter {
     } catch {
       // It is told when its turn comes.
     }
+  }
+
+  /**
+   * What copies a batch, where it is nothing but rows of a first copy into tables that had none, so that it may be copied
+   * while those before it are; undefined: it is not known to be such, or to be worth it.
+   */
+  copiesOf<Tables extends object>({ rows, position, range }: Batch<Tables>): readonly ScriptPart[] | undefined {
+    if (this.#holds || saysItRepeats(position) || range?.again === true || isSmall(rows)) return undefined
+    const targets = rows.tables.map((table) => this.#targets.get(table)!)
+    if (targets.includes(undefined!)) return undefined
+    const lines = planLines(rows, { targets, takesCopies: this.#mayCopy })
+    return lines === undefined ? undefined : this.#applier.scriptOfLines(lines)
   }
 
   /**
@@ -178,7 +194,13 @@ export class BatchWriter {
 
   #load(rows: RowBatch, targets: readonly Target[], unless: (target: Target) => boolean): LoadedStep[] {
     const takesCopies = (target: Target) => this.#mayCopy(target) && unless(target)
-    return planSteps(rows, 0, rows.count, { targets, takesCopies }).map((step) => this.#applier.load(rows, step))
+    return this.#loadSteps(rows, 0, rows.count, { targets, takesCopies })
+  }
+
+  #loadSteps(rows: RowBatch, from: number, to: number, options: StepOptions): LoadedStep[] {
+    const lines = from === 0 && to === rows.count ? planLines(rows, options) : undefined
+    if (lines !== undefined) return [this.#applier.loadLines(lines)]
+    return planSteps(rows, from, to, options).map((step) => this.#applier.load(rows, step))
   }
 
   readonly #mayCopy = (target: Target): boolean => this.#takesCopies.get(target.target) === true
@@ -211,8 +233,10 @@ export class BatchWriter {
       from = use.first
       this.#isStale = true
       try {
-        await this.#options.evolution!.follow(this.session, batch.rows.tables[use.index]!)
+        const table = batch.rows.tables[use.index]!
+        const shape = await this.#options.evolution!.follow(this.session, table)
         await this.#resolve(batch.rows, use, options.targets)
+        this.#options.evolution!.followed(table, shape, options.targets[use.index]!.facts)
       } catch (error) {
         if (from === 0 || this.#holds || isPassing(error)) throw error
         throw new ShapeRefused(from, error)
@@ -241,9 +265,7 @@ export class BatchWriter {
     if (from === to) return
     await this.session.query('SAVEPOINT tailrace')
     try {
-      for (const step of planSteps(batch.rows, from, to, options)) {
-        await this.#applier.apply(this.#applier.load(batch.rows, step))
-      }
+      for (const step of this.#loadSteps(batch.rows, from, to, options)) await this.#applier.apply(step)
       await this.session.query('RELEASE SAVEPOINT tailrace')
       return
     } catch (error) {
@@ -253,9 +275,21 @@ export class BatchWriter {
       const { targets } = options
       if (to - from === 1 || middle === to) return this.#reject(batch, from, targets, error as TailraceError)
       const inHalves = { targets, takesCopies: () => false }
+      if (isWorthOneByOne(batch.rows, from, to, this.#rejected)) {
+        return writeOneByOne(this.session, from, to, {
+          statementsOf: (record) => this.#directly(batch.rows, record, inHalves),
+          write: (record) => this.#writeRange(batch, record, record + 1, inHalves),
+          reject: (record, cause) => this.#reject(batch, record, targets, cause as TailraceError),
+        })
+      }
       await this.#writeRange(batch, from, middle, inHalves)
       await this.#writeRange(batch, middle, to, inHalves)
     }
+  }
+
+  #directly(rows: RowBatch, record: number, options: StepOptions): readonly string[] | undefined {
+    const steps = planSteps(rows, record, record + 1, options)
+    return directStatements(rows, steps, (target) => this.#applier.sqlOf(target))
   }
 
   async #reject<Tables extends object>(
@@ -281,6 +315,7 @@ export class BatchWriter {
         record: line,
       })
       this.#aside.push(problem)
+      this.#rejected++
       return
     }
     const key = 'key' in record && record.key !== undefined ? keyText(record.key) : ''

@@ -3,6 +3,7 @@ import type { PositionJson } from '../core/record.js'
 import { quoteIdentifier, quoteLiteral, quoteQualified } from '../postgres/identifier.js'
 import type { Queryable } from '../postgres/queryable.js'
 import { createDeadLettersSql, type DeadLetterRow } from './deadLetters.js'
+import { createTableShapesSql } from './tableShapes.js'
 
 /** What the checkpoint's row says. */
 interface Row {
@@ -34,19 +35,30 @@ export class Checkpoint {
     this.#deadLetters = quoteQualified(schema, 'dead_letter')
   }
 
-  /** Makes the tables where they are missing, takes the row over, and gives its position. */
-  async claim(queryable: Queryable, withDeadLetters: boolean): Promise<PositionJson | undefined> {
-    await this.#create(queryable, withDeadLetters)
+  /**
+   * Makes the tables where they are missing, takes the row over, and gives its position. `look` sees what stands beside it
+   * before anybody else can write there.
+   */
+  async claim(
+    queryable: Queryable,
+    beside: readonly ('dead_letter' | 'table_shape')[],
+    look: (position: PositionJson | undefined) => Promise<void> = async () => {},
+  ): Promise<PositionJson | undefined> {
+    await this.#create(queryable, beside)
+    await queryable.query('BEGIN ISOLATION LEVEL READ COMMITTED')
     const [row] = await queryable.query<Row & { position: string | null }>(
       `INSERT INTO ${this.#name} AS c (source, epoch, version) VALUES ($1, 1, 0)
        ON CONFLICT (source) DO UPDATE SET epoch = c.epoch + 1
        RETURNING epoch::pg_catalog.text AS epoch, version::pg_catalog.text AS version, position::pg_catalog.text AS position`,
       [this.#source],
     )
-    const { epoch, version, position } = row!
+    const { epoch, version, position: text } = row!
+    const position = text === null ? undefined : (JSON.parse(text) as PositionJson)
+    await look(position)
+    await queryable.query('COMMIT')
     this.#epoch = epoch
     this.#version = BigInt(version)
-    return position === null ? undefined : (JSON.parse(position) as PositionJson)
+    return position
   }
 
   /** Begins a batch's transaction. False: the batch was committed before, though nobody told us; nothing is open then. */
@@ -79,9 +91,13 @@ export class Checkpoint {
    * {@link begin} would give false or throw: which of these it is, that tells.
    */
   get opening(): string {
+    return `BEGIN ISOLATION LEVEL READ COMMITTED; ${this.locking}`
+  }
+
+  /** The same within a transaction that has begun: what it wrote before counts only if this is the row's next version. */
+  get locking(): string {
     const isOurs = `source = ${quoteLiteral(this.#source)} AND epoch = ${this.#epoch} AND version = ${this.#version}`
-    return `BEGIN ISOLATION LEVEL READ COMMITTED;
-      SELECT 1 / pg_catalog.count(*) FROM (SELECT FROM ${this.#name} WHERE ${isOurs} FOR UPDATE) AS ours`
+    return `SELECT 1 / pg_catalog.count(*) FROM (SELECT FROM ${this.#name} WHERE ${isOurs} FOR UPDATE) AS ours`
   }
 
   ending(position: PositionJson, lazily: boolean): string {
@@ -116,8 +132,8 @@ export class Checkpoint {
     )
   }
 
-  async #create(queryable: Queryable, withDeadLetters: boolean): Promise<void> {
-    const wanted = withDeadLetters ? ['checkpoint', 'dead_letter'] : ['checkpoint']
+  async #create(queryable: Queryable, beside: readonly ('dead_letter' | 'table_shape')[]): Promise<void> {
+    const wanted = ['checkpoint', ...beside]
     const there = await queryable.query<{ name: string }>(
       `SELECT c.relname AS name FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
         WHERE n.nspname = $1 AND c.relname = ANY ($2::pg_catalog.text[])`,
@@ -138,9 +154,9 @@ export class Checkpoint {
          written_at timestamptz
        )`,
     ]
-    if (withDeadLetters) {
-      statements.push(createDeadLettersSql(this.#deadLetters))
-    }
+    if (beside.includes('dead_letter')) statements.push(createDeadLettersSql(this.#deadLetters))
+    if (beside.includes('table_shape'))
+      statements.push(createTableShapesSql(quoteQualified(this.#schema, 'table_shape')))
     try {
       await queryable.query([...statements, 'COMMIT'].join(';\n'))
     } catch (error) {

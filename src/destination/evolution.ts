@@ -1,25 +1,35 @@
-import { COLUMN_REPLACED } from '../core/destinationErrors.js'
+import type { PositionJson } from '../core/record.js'
 import type { Table } from '../core/table.js'
 import { sqlName } from '../postgres/identifier.js'
 import type { Queryable } from '../postgres/queryable.js'
 import { execute, schemasMissing } from './createTable.js'
 import { planEvolution } from './evolve.js'
 import type { ParsedDestination } from './options.js'
+import { appliedShape, comparable, type Shape, type ShapeColumn, shapeOf } from './shape.js'
+import { type AppliedShape, TableShapes } from './tableShapes.js'
 import { wantedColumns } from './target.js'
-import { findTargetTable } from './targetTable.js'
+import { findTargetTable, type TargetTable } from './targetTable.js'
 import { planTypes } from './targetTypes.js'
+
+type Options = Pick<ParsedDestination, 'targetOf' | 'keys' | 'mode' | 'columnsDropped' | 'checkpointSchema' | 'source'>
 
 /** Alters the target's tables as the source alters its own, when the first row of a shape comes. Outlives sessions. */
 export class Evolution {
-  readonly #options: Pick<ParsedDestination, 'targetOf' | 'keys' | 'mode' | 'columnsDropped'>
+  readonly #options: Options
+  readonly #shapes: TableShapes
   /** By name of the source's table, the last shape of which something is committed; and those of the open transaction. */
-  readonly #committed = new Map<string, Table>()
-  readonly #open = new Map<string, Table>()
-  /** Of which was told what nobody can follow: taken for done by hand when they come again. */
-  readonly #mended = new WeakSet<Table>()
+  #committed = new Map<string, AppliedShape>()
+  readonly #open = new Map<string, AppliedShape>()
 
-  constructor(options: Pick<ParsedDestination, 'targetOf' | 'keys' | 'mode' | 'columnsDropped'>) {
+  constructor(options: Options) {
     this.#options = options
+    this.#shapes = new TableShapes(options.checkpointSchema, options.source)
+  }
+
+  /** What was written before this run, up to `position`. */
+  async open(queryable: Queryable, position: PositionJson | undefined): Promise<void> {
+    if (position === undefined) await this.#shapes.forget(queryable)
+    this.#committed = await this.#shapes.load(queryable)
   }
 
   /** A transaction begins. */
@@ -27,9 +37,18 @@ export class Evolution {
     this.#open.clear()
   }
 
+  /** It ends: keeps what it has seen of shapes in it. */
+  async store(queryable: Queryable): Promise<void> {
+    const isOther = ([name, shape]: [string, AppliedShape]) => {
+      return JSON.stringify(this.#committed.get(name)) !== JSON.stringify(shape)
+    }
+    const changed = new Map([...this.#open].filter(isOther))
+    if (changed.size > 0) await this.#shapes.store(queryable, changed)
+  }
+
   /** It was committed. */
   commit(): void {
-    for (const [name, table] of this.#open) this.#committed.set(name, table)
+    for (const [name, shape] of this.#open) this.#committed.set(name, shape)
     this.#open.clear()
   }
 
@@ -45,37 +64,36 @@ export class Evolution {
   }
 
   /** Rows of `table` come next, in the transaction that is open. A target that is missing is not made. */
-  async follow(queryable: Queryable, table: Table): Promise<void> {
+  async follow(queryable: Queryable, table: Table): Promise<Shape> {
     const { targetOf, keys, mode, columnsDropped } = this.#options
-    const source = sqlName(table)
-    const known = this.#open.get(source) ?? this.#committed.get(source)
-    const before = this.#mended.has(table) ? undefined : known
+    const before = this.#before(table)
+    const shape = shapeOf(table, before)
     const target = targetOf(table)
     const facts = await findTargetTable(queryable, target)
-    if (facts !== undefined) {
-      const wanted = wantedColumns(table, keys)
-      const isNew = ({ name, typeName }: Table['columns'][number]) => {
-        const old = before?.columns.find((column) => column.name === name)
-        return !facts.columns.has(name) || (old !== undefined && old.typeName !== typeName)
-      }
-      const columns = wanted.map((index) => table.columns[index]!).filter(isNew)
-      const types = await planTypes(queryable, columns, sqlName(target))
-      const rules = { dropped: columnsDropped, mode, translate: types.translate }
-      const clauses = this.#plan(table, before, wanted, facts, rules)
-      const schemas = await schemasMissing(queryable, types.schemas)
-      const statements = [...schemas, ...types.statements, ...clauses]
-      if (statements.length > 0) await execute(queryable, sqlName(target), 'altered', statements)
+    if (facts === undefined) return shape
+    const wanted = wantedColumns(table, keys)
+    const isNew = ({ name, typeName }: ShapeColumn) => {
+      const old = before?.columns.find((column) => column.name === name)
+      return !facts.columns.has(name) || (old !== undefined && old.typeName !== typeName)
     }
-    this.#open.set(source, table)
+    const columns = wanted.filter((index) => isNew(shape.columns[index]!)).map((index) => table.columns[index]!)
+    const types = await planTypes(queryable, columns, sqlName(target))
+    const rules = { dropped: columnsDropped, mode, translate: types.translate }
+    const clauses = planEvolution(shape, before, wanted, facts, rules)
+    const schemas = await schemasMissing(queryable, types.schemas)
+    const statements = [...schemas, ...types.statements, ...clauses]
+    if (statements.length > 0) await execute(queryable, sqlName(target), 'altered', statements)
+    return shape
   }
 
-  #plan(...[table, before, wanted, facts, rules]: Parameters<typeof planEvolution>): string[] {
-    try {
-      return planEvolution(table, before, wanted, facts, rules)
-    } catch (error) {
-      if (COLUMN_REPLACED.is(error)) this.#mended.add(table)
-      throw error
-    }
+  /** The target's table is as `facts` say now, and takes the rows of that shape. */
+  followed(table: Table, shape: Shape, facts: TargetTable): void {
+    this.#open.set(sqlName(table), appliedShape(shape, this.#before(table), facts))
+  }
+
+  #before(table: Table): AppliedShape | undefined {
+    const name = sqlName(table)
+    return comparable(this.#open.get(name) ?? this.#committed.get(name), table.oid)
   }
 }
 

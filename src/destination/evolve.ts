@@ -4,9 +4,10 @@ import {
   COLUMN_VALUES_UNKNOWN,
   TARGET_TYPE_DIFFERS,
 } from '../core/destinationErrors.js'
-import type { Column, Table } from '../core/table.js'
 import { quoteIdentifier, quoteLiteral, sqlName } from '../postgres/identifier.js'
 import { addedColumns, type Mode } from './modes.js'
+import type { Shape, ShapeColumn } from './shape.js'
+import type { AppliedColumn, AppliedShape } from './tableShapes.js'
 import type { TargetColumn, TargetTable } from './targetTable.js'
 import { isSameOrWider, isWidening } from './widening.js'
 
@@ -20,14 +21,14 @@ export interface EvolveRules {
 
 /**
  * Clauses of an ALTER TABLE, each a statement of its own, that give the target's table what rows of `table` need. `before`
- * is the shape that the run knew of the source's table before; `wanted` are the columns of `table` that are written.
+ * is the shape of which something was written before; `wanted` are the columns of `table` that are written.
  *
  * A column that is new gets what the source's older rows have in it. A rename is one where `before` has the column under its
  * number; where that is not known, and cannot be told from a column that took another one's place, it is refused.
  */
 export function planEvolution(
-  table: Table,
-  before: Table | undefined,
+  table: Shape,
+  before: AppliedShape | undefined,
   wanted: readonly number[],
   facts: TargetTable,
   { dropped, mode, translate }: EvolveRules,
@@ -38,13 +39,11 @@ export function planEvolution(
   const columns = wanted.map((index) => table.columns[index]!)
   /** The target's columns, as they will be called. */
   const there = new Map(facts.columns)
-  for (const column of columns) {
-    const old = renamedFrom(column, before)
-    const own = old === undefined ? undefined : there.get(old.name)
-    if (own === undefined || there.has(column.name)) continue
-    alter(`RENAME COLUMN ${quoteIdentifier(own.name)} TO ${quoteIdentifier(column.name)}`)
-    there.delete(own.name)
-    there.set(column.name, own)
+  for (const { from, to } of renames(columns, before, there)) {
+    alter(`RENAME COLUMN ${quoteIdentifier(from)} TO ${quoteIdentifier(to)}`)
+    const own = there.get(from)!
+    there.delete(from)
+    there.set(to, own)
   }
   const extra = [...there].filter(([name]) => !table.columns.some((column) => column.name === name))
   columns.forEach((column, place) => {
@@ -55,7 +54,7 @@ export function planEvolution(
       // What is older in a history is as it was then.
       if (mode.kind === 'history') alter(`ADD COLUMN ${quoteIdentifier(column.name)} ${translate(column.typeName)}`)
       else alter(`ADD COLUMN ${definition(column, target, translate)}`)
-    } else if (isReplaced(column, before)) {
+    } else if (isReplaced(column, own, before)) {
       const name = quoteIdentifier(column.name)
       throw COLUMN_REPLACED({ table: target, column: name, type: translate(column.typeName) })
     } else if (!own.generated) {
@@ -69,7 +68,7 @@ export function planEvolution(
   }
   for (const [name, own] of extra) {
     // What the source's catalog still has was not dropped: rows of an older shape come late, behind a snapshot's.
-    const isGone = table.present?.has(name) === false
+    const isGone = table.present?.some((column) => column.name === name) === false
     const wasTheirs = isGone && before?.columns.some((column) => column.name === name) === true
     if (wasTheirs && dropped === 'drop') alter(`DROP COLUMN ${quoteIdentifier(name)}`)
     // Nobody gives it a value any more.
@@ -80,23 +79,52 @@ export function planEvolution(
   return clauses
 }
 
-/** The column of `before` that has its number and another name. */
-function renamedFrom(column: Column, before: Table | undefined): Column | undefined {
-  const number = column.origin?.number
-  if (number === undefined) return undefined
-  const old = before?.columns.find((one) => one.origin?.number === number)
-  return old?.name === column.name ? undefined : old
+interface Rename {
+  readonly from: string
+  readonly to: string
 }
 
-/** It was dropped, and another one made under its name. */
-function isReplaced(column: Column, before: Table | undefined): boolean {
-  const old = before?.columns.find(({ name }) => name === column.name)?.origin?.number
-  return old !== undefined && column.origin?.number !== undefined && old !== column.origin.number
+/** In an order in which each new name is free; names that go round in a circle by way of another one. */
+function renames(
+  columns: readonly ShapeColumn[],
+  before: AppliedShape | undefined,
+  there: ReadonlyMap<string, TargetColumn>,
+): Rename[] {
+  const wanted = columns.flatMap((column): Rename[] => {
+    const from = renamedFrom(column, before)?.name
+    return from !== undefined && there.has(from) ? [{ from, to: column.name }] : []
+  })
+  let possible = wanted
+  for (let count = -1; count !== possible.length; ) {
+    count = possible.length
+    const leaving = new Set(possible.map(({ from }) => from))
+    possible = possible.filter(({ to }) => !there.has(to) || leaving.has(to))
+  }
+  const inTheWay = possible.filter(({ from }) => possible.some(({ to }) => to === from))
+  const aside = (name: string) => `tailrace ${there.get(name)!.number}`
+  return [
+    ...inTheWay.map(({ from }) => ({ from, to: aside(from) })),
+    ...possible.map(({ from, to }) => ({ from: inTheWay.some((one) => one.from === from) ? aside(from) : from, to })),
+  ]
+}
+
+/** The column of `before` that has its number and another name. */
+function renamedFrom({ name, number }: ShapeColumn, before: AppliedShape | undefined): AppliedColumn | undefined {
+  if (typeof number !== 'number') return undefined
+  const old = before?.columns.find((one) => one.number === number)
+  return old?.name === name ? undefined : old
+}
+
+/** It was dropped, and another one made under its name; and the target's is still the old one's. */
+function isReplaced({ name, number }: ShapeColumn, own: TargetColumn, before: AppliedShape | undefined): boolean {
+  const old = before?.columns.find((one) => one.name === name)
+  if (old?.number === undefined || number === undefined || number === old.number) return false
+  return old.at === own.number
 }
 
 interface Missing {
-  readonly table: Table
-  readonly before: Table | undefined
+  readonly table: Shape
+  readonly before: AppliedShape | undefined
   readonly target: string
   /** Columns behind it are there: what is added comes last. */
   readonly follows: boolean
@@ -106,10 +134,9 @@ interface Missing {
 }
 
 /** It was added at the source, and is not another one with a new name. */
-function requireAdded(column: Column, { table, before, target, follows, extra, translate }: Missing): void {
+function requireAdded(column: ShapeColumn, { table, before, target, follows, extra, translate }: Missing): void {
   // A shape that was compiled late may have columns that its table has no more: one of them could have been this one.
-  const isKnown =
-    column.origin?.number !== undefined && before?.columns.every((one) => one.origin?.number !== undefined) === true
+  const isKnown = column.number !== undefined && before?.columns.every((one) => one.number !== undefined) === true
   const type = translate(column.typeName)
   const suspect = extra.find((one) => one.typeName === type)
   if (isKnown || (!follows && suspect === undefined)) return
@@ -120,10 +147,10 @@ function requireAdded(column: Column, { table, before, target, follows, extra, t
 }
 
 /** With the value that older rows have as its default: rows of the older shape may still come. */
-function definition(column: Column, target: string, translate: (typeName: string) => string): string {
+function definition(column: ShapeColumn, target: string, translate: (typeName: string) => string): string {
   const name = quoteIdentifier(column.name)
   const type = translate(column.typeName)
-  const before = column.origin?.before
+  const { before } = column
   if (before === undefined) throw COLUMN_VALUES_UNKNOWN({ table: target, column: name, type })
   return before === null ? `${name} ${type}` : `${name} ${type} DEFAULT ${quoteLiteral(before)}`
 }
@@ -131,8 +158,8 @@ function definition(column: Column, target: string, translate: (typeName: string
 /** The type that the target's column is to have; undefined: as it is. */
 function newType(
   own: TargetColumn,
-  column: Column,
-  old: Column | undefined,
+  column: ShapeColumn,
+  old: AppliedColumn | undefined,
   target: string,
   translate: (typeName: string) => string,
 ): string | undefined {

@@ -10,6 +10,7 @@ import type { Session } from '../postgres/session.js'
 import type { Batch } from '../source/batch.js'
 import { BatchWriter } from './batchWriter.js'
 import { Checkpoint } from './checkpoint.js'
+import { CopiesAhead } from './copiesAhead.js'
 import { createTable } from './createTable.js'
 import { Evolution, ShapeRefused } from './evolution.js'
 import { explained, isOfConnection, isOfRows, isOfShape, isPassing } from './failure.js'
@@ -51,6 +52,9 @@ export class PostgresDestination implements AsyncDisposable {
   /** By target, what {@link BatchWriter} knows of it beyond a session. */
   readonly #takesCopies = new Map<string, boolean>()
   #state: State = 'not open'
+  readonly #copies: CopiesAhead
+  /** Whoever writes tells of batches that are to come. */
+  #isToldAhead = false
   #writer: BatchWriter | undefined
   #backend: Backend | undefined
   #deadLetters = { count: 0, problem: '' }
@@ -63,6 +67,10 @@ export class PostgresDestination implements AsyncDisposable {
     this.#sequences = this.#options.sequences === 'move' ? new SequenceMover() : undefined
     this.#evolution = this.#options.evolve ? new Evolution(this.#options) : undefined
     this.#lazyCommits = new LazyCommits(this.#options.synchronousCommit === 'off')
+    this.#copies = new CopiesAhead({
+      most: this.#options.copyConnections > 1 ? this.#options.copyConnections : 0,
+      connect: () => connectToWrite(this.#options.connection, this.#options, undefined),
+    })
     this.#options.signal?.addEventListener('abort', this.#onAbort, { once: true })
   }
 
@@ -75,7 +83,12 @@ export class PostgresDestination implements AsyncDisposable {
     let next: State = 'not open'
     try {
       const position = await this.#retrying(({ session }) => {
-        return this.#checkpoint.claim(session, this.#options.onRejected === 'dead-letter')
+        const { onRejected, evolve } = this.#options
+        const beside = [
+          ...(onRejected === 'dead-letter' ? (['dead_letter'] as const) : []),
+          ...(evolve ? (['table_shape'] as const) : []),
+        ]
+        return this.#checkpoint.claim(session, beside, async (found) => this.#evolution?.open(session, found))
       })
       this.#lazyCommits.committed(false)
       next = 'open'
@@ -102,7 +115,7 @@ export class PostgresDestination implements AsyncDisposable {
     const done = this.#begun?.rows === batch.rows ? this.#begun.count : 0
     const rest = batch.part(done, batch.length)
     try {
-      const written = await this.#write(rest)
+      const written = (await this.#writeCopied(rest)) ?? (await this.#write(rest))
       this.#begun = undefined
       // The batch is committed: what fails here is told at the end.
       if (this.#sequences?.isDueAfter(written) === true) await this.#moveSequences().catch(() => {})
@@ -116,6 +129,27 @@ export class PostgresDestination implements AsyncDisposable {
     } finally {
       this.#leave(next)
     }
+  }
+
+  /** What was, or can be, copied beside others. Undefined: the batch is to be written as any other. */
+  async #writeCopied<Tables extends object>(batch: Batch<Tables>): Promise<boolean | undefined> {
+    const copies = this.#copies
+    if (!this.#isToldAhead) return undefined
+    const lazily = this.#lazyCommits.isNext(batch.rows.count)
+    try {
+      if (!copies.reached(batch.rows, () => this.#writer?.copiesOf(batch))) return undefined
+      const ending = this.#checkpoint.ending(batch.position.toJSON(), lazily)
+      await copies.commit(`${this.#checkpoint.locking}; ${ending}`)
+    } catch {
+      this.#options.signal?.throwIfAborted()
+      this.#requireNotClosed()
+      // What was wrong, and whether it was committed all the same, is found where batches are written one after another.
+      await this.#retrying(({ session }) => copies.giveUp(session))
+      return undefined
+    }
+    this.#checkpoint.committed()
+    this.#lazyCommits.committed(lazily)
+    return !lazily
   }
 
   #write<Tables extends object>(batch: Batch<Tables>): Promise<boolean> {
@@ -162,6 +196,11 @@ export class PostgresDestination implements AsyncDisposable {
     }
   }
 
+  /** @internal The setting. */
+  get copyConnections(): number {
+    return this.#options.copyConnections
+  }
+
   /** How many rows were put aside, and committed as such, since it was made; and why the last one was. */
   get deadLetters(): { readonly count: number; readonly problem: string } {
     return this.#deadLetters
@@ -184,11 +223,15 @@ export class PostgresDestination implements AsyncDisposable {
   }
 
   /**
-   * While a batch is being written: makes ready what the next one needs, so that the target has less to wait for. Never
-   * needed, and never fails; the batch is written by {@link write} all the same.
+   * While a batch is being written: makes ready what the next one needs, so that the target has less to wait for. Called for
+   * several that follow one another, in their order, as many rows of a first copy are copied at the same time as
+   * `copyConnections` says. Never needed, and never fails; the batch is written by {@link write} all the same.
    */
   prepare<Tables extends object>(next: Batch<Tables>): void {
-    this.#writer?.prepare(next)
+    this.#isToldAhead = true
+    // What is written otherwise would wait for a copy, which waits for its turn behind it.
+    this.#copies.tell(next.rows, () => this.#writer?.copiesOf(next))
+    if (!this.#copies.isBusy) this.#writer?.prepare(next)
   }
 
   /**
@@ -198,6 +241,7 @@ export class PostgresDestination implements AsyncDisposable {
   async close(): Promise<void> {
     const session = this.#state === 'open' && this.#sequences?.isPending === true ? this.#writer?.session : undefined
     this.#state = 'closed'
+    this.#copies.close()
     this.#options.signal?.removeEventListener('abort', this.#onAbort)
     try {
       if (session !== undefined) await this.#sequences!.move(session)
@@ -295,7 +339,10 @@ export class PostgresDestination implements AsyncDisposable {
     await writer?.session.close()
   }
 
-  readonly #onAbort = (): void => this.#writer?.session.destroy()
+  readonly #onAbort = (): void => {
+    this.#copies.close()
+    this.#writer?.session.destroy()
+  }
 
   /** Meanwhile. */
   #requireNotClosed(): void {

@@ -31,7 +31,8 @@ export const destinationSettings = {
       'A row that the target rejects: stop, with nothing of its batch written; or write it, in the same transaction, with the reason into the table dead_letter of checkpointSchema, and go on.',
   }),
   checkpointSchema: setting(z.string().min(1).default('tailrace'), {
-    description: 'Schema of the tables checkpoint and dead_letter, made where they are missing.',
+    description:
+      'Schema of the tables checkpoint, dead_letter and (with evolve) table_shape, made where they are missing.',
   }),
   replicationRole: setting(z.enum(['auto', 'replica', 'origin']).default('auto'), {
     description:
@@ -42,9 +43,13 @@ export const destinationSettings = {
       "synchronous_commit while writing: what a commit waits for. off: not even for the target's own disk; a batch is then acknowledged only once a later commit has waited, five times a second, so that a crash of the target loses nothing. Default: the role's own, but local where that is off.",
     example: 'remote_apply',
   }),
+  copyConnections: setting(z.int().min(1).max(64).default(2), {
+    description:
+      "How many batches of a first copy are copied at a time, each over a connection of its own beside that which writes everything else. They are committed in the source's order, as with 1. Not for rows without a key.",
+  }),
   autoCreate: setting(z.boolean().default(false), {
     description:
-      "Make a table that is missing at the target, with its schema: the source's columns with their types and NOT NULL, its key as primary key, and the enums, domains and composites that these types are.",
+      "Make a table that is missing at the target, with its schema: the source's columns with their types and NOT NULL, its key as primary key, and the enums, domains, composites and ranges that these types are.",
   }),
   mode: setting(z.enum(['mirror', 'history']).default('mirror'), {
     description:

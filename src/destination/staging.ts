@@ -1,6 +1,15 @@
-import { ByteWriter } from '../core/byteWriter.js'
+import { ByteWriter, viewOf } from '../core/byteWriter.js'
+import { copyShort } from '../core/copyShort.js'
 import { ROW_INCOMPLETE } from '../core/destinationErrors.js'
-import { HEAD, HEAD_BUFFER, HEAD_NEW, HEAD_OPERATION, type RowBatch, SNAPSHOT } from '../core/rowBatch.js'
+import {
+  type CopyLines,
+  HEAD,
+  HEAD_BUFFER,
+  HEAD_NEW,
+  HEAD_OPERATION,
+  type RowBatch,
+  SNAPSHOT,
+} from '../core/rowBatch.js'
 import { NULL_COLUMN, UNCHANGED_COLUMN } from '../core/tape.js'
 import { writeCopyEnd, writeCopyTab, writeCopyValue } from '../postgres/copy/write.js'
 import type { Effect, Fold } from './fold.js'
@@ -117,6 +126,28 @@ export function stageRecords(
     writeCopyEnd(writer)
   }
   return writer
+}
+
+/** Lines as they came, but for where the rows lay. */
+export function stageLines(lines: readonly CopyLines[], { table }: Target): Uint8Array[] {
+  return lines.map((one) => (one.columns === table.columns.length ? one.bytes : withoutPlace(one)))
+}
+
+/** Its last column has no escapes. */
+function withoutPlace({ bytes, ends }: CopyLines): Uint8Array {
+  const out = Buffer.allocUnsafeSlow(bytes.length)
+  const [view, outView] = [viewOf(bytes), viewOf(out)]
+  let length = 0
+  let start = 0
+  for (const end of ends) {
+    let border = end - 1
+    while (border > start && bytes[border] !== TAB) border--
+    copyShort(bytes, view, start, border, out, outView, length)
+    length += border - start
+    out[length++] = NEWLINE
+    start = end
+  }
+  return out.subarray(0, length)
 }
 
 /**

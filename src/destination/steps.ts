@@ -1,5 +1,6 @@
 import { KEY_NOT_TOLD } from '../core/destinationErrors.js'
 import {
+  type CopyLines,
   CREATE,
   HEAD,
   HEAD_NEW,
@@ -21,6 +22,12 @@ export interface Append {
   readonly records: number[]
 }
 
+/** The same of a snapshot's rows that nobody has looked into. */
+export interface AppendedLines {
+  readonly target: Target
+  readonly lines: readonly CopyLines[]
+}
+
 export interface Folded {
   readonly target: Target
   readonly fold: Fold
@@ -36,6 +43,11 @@ export interface WriteStep {
 export interface TruncateStep {
   readonly truncated: readonly Target[]
   readonly restartIdentity: boolean
+}
+
+/** All that a batch has, of one kind. */
+export interface LinesStep {
+  readonly appended: readonly AppendedLines[]
 }
 
 export type Step = WriteStep | TruncateStep
@@ -71,6 +83,28 @@ export function planSteps(batch: RowBatch, from: number, to: number, options: St
   }
   end()
   return steps
+}
+
+/**
+ * A whole batch as lines of COPY for targets that are written column by column as the source has them; undefined where
+ * it is not only such, or somebody has looked into its rows.
+ */
+export function planLines(batch: RowBatch, { targets, takesCopies }: StepOptions): LinesStep | undefined {
+  const { lines } = batch
+  if (lines === undefined) return undefined
+  const appended = new Map<Target, CopyLines[]>()
+  for (const one of lines) {
+    const target = targets[one.table]!
+    const known = appended.get(target)
+    if (known !== undefined) known.push(one)
+    else {
+      const isWhole = target.written.length > 0 && target.written.length === target.table.columns.length
+      if (!isWhole || target.mode.kind === 'history') return undefined
+      if (target.key.length > 0 && !takesCopies(target)) return undefined
+      appended.set(target, [one])
+    }
+  }
+  return { appended: [...appended].map(([target, of]) => ({ target, lines: of })) }
 }
 
 /** Where a range of records may be parted near its middle: not within what one TRUNCATE said. */

@@ -16,6 +16,8 @@ export interface TargetTable extends QualifiedName {
 
 export interface TargetColumn {
   readonly name: string
+  /** pg_attribute.attnum. */
+  readonly number: number
   /** For a staging table: without domains, whose constraints a row that is not whole need not meet; with collation. */
   readonly stagingType: string
   /** As declared, a domain's name perhaps. */
@@ -33,6 +35,7 @@ export interface TargetColumn {
 
 interface ColumnRow {
   readonly name: string
+  readonly number: number
   readonly type: string
   readonly type_name: string
   readonly kind: string
@@ -67,6 +70,7 @@ WITH RECURSIVE base (number, oid, typmod) AS (
     FROM base b JOIN pg_catalog.pg_type t ON t.oid = b.oid AND t.typtype = 'd'
 )
 SELECT a.attname AS name,
+       a.attnum AS number,
        t.oid::pg_catalog.text AS type,
        pg_catalog.format_type(t.oid, b.typmod) AS type_name,
        t.typtype AS kind,
@@ -125,6 +129,7 @@ function toColumn(row: ColumnRow): TargetColumn {
     schema === null || collation === null ? '' : ` COLLATE ${quoteIdentifier(schema)}.${quoteIdentifier(collation)}`
   return {
     name: row.name,
+    number: row.number,
     stagingType: `${row.type_name}${collate}`,
     typeName: row.declared,
     notNull: row.not_null,

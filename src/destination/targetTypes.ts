@@ -55,6 +55,8 @@ export async function planTypes(queryable: Queryable, columns: readonly Column[]
   const labels: string[] = []
   const schemas = new Set<string>()
   const done = new Set<string>()
+  /** Multiranges, by the statements. */
+  const made = new Set<string>()
   for (const { column, type } of needed) {
     const name = sqlName(type)
     if (done.has(name)) continue
@@ -79,8 +81,19 @@ export async function planTypes(queryable: Queryable, columns: readonly Column[]
       if (type.kind === 'other') {
         throw missing(type.what, `make it as it is at the source (pg_dump --schema-only prints the SQL).`)
       }
+      if (type.kind === 'multirange') {
+        // It comes with its range, if that is made here.
+        if (made.has(name)) continue
+        throw missing(
+          `the multirange of ${sqlName(type.range)}`,
+          `that range has one of another name: ALTER TYPE … RENAME TO ${quoteIdentifier(type.name)};`,
+        )
+      }
       statements.push(creation(type, translate))
       schemas.add(type.schema)
+      if (type.kind !== 'range') continue
+      made.add(sqlName(type.multirange))
+      schemas.add(type.multirange.schema)
     }
   }
   return { statements, labels, schemas: [...schemas], translate }
@@ -104,7 +117,7 @@ function additions(type: EnumDefinition, there: readonly string[]): string[] {
 }
 
 function creation(
-  type: Exclude<UserType, { kind: 'extension' | 'other' }>,
+  type: Exclude<UserType, { kind: 'extension' | 'other' | 'multirange' }>,
   translate: (typeName: string) => string,
 ): string {
   const name = sqlName(type)
@@ -119,6 +132,10 @@ function creation(
     case 'composite': {
       const fields = type.fields.map((field) => `${quoteIdentifier(field.name)} ${translate(field.typeName)}`)
       return `CREATE TYPE ${name} AS (${fields.join(', ')})`
+    }
+    case 'range': {
+      const parts = [`SUBTYPE = ${translate(type.subtype)}`, `MULTIRANGE_TYPE_NAME = ${sqlName(type.multirange)}`]
+      return `CREATE TYPE ${name} AS RANGE (${[...parts, ...type.options].join(', ')})`
     }
   }
 }

@@ -10,8 +10,18 @@ export interface Use {
 }
 
 /** In the order of the batch's tables. */
-export function usesOf({ heads, count }: RowBatch): Use[] {
+export function usesOf(rows: RowBatch): Use[] {
   const uses: Use[] = []
+  const { lines } = rows
+  if (lines !== undefined) {
+    let first = 0
+    for (const { table, ends } of lines) {
+      uses[table] ??= { index: table, first, isCopied: true, isChanged: false }
+      first += ends.length
+    }
+    return uses.filter((use) => use !== undefined)
+  }
+  const { heads, count } = rows
   for (let record = 0; record < count; record++) {
     const operation = heads[record * HEAD + HEAD_OPERATION]!
     if (operation > TRUNCATE) continue

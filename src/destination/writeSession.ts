@@ -1,4 +1,5 @@
 import type { ConnectionOptions } from '../postgres/connectionString.js'
+import type { Queryable } from '../postgres/queryable.js'
 import { sqlstateOf } from '../postgres/serverError.js'
 import { Session } from '../postgres/session.js'
 import type { ParsedDestination } from './options.js'
@@ -35,13 +36,7 @@ export async function connectToWrite(
   const settings = { ...WRITING, ...KEEPALIVE }
   const session = await Session.connect(connection, { settings, ...(signal !== undefined && { signal }) })
   try {
-    if (before !== undefined) {
-      await session.query(
-        `SELECT pg_catalog.pg_terminate_backend(pid) FROM pg_catalog.pg_stat_activity
-          WHERE pid = $1 AND backend_start = $2::pg_catalog.timestamptz AND usename = CURRENT_USER`,
-        [before.pid, before.startedAt],
-      )
-    }
+    if (before !== undefined) await terminate(session, [before])
     // Else the source would be told of what a crash of the target may still undo. What may be off is so by itself (LazyCommits).
     const wanted = synchronousCommit === 'off' ? 'local' : synchronousCommit
     const [row] = await session.query<Backend>(
@@ -57,6 +52,20 @@ export async function connectToWrite(
     session.destroy()
     throw error
   }
+}
+
+/** Ends processes of ours whose connections were cut, which they may not have noticed. */
+export async function terminate(queryable: Queryable, backends: readonly Backend[]): Promise<void> {
+  await queryable.query(
+    `SELECT pg_catalog.pg_terminate_backend(a.pid)
+       FROM pg_catalog.pg_stat_activity a
+       JOIN ROWS FROM (
+         pg_catalog.unnest($1::pg_catalog.int4[]), pg_catalog.unnest($2::pg_catalog.text[])
+       ) AS b (pid, started)
+         ON a.pid = b.pid AND a.backend_start = b.started::pg_catalog.timestamptz
+      WHERE a.usename = CURRENT_USER`,
+    [backends.map(({ pid }) => pid), backends.map(({ startedAt }) => startedAt)],
+  )
 }
 
 async function becomeReplica(session: Session, required: boolean): Promise<void> {

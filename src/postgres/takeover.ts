@@ -38,6 +38,8 @@ export class Takeover {
     socket.on('close', this.#onClose)
     socket.on('error', this.#onError)
     if (tail.length > 0) this.#reader.push(Buffer.from(tail))
+    // What was lost while nobody asked for anything has told so already, and does not tell it again.
+    if (socket.destroyed) process.nextTick(this.#onClose)
   }
 
   /** Neither given back nor lost. */

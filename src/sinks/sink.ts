@@ -51,10 +51,12 @@ export interface Sink {
   /** Of a sink whose policy is to put records aside. */
   readonly deadLetters?: DeadLetterCount | undefined
   /**
-   * The batch that most likely comes next, told while one is being written: what can be done for it without waiting may
-   * be done meanwhile. Must not throw.
+   * A batch that most likely comes behind those it was told of, while one is being written: what can be done for it without
+   * waiting may be done meanwhile. Must not throw.
    */
   prepare?(next: Batch): void
+  /** How many batches it wants to be told of in that way, while one is being written; one where it does not say. */
+  readonly preparesBatches?: number
   /**
    * Makes durable what was written, and gives what `open` is to be told of it. Called a few times a second while records
    * come, also when there were none since the last time; `end` is set when the pipeline ends and nothing will follow.

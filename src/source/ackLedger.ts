@@ -17,6 +17,7 @@ const MAX_BOUNDARIES = 4096
  */
 export class AckLedger {
   readonly #origin: Origin | undefined
+  readonly #mark: Lsn
   /** In order of their places, each once. */
   #boundaries: Boundary[] = []
   #confirmed: Lsn
@@ -26,9 +27,13 @@ export class AckLedger {
   #offered: StreamPosition | undefined
   #furthest: StreamPosition | undefined
 
-  /** `start`: what the slot has confirmed already. `origin`: of the run; positions of another are refused. */
-  constructor(start: Lsn, origin?: Origin) {
+  /**
+   * `start`: what the slot has confirmed already. `origin`: of the run; positions of another are refused. `mark`: that of
+   * `slotMark.ts`, where the slot is to bear one.
+   */
+  constructor(start: Lsn, origin?: Origin, mark: Lsn = 0n) {
     this.#confirmed = start
+    this.#mark = mark
     this.#origin = origin
   }
 
@@ -104,8 +109,8 @@ export class AckLedger {
 
   /** The only place. Never back: a resent transaction ends below what was confirmed before. */
   #confirm(lsn: Lsn): void {
-    if (lsn <= this.#confirmed) return
-    if (this.#limit === undefined || lsn <= this.#limit) this.#confirmed = lsn
+    if (lsn - this.#mark <= this.#confirmed) return
+    if (this.#limit === undefined || lsn <= this.#limit) this.#confirmed = lsn - this.#mark
     else if (lsn > (this.#held.at(-1) ?? 0n)) this.#hold(lsn)
   }
 

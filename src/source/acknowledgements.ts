@@ -6,7 +6,8 @@ import type { Lsn } from '../postgres/lsn.js'
 import { AckLedger } from './ackLedger.js'
 import { Batch } from './batch.js'
 import type { Origin, StreamPosition } from './position.js'
-import type { SnapshotProgress } from './scan/progress.js'
+import type { ProgressAt } from './scan/progress.js'
+import { slotMark } from './slotMark.js'
 
 /** How long an acknowledgement is waited for before an empty batch asks for it again. */
 const ASK_MS = 1000
@@ -15,12 +16,18 @@ export const RECORDED_MS = 10_000
 
 /** What the consumer says is durable, and whoever waits for that. */
 export class Acknowledgements {
+  readonly #marked: boolean
   #ledger = new AckLedger(0n)
   #next: Deferred<void> | undefined
   #count = 0
   #durable: StreamPosition | undefined
   /** Called after each acknowledgement. */
   onAck: () => void = () => {}
+
+  /** `marked`: what is confirmed bears the mark of its epoch. */
+  constructor(marked = false) {
+    this.#marked = marked
+  }
 
   get ledger(): AckLedger {
     return this.#ledger
@@ -33,7 +40,7 @@ export class Acknowledgements {
 
   /** A slot of which everything before `start` is confirmed. */
   begin(start: Lsn, origin: Origin): void {
-    this.#ledger = new AckLedger(start, origin)
+    this.#ledger = new AckLedger(start, origin, this.#marked ? slotMark(origin.epoch) : 0n)
   }
 
   ack(position: StreamPosition): void {
@@ -46,12 +53,7 @@ export class Acknowledgements {
   }
 
   /** A batch of `rows` up to `position`, which acknowledges here. */
-  batch(
-    rows: RowBatch,
-    position: StreamPosition,
-    snapshotAt?: (index: number) => SnapshotProgress,
-    range?: ChunkRange,
-  ): Batch {
+  batch(rows: RowBatch, position: StreamPosition, snapshotAt?: ProgressAt, range?: ChunkRange): Batch {
     return new Batch(rows, position, (acked) => this.ack(acked), { snapshotAt, range })
   }
 

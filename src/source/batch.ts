@@ -1,15 +1,24 @@
 import { encodeNdjson } from '../codec/ndjson.js'
 import { canJoin, joinRows } from '../core/joinedRows.js'
 import type { ChangeRecord, ChunkRange, Position } from '../core/record.js'
-import { HEAD, HEAD_FINGERPRINT, HEAD_SEQ, HEAD_SUB, HEAD_TRANSACTION, type RowBatch } from '../core/rowBatch.js'
+import {
+  HEAD,
+  HEAD_FINGERPRINT,
+  HEAD_OPERATION,
+  HEAD_SEQ,
+  HEAD_SUB,
+  HEAD_TRANSACTION,
+  type RowBatch,
+  SNAPSHOT,
+} from '../core/rowBatch.js'
 import { BatchRecord } from './batchRecord.js'
 import { OUTSIDE_TRANSACTION, StreamPosition } from './position.js'
-import type { SnapshotProgress } from './scan/progress.js'
+import type { ProgressAt, ReadingSteps } from './scan/progress.js'
 
 /** Where the records of a batch stand, if not in transactions of the stream. */
 export interface BatchPlaces {
   /** Of snapshot rows: how far the snapshot is behind each. */
-  readonly snapshotAt?: ((index: number) => SnapshotProgress) | undefined
+  readonly snapshotAt?: ProgressAt | undefined
   /** The position behind each record, where it is of neither: long polling found them, or several batches were joined. */
   readonly placedAt?: ((index: number) => StreamPosition) | undefined
   readonly range?: ChunkRange | undefined
@@ -29,7 +38,7 @@ export class Batch<Tables extends object = Record<string, Record<string, unknown
   /** @internal The records as numbers over the bytes received. */
   readonly rows: RowBatch
   readonly #end: StreamPosition
-  readonly #snapshotAt: ((index: number) => SnapshotProgress) | undefined
+  readonly #snapshotAt: ProgressAt | undefined
   readonly #ack: (position: StreamPosition) => void
   readonly #placedAt: ((index: number) => StreamPosition) | undefined
 
@@ -101,6 +110,16 @@ export class Batch<Tables extends object = Record<string, Record<string, unknown
     return encodeNdjson(this.rows)
   }
 
+  /** @internal Records in transactions of the stream, and nothing else: their positions differ in little. */
+  get isStreamed(): boolean {
+    return this.#snapshotAt === undefined && this.#placedAt === undefined && this.#end.place.snapshot === undefined
+  }
+
+  /** @internal Of rows that are read: what the positions of each are made of, if they can be. */
+  get steps(): ReadingSteps | undefined {
+    return this.#placedAt === undefined ? this.#snapshotAt?.steps : undefined
+  }
+
   /** @internal Records `from` to `to` (not included) as a batch of their own. */
   part(from: number, to: number): Batch<Tables> {
     if (from === 0 && to === this.rows.count) return this
@@ -109,8 +128,25 @@ export class Batch<Tables extends object = Record<string, Record<string, unknown
     return new Batch(this.rows.part(from, to), this.#positionAt(to - 1), this.#ack, places)
   }
 
+  /**
+   * @internal Where a record itself stands. The last one's position is the batch's, which may be further: behind what came
+   * after it and was for nobody.
+   */
+  ownPosition(index: number): StreamPosition {
+    const position = this.#positionAt(index)
+    const isSnapshot = this.rows.heads[index * HEAD + HEAD_OPERATION] === SNAPSHOT
+    if (index < this.rows.count - 1 || this.#placedAt !== undefined || isSnapshot) return position
+    const own = this.#within(index)
+    const { lsn, seq, sub } = position.place
+    return lsn === own.place.lsn && seq === own.place.seq && sub === own.place.sub ? position : own
+  }
+
   #positionAt(index: number): StreamPosition {
     if (index === this.rows.count - 1) return this.#end
+    return this.#within(index)
+  }
+
+  #within(index: number): StreamPosition {
     if (this.#placedAt !== undefined) return this.#placedAt(index)
     const { origin, place } = this.#end
     const head = index * HEAD

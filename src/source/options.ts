@@ -27,6 +27,14 @@ export type SourceOptions<Tables extends object = Record<string, Record<string, 
    * table it has deletes told after a crash, also of rows that were delivered and not recorded. Default: false.
    */
   readonly startBatch?: boolean | undefined
+  /** @internal */
+  readonly host?: HostNeeds | undefined
+}
+
+/** @internal What a host needs that stores a position with each record, and can store none without. */
+export interface HostNeeds {
+  /** Who the publications are made for, besides the slot: stands in their comment. */
+  readonly owner: string
 }
 
 /** The same, checked and read: everything that can be known without a network. */
@@ -43,11 +51,12 @@ export interface ParsedOptions
   readonly position: StreamPosition | undefined
   readonly signal: AbortSignal | undefined
   readonly startBatch: boolean
+  readonly host: HostNeeds | undefined
   readonly wantsMessage: (prefix: string) => boolean
 }
 
 export function parseOptions(options: SourceOptions<never>): ParsedOptions {
-  const { position, signal, startBatch = false, ...given } = options
+  const { position, signal, startBatch = false, host, ...given } = options
   // `undefined` means the default.
   const input = Object.fromEntries(Object.entries(given).filter(([, value]) => value !== undefined))
   const { until, columns, keys, cursors, ...settings } = parseSettings(sourceSettings, input)
@@ -78,6 +87,7 @@ export function parseOptions(options: SourceOptions<never>): ParsedOptions {
     position: position === undefined ? undefined : StreamPosition.parse(position),
     signal,
     startBatch,
+    host,
     wantsMessage: (prefix) =>
       prefix !== HEARTBEAT_PREFIX && (typeof messages === 'boolean' ? messages : prefix.startsWith(messages)),
   }

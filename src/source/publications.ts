@@ -51,6 +51,8 @@ export interface PublicationWishes {
   readonly name: string
   /** Publications made for it are ours, to be altered without being asked; undefined for a temporary one. */
   readonly slot: string | undefined
+  /** Who else they are made for. */
+  readonly owner?: string | undefined
   readonly serverVersion: number
   /** May alter one that was there before. */
   readonly manage: boolean
@@ -87,7 +89,7 @@ export async function preparePublications(
     let publication = await inspectPublication(queryable, name)
     if (publication === undefined) {
       wishes.onMissing(name)
-      const comment = madeFor(wishes.slot)
+      const comment = madeFor(wishes.slot, wishes.owner)
       const publicationToMake = { name, tables, operations, serverVersion: wishes.serverVersion, comment }
       const made = await createPublication(queryable, publicationToMake).catch((error) => {
         throw PUBLICATION_ON_STANDBY.is(error) ? lastingOnStandby(error, publicationToMake, wishes.name) : error
@@ -119,13 +121,17 @@ export async function preparePublications(
 }
 
 /** What a publication is told by that we made for a slot. */
-function madeFor(slot: string | undefined): string {
-  return slot === undefined ? 'Made by tailrace for one run' : `Made by tailrace for slot ${slot}`
+export function madeFor(slot: string | undefined, owner?: string): string {
+  if (slot === undefined) return 'Made by tailrace for one run'
+  return `Made by tailrace for slot ${slot}${owner === undefined ? '' : `, ${owner}`}`
 }
 
 /** One that nobody else reads by, as far as can be known. */
 function isOurs({ name, comment }: Publication, slot: string | undefined): boolean {
-  return isTemporaryName(name) || (slot !== undefined && comment === madeFor(slot))
+  return (
+    isTemporaryName(name) ||
+    (slot !== undefined && (comment === madeFor(slot) || comment?.startsWith(`${madeFor(slot)}, `) === true))
+  )
 }
 
 /** Tables that are captured no more leave the publications that are ours; gives their state for whoever watches them. */

@@ -33,6 +33,6 @@ export function compileCatalogTable(
     selected: indexes.filter((index) => plan.columns?.includes(published[index]!.name) ?? true),
     key: plan.key.map(indexOf),
     replicaIdentity: table.replicaIdentity === 'full' && plan.notWhole ? 'default' : table.replicaIdentity,
-    present: new Set(table.columns.map(({ name }) => name)),
+    present: table.columns.map(({ name, number, typeName, before }) => ({ name, number, typeName, before })),
   })
 }

@@ -48,7 +48,7 @@ export class SourceRun {
     this.#tables.promise.catch(() => {})
     const connections = new Connections(options.connection, options.replication, signal)
     const queue = new BatchQueue<Batch>(options.maxBytes)
-    const acknowledgements = new Acknowledgements()
+    const acknowledgements = new Acknowledgements(options.host !== undefined)
     const fail = (error: unknown) => queue.fail(error)
     const watch = new RunWatch({ options, connections, acknowledgements, emit, fail, signal })
     this.#context = {
@@ -114,6 +114,7 @@ export class SourceRun {
       slot: slotName === undefined ? undefined : await inspectSlot(connections.control, slotName),
       existingSlot: options.existingSlot,
       onSlotLost: options.onSlotLost,
+      marked: options.host !== undefined,
     })
     if (start.kind === 'fresh') yield* this.#fresh(prepared, start, publication)
     else yield* this.#resume(prepared, start.position, publication ?? DEFAULT_PUBLICATION)
@@ -196,6 +197,7 @@ export class SourceRun {
     return preparePublications(connections.control, prepared.planned, {
       name,
       slot,
+      owner: options.host?.owner,
       serverVersion: prepared.facts.version,
       manage: options.managePublication,
       // What changed since the position was judged by publications that are gone.

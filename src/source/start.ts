@@ -15,6 +15,7 @@ import { publicationMark } from '../postgres/publicationState.js'
 import { checkSlot, type Slot } from '../postgres/slot.js'
 import { BEFORE_ROWS, type Origin, StreamPosition } from './position.js'
 import type { WatchedPublications } from './publicationWatch.js'
+import { drawnEpoch, isMarked } from './slotMark.js'
 
 export interface StartFacts {
   readonly server: Pick<ServerFacts, 'systemIdentifier' | 'timeline' | 'database'>
@@ -26,6 +27,8 @@ export interface StartFacts {
   readonly existingSlot: 'refuse' | 'resume' | 'snapshot'
   /** Default: stop. */
   readonly onSlotLost?: 'stop' | 'resnapshot'
+  /** What we confirm bears a mark: a slot beyond the position that has it was moved by us. Default: it has none. */
+  readonly marked?: boolean
 }
 
 export interface FreshStart {
@@ -48,12 +51,13 @@ export type Start =
  * does not fit is an error: nothing is made anew silently (design section 3, rules 6 and 7).
  */
 export function decideStart(facts: StartFacts): Start {
-  const { server, position, slotName, slot, existingSlot } = facts
+  const { server, position, slotName, slot, existingSlot, marked = false } = facts
   if (position !== undefined) return fromPosition(facts, position)
-  if (slotName === undefined || slot === undefined) return fresh(slotName, 1, false, false)
+  const epoch = marked ? drawnEpoch() : 1
+  if (slotName === undefined || slot === undefined) return fresh(slotName, epoch, false, false)
   if (existingSlot === 'refuse') throw SLOT_EXISTS({ slot: slotName })
   requireUsable(slot, slotName, server.database)
-  const origin: Origin = originOf(server, slotName, 1)
+  const origin: Origin = originOf(server, slotName, epoch)
   const lsn = slot.confirmedFlushLsn!
   const place = { lsn, seq: BEFORE_ROWS, sub: 0, end: lsn, fingerprint: 0, snapshot: undefined }
   return { kind: 'resume', position: new StreamPosition(origin, place) }
@@ -93,7 +97,8 @@ function fresh(slot: string | undefined, epoch: number, dropSlot: boolean, again
   return { kind: 'fresh', slot, epoch, dropSlot, again }
 }
 
-function fromPosition({ server, slotName, slot, onSlotLost = 'stop' }: StartFacts, position: StreamPosition): Start {
+function fromPosition(facts: StartFacts, position: StreamPosition): Start {
+  const { server, slotName, slot, onSlotLost = 'stop', marked = false } = facts
   const { origin, place } = position
   requireSameDatabase(position, server)
   if (origin.slot === null) throw POSITION_NOT_RESUMABLE({})
@@ -116,6 +121,10 @@ function fromPosition({ server, slotName, slot, onSlotLost = 'stop' }: StartFact
   }
   const confirmed = slot!.confirmedFlushLsn!
   if (confirmed > position.resumeLsn) {
+    // All up to there was acknowledged, or had nothing for the consumer: the server sends no more of it.
+    if (marked && isMarked(confirmed, origin.epoch)) {
+      return { kind: 'resume', position: new StreamPosition(origin, { ...place, end: confirmed }) }
+    }
     throw SLOT_AHEAD({
       slot: origin.slot,
       confirmed: formatLsn(confirmed),

@@ -1,5 +1,5 @@
 import { type CodecOptions, codecFor } from '../codec/codecFor.js'
-import { type Column, Table } from '../core/table.js'
+import { type Column, type PresentColumn, Table } from '../core/table.js'
 import { chooseKey as presentKey } from '../postgres/catalog/keyChoice.js'
 import { describeTables } from '../postgres/catalog/tables.js'
 import { OLDER_ROWS_SQL } from '../postgres/catalog/tablesSql.js'
@@ -56,7 +56,7 @@ export async function compileRelation(
     selected: selectColumns(relation, plan),
     key: await chooseKey(relation, plan, queryable),
     replicaIdentity: relation.replicaIdentity === 'full' && plan.notWhole ? 'default' : relation.replicaIdentity,
-    present: new Set(facts[0]?.present),
+    present: await readPresent(queryable, relation),
   })
 }
 
@@ -74,7 +74,6 @@ interface ColumnFacts {
   readonly number: number | null
   readonly missing: string | null
   readonly is_computed: boolean | null
-  readonly present: string[]
 }
 
 // A column that was dropped or renamed since is not found by its name: then only its type is known.
@@ -83,9 +82,7 @@ const COLUMN_FACTS = `
          coalesce(a.attnotnull, false) AS "notNull",
          coalesce(a.attgenerated <> '', false) AS "generated",
          a.attnum AS "number",
-         ${OLDER_ROWS_SQL},
-         ARRAY(SELECT one.attname::text FROM pg_catalog.pg_attribute AS one
-                WHERE one.attrelid = $1::int8::oid AND one.attnum > 0 AND NOT one.attisdropped) AS "present"
+         ${OLDER_ROWS_SQL}
     FROM ROWS FROM (
            pg_catalog.unnest($2::text[]), pg_catalog.unnest($3::int8[]), pg_catalog.unnest($4::int8[])
          ) WITH ORDINALITY AS wanted (name, type_oid, typmod, place)
@@ -100,6 +97,28 @@ function readColumnFacts(queryable: Queryable, { oid, columns }: Relation): Prom
     columns.map((column) => column.typeOid),
     columns.map((column) => column.typmod),
   ])
+}
+
+interface PresentRow {
+  readonly name: string
+  readonly number: number
+  readonly typeName: string
+  readonly missing: string | null
+  readonly is_computed: boolean
+}
+
+const PRESENT = `
+  SELECT a.attname AS "name", a.attnum AS "number", pg_catalog.format_type(a.atttypid, a.atttypmod) AS "typeName",
+         ${OLDER_ROWS_SQL}
+    FROM pg_catalog.pg_attribute AS a
+   WHERE a.attrelid = $1::int8::oid AND a.attnum > 0 AND NOT a.attisdropped
+   ORDER BY a.attnum`
+
+async function readPresent(queryable: Queryable, { oid }: Relation): Promise<PresentColumn[]> {
+  const rows = await queryable.query<PresentRow>(PRESENT, [oid])
+  return rows.map(({ name, number, typeName, missing, is_computed }) => {
+    return { name, number, typeName, before: is_computed ? undefined : missing }
+  })
 }
 
 /** The selected columns that the relation still has, and whatever the key needs. */

@@ -168,6 +168,7 @@ export class TableChanges implements TableControl {
       const prepares = preparePublications(control, planned, {
         name,
         slot,
+        owner: options.host?.owner,
         serverVersion: prepared.facts.version,
         manage: options.managePublication,
         onMissing: () => {},

@@ -1,6 +1,6 @@
+import { count } from '../../core/quantity.js'
 import type { SourceEvent } from '../../source/events.js'
-import { describe } from '../report/describe.js'
-import { count } from '../report/format.js'
+import { describe } from '../../source/eventText.js'
 
 /** What a run tells of itself. What is not known (yet) is null; nothing is ever left out. */
 export interface RunStatus {

@@ -1,9 +1,8 @@
 import { MultiBar, type SingleBar } from 'cli-progress'
-import { describeSeconds } from '../../core/quantity.js'
+import { count, describeSeconds } from '../../core/quantity.js'
 import type { SourceEvent } from '../../source/events.js'
+import { describe, lag } from '../../source/eventText.js'
 import { printThrough } from '../log.js'
-import { describe, lag } from './describe.js'
-import { count } from './format.js'
 import { Rate } from './rate.js'
 
 type Progress = Extract<SourceEvent, { type: 'snapshot-progress' }>

@@ -1,6 +1,6 @@
 import type { SourceEvent } from '../../source/events.js'
+import { describe, LEVELS } from '../../source/eventText.js'
 import { log } from '../log.js'
-import { describe, LEVELS } from './describe.js'
 import { ProgressBars } from './progressBars.js'
 
 type Retention = Extract<SourceEvent, { type: 'wal-retention' }>

@@ -1,10 +1,10 @@
-import { describeSeconds } from '../../core/quantity.js'
+import type { LogLevel } from '../../core/logLevel.js'
+import { count, describeSeconds } from '../../core/quantity.js'
 import type { PipelineConfig } from '../../homes/pipeline/config/pipelineConfig.js'
 import type { PipelineEvent, PipelineSummary } from '../../homes/pipeline/run/events.js'
 import { runPipeline } from '../../homes/pipeline/runPipeline.js'
 import { ControlServer } from '../control/controlServer.js'
-import { configureLog, type LogLevel, log } from '../log.js'
-import { count } from '../report/format.js'
+import { configureLog, log } from '../log.js'
 import { reportEvents } from '../report/report.js'
 import { Signals } from '../signals.js'
 import { readOrTell } from './validateFile.js'
@@ -73,6 +73,7 @@ const LEVELS: Readonly<Record<PipelineEvent['type'], LogLevel>> = {
   'sink-dead-letters': 'warn',
   'sink-failed': 'error',
   'sink-gone': 'warn',
+  'sinks-alone': 'info',
 }
 
 function describe(event: PipelineEvent): string {
@@ -87,6 +88,8 @@ function describe(event: PipelineEvent): string {
       return `sink ${event.sink} failed, and the pipeline ends`
     case 'sink-gone':
       return `warning: the sink ${event.sink} is no longer in the file, and its place is forgotten`
+    case 'sinks-alone':
+      return `${event.sinks.join(' and ')} stopped elsewhere in the snapshot than other sinks, and ${event.sinks.length > 1 ? 'get' : 'gets'} the rest of it alone first`
   }
 }
 

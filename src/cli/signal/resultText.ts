@@ -1,7 +1,6 @@
-import { describeBytes, describeSeconds } from '../../core/quantity.js'
+import { count, describeBytes, describeSeconds } from '../../core/quantity.js'
 import type { Result } from '../control/protocol.js'
 import { type RunStatus, scanAsText } from '../control/runStatus.js'
-import { count } from '../report/format.js'
 import { printable } from '../table.js'
 
 /** What a run answered, for people. */

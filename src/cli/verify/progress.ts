@@ -1,7 +1,6 @@
-import { describeSeconds } from '../../core/quantity.js'
+import { count, describeSeconds } from '../../core/quantity.js'
 import type { VerifyEvent } from '../../verify/events.js'
 import { log } from '../log.js'
-import { count } from '../report/format.js'
 
 /** The servers say nothing while they read a table: so often is told that they do. */
 const STILL_MS = 10_000

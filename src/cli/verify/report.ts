@@ -1,6 +1,6 @@
+import { count } from '../../core/quantity.js'
 import type { Difference, DifferingValue, TableReport, Verdict } from '../../verify/report.js'
 import { verdictOf } from '../../verify/report.js'
-import { count } from '../report/format.js'
 import { printable } from '../table.js'
 
 /** 0 equal, 1 different, 2 could not tell. */

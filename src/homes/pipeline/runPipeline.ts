@@ -35,16 +35,20 @@ export async function runPipeline(
   const started = performance.now()
   const counts = new TableCounts()
   const sinks = new Map<string, SinkSummary>()
+  let alone: readonly string[] | undefined
   for (let attempt = 1; ; attempt++) {
-    const run = new PipelineRun(config, listener, counts, signal)
+    const run = new PipelineRun(config, listener, counts, signal, alone)
     try {
-      await run.run()
-      break
+      const wasAlone = alone !== undefined
+      alone = await run.run()
+      if (signal.aborted || (alone === undefined && !wasAlone)) break
+      if (alone !== undefined) listener.event({ type: 'sinks-alone', sinks: alone })
     } catch (error) {
       const remade = config.source.onSlotLost === 'resnapshot' && (SLOT_LOST.is(error) || SLOT_MISSING.is(error))
       const passes = SNAPSHOT_INTERRUPTED.is(error) || (attempt > 1 && isTransient(error))
       const again = SINK_REWOUND.is(error) || ((remade || passes) && !run.failedSink)
       if (!again || signal.aborted) throw error
+      alone = undefined
       listener.tryingAgain(error as Error)
       await sleep(backoffMs(attempt, RETRY), signal).catch(() => {})
       if (signal.aborted) break

@@ -21,6 +21,19 @@ interface Row {
   /** JSON: `[["name","type"], …]` */
   readonly fields: string | null
   readonly is_row_type: boolean
+  /** JSON: of a range, and of the range that a multirange is of. */
+  readonly range: string | null
+}
+
+interface RangeJson {
+  readonly schema: string
+  readonly name: string
+  readonly subtype: string
+  readonly multirange: { readonly schema: string; readonly name: string }
+  readonly opclass: string | null
+  readonly collation: string | null
+  readonly difference: string | null
+  readonly is_canonical: boolean
 }
 
 /** The types $1 (an oid[]) and all that they are made of, through all levels. */
@@ -38,6 +51,10 @@ WITH RECURSIVE part (whole, oid) AS (
      UNION ALL
      SELECT a.atttypid FROM pg_catalog.pg_attribute a
       WHERE t.typtype = 'c' AND a.attrelid = t.typrelid AND a.attnum > 0 AND NOT a.attisdropped
+     UNION ALL
+     SELECT r.rngsubtype FROM pg_catalog.pg_range r WHERE r.rngtypid = t.oid
+     UNION ALL
+     SELECT r.rngtypid FROM pg_catalog.pg_range r WHERE r.rngmultitypid = t.oid
    ) AS p (oid)
 )
 SELECT t.oid::pg_catalog.text AS oid,
@@ -67,7 +84,27 @@ SELECT t.oid::pg_catalog.text AS oid,
                 )::pg_catalog.text
            FROM pg_catalog.pg_attribute a
           WHERE a.attrelid = t.typrelid AND a.attnum > 0 AND NOT a.attisdropped) END AS fields,
-       EXISTS (SELECT FROM pg_catalog.pg_class c WHERE c.oid = t.typrelid AND c.relkind <> 'c') AS is_row_type
+       EXISTS (SELECT FROM pg_catalog.pg_class c WHERE c.oid = t.typrelid AND c.relkind <> 'c') AS is_row_type,
+       (SELECT pg_catalog.json_build_object(
+                 'schema', rn.nspname, 'name', rt.typname, 'subtype', pg_catalog.format_type(r.rngsubtype, -1),
+                 'multirange', pg_catalog.json_build_object('schema', mn.nspname, 'name', mt.typname),
+                 'opclass', CASE WHEN NOT o.opcdefault THEN pg_catalog.format('%I.%I', o_n.nspname, o.opcname) END,
+                 'collation', (SELECT pg_catalog.format('%I.%I', s.nspname, c.collname)
+                                 FROM pg_catalog.pg_collation c JOIN pg_catalog.pg_namespace s ON s.oid = c.collnamespace
+                                WHERE c.oid = r.rngcollation AND r.rngcollation <> b.typcollation),
+                 'difference', (SELECT pg_catalog.format('%I.%I', s.nspname, f.proname)
+                                  FROM pg_catalog.pg_proc f JOIN pg_catalog.pg_namespace s ON s.oid = f.pronamespace
+                                 WHERE f.oid = r.rngsubdiff::pg_catalog.oid AND f.oid < ${FIRST_NORMAL_OID}),
+                 'is_canonical', r.rngcanonical::pg_catalog.oid <> 0)::pg_catalog.text
+          FROM pg_catalog.pg_range r
+          JOIN pg_catalog.pg_type rt ON rt.oid = r.rngtypid
+          JOIN pg_catalog.pg_namespace rn ON rn.oid = rt.typnamespace
+          JOIN pg_catalog.pg_type mt ON mt.oid = r.rngmultitypid
+          JOIN pg_catalog.pg_namespace mn ON mn.oid = mt.typnamespace
+          JOIN pg_catalog.pg_type b ON b.oid = r.rngsubtype
+          JOIN pg_catalog.pg_opclass o ON o.oid = r.rngsubopc
+          JOIN pg_catalog.pg_namespace o_n ON o_n.oid = o.opcnamespace
+         WHERE t.oid IN (r.rngtypid, r.rngmultitypid)) AS range
   FROM pg_catalog.pg_type t
   JOIN pg_catalog.pg_namespace n ON n.oid = t.typnamespace
  WHERE t.oid IN (SELECT part.oid FROM part)`
@@ -108,8 +145,6 @@ export class TypeDefinitions {
 }
 
 const OTHERS: Readonly<Record<string, string>> = {
-  r: 'range type',
-  m: 'multirange type',
   b: 'base type',
   p: 'pseudo-type',
 }
@@ -133,7 +168,30 @@ function toDefinition(row: Row): UserType {
       })
       return { kind: 'composite', schema, name, fields }
     }
+    case 'r': {
+      const range = JSON.parse(row.range!) as RangeJson
+      // Only C can write such a function.
+      if (range.is_canonical) return { kind: 'other', schema, name, what: 'range type with a canonical function' }
+      return {
+        kind: 'range',
+        schema,
+        name,
+        subtype: range.subtype,
+        multirange: range.multirange,
+        options: optionsOf(range),
+      }
+    }
+    case 'm': {
+      const range = JSON.parse(row.range!) as RangeJson
+      return { kind: 'multirange', schema, name, range: { schema: range.schema, name: range.name } }
+    }
     default:
       return { kind: 'other', schema, name, what: OTHERS[row.typtype] ?? 'type' }
   }
+}
+
+/** A difference that is no function of the server's own is left out: it makes indexes better, and nothing else. */
+function optionsOf({ opclass, collation, difference }: RangeJson): string[] {
+  const given = { SUBTYPE_OPCLASS: opclass, COLLATION: collation, SUBTYPE_DIFF: difference }
+  return Object.entries(given).flatMap(([name, value]) => (value === null ? [] : [`${name} = ${value}`]))
 }

@@ -38,8 +38,8 @@ export function readCopyRow(
   columns: number,
   tape: Tape,
 ): void {
+  requireLine(bytes, p, end)
   const last = end - 1
-  if (last < p || bytes[last] !== NEWLINE) throw malformed('a row does not end with a newline', end - p, p, end)
   tape.reserve(2 * columns)
   const values = tape.values
   let at = tape.length
@@ -105,6 +105,13 @@ function undoEscapes(bytes: Uint8Array, cursor: number, end: number): number {
     } else bytes[to++] = bytes[cursor++]!
   }
   return to
+}
+
+/** Whether the server sent one line, with its end; throws otherwise. What is in it is not looked at. */
+export function requireLine(bytes: Uint8Array, p: number, end: number): void {
+  if (end <= p || bytes[end - 1] !== NEWLINE) {
+    throw malformed('a row does not end with a newline', end - p, p, end)
+  }
 }
 
 function malformed(problem: string, offset: number, p: number, end: number): Error {

@@ -43,6 +43,10 @@ export class WithExportedLetters implements Sink {
     return this.#sink.gathersBytes ?? 0
   }
 
+  get preparesBatches(): number {
+    return this.#sink.preparesBatches ?? 1
+  }
+
   get deadLetters(): DeadLetterCount | undefined {
     return this.#sink.deadLetters
   }

@@ -59,6 +59,10 @@ export class PostgresSink implements Sink {
     this.#written = StreamPosition.parse(batch.position)
   }
 
+  get preparesBatches(): number {
+    return Math.max(1, this.#destination === undefined ? 1 : this.#destination.copyConnections - 1)
+  }
+
   prepare(next: Batch): void {
     this.#destination?.prepare(next)
   }

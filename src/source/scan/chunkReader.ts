@@ -11,7 +11,7 @@ import type { CapturedTable, CaptureSet } from '../captureSet.js'
 import type { ControlSession } from '../controlSession.js'
 import type { SourceEvent } from '../events.js'
 import { withBounds } from '../partitionProbe.js'
-import { RowCollector } from '../snapshot/rowCollector.js'
+import { RowCollector, RowUse } from '../snapshot/rowCollector.js'
 import { ChunkPace } from './chunkPace.js'
 import { chunkSql } from './chunkSql.js'
 import { keyTextOf } from './keyText.js'
@@ -74,6 +74,7 @@ export class ChunkReader {
   readonly #scan: TableScan
   readonly #options: ChunkReaderOptions
   readonly #pace: ChunkPace
+  readonly #use = new RowUse()
   #known: Known | undefined
   #pieces: Piece[] = []
   #bytes = 0
@@ -224,7 +225,7 @@ export class ChunkReader {
     const limit = this.#scan.isWhole ? undefined : this.#pace.rows
     const query = { ...captured.query, read: new Set([...captured.query.read, ...progress.key]) }
     const columns = key.map(({ name }) => table.columns.findIndex((column) => column.name === name))
-    const collector = new RowCollector(table, query.columns.length + (query.withPlace ? 1 : 0), progress.id)
+    const collector = new RowCollector(table, query.columns.length + (query.withPlace ? 1 : 0), progress.id, this.#use)
     let rows = 0
     const handOn = () => {
       if (collector.count === 0 || this.#givenUp) return

@@ -1,4 +1,4 @@
-import { HEAD, HEAD_BUFFER, HEAD_NEW, type RowBatch } from '../../core/rowBatch.js'
+import type { RowBatch } from '../../core/rowBatch.js'
 import { UNCHANGED_COLUMN } from '../../core/tape.js'
 import type { KeyText } from './stretches.js'
 
@@ -21,9 +21,8 @@ export function keyTextAt(
 
 /** Of record `index`. */
 export function keyTextOf(rows: RowBatch, index: number, columns: readonly number[]): KeyText {
-  const head = index * HEAD
-  const bytes = rows.buffers[rows.heads[head + HEAD_BUFFER]!]!
-  const key = keyTextAt(bytes, rows.tape.values, rows.heads[head + HEAD_NEW]!, columns)
+  const { bytes, tape, at } = rows.rowAt(index)
+  const key = keyTextAt(bytes, tape, at, columns)
   if (key === undefined) throw new Error('a row that was read by its key has none')
   return key
 }

@@ -1,7 +1,7 @@
 import { POSITION_INVALID } from '../../core/errors.js'
 import { formatLsn, parseLsn } from '../../postgres/lsn.js'
 import { EVERY_KEY, NOTHING_OVERTAKEN, type Overtaken } from './overtaken.js'
-import { type KeyText, PASSED, type Reading, type Stretch, UNREAD } from './stretches.js'
+import { advance, type KeyText, PASSED, type Reading, type Stretch, UNREAD } from './stretches.js'
 
 /** How far a snapshot is, as a position has it. Immutable. */
 export interface SnapshotProgress {
@@ -15,6 +15,27 @@ export interface SnapshotProgress {
   readonly intent?: boolean | undefined
   /** Transactions whose changes were left to rows still to be read: these must show them. */
   readonly unproved?: readonly UnprovedTransaction[] | undefined
+}
+
+/** How far the snapshot is behind each row of a batch. */
+export type ProgressAt = ((index: number) => SnapshotProgress) & {
+  /** The same as what is to be done with one progress: what positions of each row can be written with. */
+  readonly steps?: ReadingSteps | undefined
+}
+
+/** Behind row `index` of a batch `base` is `index` + 1 rows further, and its table read up to that row's key. */
+export interface ReadingSteps {
+  readonly base: SnapshotProgress
+  /** Undefined: of a table that is read whole, of which `base` says that it was begun. */
+  readonly stretch:
+    | {
+        readonly oid: number
+        readonly index: number
+        readonly read: Reading | typeof PASSED
+        /** Of row `index` of the batch. */
+        readonly keyOf: (index: number) => KeyText | undefined
+      }
+    | undefined
 }
 
 export interface TableProgress {
@@ -94,17 +115,42 @@ function readingToJson({ snapshot, until }: Reading): object {
 
 type Fields = Record<string, unknown>
 
+/**
+ * What stands in a progress, as `"upTo":…`, behind what `progressToJson` gives of `steps.base`, before the number of rows
+ * and, with `"to":[…]`, the row's key.
+ */
+export function upToText({ stretch }: ReadingSteps): string {
+  if (stretch === undefined) return '"upTo":{"rows":'
+  const { oid, index, read } = stretch
+  const reading = JSON.stringify(read === PASSED ? true : readingToJson(read))
+  return `"upTo":{"oid":${oid},"stretch":${index},"read":${reading},"rows":`
+}
+
+function withUpTo(progress: SnapshotProgress, stored: unknown): SnapshotProgress {
+  const upTo = object(stored, 'upTo')
+  const rows = whole(upTo.rows, 'upTo')
+  if (upTo.oid === undefined) return { ...progress, rows }
+  const index = whole(upTo.stretch, 'upTo')
+  const read = upTo.read === true ? PASSED : parseReading(object(upTo.read, 'upTo'))
+  const to = texts(upTo.to, 'upTo')
+  const table = progress.tables?.find(({ oid }) => oid === upTo.oid)
+  if (table?.stretches[index] === undefined) return invalid('upTo')
+  const behind = { ...table, stretches: advance(table.stretches, index, to, read) }
+  return { ...progress, rows, tables: progress.tables!.map((one) => (one === table ? behind : one)) }
+}
+
 /** Reads what `progressToJson` gave; POSITION_INVALID for anything else. */
 export function parseProgress(stored: unknown): SnapshotProgress {
   const fields = object(stored, 'snapshot')
-  const { tables, unproved } = fields
-  return {
+  const { tables, unproved, upTo } = fields
+  const progress = {
     id: text(fields.id, 'id'),
     rows: whole(fields.rows, 'rows'),
     ...(tables !== undefined && { tables: list(tables, 'tables').map(parseTable) }),
     ...(fields.intent === true && { intent: true }),
     ...(unproved !== undefined && { unproved: list(unproved, 'unproved').map(parseUnproved) }),
   }
+  return upTo === undefined ? progress : withUpTo(progress, upTo)
 }
 
 function parseTable(stored: unknown): TableProgress {

@@ -15,7 +15,7 @@ import { ApartReader, type ApartRow } from './apartReader.js'
 import { ChunkReader, type Piece } from './chunkReader.js'
 import { KeyOrder } from './keyOrder.js'
 import { NextReadings } from './nextReadings.js'
-import { type SnapshotProgress, type TableProgress, unreadTable } from './progress.js'
+import { type ProgressAt, type SnapshotProgress, type TableProgress, unreadTable } from './progress.js'
 import { ScanReport } from './scanReport.js'
 import { ScanWorkers } from './scanWorkers.js'
 import { advance, beginOf, firstUnread, type KeyText } from './stretches.js'
@@ -28,7 +28,7 @@ export interface ScanOutlet {
   isOpen(): boolean
   /** Hands on what the stream brought until now: what follows stands behind it. */
   flush(): void
-  push(rows: RowBatch, progressAt: (index: number) => SnapshotProgress, range?: ChunkRange): void
+  push(rows: RowBatch, progressAt: ProgressAt, range?: ChunkRange): void
   /** Changes that waited may be decided now. */
   decided(): void
   /** Something was finished without a row. */
@@ -396,10 +396,18 @@ export class Scans {
     const count = this.#count
     const changedAt = (index: number): Partial<TableProgress> =>
       scan.isWhole ? { begun: true } : { stretches: advance(before.stretches, stretch, keyOf(index), reading) }
-    const progressAt = (index: number): SnapshotProgress => ({
+    const at = (index: number): SnapshotProgress => ({
       ...shared,
       rows: count + index + 1,
       tables: tables.map((one) => (one === before ? { ...one, ...changedAt(index) } : one)),
+    })
+    const progressAt: ProgressAt = Object.assign(at, {
+      steps: scan.isWhole
+        ? { base: at(-1), stretch: undefined }
+        : {
+            base: { ...shared, rows: count, tables },
+            stretch: { oid: before.oid, index: stretch, read: reading, keyOf },
+          },
     })
     this.#count += rows.count
     if (scan.isWhole) scan.begun()

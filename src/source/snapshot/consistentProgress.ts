@@ -1,7 +1,7 @@
 import type { RowBatch } from '../../core/rowBatch.js'
 import type { PlannedTable } from '../capturePlan.js'
 import { keyTextOf } from '../scan/keyText.js'
-import type { SnapshotProgress, TableProgress } from '../scan/progress.js'
+import type { ProgressAt, SnapshotProgress, TableProgress } from '../scan/progress.js'
 import { toBeRead } from '../scan/scanKey.js'
 import { advance, isOver, PASSED, type Stretch } from '../scan/stretches.js'
 import type { KeyedTable } from './keyRanges.js'
@@ -31,7 +31,7 @@ export class ConsistentProgress {
   }
 
   /** Rows of a unit are handed on; gives what is to be said at each of them. */
-  delivered(rows: RowBatch, { table, range }: SnapshotUnit): (index: number) => SnapshotProgress {
+  delivered(rows: RowBatch, { table, range }: SnapshotUnit): ProgressAt {
     const before = this.#tables.get(table.oid)!
     const tables = [...this.#tables.values()]
     const count = this.#rows
@@ -42,11 +42,18 @@ export class ConsistentProgress {
     }
     this.#rows += rows.count
     this.#tables.set(table.oid, changed(rows.count - 1))
-    return (index) =>
+    const at = (index: number) =>
       this.#progress(
         count + index + 1,
         tables.map((one) => (one === before ? changed(index) : one)),
       )
+    if (range === undefined || columns === undefined) {
+      return Object.assign(at, { steps: { base: { ...at(-1), rows: count }, stretch: undefined } })
+    }
+    const index = before.stretches.indexOf(range.stretch)
+    const keyOf = (row: number) => keyTextOf(rows, row, columns)
+    const stretch = { oid: table.oid, index, read: PASSED, keyOf } as const
+    return Object.assign(at, { steps: { base: this.#progress(count, tables), stretch } })
   }
 
   /** All rows of the unit were handed on; `last`: no unit of its table is left. */

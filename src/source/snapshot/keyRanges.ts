@@ -13,7 +13,7 @@ export interface KeyedTable {
 }
 
 /** Pages that a sample is taken of. */
-const SAMPLED_PAGES = 500
+const SAMPLED_PAGES = 100
 /**
  * Rows that lie in the order of the key this well are read by an index nearly as fast as one after the other; else each
  * would be another page.

@@ -1,35 +1,69 @@
-import { NO_OLD, RowBatch, SNAPSHOT } from '../../core/rowBatch.js'
+import { viewOf } from '../../core/byteWriter.js'
+import { copyShort } from '../../core/copyShort.js'
+import { type CopyLines, NOTHING_OLD, RowBatch, SNAPSHOT } from '../../core/rowBatch.js'
 import type { Table } from '../../core/table.js'
-import { readCopyRow } from '../../postgres/copy/row.js'
+import { readCopyRow, requireLine } from '../../postgres/copy/row.js'
 
-const NOTHING_OLD = (-1 << 2) | NO_OLD
+/** Room for a batch as readers hand it on, and what comes with the chunk that fills it. */
+const PART_BYTES = 320 * 1024
+/** A row from here on is kept where it came. */
+const LONG_ROW = 32 * 1024
+const FIRST_ENDS = 1024
 
-/** Collects the rows of one COPY into batches. Synchronous; does no I/O. */
+/** A smaller batch is looked into even by who hands the lines of larger ones on. */
+const TELLING_BYTES = 64 * 1024
+
+/** Whether the consumer of a run looks into rows: then they are read where they came, which spares a copy of each. */
+export class RowUse {
+  areRead = false
+}
+
+/**
+ * Collects the rows of one COPY into batches, line behind line, so that they can be sent on as they are and no chunk of the
+ * socket is kept; nobody looks into a row here, until it is known that somebody will. Synchronous; does no I/O.
+ */
 export class RowCollector {
   readonly #table: Table
   readonly #columns: number
   readonly #snapshotId: string
-  #batch: RowBatch
+  readonly #use: RowUse
+  /** Of rows that are read at once. */
+  #batch: RowBatch | undefined
+  #lines: CopyLines[] = []
+  #part = Buffer.allocUnsafeSlow(0)
+  #partView = viewOf(this.#part)
+  #used = 0
+  #ends = new Int32Array(FIRST_ENDS)
+  #partCount = 0
+  #chunk: Uint8Array | undefined
+  #chunkView = this.#partView
+  #count = 0
+  #bytes = 0
 
   /** `columns`: how many a row has, its place in the table included. */
-  constructor(table: Table, columns: number, snapshotId: string) {
+  constructor(table: Table, columns: number, snapshotId: string, use = new RowUse()) {
     this.#table = table
     this.#columns = columns
     this.#snapshotId = snapshotId
-    this.#batch = this.#begin()
+    this.#use = use
+    this.#begin()
   }
 
   get count(): number {
-    return this.#batch.count
+    return this.#batch?.count ?? this.#count
   }
 
   get bytes(): number {
-    return this.#batch.bytes
+    return this.#batch?.bytes ?? this.#bytes
   }
 
   /** The payload of one CopyData. */
   collect(bytes: Uint8Array, start: number, end: number): void {
-    const batch = this.#batch
+    if (this.#batch !== undefined) this.#read(this.#batch, bytes, start, end)
+    else this.#append(bytes, start, end)
+  }
+
+  #read(batch: RowBatch, bytes: Uint8Array, start: number, end: number): void {
     const at = batch.tape.length
     batch.use(bytes)
     readCopyRow(bytes, batch.views[batch.views.length - 1]!, start, end, this.#columns, batch.tape)
@@ -37,16 +71,71 @@ export class RowCollector {
     batch.add(SNAPSHOT, 0, -1, 0, 0, at, NOTHING_OLD, 0)
   }
 
+  #append(bytes: Uint8Array, start: number, end: number): void {
+    requireLine(bytes, start, end)
+    const length = end - start
+    this.#count++
+    this.#bytes += length
+    if (length >= LONG_ROW) {
+      this.#endPart()
+      this.#add(bytes.subarray(start, end), Int32Array.of(length))
+      return
+    }
+    if (this.#used + length > this.#part.length) {
+      this.#endPart()
+      this.#part = Buffer.allocUnsafeSlow(PART_BYTES)
+      this.#partView = viewOf(this.#part)
+    }
+    if (bytes !== this.#chunk) {
+      this.#chunk = bytes
+      this.#chunkView = viewOf(bytes)
+    }
+    copyShort(bytes, this.#chunkView, start, end, this.#part, this.#partView, this.#used)
+    this.#used += length
+    if (this.#partCount === this.#ends.length) {
+      const grown = new Int32Array(2 * this.#partCount)
+      grown.set(this.#ends)
+      this.#ends = grown
+    }
+    this.#ends[this.#partCount++] = this.#used
+  }
+
   take(): RowBatch {
-    const batch = this.#batch
-    this.#batch = this.#begin()
+    const batch = this.#batch ?? this.#takeLines()
+    this.#begin()
     return batch
   }
 
-  #begin(): RowBatch {
-    const batch = new RowBatch(this.#batch)
-    batch.tables.push(this.#table)
-    batch.snapshotId = this.#snapshotId
+  #takeLines(): RowBatch {
+    this.#endPart()
+    const batch = RowBatch.ofLines(this.#lines, [this.#table], this.#snapshotId, false)
+    this.#lines = []
+    this.#count = this.#bytes = 0
+    this.#chunk = undefined
     return batch
+  }
+
+  #begin(): void {
+    if (!this.#use.areRead) return
+    this.#batch = new RowBatch(this.#batch)
+    this.#batch.tables.push(this.#table)
+    this.#batch.snapshotId = this.#snapshotId
+  }
+
+  #endPart(): void {
+    if (this.#partCount > 0) {
+      const lines = this.#part.subarray(0, this.#used)
+      const isFew = this.#used < this.#part.length / 2
+      this.#add(isFew ? Buffer.from(lines) : lines, this.#ends.slice(0, this.#partCount))
+      if (!isFew) this.#part = Buffer.allocUnsafeSlow(0)
+    }
+    this.#used = this.#partCount = 0
+  }
+
+  #add(bytes: Uint8Array, ends: Int32Array): void {
+    const onRead = () => {
+      this.#use.areRead ||= bytes.length > TELLING_BYTES
+    }
+    this.#lines.push({ table: 0, bytes, ends, columns: this.#columns, read: readCopyRow, onRead })
   }
 }

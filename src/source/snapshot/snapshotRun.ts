@@ -9,7 +9,7 @@ import { chunkSql } from '../scan/chunkSql.js'
 import { keyTextOf } from '../scan/keyText.js'
 import type { KeyText } from '../scan/stretches.js'
 import { copySql, type UnitQuery } from './query.js'
-import { RowCollector } from './rowCollector.js'
+import { RowCollector, RowUse } from './rowCollector.js'
 import type { SnapshotReaders } from './snapshotReaders.js'
 import type { SnapshotUnit } from './units.js'
 
@@ -50,6 +50,7 @@ export class SnapshotRun {
   readonly #pending: SnapshotUnit[]
   readonly #copies = new Set<CopyOut>()
   readonly #progress = new Map<number, TableProgress>()
+  readonly #use = new RowUse()
 
   constructor(options: SnapshotRunOptions) {
     this.#options = options
@@ -95,7 +96,7 @@ export class SnapshotRun {
   async #readPart(session: Session, unit: SnapshotUnit, from: KeyText | undefined) {
     const { table, query } = this.#options.tables.get(unit.table.oid)!
     const columns = query.columns.length + (query.withPlace ? 1 : 0)
-    const collector = new RowCollector(table, columns, this.#options.snapshotId)
+    const collector = new RowCollector(table, columns, this.#options.snapshotId, this.#use)
     const keyColumns = unit.range?.key.map(({ name }) => table.columns.findIndex((column) => column.name === name))
     const limit = unit.range === undefined ? undefined : this.#partRows(unit)
     let to = from

@@ -2,12 +2,14 @@ import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { expect, test } from 'vitest'
+import { StreamPosition } from '../../../src/source/position.js'
 import { startServer } from '../../support/servers.js'
 import { fillShort, SHORT_TABLES, writeShort } from '../../support/shortWrites.js'
 import { SEED, seededRandom } from '../../support/sourceWriters.js'
 import { startTailrace } from '../../support/tailrace.js'
 import { temporaryFolder } from '../../support/temporaryFolder.js'
 import { databasePair } from '../../support/verifying.js'
+import { waitFor } from '../../support/waitFor.js'
 
 test('killed at random under load, the copy has every row exactly once, also of a table without a key', async () => {
   await using server = await startServer()
@@ -61,3 +63,56 @@ sinks:
   const tables = (await pair.verify('items,log')).map(({ table, verdict }) => `${table} ${verdict}`)
   expect(tables.sort(), told).toEqual(['public.items equal', 'public.log equal'])
 }, 180_000)
+
+test('killed while batches are copied side by side, the target has just what its checkpoint says; then every row once', async () => {
+  await using server = await startServer()
+  const tables = 'CREATE TABLE t (id int PRIMARY KEY, note text); CREATE TABLE log (n int, note text)'
+  await using pair = await databasePair(server, tables)
+  pair.source.expectSlots = true
+  await pair.source.query(`
+    INSERT INTO t SELECT i, 'row ' || i || repeat(' x\\', 50) FROM generate_series(1, 200000) i;
+    INSERT INTO log SELECT i, 'line ' || i FROM generate_series(1, 20000) i`)
+  await using folder = await temporaryFolder()
+  const file = join(folder.path, 'shop.yaml')
+  await writeFile(
+    file,
+    `
+source:
+  url: \${SHOP_URL}
+  tables: [t, log]
+  keyless: inserts
+  slot: ${pair.source.name}
+  until: current
+sinks:
+  copy: {type: postgres, url: "\${COPY_URL}"}
+`,
+  )
+  const env = { SHOP_URL: pair.source.url, COPY_URL: pair.target.url }
+  const sessions = (condition: string) =>
+    pair.source.query(
+      `SELECT FROM pg_stat_activity WHERE datname = $1 AND application_name = 'tailrace' AND ${condition}`,
+      [pair.target.name],
+    )
+  await using killed = startTailrace(['run', file, '--no-control'], { env })
+  const isCopying = async () => (await sessions("state = 'active' AND query LIKE 'COPY public.t %'")).length > 1
+  await killed.waitFor(isCopying, 'two copies at a time')
+  killed.kill('SIGKILL')
+  await killed.ended
+  await waitFor(async () => (await sessions('true')).length === 0, { what: 'the sessions of what was killed to end' })
+  const [there] = await pair.target.query<{ t: number; log: number; position: object }>(
+    'SELECT (SELECT count(*) FROM t)::int AS t, (SELECT count(*) FROM log)::int AS log, position FROM tailrace.checkpoint',
+  )
+  const { t, log, position } = there!
+  expect(log).toBe(20_000)
+  expect(t).toBeLessThan(200_000)
+  expect(StreamPosition.parse(position).place.snapshot?.rows).toBe(t + log)
+
+  // What it says is what the next one goes on from, with changes that came meanwhile.
+  await pair.source.query('UPDATE t SET note = id WHERE id % 1000 = 0; DELETE FROM t WHERE id % 1000 = 1')
+  await using last = startTailrace(['run', file, '--no-control'], { env })
+  expect((await last.ended).code, last.stderr).toBe(0)
+  for (const table of ['t', 'log']) {
+    const digest = `SELECT count(*), sum(hashtextextended(x::text, 0)) FROM ${table} x`
+    expect(await pair.target.query(digest)).toEqual(await pair.source.query(digest))
+  }
+})

@@ -32,6 +32,18 @@ describeEachMajor('values as the server sees them', (postgres) => {
       await oracle.check(of(samples))
     })
 
+    test('are Avro of the same bytes in snapshot and stream, and lead back', async () => {
+      await using db = await testDatabase(postgres.server, SETUP)
+      await using oracle = await ValueOracle.open(db)
+      await oracle.checkAvro(of(samples))
+    })
+
+    test('are Avro in arrays', async () => {
+      await using db = await testDatabase(postgres.server, SETUP)
+      await using oracle = await ValueOracle.open(db)
+      await oracle.checkAvro(of(samples).map(arraySamples))
+    })
+
     test('come out the same in arrays', async () => {
       await using db = await testDatabase(postgres.server, SETUP)
       await using oracle = await ValueOracle.open(db)

@@ -89,6 +89,45 @@ test.concurrent('types of extensions, in whatever schema the target has them; wi
   })
 })
 
+const RANGES = `
+  CREATE EXTENSION citext; CREATE SCHEMA "R s"; CREATE SCHEMA sets; CREATE TYPE level AS ENUM ('low', 'mid', 'high');
+  CREATE FUNCTION apart(float4, float4) RETURNS float8 LANGUAGE sql IMMUTABLE AS 'SELECT ($1 - $2)::float8';
+  CREATE TYPE "R s"."Words" AS RANGE (SUBTYPE = text, SUBTYPE_OPCLASS = text_pattern_ops, COLLATION = "C");
+  CREATE TYPE span AS RANGE (SUBTYPE = float8, SUBTYPE_DIFF = float8mi, MULTIRANGE_TYPE_NAME = sets."Spans");
+  CREATE TYPE near AS RANGE (SUBTYPE = float4, SUBTYPE_DIFF = apart);
+  CREATE TYPE levels AS RANGE (SUBTYPE = level);
+  CREATE TYPE names AS RANGE (SUBTYPE = citext);
+  CREATE DOMAIN wide AS span CHECK (NOT isempty(VALUE));
+  CREATE TYPE both_ends AS (s span, l levels[]);
+  CREATE TABLE t (id span PRIMARY KEY, w "R s"."Words", s sets."Spans", n near[], l levels_multirange, m names, d wide, c both_ends)`
+
+test.concurrent('ranges and multiranges of the user, of whatever they are made of', async () => {
+  await using pair = await between('t', RANGES, 'CREATE SCHEMA ext; CREATE EXTENSION citext SCHEMA ext')
+  await pair.from.query(`INSERT INTO t SELECT span(i, i + 1), '[a,"b c")', '{[1,2),[3,4)}', '{"[1,2)","(,3]"}', '{[low,mid)}', '[Ab,b]',
+    '[1,2]', ROW('[1,2)', '{"[low,high]"}')::both_ends FROM generate_series(1, 5) i`)
+  await pair.expectSame('t', { destination })
+  const facts = `
+    SELECT rngtypid::regtype::text AS range, replace(rngsubtype::regtype::text, 'ext.', '') AS of, rngmultitypid::regtype::text AS multi,
+           CASE WHEN rngcollation > 0 THEN rngcollation::regcollation END::text AS collation, opcname, rngsubdiff::text AS difference
+      FROM pg_range JOIN pg_opclass o ON o.oid = rngsubopc WHERE rngtypid >= 16384 ORDER BY 1`
+  const own = (rows: readonly object[]) =>
+    rows.map((row) => ({
+      ...row,
+      difference: Object.values(row).includes('near') ? '-' : (row as { difference: string }).difference,
+    }))
+  const made = await pair.to.query(facts)
+  expect(made).toHaveLength(5)
+  expect(made).toEqual(own(await pair.from.query(facts)))
+  await pair.from.query(
+    "UPDATE t SET id = span(100, 200), d = '(,5)' WHERE lower(id) = 3; DELETE FROM t WHERE lower(id) = 1",
+  )
+  await pair.expectSame('t', { destination: { ...destination, evolve: true } })
+  await pair.from.query(
+    "CREATE TYPE late AS RANGE (SUBTYPE = time); ALTER TABLE t ADD COLUMN late late_multirange; UPDATE t SET late = '{[10:00,11:00)}'",
+  )
+  await pair.expectSame('t', { destination: { ...destination, evolve: true } })
+})
+
 test.concurrent('partition roots become plain tables, keyless ones have none, keys and columns as they are set', async () => {
   const sql = `
     CREATE TABLE parts (id int, at date, n int, PRIMARY KEY (id, at)) PARTITION BY RANGE (at);
@@ -136,15 +175,29 @@ test.concurrent('a table that comes in the middle of the stream', async () => {
 })
 
 describe('what cannot be made', () => {
-  test.concurrent('a range type of the user: which column, which type', async () => {
-    const sql = 'CREATE TYPE span AS RANGE (subtype = float8); CREATE TABLE t (id int PRIMARY KEY, "S" span[])'
+  test.concurrent("a table's row type: which column, which type", async () => {
+    const sql = 'CREATE TABLE span (a int); CREATE TABLE t (id int PRIMARY KEY, "S" span[])'
     await using pair = await between('t', sql)
-    await pair.from.query('INSERT INTO t VALUES (1, \'{"[1,2)"}\')')
+    await pair.from.query("INSERT INTO t VALUES (1, '{(1)}')")
     expect(await failureOf(pair.run({ destination }))).toMatchObject({
       code: 'TARGET_TYPE_MISSING',
-      details: { column: '"S"', type: 'public.span', what: 'range type' },
+      details: { column: '"S"', type: 'public.span', what: "table's row type" },
     })
-    await pair.to.query('CREATE TYPE span AS RANGE (subtype = float8)')
+    await pair.to.query('CREATE TYPE span AS (a int)')
+    await pair.expectSame('t', { destination })
+  })
+
+  test.concurrent('a multirange whose range is there, with one of another name', async () => {
+    const sql =
+      'CREATE TYPE span AS RANGE (SUBTYPE = date, MULTIRANGE_TYPE_NAME = spans); CREATE TABLE t (id int PRIMARY KEY, s spans)'
+    await using pair = await between('t', sql, 'CREATE TYPE span AS RANGE (SUBTYPE = date)')
+    await pair.from.query("INSERT INTO t VALUES (1, '{[2026-01-01,2026-02-01)}')")
+    expect(await failureOf(pair.run({ destination }))).toMatchObject({
+      code: 'TARGET_TYPE_MISSING',
+      details: { column: 's', type: 'public.spans', what: 'the multirange of public.span' },
+      hint: expect.stringContaining('RENAME TO spans;'),
+    })
+    await pair.to.query('ALTER TYPE span_multirange RENAME TO spans')
     await pair.expectSame('t', { destination })
   })
 

@@ -158,6 +158,109 @@ test.concurrent('types of new columns are made, and enums get their labels, befo
   expect(await labels(pair.to)).toEqual(await labels(pair.from))
 })
 
+describe('what was altered while nothing ran is followed as if it had been seen', () => {
+  const CASES: readonly [what: string, change: string, columns?: readonly string[]][] = [
+    [
+      'a column renamed, with rows of both shapes',
+      "INSERT INTO t VALUES (3, 3, 'v', 3); ALTER TABLE t RENAME n TO number; INSERT INTO t VALUES (4, 4, 'v', 4)",
+      ['id integer', 'number integer', 'v character varying(5)', 'd numeric(6,2)'],
+    ],
+    [
+      'one renamed twice, and another made under its old name, of the same type',
+      `INSERT INTO t VALUES (3, 3, 'v', 3); ALTER TABLE t RENAME n TO x; INSERT INTO t VALUES (4, 4, 'v', 4);
+       ALTER TABLE t RENAME x TO y; ALTER TABLE t ADD COLUMN n int DEFAULT 9; INSERT INTO t VALUES (5, 5, 'v', 5, 5)`,
+    ],
+    [
+      'two that change their names, of one type',
+      'ALTER TABLE t RENAME n TO x; ALTER TABLE t RENAME o TO n; ALTER TABLE t RENAME x TO o; UPDATE t SET n = 7 WHERE id = 1',
+    ],
+    [
+      'one added and dropped again, with rows between',
+      "ALTER TABLE t ADD COLUMN x int DEFAULT (random() * 9)::int; INSERT INTO t (id, x) VALUES (3, 3); ALTER TABLE t DROP COLUMN x; INSERT INTO t VALUES (4, 4, 'v', 4)",
+      ['id integer', 'n integer', 'v character varying(5)', 'd numeric(6,2)'],
+    ],
+    [
+      'one dropped, another widened, a third added',
+      "INSERT INTO t VALUES (3, 3, 'v', 3); ALTER TABLE t DROP COLUMN n, ALTER v TYPE text, ADD COLUMN n2 int DEFAULT 4; INSERT INTO t VALUES (4, 'longer than five', 4, 5)",
+      ['id integer', 'v text', 'd numeric(6,2)', 'n2 integer'],
+    ],
+  ]
+  test.concurrent.each(CASES)('%s', async (what, change, columns) => {
+    const made = what.startsWith('two') ? `${SQL}; ALTER TABLE t ADD COLUMN o int DEFAULT 5` : SQL
+    await using pair = await between('t', made)
+    await pair.from.query("INSERT INTO t VALUES (1, 1, 'v', 1.25), (2, 2, 'w', 2)")
+    const options = { ...destination, columnsDropped: 'drop' } as const
+    await pair.expectSame('t', { destination: options })
+    await pair.from.query(change)
+    await pair.expectSame('t', { destination: options })
+    if (columns !== undefined) expect(await columnsOf(pair.to, 't')).toEqual(columns)
+    // What was remembered of that is right, too.
+    await pair.from.query('ALTER TABLE t RENAME v TO w; DELETE FROM t WHERE id = 1; INSERT INTO t (id) VALUES (9)')
+    await pair.expectSame('t', { destination: options })
+    expect(new Set(await columnsOf(pair.to, 't'))).toEqual(new Set(await columnsOf(pair.from, 't')))
+  })
+
+  const STOPS: readonly [what: string, change: string, code: string, mend: string][] = [
+    [
+      'a column dropped and made anew, of the same type',
+      'ALTER TABLE t DROP COLUMN n; ALTER TABLE t ADD COLUMN n int DEFAULT 8; ALTER TABLE t DROP COLUMN d; INSERT INTO t (id) VALUES (3)',
+      'COLUMN_REPLACED',
+      'ALTER TABLE t DROP COLUMN n, ADD COLUMN n int DEFAULT 8',
+    ],
+    [
+      'one that was dropped before, and is made anew now',
+      'ALTER TABLE t ADD COLUMN d numeric(6, 2) DEFAULT 6; INSERT INTO t (id) VALUES (3)',
+      'COLUMN_REPLACED',
+      'ALTER TABLE t DROP COLUMN d, ADD COLUMN d numeric(6, 2) DEFAULT 6',
+    ],
+    [
+      'a type that became another whose text the old one takes',
+      'ALTER TABLE t ALTER v TYPE int USING 1; INSERT INTO t (id) VALUES (3)',
+      'TARGET_TYPE_DIFFERS',
+      'ALTER TABLE t ALTER v TYPE int USING 1',
+    ],
+  ]
+  test.concurrent.each(STOPS)(
+    'or told, and the next run knows that it was mended: %s',
+    async (what, change, code, mend) => {
+      await using pair = await between('t', SQL)
+      await pair.from.query("INSERT INTO t VALUES (1, 1, 'v', 1.25), (2, 2, 'w', 2)")
+      await pair.expectSame('t', { destination })
+      if (what.startsWith('one that')) {
+        await pair.from.query('ALTER TABLE t DROP COLUMN d; INSERT INTO t (id) VALUES (7)')
+        await pair.run({ destination })
+      }
+      await pair.from.query(change)
+      for (let attempt = 0; attempt < 2; attempt++) {
+        expect(await failureOf(pair.run({ destination }))).toMatchObject({ code })
+        expect(await rowsOf(pair.to, 't')).toHaveLength(what.startsWith('one that') ? 3 : 2)
+      }
+      await pair.to.query(mend)
+      await pair.run({ destination })
+      const columns = 'SELECT id, n, v FROM t'
+      expect(await rowsOf(pair.to, `(${columns})`)).toEqual(await rowsOf(pair.from, `(${columns})`))
+    },
+  )
+
+  test.concurrent('but not by the numbers of a table that was dropped since, or after a new beginning', async () => {
+    await using pair = await between('t', SQL)
+    await pair.from.query("INSERT INTO t VALUES (1, 1, 'v', 1)")
+    await pair.expectSame('t', { destination })
+    await pair.from.query(`
+      DROP TABLE t; CREATE TABLE t (id int PRIMARY KEY, v varchar(5), n int, d numeric(6, 2)); INSERT INTO t VALUES (1, 'w', 2, 3)`)
+    await pair.run({ destination })
+    expect(await rowsOf(pair.to, '(SELECT id, v, n, d FROM t)')).toEqual(await rowsOf(pair.from, 't'))
+    const known = await pair.to.query('SELECT source, relation, shape FROM tailrace.table_shape')
+    expect(known).toMatchObject([
+      { source: 'test', relation: 'public.t', shape: { columns: [{ name: 'id', number: 1, at: 1 }, {}, {}, {}] } },
+    ])
+    await pair.to.query('DELETE FROM tailrace.checkpoint')
+    await using writing = pair.destination(destination)
+    await writing.open()
+    expect(await rowsOf(pair.to, 'tailrace.table_shape')).toEqual([])
+  })
+})
+
 describe('what cannot be followed is told with the SQL; what came before is written, and once mended it goes on', () => {
   const CASES: readonly [what: string, change: string, code: string, sql: string, mend: string][] = [
     [
@@ -205,10 +308,12 @@ describe('what cannot be followed is told with the SQL; what came before is writ
     expect(await columnsOf(pair.to, 't')).toEqual(await columnsOf(pair.from, 't'))
   })
 
-  test.concurrent('a column that may have been renamed while nothing ran; the same command goes on', async () => {
+  test.concurrent('a column that may have been renamed, of which no shape is known; the same command goes on', async () => {
     await using pair = await between('t', SQL)
     await pair.from.query("INSERT INTO t VALUES (1, 1, 'v', 1)")
     await pair.expectSame('t', { destination })
+    // As a version left it that kept none.
+    await pair.to.query('DROP TABLE tailrace.table_shape')
     await pair.from.query(`
       INSERT INTO t VALUES (2, 2, 'v', 2); ALTER TABLE t RENAME n TO number; INSERT INTO t VALUES (3, 3, 'v', 3)`)
     expect(await failureOf(pair.run({ destination }))).toMatchObject({

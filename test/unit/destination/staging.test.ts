@@ -1,7 +1,7 @@
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
 import { Fold } from '../../../src/destination/fold.js'
-import { stageFold, stageRecords } from '../../../src/destination/staging.js'
+import { stageFold, stageLines, stageRecords } from '../../../src/destination/staging.js'
 import type { Target } from '../../../src/destination/target.js'
 import { RowCollector } from '../../../src/source/snapshot/rowCollector.js'
 import { BatchBuilder, textTable } from '../../support/rowBatches.js'
@@ -69,8 +69,11 @@ test('lines of COPY are handed on as they were sent, whatever is in them, and wi
         collector.collect(bytes, 5, bytes.length - 5)
       }
       const all = rows.map((_, index) => index)
-      const staged = stageRecords(collector.take(), all, target).toBuffer().toString()
-      expect(staged).toBe(lines.map((line) => `${line}\n`).join(''))
+      const wanted = lines.map((line) => `${line}\n`).join('')
+      const batch = collector.take()
+      expect(Buffer.concat(stageLines(batch.lines!, target)).toString()).toBe(wanted)
+      const staged = stageRecords(batch, all, target).toBuffer().toString()
+      expect(staged).toBe(wanted)
     }),
   )
 })

@@ -77,6 +77,20 @@ describe('the rules', () => {
     expect([ledger.confirmed, ledger.settled, ledger.holds]).toEqual([0x1330n, true, false])
   })
 
+  test('with a mark, so much less is confirmed, and never less than before', () => {
+    const ledger = new AckLedger(0x1000n, undefined, 3n)
+    ledger.allow(0x1130n)
+    for (const end of [0x1002n, 0x1130n, 0x1230n]) ledger.offer(at({ lsn: end, seq: -1, end }), end)
+    ledger.ack(at({ lsn: 0x1002n, seq: -1, end: 0x1002n }))
+    expect(ledger.confirmed).toBe(0x1000n)
+    ledger.ack(at({ lsn: 0x1130n, seq: -1, end: 0x1130n }))
+    expect(ledger.confirmed).toBe(0x112dn)
+    ledger.ack(at({ lsn: 0x1230n, seq: -1, end: 0x1230n }))
+    expect([ledger.confirmed, ledger.holds]).toEqual([0x112dn, true])
+    ledger.allow(0x1230n)
+    expect(ledger.confirmed).toBe(0x122dn)
+  })
+
   test('a commit is confirmed by its end, not by where its record begins, and not by one more', () => {
     const ledger = new AckLedger(0x1000n)
     ledger.offer(at({ lsn: 0x1100n, seq: 4, end: 0x1130n }), 0x1130n)

@@ -130,6 +130,37 @@ describe('from a position', () => {
   })
 })
 
+describe('where what we confirm bears a mark, 4 in this epoch', () => {
+  const resume = (confirmedFlushLsn: bigint, marked = true, where = middle) =>
+    start({ position: at(where), slot: { ...slot, confirmedFlushLsn }, marked })
+
+  test('a slot beyond the position that has the mark was moved by us: all up to there was passed', () => {
+    expect(resume(0x1400n - 4n)).toEqual({ kind: 'resume', position: at({ ...middle, end: 0x13fcn }) })
+  })
+
+  test.each([
+    ['a record', 0x1400n],
+    ['the mark of another epoch', 0x1400n - 5n],
+  ])('one that ends with %s was moved by somebody else, or made anew', (_, confirmed) => {
+    expect(() => resume(confirmed)).toThrow(expect.objectContaining({ code: 'SLOT_AHEAD' }))
+  })
+
+  test('a slot behind the position is no matter of marks', () => {
+    expect(resume(0x1200n - 4n)).toEqual({ kind: 'resume', position: at(middle) })
+  })
+
+  test('a mark that nobody asked for is none', () => {
+    expect(() => resume(0x1400n - 4n, false)).toThrow(expect.objectContaining({ code: 'SLOT_AHEAD' }))
+  })
+
+  test('the first epoch is drawn', () => {
+    const epochs = new Set(
+      Array.from({ length: 200 }, () => start({ marked: true })).map((one) => 'epoch' in one && one.epoch),
+    )
+    expect([...epochs].sort()).toEqual([1, 2, 3, 4, 5, 6, 7])
+  })
+})
+
 describe('from an unfinished snapshot', () => {
   test('it begins again, as a new epoch', () => {
     const begun = start({ position: at(unfinished) })

@@ -15,6 +15,8 @@ export type PipelineEvent =
   | { readonly type: 'sink-failed'; readonly sink: string; readonly cause: Error }
   /** A sink that the state knows is no longer in the pipeline's file. */
   | { readonly type: 'sink-gone'; readonly sink: string }
+  /** They stand apart from the others within a snapshot, after a crash, and get what they lack of it first. */
+  | { readonly type: 'sinks-alone'; readonly sinks: readonly string[] }
 
 /** How a run went, when it has ended. */
 export interface PipelineSummary {

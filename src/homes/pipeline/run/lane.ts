@@ -24,11 +24,18 @@ const MAX_LEFT_OUT = 8
 
 type Item = { readonly batch: Batch; records: number } | { readonly barrier: Barrier }
 
-/** Items that are written at once, and what they come to; `isFull`: whatever may follow them. */
+/** Items that are written at once, and what of them is left to be; `isFull`: whatever may follow them. */
 interface Gathered {
   readonly items: readonly Item[]
-  readonly batch: Batch | undefined
+  readonly batches: readonly Batch[]
   readonly isFull: boolean
+  /** Barriers that are left out, with those before them. */
+  readonly leftOut: number
+}
+
+interface Ready {
+  readonly items: readonly Item[]
+  readonly batch: Batch | undefined
 }
 
 /**
@@ -56,8 +63,10 @@ export class Lane {
   #items: Item[] = []
   /** Of `#items`, the one to be given next. */
   #next = 0
-  /** Told to the sink as what comes next. */
-  #ready: Gathered | undefined
+  /** Told to the sink as what comes next, in order. */
+  #ready: Ready[] = []
+  /** What the sink is writing. */
+  #writing: readonly Item[] | undefined
   #recorded: SinkMark | undefined
   #ended = false
   #attempts = 0
@@ -213,39 +222,51 @@ export class Lane {
       return true
     }
     if ('batch' in item) await this.#write()
-    else if (this.#isLeftOut(this.#next)) this.#next++
-    else this.#pass(item.barrier, await this.#sink.flush({ end: item.barrier.end !== undefined }))
+    else if (this.#isLeftOut(this.#next, this.#leftOut)) {
+      this.#leftOut++
+      this.#next++
+    } else this.#pass(item.barrier, await this.#sink.flush({ end: item.barrier.end !== undefined }))
     return true
   }
 
   async #write(): Promise<void> {
     const first = this.#items[this.#next]
-    const { items, batch } = this.#ready?.items[0] === first ? this.#ready! : this.#gather(this.#next)
-    this.#ready = undefined
+    if (this.#ready[0]?.items[0] !== first) this.#ready = []
+    const gathered = this.#ready.shift() ?? this.#joined(this.#gather(this.#next))
+    const { items, batch } = gathered
+    this.#writing = items
     const writing = batch === undefined ? undefined : this.#sink.write(batch)
     // When what is being written has gone out.
-    const meanwhile = writing === undefined ? undefined : setImmediate(() => this.#prepare(this.#next + items.length))
+    const meanwhile = writing === undefined ? undefined : setImmediate(() => this.#prepare())
     try {
       await writing
     } finally {
+      this.#writing = undefined
       clearImmediate(meanwhile)
     }
     this.#next += items.length
   }
 
-  /** Of what waits at `index`, if it will be written as it is now. */
-  #prepare(index: number): void {
-    const item = this.#items[index]
-    if (this.#sink.prepare === undefined || item === undefined || 'barrier' in item) return
-    const ready = this.#gather(index)
-    if (!ready.isFull || ready.batch === undefined) return
-    this.#ready = ready
-    this.#sink.prepare(ready.batch)
+  /** Tells the sink what waits behind the batch that it is writing, if that will be written as it is now. */
+  #prepare(): void {
+    if (this.#sink.prepare === undefined || this.#writing === undefined) return
+    while (this.#ready.length < (this.#sink.preparesBatches ?? 1)) {
+      const last = (this.#ready.at(-1)?.items ?? this.#writing).at(-1)!
+      let index = this.#items.indexOf(last) + 1
+      while (index < this.#items.length && 'barrier' in this.#items[index]!) index++
+      if (index === this.#items.length) return
+      const gathered = this.#gather(index)
+      if (!gathered.isFull || gathered.batches.length === 0) return
+      const ready = this.#joined(gathered)
+      this.#ready.push(ready)
+      this.#sink.prepare(ready.batch!)
+    }
   }
 
   /** As many of the items from a batch on as are written at once. */
   #gather(index: number): Gathered {
     const gathered: Batch[] = []
+    let leftOut = this.#leftOut
     const most = this.#sink.gathersBytes ?? 0
     let bytes = 0
     let next = index
@@ -253,29 +274,39 @@ export class Lane {
     for (; next < this.#items.length && !isFull; next++) {
       const item = this.#items[next]!
       if ('barrier' in item) {
-        if (this.#isLeftOut(next)) continue
+        if (this.#isLeftOut(next, leftOut)) {
+          leftOut++
+          continue
+        }
+        isFull = true
         break
       }
       const rest = this.#ahead === undefined ? item.batch : beyond(item.batch, this.#ahead)
       if (gathered.length > 0 && rest !== undefined) {
-        isFull = bytes + rest.bytes > most || !gathered.at(-1)!.joins(rest)
+        // Of rows that are only copied with the batch that fills it: else each barrier, which comes as often, would leave a
+        // small one behind, and of two copies side by side one would have nothing to do.
+        const isEnough = rest.rows.areLines ? bytes >= most : bytes + rest.bytes > most
+        isFull = isEnough || !gathered.at(-1)!.joins(rest)
         if (isFull) break
       }
       item.records = rest?.length ?? 0
       if (rest !== undefined) gathered.push(rest)
       bytes += rest?.bytes ?? 0
-      isFull = most === 0
+      isFull = bytes >= most
     }
-    const batch = gathered.length === 0 ? undefined : Batch.join(gathered)
-    return { items: this.#items.slice(index, next), batch, isFull }
+    return { items: this.#items.slice(index, next), batches: gathered, isFull, leftOut }
   }
 
-  #isLeftOut(index: number): boolean {
+  #joined({ items, batches, leftOut }: Gathered): Ready {
+    this.#leftOut = leftOut
+    return { items, batch: batches.length === 0 ? undefined : Batch.join(batches) }
+  }
+
+  /** `before`: as many were left out since the last that was not. */
+  #isLeftOut(index: number, before: number): boolean {
     const item = this.#items[index]!
-    if (!('barrier' in item) || item.barrier.together || this.#leftOut === MAX_LEFT_OUT) return false
-    const later = this.#items.slice(index + 1).some((one) => 'barrier' in one)
-    if (later) this.#leftOut++
-    return later
+    if (!('barrier' in item) || item.barrier.together || before === MAX_LEFT_OUT) return false
+    return this.#items.slice(index + 1).some((one) => 'barrier' in one)
   }
 
   #pass(barrier: Barrier, mark: SinkMark): void {
@@ -325,8 +356,8 @@ export class Lane {
   /** What follows an error, when it is time for it; `leave`: the rest is for the next start of the pipeline. */
   async #afterwards(error: unknown): Promise<'again' | 'leave' | 'fail'> {
     this.#open = false
-    this.#next = 0
-    this.#ready = undefined
+    this.#next = this.#leftOut = 0
+    this.#ready = []
     await this.#sink.close().catch(() => {})
     if (this.#abort.signal.aborted) return 'leave'
     // Opened anew it would take back what another pipeline has, and that one after it.
@@ -355,6 +386,7 @@ export class Lane {
     if (free === 0) return
     this.#items.push(...this.#waiting.splice(0, free).map(({ item }) => item))
     this.#wake?.()
+    this.#prepare()
   }
 
   #isHeld(index: number): boolean {

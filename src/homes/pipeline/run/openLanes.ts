@@ -2,15 +2,15 @@ import type { SinkMark } from '../../../sinks/sink.js'
 import { comparePlaces, type StreamPosition } from '../../../source/position.js'
 import type { Lane } from './lane.js'
 import type { Recorder } from './recorder.js'
-import { leastPosition } from './resume.js'
+import { type Start, startOf } from './resume.js'
 
-/** Opens all sinks, as far as their policies let them; gives where the source is to begin. `failed` hears whose error it is. */
+/** Opens these sinks, as far as their policies let them; gives where the source is to begin. `failed` hears whose error it is. */
 export async function openLanes(
   lanes: readonly Lane[],
   recorder: Recorder,
   statePath: string,
   failed: (lane: Lane, error: unknown) => void,
-): Promise<StreamPosition | undefined> {
+): Promise<Start> {
   const of = async <Result>(lane: Lane, work: () => Promise<Result>): Promise<Result> => {
     try {
       return await work()
@@ -25,23 +25,30 @@ export async function openLanes(
     positions.set(lane.name, later(stored, recorder.position(lane.name)))
     return stored
   }
-  const stored: (StreamPosition | undefined)[] = []
-  for (const lane of lanes) if (lane.storesPosition) stored.push(await open(lane))
-  // Several of them that stand apart are told below.
-  const [first] = stored
-  if (first !== undefined) recorder.settle(first)
+  const stored: StreamPosition[] = []
+  for (const lane of lanes) {
+    const position = lane.storesPosition ? await open(lane) : undefined
+    if (position !== undefined) stored.push(position)
+  }
+  // Where several of them stand apart the others go with the one that is furthest.
+  const furthest = stored.sort((a, b) => comparePlaces(a.place, b.place)).at(-1)
+  if (furthest !== undefined) recorder.settle(furthest)
   for (const lane of lanes) if (!lane.storesPosition) await open(lane)
-  const least = leastPosition(positions, statePath)
+  const start = startOf(positions, statePath)
+  if (start.alone !== undefined) {
+    await recorder.save()
+    return start
+  }
   for (const lane of lanes) {
     const position = positions.get(lane.name)
-    if (position !== undefined && position !== least) lane.startAt(position)
+    if (position !== undefined && position !== start.least && start.anew === undefined) lane.startAt(position)
   }
   if (recorder.isNew) {
     const marks = new Map<string, SinkMark>()
     for (const lane of lanes) marks.set(lane.name, await of(lane, () => lane.firstMark()))
     await recorder.begin(marks)
   }
-  return least
+  return start
 }
 
 /** A sink stores where its last record was; what came behind that, and was of no record, is in the state only. */

@@ -9,7 +9,7 @@ import type { PipelineEvent, SinkSummary } from './events.js'
 import { Lane } from './lane.js'
 import { openLanes } from './openLanes.js'
 import { Recorder } from './recorder.js'
-import { isPlain } from './resume.js'
+import { isBeginning, isPlain, type Start } from './resume.js'
 import type { TableCounts } from './tableCounts.js'
 
 /** At most this long after a record was read its sinks are asked to make it durable. */
@@ -57,15 +57,28 @@ export class PipelineRun {
    * of the others at that are recorded as pending: else nobody could go on if the run was killed in between.
    */
   #inTurns = false
+  /** Several sinks store positions. */
+  #meets = false
   #timer: NodeJS.Timeout | undefined
   #moved: Deferred<void> | undefined
   #working: Promise<unknown> = Promise.resolve()
   #drained: Promise<void> | undefined
   #reading = false
+  readonly #alone: readonly string[] | undefined
+  /** All sinks have passed it before anything follows. */
+  #meeting = 0
   /** It was a sink that ended the run: its own policy has been followed. */
   failedSink = false
 
-  constructor(config: PipelineConfig, listener: RunListener, counts: TableCounts, signal: AbortSignal) {
+  /** `alone`: none but these sinks, and only until what they have can be compared with what the others have. */
+  constructor(
+    config: PipelineConfig,
+    listener: RunListener,
+    counts: TableCounts,
+    signal: AbortSignal,
+    alone?: readonly string[],
+  ) {
+    this.#alone = alone
     this.#config = config
     this.#listener = listener
     this.#counts = counts
@@ -76,14 +89,16 @@ export class PipelineRun {
     return this.#lanes.map(({ summary }) => summary)
   }
 
-  async run(): Promise<void> {
+  /** Gives the names of sinks that have to run alone first: then nothing was done. */
+  async run(): Promise<readonly string[] | undefined> {
     const giveUp = () => {
       for (const lane of this.#lanes) lane.hurry()
     }
     this.#signal.addEventListener('abort', giveUp, { once: true })
     try {
-      const position = await this.#openSinks()
-      if (!this.#signal.aborted) await this.#read(position)
+      const { least, alone } = await this.#openSinks()
+      if (alone !== undefined && this.#alone === undefined) return alone
+      if (!this.#signal.aborted) await this.#read(least)
     } catch (error) {
       // A sink that was waited for at the start gets what it is missing at the next one.
       if (!this.#signal.aborted || this.#reading) throw error
@@ -95,20 +110,24 @@ export class PipelineRun {
     }
     const { reason } = this.#stop.signal
     if (reason instanceof Error && reason.name !== 'AbortError') throw reason
+    return undefined
   }
 
-  /** Where the source is to go on. */
-  async #openSinks(): Promise<StreamPosition | undefined> {
+  async #openSinks(): Promise<Start> {
     const names = this.#config.sinks.map(({ name }) => name)
-    for (const config of this.#config.sinks) this.#lanes.push(new Lane(config, this.#laneListener()))
+    const running = this.#alone ?? names
+    for (const config of this.#config.sinks) {
+      if (running.includes(config.name)) this.#lanes.push(new Lane(config, this.#laneListener()))
+    }
     const storing = this.#lanes.filter(({ storesPosition }) => storesPosition).map(({ name }) => name)
-    this.#inTurns = storing.length > 0 && storing.length < names.length
-    this.#recorder = await Recorder.read(this.#config.statePath, names, new Set(storing))
+    this.#inTurns = storing.length > 0 && storing.length < running.length
+    this.#meets = storing.length > 1
+    this.#recorder = await Recorder.read(this.#config.statePath, names, running, new Set(storing))
     for (const sink of this.#recorder.forgetOthers(names)) this.#listener.event({ type: 'sink-gone', sink })
     const failed = (lane: Lane, error: unknown) => this.#tellFailure(lane, error)
-    const least = await openLanes(this.#lanes, this.#recorder, this.#config.statePath, failed)
-    this.#together = least === undefined || !isPlain(least)
-    return least
+    const start = await openLanes(this.#lanes, this.#recorder, this.#config.statePath, failed)
+    this.#together = start.least === undefined || !isPlain(start.least)
+    return start
   }
 
   #tellFailure({ name }: Lane, error: unknown): void {
@@ -128,7 +147,8 @@ export class PipelineRun {
       position,
       signal: this.#stop.signal,
     })
-    this.#recorder.resume(position, (acked) => source.ack(acked))
+    // What the others still need of the WAL stays.
+    this.#recorder.resume(position, async (acked) => (this.#alone === undefined ? source.ack(acked) : undefined))
     // What is due goes on though nothing new comes.
     this.#latest = this.#given = position
     const listening = this.#listener.source(source)
@@ -152,7 +172,7 @@ export class PipelineRun {
         waiting = false
         this.#give(batch)
         await this.#untilRoom()
-        if (this.#signal.aborted) {
+        if (this.#signal.aborted || (this.#alone !== undefined && isPlain(this.#latest!))) {
           await this.#drain('stopped')
           break
         }
@@ -179,8 +199,13 @@ export class PipelineRun {
       this.#counts.add(batch)
       this.#bytesSinceBarrier += batch.bytes
     } else this.#idle = batch
+    if (this.#meets && isBeginning(position)) {
+      // Found with none of the rows one sink can begin anew with another, found before it.
+      this.#makeBarrier()
+      this.#meeting = this.#barrier
+    }
     // Nothing is made on the server before its intent is recorded.
-    if (position.beginsAnew || this.#goInTurns || this.#bytesSinceBarrier >= this.#config.bufferBytes / 4)
+    else if (position.beginsAnew || this.#goInTurns || this.#bytesSinceBarrier >= this.#config.bufferBytes / 4)
       this.#makeBarrier()
     else this.#timer ??= setTimeout(() => this.#makeBarrier(), this.#delayMs)
   }
@@ -303,7 +328,8 @@ export class PipelineRun {
   /** Waits while a sink is too far behind. */
   async #untilRoom(): Promise<void> {
     const isFull = () => this.#goInTurns && this.#underWay >= MAX_IN_TURNS
-    while (isFull() || this.#lanes.some(({ bytes }) => bytes >= this.#config.bufferBytes)) {
+    const meet = () => this.#lanes.some(({ passed, done }) => !done && passed < this.#meeting)
+    while (meet() || isFull() || this.#lanes.some(({ bytes }) => bytes >= this.#config.bufferBytes)) {
       if (this.#signal.aborted || this.#stop.signal.aborted) return
       await this.#untilMoved()
     }

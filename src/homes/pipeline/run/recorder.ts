@@ -20,8 +20,13 @@ export class Recorder {
   /** How long the last one took. */
   milliseconds = 0
 
-  /** What is recorded of the sinks with these names, of others nothing; undefined where there is no state. */
-  static async read(path: string, names: readonly string[], storing: ReadonlySet<string>): Promise<Recorder> {
+  /** What is recorded of a pipeline's sinks. `running`: those of them that get something now. */
+  static async read(
+    path: string,
+    names: readonly string[],
+    running: readonly string[],
+    storing: ReadonlySet<string>,
+  ): Promise<Recorder> {
     const state = await readPipelineState(path)
     const known = new Map(Object.entries(state?.sinks ?? {}))
     const missing = names.find((name) => !known.has(name))
@@ -29,7 +34,7 @@ export class Recorder {
       const problem = `it knows nothing of the sink ${missing}, which would miss what came before`
       throw STATE_MISMATCH({ path, problem })
     }
-    return new Recorder(path, new Barriers(names, storing), known, state?.pending ?? [])
+    return new Recorder(path, new Barriers(running, storing), known, state?.pending ?? [])
   }
 
   private constructor(
@@ -80,6 +85,12 @@ export class Recorder {
     for (const [sink, progress] of Object.entries(place?.sinks ?? {})) {
       if (this.#sinks.has(sink)) this.#sinks.set(sink, progress)
     }
+  }
+
+  /** As it stands, with what {@link settle} has found. */
+  async save(): Promise<void> {
+    this.#pending = []
+    await this.#write()
   }
 
   /** From now on `ack` hears what all sinks have; it knows of `position`, where the source begins. */

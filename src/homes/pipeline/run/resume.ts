@@ -3,7 +3,7 @@ import { SINKS_APART } from '../../../core/pipelineErrors.js'
 import { HEAD_OPERATION, SNAPSHOT } from '../../../core/rowBatch.js'
 import { formatLsn } from '../../../postgres/lsn.js'
 import type { Batch } from '../../../source/batch.js'
-import { comparePlaces, StreamPosition } from '../../../source/position.js'
+import { BEFORE_ROWS, comparePlaces, StreamPosition } from '../../../source/position.js'
 
 /** Up to where a sink has everything, though the source begins before that. */
 export interface Ahead {
@@ -17,26 +17,60 @@ export function isPlain({ place }: StreamPosition): boolean {
   return place.snapshot === undefined && place.polling === undefined
 }
 
-/** From where the source is to go on; undefined: from the beginning. `positions` by sink, undefined: it has had nothing. */
-export function leastPosition(
-  positions: ReadonlyMap<string, StreamPosition | undefined>,
-  statePath: string,
-): StreamPosition | undefined {
-  let [least] = positions
-  for (const one of positions) {
-    const [sink, position] = one
-    const [other, known] = least!
-    if (position === undefined || known === undefined) {
-      if (position === known) continue
-      const [nothing, something] = position === undefined ? [sink, other] : [other, sink]
-      const problem = `the sink ${nothing} has had nothing yet, and ${something} is in the middle of the stream`
-      throw STATE_MISMATCH({ path: statePath, problem })
-    }
-    const order = comparePlaces(position.place, known.place)
-    if (order !== 0 && !(isPlain(position) && isPlain(known))) throw SINKS_APART({ sinks: [other, sink] })
-    if (order < 0) least = one
+/** Nothing of a snapshot was read yet. */
+export function isBeginning({ place: { snapshot, lsn, seq } }: StreamPosition): boolean {
+  return snapshot?.rows === 0 && seq === BEFORE_ROWS && snapshot.id === formatLsn(lsn)
+}
+
+/** How a pipeline goes on. */
+export interface Start {
+  /** Where the source begins; undefined: from the beginning. */
+  readonly least: StreamPosition | undefined
+  /** Where what is read takes the place of all that the sinks have: none of them is ahead. */
+  readonly anew?: true | undefined
+  /** Sinks at one place that have to go on alone first, since what they lack cannot be told from what the others have. */
+  readonly alone?: readonly string[] | undefined
+}
+
+/** `positions` by sink, undefined: it has had nothing. */
+export function startOf(positions: ReadonlyMap<string, StreamPosition | undefined>, statePath: string): Start {
+  const known = [...positions].flatMap(([sink, position]) => (position === undefined ? [] : [{ sink, position }]))
+  const [first] = known
+  if (first === undefined) return { least: undefined }
+  if (known.length < positions.size) {
+    const nothing = [...positions].find(([, position]) => position === undefined)![0]
+    const problem = `the sink ${nothing} has had nothing yet, and ${first.sink} is in the middle of the stream`
+    throw STATE_MISMATCH({ path: statePath, problem })
   }
-  return least?.[1]
+  const all = known.map(({ position }) => position)
+  const anew = all.find((one) => one.beginsAnew && !one.isNothing) ?? all.find((one) => one.beginsAnew)
+  if (anew !== undefined) {
+    const behind = known.find(({ position }) => !mayBeginAnew(position, anew))
+    if (behind === undefined) return { least: anew, anew: true }
+    throw SINKS_APART({ sinks: [known.find(({ position }) => position === anew)!.sink, behind.sink] })
+  }
+  const [least] = [...all].sort((a, b) => comparePlaces(a.place, b.place))
+  const apart = known.filter(({ position }) => !isSame(position, least!))
+  if (apart.length === 0 || all.every(isPlain)) return { least }
+  if (all.some(({ place }) => place.polling !== undefined)) {
+    throw SINKS_APART({ sinks: [known.find(({ position }) => position === least)!.sink, apart[0]!.sink] })
+  }
+  const unfinished = known.filter(({ position }) => !isPlain(position))
+  const place = unfinished[0]!.position
+  const alone = unfinished.filter(({ position }) => isSame(position, place))
+  return { least: place, alone: alone.map(({ sink }) => sink) }
+}
+
+/** Two runs may have read as many rows of a snapshot by the same place of the stream, and others. */
+function isSame(a: StreamPosition, b: StreamPosition): boolean {
+  return comparePlaces(a.place, b.place) === 0 && (a.place.snapshot === undefined || String(a) === String(b))
+}
+
+/** `anew` drops the slot: whoever has nothing of that one goes on there, too, and where all rows come again whoever has others. */
+function mayBeginAnew(position: StreamPosition, anew: StreamPosition): boolean {
+  return (
+    position.beginsAnew || isBeginning(position) || (!anew.isNothing && position.origin.epoch !== anew.origin.epoch)
+  )
 }
 
 /** What of a batch follows `ahead`; undefined: nothing. */
@@ -49,16 +83,12 @@ export function beyond(batch: Batch, { position, sameRun }: Ahead): Batch | unde
   let low = 0
   for (let high = batch.length; low < high; ) {
     const middle = (low + high) >> 1
-    if (comparePlaces(positionAt(batch, middle).place, position.place) <= 0) low = middle + 1
+    if (comparePlaces(batch.ownPosition(middle).place, position.place) <= 0) low = middle + 1
     else high = middle
   }
-  if (low > 0 && !sameRun) requireSameCount(positionAt(batch, low - 1), position)
+  if (low > 0 && !sameRun) requireSameCount(batch.ownPosition(low - 1), position)
   if (low === 0) return batch
   return low === batch.length ? undefined : batch.part(low, batch.length)
-}
-
-function positionAt(batch: Batch, index: number): StreamPosition {
-  return StreamPosition.parse(batch.at(index)!.position)
 }
 
 /** The index counts alike only while the publication stayed the same: see design section 3, rule 2. */

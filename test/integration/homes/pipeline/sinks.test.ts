@@ -7,6 +7,7 @@ import { CONNECTION_LOST, OUTPUT_FAILED } from '../../../../src/core/errors.js'
 import type { PipelineConfig, SinkConfig } from '../../../../src/homes/pipeline/config/pipelineConfig.js'
 import { parseLsn } from '../../../../src/postgres/lsn.js'
 import { fileSinkType } from '../../../../src/sinks/file/fileSinkType.js'
+import { StreamPosition } from '../../../../src/source/position.js'
 import { type TestDatabase, testDatabase } from '../../../support/database.js'
 import { CutSink, RunningPipeline, SendSink, Store, StoringSink, sinkConfig } from '../../../support/pipelineSinks.js'
 import { startServer } from '../../../support/servers.js'
@@ -283,6 +284,33 @@ test('a sink that loses an open transaction, of batches that nobody keeps: all b
   expect([storing.durable.length, file.durable.length]).toEqual([20_001, 20_001])
   expect(storing.written.length).toBeGreaterThan(30_000)
   expect(running.events).toMatchObject([{ type: 'sink-retrying' }])
+})
+
+test('of two sinks that store their places none has rows before both have the beginning, else they could not begin anew', async () => {
+  await using db = await testDatabase(server, ITEMS)
+  const [one, other] = [new Store(), new Store()]
+  await using pipeline = await pipelineOf(
+    db,
+    sinkConfig('one', () => new StoringSink(one)),
+    sinkConfig('other', () => new StoringSink(other)),
+  )
+  let fails = true
+  other.beforeWrite = async ({ length, position }) => {
+    const isBegun = length > 0 || !StreamPosition.parse(position).beginsAnew
+    // The other one has the time to be ahead.
+    if (isBegun && fails) await sleep(300)
+    if (isBegun && fails) throw OUTPUT_FAILED({ name: 'it', problem: 'no space', errno: 'ENOSPC' })
+  }
+  await using first = pipeline.start()
+  await expect(first.ended).rejects.toMatchObject({ code: 'OUTPUT_FAILED' })
+  expect([one.position, other.position]).toMatchObject([{ snapshot: { tables: [{}] } }, { snapshot: { intent: true } }])
+  expect(one.durable).toEqual([])
+  fails = false
+  await using running = pipeline.start()
+  await running.until(() => one.durable.length === 500 && other.durable.length === 500 && running.streaming, 'all rows')
+  await running.stop()
+  expect(one.durable).toEqual(other.durable)
+  onceEach(one.durable)
 })
 
 test('retries have an end where one is set, and a stop does not wait for them', async () => {

@@ -1,7 +1,6 @@
-import { describeBytes, describeSeconds } from '../../core/quantity.js'
-import type { SourceEvent } from '../../source/events.js'
-import type { LogLevel } from '../log.js'
-import { count } from './format.js'
+import type { LogLevel } from '../core/logLevel.js'
+import { count, describeBytes, describeSeconds } from '../core/quantity.js'
+import type { SourceEvent } from './events.js'
 
 type Type = SourceEvent['type']
 

@@ -1,0 +1,27 @@
+import type { PgType } from '../../postgres/catalog/types.js'
+import { BYTEA } from '../builtin.js'
+
+/** What a column takes, as far as the text of a value that comes from outside depends on it. */
+export interface TextTarget {
+  /** `bytea`: bytes are written in hex; `json`: lists and objects are JSON; `text`: anything else. Of an array, its elements. */
+  readonly kind: 'bytea' | 'json' | 'text'
+  readonly array: boolean
+  /** What parts the elements of its arrays: `,` for all types but box. */
+  readonly delimiter?: string
+}
+
+const JSON_TYPES: ReadonlySet<number> = new Set([114, 3802])
+
+/** What a column of `type` takes. Domains are their base type there; int2vector and oidvector are text. */
+export function textTarget(type: PgType): TextTarget {
+  if (type.kind === 'array' && !type.vector) {
+    const { kind } = textTarget(type.element)
+    return {
+      kind: type.element.kind === 'array' ? 'text' : kind,
+      array: true,
+      delimiter: String.fromCharCode(type.delimiter),
+    }
+  }
+  const kind = type.oid === BYTEA ? 'bytea' : JSON_TYPES.has(type.oid) ? 'json' : 'text'
+  return { kind, array: false }
+}

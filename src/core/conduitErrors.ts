@@ -1,0 +1,38 @@
+import { defineError } from './tailraceError.js'
+
+/** One mistake in a connector's settings. */
+export interface SettingProblem {
+  readonly name: string
+  /** Absent where it is secret, or there is none. */
+  readonly value: string | undefined
+  readonly problem: string
+}
+
+export const CONNECTOR_INVALID = defineError('CONNECTOR_INVALID', {
+  retry: 'operator',
+  message: (e: { problems: readonly SettingProblem[] }) =>
+    e.problems
+      .map(({ name, value, problem }) => `setting "${name}"${value === undefined ? '' : ` is "${value}"`}: ${problem}`)
+      .join('; '),
+  hint: 'docs/conduit.md has all settings of the connector.',
+})
+
+export const CONNECTOR_UNREADY = defineError('CONNECTOR_UNREADY', {
+  retry: 'never',
+  message: (e: { call: string; needs: string }) => `the host called ${e.call} without ${e.needs} before it`,
+  hint: 'That is a fault of the host, or of ours: please report it, with the log of the connector.',
+})
+
+export const TABLE_TRUNCATED = defineError('TABLE_TRUNCATED', {
+  retry: 'operator',
+  message: (e: { table: string; lsn: string }) =>
+    `table ${e.table} was truncated (transaction at ${e.lsn}), and Conduit has no operation for that`,
+  hint: 'Empty the target by hand and set truncate to "ignore", or to "record" for a record that says so; then start the pipeline again: it goes on behind what was acknowledged.',
+})
+
+export const ACK_OUT_OF_ORDER = defineError('ACK_OUT_OF_ORDER', {
+  retry: 'never',
+  message: (e: { position: string; expected: string }) =>
+    `the host acknowledged ${e.position}, and the next record that is not acknowledged has the position ${e.expected}`,
+  hint: 'Nothing is confirmed by it. That is a fault of the host, or of ours: please report it, with the log of the connector.',
+})

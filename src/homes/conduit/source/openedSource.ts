@@ -1,0 +1,85 @@
+import { deferred } from '../../../core/deferred.js'
+import type { Batch } from '../../../source/batch.js'
+import type { SourceEvent } from '../../../source/events.js'
+import { describe, LEVELS } from '../../../source/eventText.js'
+import type { SourceOptions } from '../../../source/options.js'
+import { PostgresSource } from '../../../source/postgresSource.js'
+import { log } from '../plugin/log.js'
+
+/** Then the run is under way: what is wrong with the server, the slot or the tables was told before. */
+const UNDER_WAY: readonly SourceEvent['type'][] = ['streaming', 'snapshot-started', 'polling']
+/** Told too often for a log that others share. */
+const PROGRESS: readonly SourceEvent['type'][] = ['stream-progress', 'snapshot-progress']
+
+/** A source whose first batch is asked for already, so that what cannot be opened fails at once. */
+export class OpenedSource {
+  readonly #source: PostgresSource
+  readonly #batches: AsyncGenerator<Batch, void, void>
+  #next: Promise<IteratorResult<Batch, void>> | undefined
+  #quiet = false
+  #retention = 'ok'
+
+  private constructor(options: SourceOptions) {
+    this.#source = new PostgresSource(options)
+    this.#batches = this.#source[Symbol.asyncIterator]()
+  }
+
+  /** Resolves when the run is under way. */
+  static async open(options: SourceOptions): Promise<OpenedSource> {
+    const opened = new OpenedSource(options)
+    const underWay = deferred<void>()
+    void opened.#listen(underWay.resolve)
+    const first = opened.#batches.next()
+    opened.#next = first
+    await Promise.race([first, underWay.promise])
+    return opened
+  }
+
+  /** The next batch; undefined when the source was closed. */
+  async next(): Promise<Batch | undefined> {
+    const next = this.#next ?? this.#batches.next()
+    this.#next = undefined
+    const { value } = await next
+    return value ?? undefined
+  }
+
+  /** All up to there is stored by the host. */
+  ack(position: Batch['position'] | string): Promise<void> {
+    return this.#source.ack(position)
+  }
+
+  /** The host takes no more: that is no stall. */
+  rest(): void {
+    this.#quiet = true
+  }
+
+  /** Tells the server what was acknowledged, and lets go of it. */
+  async close(): Promise<void> {
+    this.#quiet = true
+    this.#next?.catch(() => {})
+    await this.#source.close()
+  }
+
+  /** Told every few seconds: of interest is when it changes. */
+  #retentionIsNews(level: string): boolean {
+    const news = level !== this.#retention
+    this.#retention = level
+    return news
+  }
+
+  async #listen(underWay: () => void): Promise<void> {
+    for await (const event of this.#source.events()) {
+      if (UNDER_WAY.includes(event.type)) underWay()
+      const { type, ...facts } = event
+      if (this.#quiet && (type === 'stalled' || type === 'stall-ended')) continue
+      if (event.type === 'wal-retention' && !this.#retentionIsNews(event.level)) continue
+      log(PROGRESS.includes(type) ? 'debug' : LEVELS[type], describe(event), { event: type, ...plain(facts) })
+    }
+  }
+}
+
+/** What JSON can say of an event. */
+function plain(facts: object): Record<string, unknown> {
+  const entries = Object.entries(facts).filter(([, value]) => ['string', 'number', 'boolean'].includes(typeof value))
+  return Object.fromEntries(entries)
+}

@@ -1,0 +1,132 @@
+const FIRST_BYTES = 16 * 1024
+/** A length that is filled in later takes as many bytes whatever it is: decoders take a varint with leading zeros. */
+const LENGTH_BYTES = 4
+
+/**
+ * A protobuf message that is being written, by hand: what a record is made of stands in the bytes received, and goes from
+ * there to here without a string or an object between. Tags are one byte: no field of ours has a number above 15.
+ */
+export class ProtoWriter {
+  bytes: Buffer = Buffer.allocUnsafeSlow(FIRST_BYTES)
+  length = 0
+  #view = viewOf(this.bytes)
+
+  /** Makes room for `count` more bytes. `bytes` may be another buffer afterwards. */
+  reserve(count: number): void {
+    if (this.length + count <= this.bytes.length) return
+    const grown = Buffer.allocUnsafeSlow(Math.max(2 * this.bytes.length, this.length + count))
+    this.bytes.copy(grown, 0, 0, this.length)
+    this.bytes = grown
+    this.#view = viewOf(grown)
+  }
+
+  /** Begins a message, text or bytes of a length that is not known yet; gives what `close` wants. */
+  open(tag: number): number {
+    this.reserve(1 + LENGTH_BYTES)
+    this.bytes[this.length] = tag
+    this.length += 1 + LENGTH_BYTES
+    return this.length
+  }
+
+  /** It ends here. */
+  close(start: number): void {
+    const length = this.length - start
+    if (length >= 1 << (7 * LENGTH_BYTES)) throw new RangeError(`a value of ${length} bytes is too long for a record`)
+    const { bytes } = this
+    bytes[start - 4] = (length & 0x7f) | 0x80
+    bytes[start - 3] = ((length >>> 7) & 0x7f) | 0x80
+    bytes[start - 2] = ((length >>> 14) & 0x7f) | 0x80
+    bytes[start - 1] = length >>> 21
+  }
+
+  varint(value: number): void {
+    this.reserve(5)
+    while (value > 0x7f) {
+      this.bytes[this.length++] = (value & 0x7f) | 0x80
+      value >>>= 7
+    }
+    this.bytes[this.length++] = value
+  }
+
+  byte(value: number): void {
+    this.reserve(1)
+    this.bytes[this.length++] = value
+  }
+
+  double(value: number): void {
+    this.reserve(8)
+    this.#view.setFloat64(this.length, value, true)
+    this.length += 8
+  }
+
+  /** Bytes as they are. */
+  write(source: Uint8Array): void {
+    this.reserve(source.length)
+    this.bytes.set(source, this.length)
+    this.length += source.length
+  }
+
+  /** In UTF-8. */
+  writeText(text: string): void {
+    this.reserve(3 * text.length)
+    this.length += this.bytes.write(text, this.length)
+  }
+
+  /** A whole number in decimal digits. */
+  writeDigits(value: number): void {
+    if (value < 0) return this.writeText(String(value))
+    this.reserve(16)
+    let digits = 1
+    for (let rest = value; rest >= 10; rest = Math.floor(rest / 10)) digits++
+    for (let at = this.length + digits - 1; at >= this.length; at--) {
+      const rest = Math.floor(value / 10)
+      this.bytes[at] = 0x30 + value - 10 * rest
+      value = rest
+    }
+    this.length += digits
+  }
+
+  /** A text or bytes of which all is there, with tag and length. */
+  field(tag: number, source: Uint8Array): void {
+    this.byte(tag)
+    this.varint(source.length)
+    this.write(source)
+  }
+
+  /** The same of a part of other bytes. */
+  fieldOf(tag: number, source: Buffer, start: number, end: number): void {
+    this.byte(tag)
+    this.varint(end - start)
+    this.reserve(end - start)
+    const { bytes } = this
+    let to = this.length
+    if (end - start < 32) for (let p = start; p < end; p++) bytes[to++] = source[p]!
+    else source.copy(bytes, to, start, end)
+    this.length += end - start
+  }
+
+  /** Forgets what was written from there on. */
+  rewind(length: number): void {
+    this.length = length
+  }
+
+  /** What was written, which nobody writes over; the next message begins, in memory for about as much. */
+  take(): Buffer {
+    const message = this.bytes.subarray(0, this.length)
+    this.bytes = Buffer.allocUnsafeSlow(Math.max(FIRST_BYTES, this.length + (this.length >> 3)))
+    this.#view = viewOf(this.bytes)
+    this.length = 0
+    return message
+  }
+
+  /** The same as a copy, for what is small. */
+  copy(): Buffer {
+    const copied = Buffer.from(this.bytes.subarray(0, this.length))
+    this.length = 0
+    return copied
+  }
+}
+
+function viewOf(bytes: Buffer): DataView {
+  return new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength)
+}

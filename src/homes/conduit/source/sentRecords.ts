@@ -1,0 +1,90 @@
+import { ACK_OUT_OF_ORDER } from '../../../core/conduitErrors.js'
+
+const FIRST_ROOM = 1024
+/** The end of a position is what differs from one record to the next. */
+const CHECKED_BYTES = 24
+
+/** What is to be done once so many records are acknowledged. */
+interface Mark {
+  readonly after: number
+  readonly reached: () => void
+}
+
+/**
+ * Records that the host has not acknowledged yet. It does so in their order and leaves none out: so they are counted, and
+ * of each position a number is kept, by which a fault is seen. Ten thousand of them may be under way for a second.
+ */
+export class SentRecords {
+  #checks = new Int32Array(FIRST_ROOM)
+  #sent = 0
+  #acked = 0
+  readonly #marks: Mark[] = []
+
+  get outstanding(): number {
+    return this.#sent - this.#acked
+  }
+
+  /** A record is sent whose position lies there. */
+  add(bytes: Uint8Array, start: number, end: number): void {
+    if (this.outstanding === this.#checks.length) this.#grow()
+    this.#checks[this.#sent & (this.#checks.length - 1)] = checkOf(bytes, start, end)
+    this.#sent++
+  }
+
+  /** Once all that was sent until now is acknowledged; at once if it is. */
+  mark(reached: () => void): void {
+    if (this.outstanding === 0) reached()
+    else this.#marks.push({ after: this.#sent, reached })
+  }
+
+  /** The host has stored the position that lies there, and with it the record. Throws `ACK_OUT_OF_ORDER`. */
+  ack(bytes: Uint8Array, start: number, end: number): void {
+    const known = this.outstanding > 0
+    if (!known || this.#checks[this.#acked & (this.#checks.length - 1)] !== checkOf(bytes, start, end)) {
+      const expected = known ? `that ends otherwise (record ${this.#acked + 1} of this run)` : 'of none: all are'
+      throw ACK_OUT_OF_ORDER({ position: Buffer.from(bytes.subarray(start, end)).toString(), expected })
+    }
+    this.#acked++
+    while (this.#marks.length > 0 && this.#marks[0]!.after <= this.#acked) this.#marks.shift()!.reached()
+  }
+
+  #grow(): void {
+    const grown = new Int32Array(2 * this.#checks.length)
+    for (let i = this.#acked; i < this.#sent; i++) {
+      grown[i & (grown.length - 1)] = this.#checks[i & (this.#checks.length - 1)]!
+    }
+    this.#checks = grown
+  }
+}
+
+/** FNV-1a of the end. */
+function checkOf(bytes: Uint8Array, start: number, end: number): number {
+  let check = (0x811c9dc5 ^ (end - start)) | 0
+  for (let p = Math.max(start, end - CHECKED_BYTES); p < end; p++) check = Math.imul(check ^ bytes[p]!, 0x01000193)
+  return check
+}
+
+/** `repeated bytes ack_positions = 1` of a `Source.Run.Request`: where each lies. Anything else in it is passed over. */
+export function readAcks(bytes: Uint8Array, each: (start: number, end: number) => void): void {
+  let p = 0
+  const varint = () => {
+    let value = 0
+    for (let shift = 0; p < bytes.length; shift += 7) {
+      const byte = bytes[p++]!
+      value += (byte & 0x7f) * 2 ** shift
+      if (byte < 0x80) break
+    }
+    return value
+  }
+  while (p < bytes.length) {
+    const tag = varint()
+    if ((tag & 7) === 0) varint()
+    else if ((tag & 7) === 1) p += 8
+    else if ((tag & 7) === 5) p += 4
+    else {
+      const end = varint() + p
+      if (tag === 0x0a) each(p, end)
+      p = end
+    }
+  }
+}

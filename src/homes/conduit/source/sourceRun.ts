@@ -1,0 +1,218 @@
+import { CREATE, DELETE } from '../../../core/rowBatch.js'
+import type { Table } from '../../../core/table.js'
+import { sqlName } from '../../../postgres/identifier.js'
+import type { Batch } from '../../../source/batch.js'
+import { describeError } from '../plugin/describeError.js'
+import { log } from '../plugin/log.js'
+import { jsonFormat } from './jsonFormat.js'
+import type { OpenedSource } from './openedSource.js'
+import { ProtoWriter } from './protoWriter.js'
+import { halfway, type ResumedAt } from './readPosition.js'
+import { isSnapshotRow, RecordWriter } from './recordWriter.js'
+import { readAcks, SentRecords } from './sentRecords.js'
+import type { SourceSettings } from './sourceOptions.js'
+import { structuredFormat } from './structuredFormat.js'
+
+/** Where messages go: the host's stream. */
+export interface Outlet {
+  /** False: not before `drained` more of them should be written. */
+  write(message: Buffer): boolean
+  drained(): Promise<void>
+}
+
+/** A batch that is not full, of which no delay was said, waits so long. */
+const USUAL_DELAY_MS = 1000
+/** Messages become no larger than that, but for one record. */
+const MESSAGE_BYTES = 1024 * 1024
+/** The last row read may get a better position from what follows: so long it is waited for. */
+const HELD_MS = 2000
+
+/**
+ * The records of a source, in messages, until the host wants no more; and what it acknowledges.
+ *
+ * What the engine hands on without a record (how far it is while nothing changes, that a snapshot is finished) Conduit
+ * cannot store. It is acknowledged once all records before it are; and of a snapshot the last record waits a moment for
+ * what follows, and is sent with the position behind that.
+ */
+export class SourceRun {
+  readonly #source: OpenedSource
+  readonly #outlet: Outlet
+  readonly #size: number
+  readonly #delayMs: number
+  readonly #writer = new ProtoWriter()
+  readonly #records: RecordWriter
+  readonly #sent = new SentRecords()
+  /** Records in the writer. */
+  #count = 0
+  #flushing: NodeJS.Timeout | undefined
+  #held: { readonly batch: Batch; readonly index: number } | undefined
+  #holding: NodeJS.Timeout | undefined
+  #lastPosition: Buffer = Buffer.alloc(0)
+  /** In the writer: where the position of its last record lies. */
+  #pendingStart = 0
+  #pendingEnd = 0
+  #lastAck: Buffer | undefined
+  #stopped = false
+  readonly #splitsKeyChange: boolean
+  /** Behind everything that was taken. */
+  #before: { toString(): string } | undefined
+  /** The delete of the next record was sent by a run before. */
+  #half: boolean
+
+  constructor(source: OpenedSource, { values }: SourceSettings, outlet: Outlet, { position, half }: ResumedAt) {
+    this.#source = source
+    this.#before = position
+    this.#half = half
+    this.#splitsKeyChange = values.keyChange === 'delete-create'
+    this.#outlet = outlet
+    this.#size = values['sdk.batch.size']
+    const delay = values['sdk.batch.delay']
+    this.#delayMs = delay === 0 && this.#size > 0 ? USUAL_DELAY_MS : delay
+    const told = new Set<string>()
+    this.#records = new RecordWriter({
+      format: values['payload.format'] === 'json' ? jsonFormat : structuredFormat,
+      truncate: values.truncate,
+      onTruncateIgnored: (table) => tellTruncate(table, told),
+    })
+  }
+
+  /** Of the last record that was sent; empty: none was. */
+  get lastPosition(): Buffer {
+    return this.#lastPosition
+  }
+
+  /** Sends records until `stop`; rejects with what ends the source. */
+  async run(): Promise<void> {
+    while (!this.#stopped) {
+      const batch = await this.#source.next()
+      if (batch === undefined || this.#stopped) return
+      try {
+        await this.#take(batch)
+      } catch (error) {
+        // What stands before it is in order.
+        this.#flush()
+        throw error
+      }
+    }
+  }
+
+  /** No record follows what is being sent. */
+  stop(): void {
+    if (this.#stopped) return
+    this.#releaseHeld()
+    this.#flush()
+    this.#stopped = true
+    this.#source.rest()
+  }
+
+  /** A `Source.Run.Request` has come. Throws `ACK_OUT_OF_ORDER`. */
+  acks(message: Buffer): void {
+    readAcks(message, (start, end) => {
+      this.#sent.ack(message, start, end)
+      this.#lastAck = message.subarray(start, end)
+    })
+  }
+
+  /** Everything that was acknowledged until now, to the record. */
+  async settle(): Promise<void> {
+    clearTimeout(this.#flushing)
+    clearTimeout(this.#holding)
+    if (this.#lastAck !== undefined) await this.#source.ack(this.#lastAck.toString())
+  }
+
+  async #take(batch: Batch): Promise<void> {
+    const { length, position } = batch
+    if (length === 0) {
+      this.#before = position
+      this.#releaseHeld(position.toString())
+      this.#acknowledge(position)
+      return
+    }
+    this.#releaseHeld()
+    await this.#records.prepare(batch)
+    const last = length - 1
+    const holds = isSnapshotRow(batch, last)
+    for (let index = 0; index < length && !this.#stopped; index++) {
+      if (holds && index === last) this.#hold(batch, index)
+      else this.#write(batch, index)
+      if (this.#isFull && !this.#flush()) await this.#outlet.drained()
+    }
+    if (this.#stopped) return
+    this.#before = position
+    if (this.#delayMs === 0 && !this.#flush()) await this.#outlet.drained()
+    if (!holds) this.#acknowledge(position)
+  }
+
+  get #isFull(): boolean {
+    return (this.#size > 0 && this.#count >= this.#size) || this.#writer.length >= MESSAGE_BYTES
+  }
+
+  #hold(batch: Batch, index: number): void {
+    this.#held = { batch, index }
+    this.#holding = setTimeout(() => {
+      this.#releaseHeld()
+      if (this.#delayMs === 0) this.#flush()
+    }, HELD_MS)
+  }
+
+  #releaseHeld(position?: string): void {
+    if (this.#held === undefined) return
+    clearTimeout(this.#holding)
+    const { batch, index } = this.#held
+    this.#held = undefined
+    this.#write(batch, index, position)
+    this.#acknowledge(batch.position)
+    if (position !== undefined && this.#delayMs === 0) this.#flush()
+  }
+
+  #write(batch: Batch, index: number, position?: string): void {
+    if (this.#splitsKeyChange && this.#records.changesKey(batch, index)) {
+      const before = index === 0 ? this.#before : batch.at(index - 1)!.position
+      if (this.#half || before !== undefined) {
+        if (!this.#half) this.#writeAs(DELETE, batch, index, halfway(before!.toString()))
+        this.#half = false
+        return this.#writeAs(CREATE, batch, index)
+      }
+    }
+    this.#half = false
+    this.#writeAs(undefined, batch, index, position)
+  }
+
+  #writeAs(operation: number | undefined, batch: Batch, index: number, position?: string): void {
+    if (!this.#records.write(this.#writer, batch, index, { operation, position })) return
+    const { start, end } = this.#records.written
+    this.#sent.add(this.#writer.bytes, start, end)
+    this.#pendingStart = start
+    this.#pendingEnd = end
+    this.#count++
+    if (this.#delayMs > 0) this.#flushing ??= setTimeout(() => this.#flush(), this.#delayMs)
+  }
+
+  /** False: the host takes no more for now. */
+  #flush(): boolean {
+    clearTimeout(this.#flushing)
+    this.#flushing = undefined
+    if (this.#count === 0) return true
+    this.#lastPosition = Buffer.from(this.#writer.bytes.subarray(this.#pendingStart, this.#pendingEnd))
+    this.#count = 0
+    return this.#outlet.write(this.#writer.take())
+  }
+
+  /** To the engine, when all records up to there are acknowledged. */
+  #acknowledge(position: Batch['position']): void {
+    this.#sent.mark(() => {
+      this.#source.ack(position).catch(tellFault)
+    })
+  }
+}
+
+function tellFault(error: unknown): void {
+  log('error', `an acknowledgement could not be taken: ${describeError(error)}`)
+}
+
+function tellTruncate(table: Table, told: Set<string>): void {
+  const name = sqlName(table)
+  if (!told.has(name))
+    log('warn', `table ${name} was truncated, which is left out as truncate = ignore says`, { table: name })
+  told.add(name)
+}

@@ -1,0 +1,58 @@
+import { stringify } from 'yaml'
+import { type Parameter, Parameter_Type, Validation_Type } from './proto/config/v1/parameter.js'
+import type { Specification } from './proto/connector/v2/specifier.js'
+import { parametersOf } from './settings/parameters.js'
+import { conduitSourceSettings } from './settings/sourceSettings.js'
+import { PLUGIN_VERSION } from './version.js'
+
+const NAME = 'tailrace'
+const SUMMARY = 'PostgreSQL change data capture: the rows of tables, then every change after them.'
+const DESCRIPTION =
+  "Reads the rows of chosen tables in a consistent snapshot and every change after it by logical replication (or by polling, for servers without it), and goes on exactly where it stopped. It takes the settings of Conduit's own Postgres connector. See docs/conduit.md."
+const AUTHOR = 'The Tailrace authors'
+
+/** What Conduit is told of this plugin. */
+export function specification(): Specification {
+  return {
+    name: NAME,
+    summary: SUMMARY,
+    description: DESCRIPTION,
+    version: PLUGIN_VERSION,
+    author: AUTHOR,
+    destinationParams: {},
+    sourceParams: parametersOf(conduitSourceSettings),
+  }
+}
+
+/** The same as the connector.yaml that Conduit's registry reads. */
+export function connectorYaml(): string {
+  const { name, summary, description, version, author, sourceParams } = specification()
+  const source = {
+    parameters: Object.entries(sourceParams).map(([key, parameter]) => ({ name: key, ...inYaml(parameter) })),
+  }
+  return stringify({ version: '1.0', specification: { name, summary, description, version, author, source } })
+}
+
+const TYPES = new Map<number, string>([
+  [Parameter_Type.TYPE_STRING, 'string'],
+  [Parameter_Type.TYPE_INT, 'int'],
+  [Parameter_Type.TYPE_BOOL, 'bool'],
+  [Parameter_Type.TYPE_DURATION, 'duration'],
+])
+
+const VALIDATIONS = new Map<number, string>([
+  [Validation_Type.TYPE_REQUIRED, 'required'],
+  [Validation_Type.TYPE_GREATER_THAN, 'greater-than'],
+  [Validation_Type.TYPE_LESS_THAN, 'less-than'],
+  [Validation_Type.TYPE_INCLUSION, 'inclusion'],
+  [Validation_Type.TYPE_REGEX, 'regex'],
+])
+
+function inYaml({ description, type, default: value, validations }: Parameter): object {
+  return {
+    description,
+    type: TYPES.get(type),
+    default: value,
+    validations: validations.map(({ type, value }) => ({ type: VALIDATIONS.get(type), value })),
+  }
+}

@@ -1,0 +1,74 @@
+import type { Transaction } from '../core/record.js'
+import { HEAD, HEAD_FINGERPRINT, HEAD_SEQ, HEAD_SUB, HEAD_TRANSACTION } from '../core/rowBatch.js'
+import { formatLsn } from '../postgres/lsn.js'
+import type { Batch } from './batch.js'
+import { type Origin, OUTSIDE_TRANSACTION, StreamPosition } from './position.js'
+import { type ReadingSteps, upToText } from './scan/progress.js'
+
+/** Where it is written to. */
+export interface PositionWriter {
+  write(bytes: Uint8Array): void
+  /** In UTF-8. */
+  writeText(text: string): void
+  writeDigits(value: number): void
+}
+
+const SUB = Buffer.from(',"sub":')
+const FINGERPRINT = Buffer.from(',"fingerprint":')
+const END = Buffer.from('}')
+
+/**
+ * Writes the text of each record's position (which says what `position.toString()` does), for hosts that store one with every
+ * record: of records that follow one another in a transaction only two numbers differ.
+ */
+export class PositionText {
+  #origin: Origin | undefined
+  #start = ''
+  #transaction: Transaction | undefined
+  #head: Buffer = Buffer.alloc(0)
+  #steps: ReadingSteps | undefined
+  #stepHead: Buffer = Buffer.alloc(0)
+
+  write(writer: PositionWriter, batch: Batch, index: number): void {
+    const { rows } = batch
+    const head = index * HEAD
+    const { heads } = rows
+    const seq = heads[head + HEAD_SEQ]!
+    if (batch.steps !== undefined && index < rows.count - 1) return this.#writeStep(writer, batch, batch.steps, index)
+    if (!batch.isStreamed || index === rows.count - 1 || seq === OUTSIDE_TRANSACTION) {
+      return writer.writeText(batch.at(index)!.position.toString())
+    }
+    this.#enter(batch.position as StreamPosition, rows.transactions[heads[head + HEAD_TRANSACTION]!]!)
+    writer.write(this.#head)
+    writer.writeDigits(seq)
+    writer.write(SUB)
+    writer.writeDigits(heads[head + HEAD_SUB]!)
+    writer.write(FINGERPRINT)
+    writer.writeDigits(heads[head + HEAD_FINGERPRINT]!)
+    writer.write(END)
+  }
+
+  /** Of rows that are read only their number and key differ. */
+  #writeStep(writer: PositionWriter, { position }: Batch, steps: ReadingSteps, index: number): void {
+    if (steps !== this.#steps) {
+      this.#steps = steps
+      const { origin, place } = position as StreamPosition
+      const base = new StreamPosition(origin, { ...place, snapshot: steps.base }).toString()
+      // Inside of the progress, which stands last.
+      this.#stepHead = Buffer.from(`${base.slice(0, -2)},${upToText(steps)}`)
+    }
+    writer.write(this.#stepHead)
+    writer.writeDigits(steps.base.rows + index + 1)
+    writer.writeText(steps.stretch === undefined ? '}}}' : `,"to":${JSON.stringify(steps.stretch.keyOf(index))}}}}`)
+  }
+
+  #enter({ origin }: StreamPosition, transaction: Transaction): void {
+    if (transaction === this.#transaction && origin === this.#origin) return
+    if (origin !== this.#origin) {
+      this.#origin = origin
+      this.#start = JSON.stringify({ version: 1, ...origin }).slice(0, -1)
+    }
+    this.#transaction = transaction
+    this.#head = Buffer.from(`${this.#start},"lsn":"${formatLsn(transaction.commitLsn)}","seq":`)
+  }
+}

@@ -1,0 +1,56 @@
+import { describe, expect, test } from 'vitest'
+import { Source_Run_Request } from '../../../../src/homes/conduit/proto/connector/v2/source.js'
+import { readAcks, SentRecords } from '../../../../src/homes/conduit/source/sentRecords.js'
+
+const position = (number: number) => Buffer.from(`{"lsn":"0/16B3748","seq":${number}}`)
+
+function sentOf(count: number): SentRecords {
+  const sent = new SentRecords()
+  for (let i = 0; i < count; i++) {
+    const bytes = Buffer.concat([Buffer.from('before'), position(i)])
+    sent.add(bytes, 6, bytes.length)
+  }
+  return sent
+}
+
+describe('records that are sent', () => {
+  test('are acknowledged in their order, and marks are reached when all before them are', () => {
+    const sent = sentOf(5000)
+    const reached: string[] = []
+    sent.mark(() => reached.push('all'))
+    for (let i = 0; i < 5000; i++) {
+      expect(reached).toEqual([])
+      sent.ack(position(i), 0, position(i).length)
+    }
+    expect(reached).toEqual(['all'])
+    sent.mark(() => reached.push('at once'))
+    expect(reached).toEqual(['all', 'at once'])
+  })
+
+  test.each([
+    ['left out', 1],
+    ['that was never sent', 7],
+  ])('an ack of one %s confirms nothing', (_, number) => {
+    const sent = sentOf(3)
+    const wrong = position(number)
+    expect(() => sent.ack(wrong, 0, wrong.length)).toThrow(expect.objectContaining({ code: 'ACK_OUT_OF_ORDER' }))
+    expect(sent.outstanding).toBe(3)
+  })
+
+  test('none is acknowledged twice', () => {
+    const sent = sentOf(1)
+    const ack = () => sent.ack(position(0), 0, position(0).length)
+    ack()
+    expect(ack).toThrow(expect.objectContaining({ code: 'ACK_OUT_OF_ORDER' }))
+  })
+})
+
+test('acks are read where they lie, whatever else is in the message', () => {
+  const positions = [position(1), Buffer.alloc(300, 'x'), Buffer.alloc(0)]
+  const message = Buffer.from(Source_Run_Request.encode({ ackPositions: positions }).finish())
+  // Fields that a later version may have: 2 as a number, 3 as bytes.
+  const later = Buffer.concat([Buffer.from([0x10, 0x96, 0x01]), message, Buffer.from([0x1a, 2, 0x0a, 0])])
+  const read: Buffer[] = []
+  readAcks(later, (start, end) => read.push(later.subarray(start, end)))
+  expect(read).toEqual(positions)
+})

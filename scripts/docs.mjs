@@ -10,10 +10,12 @@ import '../dist/core/avroErrors.js'
 import '../dist/core/templateErrors.js'
 import '../dist/core/payloadErrors.js'
 import '../dist/core/conduitErrors.js'
-import { describeSettings } from '../dist/core/setting.js'
+import '../dist/core/airbyteErrors.js'
+import { describeSettings, snakeCase } from '../dist/core/setting.js'
 import { definedErrors } from '../dist/core/tailraceError.js'
 import { definedWarnings } from '../dist/core/warnings.js'
 import { destinationSettings } from '../dist/destination/settings.js'
+import { airbyteSettings } from '../dist/homes/airbyte/config/settings.js'
 import { formatDuration } from '../dist/homes/conduit/settings/duration.js'
 import { conduitSourceSettings } from '../dist/homes/conduit/settings/sourceSettings.js'
 import {
@@ -22,7 +24,6 @@ import {
   retrySettings,
   sinkSettings,
 } from '../dist/homes/pipeline/config/settings.js'
-import { snakeCase } from '../dist/homes/pipeline/config/settingsReader.js'
 import { CONNECTION_PARAMETERS } from '../dist/postgres/connection/parameters.js'
 import { sinkTypes } from '../dist/sinks/sinkTypes.js'
 import { sourceSettings } from '../dist/source/settings.js'
@@ -175,6 +176,13 @@ function pipelinesPage() {
   return page
 }
 
+/** The page is written by hand but for its table. */
+function airbytePage() {
+  const between = /(<!-- settings of airbyte: [^\n]*-->\n)[\s\S]*?(<!-- end -->)/
+  const table = settingsTable(airbyteSettings)
+  return readFileSync(path('airbyte.md'), 'utf8').replace(between, (_, begin, end) => `${begin}\n${table}\n${end}`)
+}
+
 /** As pipelines of Conduit write it: times are durations there. */
 function conduitTable(settings) {
   const rows = describeSettings(settings).map((one) => {
@@ -202,6 +210,7 @@ const pages = {
   'cli.md': cliPage(),
   'connections.md': connectionsPage(),
   'pipelines.md': pipelinesPage(),
+  'airbyte.md': airbytePage(),
   'conduit.md': conduitPage(),
 }
 for (const [name, text] of Object.entries(pages)) {

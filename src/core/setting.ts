@@ -21,8 +21,13 @@ export function setting<Schema extends z.ZodType>(schema: Schema, facts: Setting
   return schema
 }
 
-function factsOf(schema: z.ZodType): SettingFacts {
-  const facts = registry.get(schema)
+/** Undefined: it was not declared as a setting. */
+export function factsOf(schema: z.ZodType): SettingFacts | undefined {
+  return registry.get(schema)
+}
+
+function requiredFactsOf(schema: z.ZodType): SettingFacts {
+  const facts = factsOf(schema)
   if (facts === undefined) throw new Error('a setting without facts')
   return facts
 }
@@ -41,13 +46,26 @@ export interface SettingDescription extends SettingFacts {
 
 type Shape = Readonly<Record<string, z.ZodType>>
 
+/** `snapshotWorkers` → `snapshot_workers`: how files write the names of settings. */
+export function snakeCase(name: string): string {
+  return name.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`)
+}
+
 /** Every setting of a group, in order of declaration. */
 export function describeSettings(shape: Shape): SettingDescription[] {
   return Object.entries(shape).map(([name, schema]) => {
     const { type, choices } = describeType(schema)
     const parsed = schema.safeParse(undefined)
     const fallback = parsed.success ? parsed.data : undefined
-    return { name, ...factsOf(schema), type, required: !parsed.success, default: fallback, choices, ...bounds(schema) }
+    return {
+      name,
+      ...requiredFactsOf(schema),
+      type,
+      required: !parsed.success,
+      default: fallback,
+      choices,
+      ...bounds(schema),
+    }
   })
 }
 
@@ -63,7 +81,7 @@ export function parseSettings<S extends Shape>(shape: S, input: object): z.infer
   const name = String(issue.path[0])
   const value = (input as Record<string, unknown>)[name]
   const schema = shape[name]
-  const shown = schema !== undefined && factsOf(schema).secret === true ? undefined : value
+  const shown = schema !== undefined && requiredFactsOf(schema).secret === true ? undefined : value
   throw SETTING_INVALID({ name, value: shown, problem: value === undefined ? 'it is required' : issue.message })
 }
 

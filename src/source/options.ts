@@ -12,7 +12,7 @@ import { sourceSettings } from './settings.js'
 
 type Settings = z.input<z.ZodObject<typeof sourceSettings>>
 
-/** What a `PostgresSource` is made of: the settings of docs/settings.md, and two things that are not settings. */
+/** What a `PostgresSource` is made of: the settings of docs/settings.md, and three things that are not settings. */
 export type SourceOptions<Tables extends object = Record<string, Record<string, unknown>>> = Readonly<
   Omit<Settings, 'tables'>
 > & {
@@ -22,6 +22,11 @@ export type SourceOptions<Tables extends object = Record<string, Record<string, 
   readonly position?: Position | PositionJson | string | undefined
   /** Ends the run: the loop ends without an error, what was not acknowledged comes again. */
   readonly signal?: AbortSignal | undefined
+  /**
+   * Of a run that is resumed an empty batch comes first, with the place where it begins: recorded before any row of a new
+   * table it has deletes told after a crash, also of rows that were delivered and not recorded. Default: false.
+   */
+  readonly startBatch?: boolean | undefined
   /** @internal */
   readonly host?: HostNeeds | undefined
 }
@@ -45,12 +50,13 @@ export interface ParsedOptions
   readonly until: 'current' | Lsn | undefined
   readonly position: StreamPosition | undefined
   readonly signal: AbortSignal | undefined
+  readonly startBatch: boolean
   readonly host: HostNeeds | undefined
   readonly wantsMessage: (prefix: string) => boolean
 }
 
 export function parseOptions(options: SourceOptions<never>): ParsedOptions {
-  const { position, signal, host, ...given } = options
+  const { position, signal, startBatch = false, host, ...given } = options
   // `undefined` means the default.
   const input = Object.fromEntries(Object.entries(given).filter(([, value]) => value !== undefined))
   const { until, columns, keys, cursors, ...settings } = parseSettings(sourceSettings, input)
@@ -80,6 +86,7 @@ export function parseOptions(options: SourceOptions<never>): ParsedOptions {
     until: parseUntil(until),
     position: position === undefined ? undefined : StreamPosition.parse(position),
     signal,
+    startBatch,
     host,
     wantsMessage: (prefix) =>
       prefix !== HEARTBEAT_PREFIX && (typeof messages === 'boolean' ? messages : prefix.startsWith(messages)),

@@ -101,7 +101,7 @@ export function plan(
 }
 
 /** Publications of ours carry them where the server can; one that is there already may not. */
-async function generatedColumns(
+export async function generatedColumns(
   queryable: Queryable,
   { version }: ServerFacts,
   name: string | undefined,

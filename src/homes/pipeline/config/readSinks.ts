@@ -1,12 +1,13 @@
 import * as z from 'zod'
 import { nearest } from '../../../core/nearest.js'
+import { snakeCase } from '../../../core/setting.js'
 import type { SinkPlace } from '../../../sinks/sinkType.js'
 import { sinkTypes } from '../../../sinks/sinkTypes.js'
 import type { ConfigEntry, ConfigMap, ConfigNode, Place } from './configTree.js'
 import type { RetryPolicy, SinkConfig } from './pipelineConfig.js'
 import { readDeadLetters } from './readDeadLetters.js'
 import { retrySettings, sinkSettings } from './settings.js'
-import { type SettingsReader, snakeCase } from './settingsReader.js'
+import type { SettingsReader } from './settingsReader.js'
 
 interface NamedSink {
   readonly name: string

@@ -1,9 +1,10 @@
 import { SETTING_INVALID } from '../../../core/errors.js'
+import { snakeCase } from '../../../core/setting.js'
 import { TailraceError } from '../../../core/tailraceError.js'
 import { parseOptions, type SourceOptions } from '../../../source/options.js'
 import { sourceSettings } from '../../../source/settings.js'
 import type { ConfigMap, ConfigNode, Place } from './configTree.js'
-import { type SettingsReader, snakeCase } from './settingsReader.js'
+import type { SettingsReader } from './settingsReader.js'
 
 /** Which setting is to blame for an error that does not name one. */
 const BLAMED: Readonly<Record<string, string>> = {

@@ -1,16 +1,11 @@
 import type * as z from 'zod'
 import { nearest } from '../../../core/nearest.js'
 import type { PipelineProblem } from '../../../core/pipelineErrors.js'
-import { describeSettings, type SettingDescription } from '../../../core/setting.js'
+import { describeSettings, type SettingDescription, snakeCase } from '../../../core/setting.js'
 import { type ConfigMap, type ConfigNode, kindOf, type Place, plainValue } from './configTree.js'
 import { meaningOf } from './environment.js'
 
 export type Shape = Readonly<Record<string, z.ZodType>>
-
-/** `snapshotWorkers` → `snapshot_workers`: how pipelines write the names of settings. */
-export function snakeCase(name: string): string {
-  return name.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`)
-}
 
 /** Collects every mistake of a file, and reads its parts as settings. */
 export class SettingsReader {

@@ -1,0 +1,230 @@
+import { NO_FALLBACK } from '../../../codec/json/row.js'
+import { keyChanged } from '../../../codec/key.js'
+import type { ByteWriter } from '../../../core/byteWriter.js'
+import {
+  DELETE,
+  HEAD,
+  HEAD_BUFFER,
+  HEAD_NEW,
+  HEAD_OLD,
+  HEAD_OPERATION,
+  HEAD_SEQ,
+  HEAD_SUB,
+  HEAD_TABLE,
+  HEAD_TRANSACTION,
+  OLD_ROW,
+  type RowBatch,
+  SNAPSHOT,
+  TRUNCATE,
+  UPDATE,
+} from '../../../core/rowBatch.js'
+import type { Table } from '../../../core/table.js'
+import { NULL_COLUMN, UNCHANGED_COLUMN } from '../../../core/tape.js'
+import type { Place } from '../../../source/position.js'
+import { statusMessage } from '../protocol/messages.js'
+import type { RecordFormat } from '../recordFormat.js'
+import { isWithin } from './joinPositions.js'
+import { RecordTails, type ScanMoment } from './recordTails.js'
+import type { StreamLines, TableLines } from './streamLines.js'
+
+export interface RecordWriterOptions {
+  readonly format: RecordFormat
+  readonly scan: ScanMoment
+  readonly streamOf: (table: Table) => StreamLines | undefined
+  /** Tables of which the client has more than the position that the source goes on from, by OID. */
+  readonly ahead: ReadonlyMap<number, Place>
+  /** Columns of an update were not sent, or a table was truncated: something that a record cannot say. */
+  readonly onUnsaid: (stream: StreamLines, what: 'unchanged' | 'truncate') => void
+}
+
+const DATA_END = Buffer.from('}}}\n')
+const META = Buffer.from('},"meta":{"changes":')
+const META_END = Buffer.from('}}}\n')
+const BEFORE = Buffer.from(',"before":')
+const CLOSE = Buffer.from('}')
+/** Last bytes of `NaN`, and of `Infinity`, `infinity`. */
+const UPPER_N = 0x4e
+const LOWER_Y = 0x79
+
+/** Records to RECORD lines, from wire bytes to output bytes. */
+export class RecordWriter {
+  readonly #options: RecordWriterOptions
+  readonly #tails: RecordTails
+  /** Of the last record, which is nearly always of the next one's table. */
+  #table: Table | undefined
+  #stream: StreamLines | undefined
+  #lines: TableLines | undefined
+
+  constructor(options: RecordWriterOptions) {
+    this.#options = options
+    this.#tails = new RecordTails(options.format, options.scan)
+  }
+
+  /** The next batch is behind this place of the stream. */
+  readAt(place: Place): void {
+    this.#tails.readAt(place)
+  }
+
+  /** Writes records `from` to `to` (not included); gives how many lines of records these were. */
+  write(writer: ByteWriter, batch: RowBatch, from: number, to: number, emittedAt: number): number {
+    const filters = this.#options.ahead.size > 0
+    let count = 0
+    for (let index = from; index < to; index++) {
+      const head = index * HEAD
+      const tableIndex = batch.heads[head + HEAD_TABLE]!
+      if (tableIndex < 0) continue // a logical message
+      this.#enter(batch.tables[tableIndex]!)
+      if (this.#stream === undefined) continue
+      if (filters && this.#isKnown(batch, head)) continue
+      count += this.#writeRecord(writer, batch, head, emittedAt)
+    }
+    return count
+  }
+
+  #enter(table: Table): void {
+    if (table === this.#table) return
+    this.#table = table
+    this.#stream = this.#options.streamOf(table)
+    this.#lines = this.#stream?.linesOf(table)
+  }
+
+  /** The client has it: another stream's position made the source begin before. */
+  #isKnown(batch: RowBatch, head: number): boolean {
+    const place = this.#options.ahead.get(this.#table!.oid)
+    const transaction = batch.transactions[batch.heads[head + HEAD_TRANSACTION]!]
+    if (place === undefined || transaction === undefined) return false
+    return isWithin(place, transaction.commitLsn, batch.heads[head + HEAD_SEQ]!, batch.heads[head + HEAD_SUB]!)
+  }
+
+  #writeRecord(writer: ByteWriter, batch: RowBatch, head: number, emittedAt: number): number {
+    const { heads } = batch
+    const stream = this.#stream!
+    const table = this.#table!
+    const operation = heads[head + HEAD_OPERATION]!
+    if (operation > DELETE) {
+      if (operation === TRUNCATE) this.#options.onUnsaid(stream, 'truncate')
+      return 0
+    }
+    const oldAt = heads[head + HEAD_OLD]! >> 2
+    const oldKind = heads[head + HEAD_OLD]! & 3
+    const newAt = heads[head + HEAD_NEW]!
+    let count = 1
+    if (operation === DELETE) this.#writeLine(writer, batch, head, DELETE, oldAt, NO_FALLBACK, emittedAt)
+    else {
+      const whole = oldKind === OLD_ROW && table.replicaIdentity === 'full'
+      if (operation === UPDATE && this.#options.format !== 'debezium') {
+        const bytes = batch.buffers[heads[head + HEAD_BUFFER]!]!
+        if (keyChanged(table, bytes, batch.tape.values, newAt, oldAt, oldKind)) {
+          // Whoever keeps rows by key has to be told that the old one is gone.
+          this.#writeLine(writer, batch, head, DELETE, oldAt, NO_FALLBACK, emittedAt)
+          count = 2
+        }
+      }
+      this.#writeLine(writer, batch, head, operation, newAt, whole ? oldAt : NO_FALLBACK, emittedAt)
+    }
+    stream.records += count
+    stream.changed = true
+    if (!stream.running) {
+      stream.running = true
+      const status = statusMessage('RUNNING', stream.stream.descriptor)
+      writer.write(Buffer.from(`${JSON.stringify(status)}\n`))
+    }
+    return count
+  }
+
+  #writeLine(
+    writer: ByteWriter,
+    batch: RowBatch,
+    head: number,
+    operation: number,
+    at: number,
+    fallback: number,
+    emittedAt: number,
+  ): void {
+    const lines = this.#lines!
+    const tape = batch.tape.values
+    const buffer = batch.heads[head + HEAD_BUFFER]!
+    const bytes = batch.buffers[buffer]!
+    const view = batch.views[buffer]!
+    const debezium = this.#options.format === 'debezium'
+    const nulled = this.#nullSpecial(bytes, tape, at, fallback)
+    writer.write(this.#stream!.head(emittedAt))
+    const begin = writer.size
+    const layout = debezium && operation === DELETE && !this.#hasOldRow(batch, head) ? lines.key : lines.row
+    layout.write(writer, bytes, view, tape, at, fallback)
+    // Without its closing brace; and of a row without columns without the comma that would follow.
+    const empty = writer.size - begin === 2
+    writer.length--
+    this.#writeTail(writer, batch, head, operation, empty)
+    if (debezium) {
+      const old = batch.heads[head + HEAD_OLD]! & 3
+      if (operation === UPDATE && old > 0) {
+        writer.write(BEFORE)
+        const of = this.#hasOldRow(batch, head) ? lines.row : lines.key
+        of.write(writer, bytes, view, tape, batch.heads[head + HEAD_OLD]! >> 2, NO_FALLBACK)
+      }
+      writer.write(CLOSE)
+    }
+    if (nulled !== undefined) {
+      writer.write(META)
+      writer.write(Buffer.from(JSON.stringify(this.#restore(tape, nulled))))
+      writer.write(META_END)
+    } else writer.write(DATA_END)
+    if (operation !== SNAPSHOT && operation !== DELETE && fallback === NO_FALLBACK) this.#lookForUnchanged(tape, at)
+  }
+
+  #hasOldRow(batch: RowBatch, head: number): boolean {
+    return (batch.heads[head + HEAD_OLD]! & 3) === OLD_ROW && this.#table!.replicaIdentity === 'full'
+  }
+
+  #writeTail(writer: ByteWriter, batch: RowBatch, head: number, operation: number, empty: boolean): void {
+    const { schema, name } = this.#table!
+    const transaction = batch.transactions[batch.heads[head + HEAD_TRANSACTION]!]
+    const tail =
+      transaction === undefined
+        ? this.#tails.scanned(schema, name)
+        : this.#tails.changed(transaction, operation, batch.heads[head + HEAD_SEQ]!, schema, name)
+    const whole = typeof tail === 'string' ? Buffer.from(tail) : tail
+    writer.write(empty ? whole.subarray(1) : whole)
+  }
+
+  /** Takes for NULL what has no form; the values are put back by {@link RecordWriter.#restore}. */
+  #nullSpecial(bytes: Uint8Array, tape: Int32Array, at: number, fallback: number): Nulled[] | undefined {
+    let nulled: Nulled[] | undefined
+    for (const column of this.#lines!.special) {
+      let pair = at + 2 * column
+      if (tape[pair] === UNCHANGED_COLUMN && fallback !== NO_FALLBACK) pair = fallback + 2 * column
+      const start = tape[pair]!
+      if (start < 0) continue
+      const last = bytes[tape[pair + 1]! - 1]
+      if (last !== UPPER_N && last !== LOWER_Y) continue
+      nulled ??= []
+      nulled.push({ pair, start, column })
+      tape[pair] = NULL_COLUMN
+    }
+    return nulled
+  }
+
+  #restore(tape: Int32Array, nulled: readonly Nulled[]): object[] {
+    return nulled.map(({ pair, start, column }) => {
+      tape[pair] = start
+      return { field: this.#table!.columns[column]!.name, change: 'NULLED', reason: 'SOURCE_SERIALIZATION_ERROR' }
+    })
+  }
+
+  #lookForUnchanged(tape: Int32Array, at: number): void {
+    const stream = this.#stream!
+    if (stream.toldOfUnchanged) return
+    for (const column of this.#lines!.columns) {
+      if (tape[at + 2 * column] !== UNCHANGED_COLUMN) continue
+      stream.toldOfUnchanged = true
+      return this.#options.onUnsaid(stream, 'unchanged')
+    }
+  }
+}
+
+interface Nulled {
+  readonly pair: number
+  readonly start: number
+  readonly column: number
+}

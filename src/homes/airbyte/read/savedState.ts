@@ -1,0 +1,107 @@
+import { AIRBYTE_STATE_INVALID } from '../../../core/airbyteErrors.js'
+import { type Lsn, parseLsn } from '../../../postgres/lsn.js'
+import { StreamPosition } from '../../../source/position.js'
+import type { StreamDescriptor } from '../protocol/messages.js'
+import { type Fields, isFields } from '../readJson.js'
+
+/** What an earlier run left: of each stream where it was. */
+export interface SavedState {
+  readonly streams: readonly SavedStream[]
+}
+
+export interface SavedStream {
+  readonly descriptor: StreamDescriptor
+  /** A position of ours, or where Estuary's connector was. */
+  readonly at: StreamPosition | Lsn
+}
+
+export const NO_STATE: SavedState = { streams: [] }
+
+/**
+ * Reads a state in every shape that clients pass: nothing at all, a list of state objects, one of them, a whole STATE
+ * message, the bare data of a legacy state, with nulls and under other names; ours of each type, and Estuary's own.
+ */
+export function readState(document: unknown): SavedState {
+  const elements = Array.isArray(document) ? document : [document]
+  return { streams: elements.flatMap(readElement) }
+}
+
+function readElement(element: unknown): SavedStream[] {
+  if (element === undefined || element === null) return []
+  if (!isFields(element)) throw invalid('it is no JSON object')
+  if (element.type === 'STATE' && isFields(element.state)) return readElement(element.state)
+  const { stream, data } = element
+  const global = element.global ?? element.global_
+  if (isFields(stream)) return readStream(stream)
+  if (isFields(global)) return readGlobal(global)
+  if (isFields(data)) return readData(data)
+  // Nothing but a type, and keys that are null.
+  if (Object.entries(element).every(([name, value]) => value === null || name === 'type')) return []
+  return readData(element)
+}
+
+function readStream({ stream_descriptor: descriptor, stream_state: state }: Fields): SavedStream[] {
+  if (!isFields(state) || Object.keys(state).length === 0) return []
+  return [{ descriptor: readDescriptor(descriptor), at: positionOf(state) }]
+}
+
+/** A stream whose state is missing has been reset. */
+function readGlobal({ shared_state: shared, stream_states: states }: Fields): SavedStream[] {
+  if (!isFields(shared) || Object.keys(shared).length === 0) return []
+  const at = positionOf(shared)
+  const known = Array.isArray(states) ? states.filter(isFields) : []
+  const finished = known.filter(({ stream_state: state }) => isFields(state) && Object.keys(state).length > 0)
+  return finished.map(({ stream_descriptor: descriptor }) => ({ descriptor: readDescriptor(descriptor), at }))
+}
+
+function readData(data: Fields): SavedStream[] {
+  const { streams, position } = data
+  const named = isFields(streams) ? Object.entries(streams).filter(([, state]) => isFields(state)) : []
+  if (position !== undefined && position !== null) {
+    const at = positionOf(data)
+    return named.map(([name]) => ({ descriptor: parseName(name), at }))
+  }
+  const cursor = estuaryLsn(data.current_lsn ?? data.cursor)
+  if (cursor !== undefined) {
+    // What it had not finished is read anew: its keys are coded in a way of its own.
+    const active = named.filter(([, state]) => (state as Fields).mode === 'Active')
+    return active.map(([name]) => ({ descriptor: parseName(name), at: cursor }))
+  }
+  if (Object.keys(data).length === 0 || data.version === 1) return []
+  throw invalid(`it is of another connector (${Object.keys(data).slice(0, 5).join(', ')})`)
+}
+
+function estuaryLsn(value: unknown): Lsn | undefined {
+  if (typeof value === 'number' && Number.isSafeInteger(value) && value > 0) return BigInt(value)
+  return typeof value === 'string' ? parseLsn(value) : undefined
+}
+
+function positionOf({ position }: Fields): StreamPosition {
+  if (isFields(position)) return StreamPosition.parse(position)
+  throw invalid('it has no position of ours, so that it is of another connector')
+}
+
+function readDescriptor(descriptor: unknown): StreamDescriptor {
+  if (!isFields(descriptor) || typeof descriptor.name !== 'string') throw invalid('a stream of it has no name')
+  const { name, namespace } = descriptor
+  return { name, ...(typeof namespace === 'string' && { namespace }) }
+}
+
+/** `schema.table`: Estuary's names have no dots, and ours are written so that the first one parts. */
+function parseName(name: string): StreamDescriptor {
+  const dot = name.indexOf('.')
+  return dot < 0 ? { name } : { namespace: name.slice(0, dot), name: name.slice(dot + 1) }
+}
+
+/** What was saved of a stream; by its name alone where that is the only one and one of both has no namespace. */
+export function savedOf({ streams }: SavedState, { name, namespace }: StreamDescriptor): SavedStream | undefined {
+  const named = streams.filter(({ descriptor }) => descriptor.name === name)
+  const exact = named.findLast(({ descriptor }) => descriptor.namespace === namespace)
+  if (exact !== undefined) return exact
+  const loose = named.filter(({ descriptor }) => descriptor.namespace === undefined || namespace === undefined)
+  return loose.length === 1 ? loose[0] : undefined
+}
+
+function invalid(problem: string) {
+  return AIRBYTE_STATE_INVALID({ problem })
+}

@@ -1,0 +1,40 @@
+import { connector, type StateMessage } from './connector.js'
+
+export const STATE_TYPES = ['stream', 'global', 'legacy'] as const
+
+export interface DiscoveredStream {
+  readonly name: string
+  readonly namespace: string
+  readonly json_schema: { readonly properties: Readonly<Record<string, object>> }
+  readonly supported_sync_modes: readonly string[]
+  readonly default_cursor_field?: readonly string[]
+  readonly source_defined_primary_key?: readonly (readonly string[])[]
+}
+
+export async function discovered(config: object): Promise<DiscoveredStream[]> {
+  const run = await connector('discover', { config })
+  if (run.code !== 0) throw new Error(run.stdout)
+  return run.of('CATALOG')[0]!.catalog.streams
+}
+
+/** As clients make it of what was discovered. */
+export function configured(streams: readonly DiscoveredStream[], sync_mode = 'incremental') {
+  return {
+    streams: streams.map((stream) => ({
+      stream,
+      sync_mode,
+      destination_sync_mode: 'append',
+      cursor_field: stream.default_cursor_field,
+      primary_key: stream.source_defined_primary_key,
+    })),
+  }
+}
+
+/** What a client that stores states has of these messages: of each stream the last, or the last of all. */
+export function foldedStates(states: readonly StateMessage[]): readonly object[] {
+  const last = states.at(-1)
+  if (last === undefined) return []
+  if (last.type !== 'STREAM') return [last]
+  const byStream = new Map(states.map((state) => [JSON.stringify(state.stream!.stream_descriptor), state]))
+  return [...byStream.values()]
+}

@@ -75,6 +75,7 @@ export class LineWriter {
     if (this.#writing.length === JOBS) await this.#writing.shift()
     const thread = this.#thread!
     const encoding = thread.jobs < THREAD_JOBS || this.#writerInUse ? thread.encode(rows) : this.#encodeHere(rows)
+    rows.giveUp()
     encoding.catch(() => {}) // whoever writes them sees the rejection
     const before = this.#last
     this.#last = before.then(async () => {
@@ -104,6 +105,7 @@ export class LineWriter {
     const { write, wrote } = this.#options
     if (rows.count === 0) return wrote(position)
     this.#encoder.write(this.#writer, rows)
+    rows.giveUp()
     const lines = this.#writer.take()
     await write(lines)
     wrote(position, lines)

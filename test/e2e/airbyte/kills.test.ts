@@ -2,7 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import type { EmbeddedPostgres } from '../../../src/cli/embedded/server.js'
 import { type ConnectorRun, connector, type StateMessage, startConnector } from '../../support/airbyte/connector.js'
-import { configured, discovered, foldedStates, STATE_TYPES } from '../../support/airbyte/syncs.js'
+import { configured, discovered, foldedStates, stateTypesOf } from '../../support/airbyte/syncs.js'
 import { type TestDatabase, testDatabase } from '../../support/database.js'
 import { startServer } from '../../support/servers.js'
 
@@ -15,7 +15,7 @@ afterAll(() => server[Symbol.asyncDispose]())
 const KILLS = 5
 const LONGEST_MS = 2000
 
-test.each(STATE_TYPES)(
+test.each(stateTypesOf('global'))(
   'killed at random, and resumed from the last whole state of type %s: by key and cursor the whole is the tables',
   async (state_type) => {
     await using db = await testDatabase(

@@ -8,6 +8,7 @@ import {
   discovered,
   foldedStates,
   STATE_TYPES,
+  stateTypesOf,
 } from '../../support/airbyte/syncs.js'
 import { type TestDatabase, testDatabase } from '../../support/database.js'
 import { startServer } from '../../support/servers.js'
@@ -49,7 +50,7 @@ const statusesOf = (run: ConnectorRun, name: string) =>
 
 const TWO = 'CREATE TABLE a (id int PRIMARY KEY, v text); CREATE TABLE b (id int PRIMARY KEY, v text);'
 
-describe.each(STATE_TYPES)('state of type %s', (state_type) => {
+describe.each(stateTypesOf('stream'))('state of type %s', (state_type) => {
   test('a stream that is new in the catalog is read from its beginning, and the others go on', async () => {
     await using db = await database(`${TWO} INSERT INTO a VALUES (1); INSERT INTO b VALUES (1), (2)`)
     const config = configOf(db, { state_type })

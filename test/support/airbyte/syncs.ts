@@ -2,6 +2,13 @@ import { connector, type StateMessage } from './connector.js'
 
 export const STATE_TYPES = ['stream', 'global', 'legacy'] as const
 
+const CHOSEN = process.env.TAILRACE_AIRBYTE_STATES
+
+/** Where each takes as long again: one of them in `npm test`, all with TAILRACE_AIRBYTE_STATES=all. */
+export function stateTypesOf(usual: (typeof STATE_TYPES)[number]): readonly (typeof STATE_TYPES)[number][] {
+  return CHOSEN === 'all' ? STATE_TYPES : [usual]
+}
+
 export interface DiscoveredStream {
   readonly name: string
   readonly namespace: string

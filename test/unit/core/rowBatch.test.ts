@@ -38,7 +38,8 @@ test('what is too small for the batch to come is left', () => {
 test('numbers that another batch has, too, are nobody else’s', () => {
   const whole = new BatchBuilder([table]).create(['1', 'x']).create(['2', 'y']).batch
   const part = whole.part(1, 2)
-  const numbers = () => [whole, part].map(({ heads, tape }) => [...heads.slice(0, 9), ...tape.values.slice(0, tape.length)])
+  const numbers = () =>
+    [whole, part].map(({ heads, tape }) => [...heads.slice(0, 9), ...tape.values.slice(0, tape.length)])
   const before = numbers()
   whole.giveUp()
   overwrite(whole)

@@ -53,17 +53,18 @@ function cpuOfMachine() {
  * contestant cost the server. Read from the postmaster, so nothing of a short session is missed.
  */
 export class CpuWatch {
-  #postmaster
+  #postmasters
   #sessions
   #server
   #machine
   #bench
   #started
 
-  constructor(postmaster) {
-    this.#postmaster = postmaster
-    this.#sessions = childrenOf(postmaster).size
-    this.#server = cpuOf(postmaster).children
+  /** Of one server, or of several that are one to the contestant. */
+  constructor(...postmasters) {
+    this.#postmasters = postmasters
+    this.#sessions = sum(postmasters, (pid) => childrenOf(pid).size)
+    this.#server = sum(postmasters, (pid) => cpuOf(pid).children)
     this.#machine = cpuOfMachine()
     this.#bench = process.cpuUsage()
     this.#started = performance.now()
@@ -75,14 +76,18 @@ export class CpuWatch {
     const seconds = (performance.now() - this.#started) / 1000
     const machine = cpuOfMachine() - this.#machine
     const deadline = performance.now() + SESSIONS_END_WITHIN_MS
-    while (linux && childrenOf(this.#postmaster).size > this.#sessions) {
+    while (linux && sum(this.#postmasters, (pid) => childrenOf(pid).size) > this.#sessions) {
       if (performance.now() > deadline) throw new Error('a session of the contestant outlives it')
       await sleep(5)
     }
-    const server = cpuOf(this.#postmaster).children - this.#server
+    const server = sum(this.#postmasters, (pid) => cpuOf(pid).children) - this.#server
     const others = Math.max(0, machine - server - client - (user + system) / 1e6) / seconds
     return { server, others }
   }
+}
+
+function sum(pids, of) {
+  return pids.reduce((total, pid) => total + of(pid), 0)
 }
 
 function childrenOf(pid) {

@@ -6,7 +6,7 @@ const LIMIT_SECONDS = 300
 
 /** Runs one command to its end: wall and CPU seconds, the server's CPU seconds, peak memory, and others' CPU meanwhile. */
 export async function measure(server, command) {
-  const watch = new CpuWatch(server.pid)
+  const watch = new CpuWatch(server.pid, ...(server.source === undefined ? [] : [server.source.pid]))
   const usage = await new ContestantProcess(command).finished(LIMIT_SECONDS)
   return { ...usage, ...(await watch.stop(usage.cpu)) }
 }

@@ -4,6 +4,7 @@ import { load, makeTable } from '../dataset.mjs'
 import { FULL_ROWS } from '../options.mjs'
 import { psql } from '../programs.mjs'
 import { interleave, measure, median, ratios } from '../rounds.mjs'
+import { startServer } from '../server.mjs'
 import { bar, runsTable } from '../table.mjs'
 import {
   dropAll,
@@ -23,8 +24,20 @@ const TABLE = 'bench'
 const LIMIT = 1.25
 const RSS_LIMIT_MB = 300
 
-/** A first copy into an empty keyed table, by the pipeline and from a file by psql. */
-export async function applyCopy({ server, options }) {
+/**
+ * A first copy into an empty keyed table, by the pipeline and from a file by psql. The source is a server of its own, as
+ * it mostly is: else its walsender would go over the WAL of the target's rows.
+ */
+export async function applyCopy({ server: target, options }) {
+  const source = await startServer(options.major)
+  try {
+    return await copy({ url: (database) => target.url(database), pid: target.pid, source }, options)
+  } finally {
+    await source[Symbol.asyncDispose]()
+  }
+}
+
+async function copy(server, options) {
   const file = join(scratch('files'), 'rows.copy')
   await makeSource(server, async (client) => {
     await makeTable(client, TABLE)
@@ -64,7 +77,7 @@ async function writeRows(server, file) {
   if (psql === undefined) return
   await measure(server, {
     command: psql,
-    args: ['-X', '-q', '-d', server.url(SOURCE), '-c', `\\copy ${TABLE} TO '${file}'`],
+    args: ['-X', '-q', '-d', server.source.url(SOURCE), '-c', `\\copy ${TABLE} TO '${file}'`],
   })
 }
 

@@ -23,11 +23,16 @@ export function scratch(name) {
   return path
 }
 
+/** Where the source's database is: on the same server, unless that is said to have its source elsewhere. */
+export function sourceOf(server) {
+  return server.source ?? server
+}
+
 /** `tailrace run` from one database of the server to the other; `until`: to its end. */
 export function pipeline(server, { tables, until }) {
   const file = join(scratch('run'), 'apply.yaml')
   const source = [
-    `url: ${server.url(SOURCE)}`,
+    `url: ${sourceOf(server).url(SOURCE)}`,
     `tables: [${tables.join(', ')}]`,
     `slot: ${SLOT}`,
     'keyless: inserts',
@@ -42,16 +47,16 @@ export function pipeline(server, { tables, until }) {
 
 /** Both databases anew, the source with what `fill` puts there. */
 export async function makeSource(server, fill) {
-  await withClient(server, 'postgres', async (client) => {
+  await withClient(sourceOf(server), 'postgres', async (client) => {
     await dropDatabase(client, SOURCE)
     await client.query(`CREATE DATABASE ${SOURCE}`)
   })
-  await withClient(server, SOURCE, fill)
+  await withClient(sourceOf(server), SOURCE, fill)
 }
 
 /** A target as `template` is, or with what `fill` makes; what a run has left of the pipeline goes. */
 export async function makeTarget(server, { template, fill }) {
-  await withClient(server, SOURCE, async (client) => {
+  await withClient(sourceOf(server), SOURCE, async (client) => {
     await dropSlot(client, SLOT)
     await client.query(`DROP PUBLICATION IF EXISTS ${SLOT}`)
   })
@@ -70,10 +75,9 @@ export function settled() {
 }
 
 export async function dropAll(server) {
-  await withClient(server, SOURCE, (client) => dropSlot(client, SLOT))
-  await withClient(server, 'postgres', async (client) => {
-    for (const name of [SOURCE, TARGET]) await dropDatabase(client, name)
-  })
+  await withClient(sourceOf(server), SOURCE, (client) => dropSlot(client, SLOT))
+  await withClient(sourceOf(server), 'postgres', (client) => dropDatabase(client, SOURCE))
+  await withClient(server, 'postgres', (client) => dropDatabase(client, TARGET))
 }
 
 async function dropDatabase(client, name) {

@@ -24,7 +24,7 @@ export function scratch(name) {
 }
 
 /** Where the source's database is: on the same server, unless that is said to have its source elsewhere. */
-export function sourceOf(server) {
+function sourceOf(server) {
   return server.source ?? server
 }
 

@@ -4,13 +4,11 @@ import { OUTPUT_CLOSED } from '../core/errors.js'
 import { parseCommandLine, USAGE } from '../homes/airbyte/commandLine.js'
 import { MessageOutput } from '../homes/airbyte/protocol/messageOutput.js'
 import { runCommand } from '../homes/airbyte/run.js'
-import { describe, LEVELS } from '../source/eventText.js'
 import { Signals } from './signals.js'
 
 /** What a shell shows for a program that died of SIGPIPE. */
 const CLOSED_PIPE = 141
 const WRONG_USAGE = 2
-const words = { describe, levels: LEVELS }
 
 async function main(argv: readonly string[]): Promise<number> {
   const line = parseCommandLine(argv)
@@ -21,7 +19,7 @@ async function main(argv: readonly string[]): Promise<number> {
   // A client that has its message ends the others by SIGTERM, and takes any end but that for a failure.
   const signal = line.command === 'read' ? new Signals().signal : new AbortController().signal
   try {
-    return await runCommand(line, new MessageOutput({ debug: line.debug }), { signal, words })
+    return await runCommand(line, new MessageOutput({ debug: line.debug }), { signal })
   } catch (error) {
     if (OUTPUT_CLOSED.is(error)) return CLOSED_PIPE
     process.stderr.write(`tailrace-airbyte: ${error instanceof Error ? error.message : String(error)}\n`)

@@ -1,5 +1,6 @@
 import { MultiBar, type SingleBar } from 'cli-progress'
 import { count, describeSeconds } from '../../core/quantity.js'
+import { isProgress } from '../../source/eventNews.js'
 import type { SourceEvent } from '../../source/events.js'
 import { describe, lag } from '../../source/eventText.js'
 import { printThrough } from '../log.js'
@@ -7,7 +8,6 @@ import { Rate } from './rate.js'
 
 type Progress = Extract<SourceEvent, { type: 'snapshot-progress' }>
 
-const DRAWN: readonly SourceEvent['type'][] = ['snapshot-progress', 'stream-progress', 'large-transaction']
 /** Redrawn so often a second at most. */
 const FRAMES = 5
 
@@ -49,7 +49,7 @@ export class ProgressBars {
 
   /** Whether the event is drawn, and so needs no line. */
   static draws(event: SourceEvent): boolean {
-    return DRAWN.includes(event.type)
+    return isProgress(event)
   }
 
   show(event: SourceEvent): void {

@@ -1,9 +1,8 @@
+import { RetentionNews } from '../../source/eventNews.js'
 import type { SourceEvent } from '../../source/events.js'
 import { describe, LEVELS } from '../../source/eventText.js'
 import { log } from '../log.js'
 import { ProgressBars } from './progressBars.js'
-
-type Retention = Extract<SourceEvent, { type: 'wal-retention' }>
 
 /** Between two lines about the progress of one thing, where nobody watches it being drawn. */
 const PROGRESS_LINE_MS = 5000
@@ -21,28 +20,17 @@ export interface ReportOptions {
 export async function reportEvents(events: AsyncIterable<SourceEvent>, options: ReportOptions): Promise<void> {
   const bars = options.drawn ? new ProgressBars() : undefined
   const lines = new ProgressLines()
-  const retention = new RetentionLines()
+  const retention = new RetentionNews()
   try {
     for await (const event of events) {
       if (event.type === 'streaming' || event.type === 'polling') options.onStreaming?.()
       if (event.type === 'large-transaction') options.onLargeTransaction?.()
       bars?.show(event)
-      if (event.type === 'wal-retention' && !retention.due(event.level)) continue
+      if (!retention.isNews(event)) continue
       if (bars === undefined ? lines.due(event) : !ProgressBars.draws(event)) tell(event)
     }
   } finally {
     bars?.stop()
-  }
-}
-
-/** How much WAL is held is told when it gets near a limit, and when it is far from it again. */
-class RetentionLines {
-  #level: Retention['level'] = 'ok'
-
-  due(level: Retention['level']): boolean {
-    const due = level !== this.#level
-    this.#level = level
-    return due
   }
 }
 

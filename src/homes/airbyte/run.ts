@@ -8,7 +8,6 @@ import { describeFailure, failureMessage } from './protocol/failure.js'
 import type { MessageOutput } from './protocol/messageOutput.js'
 import { connectionStatusMessage } from './protocol/messages.js'
 import { readCatalog } from './read/configuredCatalog.js'
-import type { EventWords } from './read/eventLog.js'
 import { read } from './read/read.js'
 import { NO_STATE, readState } from './read/savedState.js'
 import { readJson } from './readJson.js'
@@ -19,7 +18,6 @@ const FAILED = 1
 export interface Surroundings {
   /** Ends a `read`, with a STATE of all that was written. */
   readonly signal: AbortSignal
-  readonly words: EventWords
 }
 
 /** Runs one command of the protocol; gives the exit code. Whatever goes wrong is said on the output. */
@@ -54,11 +52,11 @@ const COMMANDS: Readonly<Record<CommandLine['command'], Run>> = {
     await discover(await configOf(line, output), output)
     return OK
   },
-  async read(line, output, { signal, words }) {
+  async read(line, output, { signal }) {
     const config = await configOf(line, output)
     const catalog = readCatalog(await readJson('catalog', line.catalog))
     const state = line.state === undefined ? NO_STATE : readState(await readJson('state', line.state))
-    return (await read({ config, catalog, state, output, words, signal })) ? OK : FAILED
+    return (await read({ config, catalog, state, output, signal })) ? OK : FAILED
   },
 }
 

@@ -1,25 +1,30 @@
+import { isProgress, RetentionNews } from '../../../source/eventNews.js'
 import type { SourceEvent } from '../../../source/events.js'
+import { describe, LEVELS } from '../../../source/eventText.js'
 import type { MessageOutput } from '../protocol/messageOutput.js'
 import type { LogLevel } from '../protocol/messages.js'
 
-/** How a source's events are put into words: that is the command line's. */
-export interface EventWords {
-  readonly describe: (event: SourceEvent) => string
-  readonly levels: Readonly<Record<SourceEvent['type'], 'debug' | 'info' | 'warn' | 'error'>>
-}
-
-const LEVELS: Readonly<Record<EventWords['levels']['connected'], LogLevel>> = {
+const LOG_LEVELS: Readonly<Record<(typeof LEVELS)['connected'], LogLevel>> = {
   debug: 'DEBUG',
   info: 'INFO',
   warn: 'WARN',
   error: 'ERROR',
 }
-/** A platform draws its own progress. */
-const OFTEN: readonly SourceEvent['type'][] = ['stream-progress', 'snapshot-progress']
 
-/** An event as a LOG message. */
-export function logEvent(event: SourceEvent, { describe, levels }: EventWords, output: MessageOutput): void {
-  // Nothing is ever acknowledged within a run.
-  if (event.type === 'stalled' && event.waitingFor === 'acknowledgement') return
-  output.log(OFTEN.includes(event.type) ? 'DEBUG' : LEVELS[levels[event.type]], describe(event))
+/** A source's events as LOG messages. */
+export class EventLog {
+  readonly #output: Pick<MessageOutput, 'log'>
+  readonly #retention = new RetentionNews()
+
+  constructor(output: Pick<MessageOutput, 'log'>) {
+    this.#output = output
+  }
+
+  tell(event: SourceEvent): void {
+    // Nothing is ever acknowledged within a run.
+    if (event.type === 'stalled' && event.waitingFor === 'acknowledgement') return
+    if (!this.#retention.isNews(event)) return
+    // A platform draws its own progress.
+    this.#output.log(isProgress(event) ? 'DEBUG' : LOG_LEVELS[LEVELS[event.type]], describe(event))
+  }
 }

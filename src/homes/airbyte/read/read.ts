@@ -17,7 +17,7 @@ import type { MessageOutput } from '../protocol/messageOutput.js'
 import { estimateMessage, type StreamDescriptor, statusMessage } from '../protocol/messages.js'
 import { Checkpoints } from './checkpoints.js'
 import { type ConfiguredCatalog, describeStream } from './configuredCatalog.js'
-import { type EventWords, logEvent } from './eventLog.js'
+import { EventLog } from './eventLog.js'
 import { readFullRefresh } from './fullRefresh.js'
 import { readIncremental } from './incremental.js'
 import type { Joined } from './joinPositions.js'
@@ -37,7 +37,6 @@ export interface ReadInput {
   readonly catalog: ConfiguredCatalog
   readonly state: SavedState
   readonly output: MessageOutput
-  readonly words: EventWords
   readonly signal: AbortSignal
 }
 
@@ -53,6 +52,7 @@ export async function read(input: ReadInput): Promise<boolean> {
 
 class ReadRun {
   readonly #input: ReadInput
+  readonly #events: EventLog
   readonly #writer = new ByteWriter()
   readonly #signal: AbortSignal
   readonly #tail: boolean
@@ -66,6 +66,7 @@ class ReadRun {
 
   constructor(input: ReadInput) {
     this.#input = input
+    this.#events = new EventLog(input.output)
     const { max_lifespan_seconds: lifespan, tail } = input.config
     const limits = lifespan > 0 ? [AbortSignal.timeout(Math.min(lifespan * 1000, 2 ** 31 - 1))] : []
     this.#signal = AbortSignal.any([input.signal, ...limits])
@@ -278,7 +279,7 @@ class ReadRun {
   }
 
   #hear(event: SourceEvent): void {
-    logEvent(event, this.#input.words, this.#input.output)
+    this.#events.tell(event)
   }
 
   /** Before its first STATE, also of a stream without a record. */

@@ -1,5 +1,6 @@
 import { deferred } from '../../../core/deferred.js'
 import type { Batch } from '../../../source/batch.js'
+import { isProgress, RetentionNews } from '../../../source/eventNews.js'
 import type { SourceEvent } from '../../../source/events.js'
 import { describe, LEVELS } from '../../../source/eventText.js'
 import type { SourceOptions } from '../../../source/options.js'
@@ -8,8 +9,6 @@ import { log } from '../plugin/log.js'
 
 /** Then the run is under way: what is wrong with the server, the slot or the tables was told before. */
 const UNDER_WAY: readonly SourceEvent['type'][] = ['streaming', 'snapshot-started', 'polling']
-/** Told too often for a log that others share. */
-const PROGRESS: readonly SourceEvent['type'][] = ['stream-progress', 'snapshot-progress']
 
 /** A source whose first batch is asked for already, so that what cannot be opened fails at once. */
 export class OpenedSource {
@@ -17,7 +16,7 @@ export class OpenedSource {
   readonly #batches: AsyncGenerator<Batch, void, void>
   #next: Promise<IteratorResult<Batch, void>> | undefined
   #quiet = false
-  #retention = 'ok'
+  readonly #retention = new RetentionNews()
 
   private constructor(options: SourceOptions) {
     this.#source = new PostgresSource(options)
@@ -60,20 +59,14 @@ export class OpenedSource {
     await this.#source.close()
   }
 
-  /** Told every few seconds: of interest is when it changes. */
-  #retentionIsNews(level: string): boolean {
-    const news = level !== this.#retention
-    this.#retention = level
-    return news
-  }
-
   async #listen(underWay: () => void): Promise<void> {
     for await (const event of this.#source.events()) {
       if (UNDER_WAY.includes(event.type)) underWay()
       const { type, ...facts } = event
       if (this.#quiet && (type === 'stalled' || type === 'stall-ended')) continue
-      if (event.type === 'wal-retention' && !this.#retentionIsNews(event.level)) continue
-      log(PROGRESS.includes(type) ? 'debug' : LEVELS[type], describe(event), { event: type, ...plain(facts) })
+      if (!this.#retention.isNews(event)) continue
+      // Others share the log.
+      log(isProgress(event) ? 'debug' : LEVELS[type], describe(event), { event: type, ...plain(facts) })
     }
   }
 }

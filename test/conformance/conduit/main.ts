@@ -6,11 +6,31 @@ import { parseArgs } from 'node:util'
 import { Random } from '../../chaos/random.js'
 import { DEFAULT_MAJOR, startServer } from '../../support/servers.js'
 import type { Bench, Check } from './check.js'
+import { copies } from './checks/copies.js'
+import { keys } from './checks/keys.js'
+import { kills } from './checks/kills.js'
+import { lifecycle } from './checks/lifecycle.js'
 import { listed, validated } from './checks/listed.js'
+import { nacks } from './checks/nacks.js'
 import { records } from './checks/records.js'
+import { resume } from './checks/resume.js'
+import { slots } from './checks/slots.js'
+import { values as valueChecks } from './checks/values.js'
 import { buildHost } from './goHost.js'
 
-const CHECKS: readonly Check[] = [listed, validated, ...records]
+const CHECKS: readonly Check[] = [
+  listed,
+  validated,
+  ...records,
+  ...valueChecks,
+  ...keys,
+  ...copies,
+  ...resume,
+  ...lifecycle,
+  ...nacks,
+  ...slots,
+  kills,
+]
 
 const HELP = `Shows what docs/conduit.md promises, with Conduit's own protocol library: a small host in Go launches our executable and calls
 it as Conduit does. Needs Go 1.25 or later. With CONDUIT_BIN=/path/to/conduit pipelines in that program are run, too.
@@ -45,9 +65,9 @@ async function main(): Promise<number> {
   const settings = { wal_sender_timeout: '5s' }
   await using source = await startServer({ major, durable: true, settings })
   await using target = await startServer({ major, durable: true })
-  const [kills, random] = [Number(values.kills), new Random(Number(values.seed))]
+  const random = new Random(Number(values.seed))
   const plugin = process.env.TAILRACE_CONDUIT ?? join(root, 'dist/tailrace-conduit.cjs')
-  const bench: Bench = { source, target, major, host, plugin, folder, random, kills, log }
+  const bench: Bench = { source, target, major, host, plugin, folder, random, kills: Number(values.kills), log }
   log(`conduit-connector-protocol v0.9.5, conduit-commons v0.6.0; PostgreSQL ${major}; seed ${values.seed}`)
   const wanted = CHECKS.filter(({ name }) => name.includes(values.only))
   const failed: string[] = []
@@ -68,9 +88,15 @@ async function holds(check: Check, bench: Bench): Promise<boolean> {
     log(`pass  ${check.name} (${shown}; ${took()})`)
     return true
   } catch (error) {
-    log(`FAIL  ${check.name} (${took()})\n      ${(error as Error).stack?.replaceAll('\n', '\n      ')}`)
+    log(`FAIL  ${check.name} (${took()})\n      ${told(error as Error)}`)
     return false
   }
+}
+
+/** With the place in the check. */
+function told({ message, stack }: Error): string {
+  const place = stack?.split('\n').find((line) => line.includes('/checks/'))
+  return `${message}\n${place ?? stack}`.replaceAll('\n', '\n      ')
 }
 
 function log(line: string): void {

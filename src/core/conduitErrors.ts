@@ -36,3 +36,17 @@ export const ACK_OUT_OF_ORDER = defineError('ACK_OUT_OF_ORDER', {
     `the host acknowledged ${e.position}, and the next record that is not acknowledged has the position ${e.expected}`,
   hint: 'Nothing is confirmed by it. That is a fault of the host, or of ours: please report it, with the log of the connector.',
 })
+
+export const SCHEMA_SERVICE_UNREACHABLE = defineError('SCHEMA_SERVICE_UNREACHABLE', {
+  retry: 'later',
+  message: (e: { subject: string; target: string; problem: string }) =>
+    `schema "${e.subject}" could not be registered: Conduit's schema service at ${e.target} does not answer: ${e.problem}`,
+  hint: 'Conduit v0.11 and later start that service and tell plugins its address (CONDUIT_CONNECTOR_UTILITIES_GRPC_TARGET); an external registry (schema-registry.type) must be up. With logrepl.withAvroSchema = false no schemas are needed.',
+})
+
+export const SCHEMA_REFUSED = defineError('SCHEMA_REFUSED', {
+  retry: 'operator',
+  message: (e: { subject: string; problem: string }) =>
+    `Conduit's schema service refused the schema "${e.subject}": ${e.problem}`,
+  hint: "Look at the subject in the registry: it may hold schemas of somebody else, with a compatibility that forbids this one (Conduit's own subjects have NONE). sdk.schema.context.name gives other subjects, logrepl.withAvroSchema = false none.",
+})

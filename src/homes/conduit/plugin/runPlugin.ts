@@ -1,3 +1,4 @@
+import { SchemaService } from '../schema/schemaService.js'
 import { SourceConnector } from '../source/sourceConnector.js'
 import { connectorYaml } from '../specification.js'
 import { PLUGIN_VERSION } from '../version.js'
@@ -36,14 +37,15 @@ function runByHand(command: string): void {
 }
 
 async function serve(): Promise<void> {
-  const { connectorId, logLevel, maxReceiveBytes } = readEnvironment(process.env)
+  const environment = readEnvironment(process.env)
+  const { connectorId, logLevel, maxReceiveBytes } = environment
   forgetProxies(process.env)
   configureLog(logLevel)
   // Ctrl-C goes to the whole group, and the host still wants to drain us.
   process.on('SIGINT', () => {})
   // A host that is gone reads no log.
   process.stderr.on('error', () => {})
-  const connector = new SourceConnector(connectorId)
+  const connector = new SourceConnector(connectorId, new SchemaService(environment))
   let server: PluginServer | undefined
   let ending = false
   const end = (code: number, afterMs = 0) => {

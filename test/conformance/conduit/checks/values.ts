@@ -22,6 +22,8 @@ interface Column {
   readonly avro: readonly [kind: string, text: string]
   /** The same without, of structured data; default: a string, the column's text. */
   readonly structured?: readonly [kind: string, text: string]
+  /** Where that is no single value: what it is of any sample but NULL. */
+  readonly structuredAs?: string
 }
 
 const DOUBLE = (name: string) => ['double', `${name}::text`] as const
@@ -108,6 +110,8 @@ const COLUMNS: readonly Column[] = [
     type: 'json',
     samples: [`'{"a":  [1, null, "x"]}'`, `'null'`],
     avro: ['bytes', `encode(convert_to(c_json::text, 'UTF8'), 'hex')`],
+    // The second, which is null in JSON, is none of a field's.
+    structuredAs: `CASE WHEN c_json::text <> 'null' THEN '{"a":["array",[["double","1"],null,["string","x"]]]}'::json END`,
   },
   {
     name: 'c_date',
@@ -206,7 +210,8 @@ async function shownByServer(db: TestDatabase, format: Format): Promise<Map<numb
     format === 'json'
       ? `json_build_object('raw', row_to_json(twenty)::text)`
       : `json_build_object(${COLUMNS.map((column) => {
-          const { name } = column
+          const { name, structuredAs } = column
+          if (format === 'structured' && structuredAs !== undefined) return `'${name}', ${structuredAs}`
           const [kind, text] =
             format === 'avro' ? column.avro : (column.structured ?? (['string', `${name}::text`] as const))
           return `'${name}', CASE WHEN ${name} IS NULL THEN NULL ELSE json_build_array('${kind}', ${text}) END`

@@ -40,7 +40,7 @@ export const ACK_OUT_OF_ORDER = defineError('ACK_OUT_OF_ORDER', {
 export const SCHEMA_SERVICE_UNREACHABLE = defineError('SCHEMA_SERVICE_UNREACHABLE', {
   retry: 'later',
   message: (e: { subject: string; target: string; problem: string }) =>
-    `schema "${e.subject}" could not be registered: Conduit's schema service at ${e.target} does not answer: ${e.problem}`,
+    `schema "${e.subject}" could not be registered, or had: Conduit's schema service at ${e.target} does not answer: ${e.problem}`,
   hint: 'Conduit v0.11 and later start that service and tell plugins its address (CONDUIT_CONNECTOR_UTILITIES_GRPC_TARGET); an external registry (schema-registry.type) must be up. With logrepl.withAvroSchema = false no schemas are needed.',
 })
 

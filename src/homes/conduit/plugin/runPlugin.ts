@@ -47,7 +47,7 @@ async function serve(): Promise<void> {
   // A host that is gone reads no log.
   process.stderr.on('error', () => {})
   const schemas = new SchemaService(environment)
-  const source = new SourceConnector(connectorId)
+  const source = new SourceConnector(connectorId, schemas)
   const destination = new DestinationConnector(schemas)
   let server: PluginServer | undefined
   let ending = false

@@ -22,17 +22,18 @@ export const sdkSourceSettings = {
   'sdk.schema.extract.type': setting(z.enum(['avro']).default('avro'), {
     description: 'The kind of schema that is extracted.',
   }),
-  'sdk.schema.extract.payload.enabled': setting(z.boolean().default(false), {
-    description: 'Infer a schema from each payload.',
+  'sdk.schema.extract.payload.enabled': setting(z.boolean().default(true), {
+    description: 'Rows are Avro, and have a schema. Not given: as logrepl.withAvroSchema says.',
   }),
   'sdk.schema.extract.payload.subject': setting(z.string().default('payload'), {
-    description: "The last part of the subject of a payload's schema.",
+    description:
+      "The last part of the subject of a payload's schema, behind a dot: orders.payload. Not given while logrepl.withAvroSchema is true: orders_payload, as in Conduit's own connector.",
   }),
-  'sdk.schema.extract.key.enabled': setting(z.boolean().default(false), {
-    description: 'Infer a schema from each key.',
+  'sdk.schema.extract.key.enabled': setting(z.boolean().default(true), {
+    description: 'Keys are Avro, and have a schema. Not given: as logrepl.withAvroSchema says.',
   }),
   'sdk.schema.extract.key.subject': setting(z.string().default('key'), {
-    description: "The last part of the subject of a key's schema.",
+    description: "The same of a key's schema: orders.key, or orders_key.",
   }),
 } as const
 

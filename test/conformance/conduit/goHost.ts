@@ -177,7 +177,13 @@ export class HostRun implements AsyncDisposable {
   }
 
   async until<T>(is: () => T | Promise<T>, what: string, options: Omit<WaitOptions, 'what'> = {}) {
-    const found = await waitFor(async () => (await is()) || !this.running, { timeoutMs: 60_000, ...options, what })
+    const found = await waitFor(async () => (await is()) || !this.running, {
+      timeoutMs: 60_000,
+      ...options,
+      what,
+    }).catch((error: Error) => {
+      throw new Error(`${error.message}; ${this.acked} records are acked, and it said:\n${this.stderr.slice(-2000)}`)
+    })
     if (found !== true || this.running) return found as Exclude<T, false | null | undefined | 0 | ''>
     const last = await is()
     if (last) return last as Exclude<T, false | null | undefined | 0 | ''>

@@ -31,6 +31,8 @@ async function run(bench: Bench, format: Format, engine: Engine): Promise<string
   await using pipeline = newPipeline(bench, { engine, source, destination })
   const host = await pipeline.start()
   for (let round = 0; round < ROUNDS; round++) await dbs.from.query(changesSql(round, ROWS))
+  // Behind all rows: else they could be read after it.
+  await host.hasAcked(KEYED_TABLES.split(',').length * ROWS)
   await dbs.from.query("INSERT INTO countries VALUES ('end', 'end')")
   const came = async () => (await dbs.to.query("SELECT FROM countries WHERE code = 'end'")).length > 0
   await host.until(came, 'the last row at the target')

@@ -13,6 +13,7 @@ import { type Rejection, rejectionOf } from './blame.js'
 import { explained, isOfConnection, isOfShape, isPassing } from './failure.js'
 import type { Mode } from './modes.js'
 import { isRejection, PlainWriter, type Written } from './plainWriter.js'
+import { becomeTheWriter } from './soleWriter.js'
 import { joinTarget, type Target } from './target.js'
 import { findTargetTable, type TargetTable } from './targetTable.js'
 import { type Backend, connectToWrite, type WriteSettings } from './writeSession.js'
@@ -24,6 +25,10 @@ export interface PlainDestinationOptions extends WriteSettings {
   readonly mode: Mode
   /** How long is tried again what may pass. */
   readonly retryMs: number
+  /** One at a time writes under a name: of a writer that was killed the server may still be at work. */
+  readonly name: string
+  /** Somebody else is at work under that name, and goes on. */
+  readonly onOtherWriter: () => void
 }
 
 /** A table of the target's catalog, with the types of its columns. */
@@ -160,6 +165,12 @@ export class PlainDestination {
     if (this.#closed) session.destroy()
     this.#requireNotClosed()
     this.#backend = backend
+    try {
+      if (!(await becomeTheWriter(session, this.#options.name))) this.#options.onOtherWriter()
+    } catch (error) {
+      session.destroy()
+      throw error
+    }
     this.#writer = new PlainWriter(session, this.#takesCopies)
     return this.#writer
   }

@@ -10,6 +10,7 @@ import { TargetTables } from './targetTables.js'
 
 /** A destination of a pipeline, in the order in which the host calls: each process has one, or a source. */
 export class DestinationConnector {
+  readonly #connectorId: string
   readonly #schemas: SchemaService
   readonly #ended = new AbortController()
   #plan: DestinationPlan | undefined
@@ -18,7 +19,8 @@ export class DestinationConnector {
   #run: DestinationRun | undefined
   #closing: Promise<void> | undefined
 
-  constructor(schemas: SchemaService) {
+  constructor(connectorId: string, schemas: SchemaService) {
+    this.#connectorId = connectorId
     this.#schemas = schemas
   }
 
@@ -36,6 +38,8 @@ export class DestinationConnector {
     this.#destination = new PlainDestination({
       ...{ connection, mode, retryMs, replicationRole, synchronousCommit },
       signal: this.#ended.signal,
+      name: this.#connectorId,
+      onOtherWriter: () => log('warn', `another connector ${this.#connectorId} is writing into this database`),
     })
     this.#opening = this.#destination.open()
     await this.#opening

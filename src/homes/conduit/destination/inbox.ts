@@ -73,16 +73,23 @@ export class Inbox {
 
   /**
    * The next batch; undefined when all has ended. While something is being written, till `idle`, only what is worth reading
-   * ahead.
+   * ahead; rejects if that does.
    */
   async next(idle: Promise<unknown>): Promise<IncomingRecord[] | undefined> {
     let busy = true
-    const done = () => {
-      busy = false
-      this.#wake?.()
-    }
-    idle.then(done, done)
+    let failed = false
+    idle.then(
+      () => {
+        busy = false
+        this.#wake?.()
+      },
+      () => {
+        failed = true
+        this.#wake?.()
+      },
+    )
     while (!this.#ended) {
+      if (failed) await idle
       const waitMs = this.#waitMs(busy)
       if (waitMs === 0) return this.#take()
       await this.#woken(waitMs)

@@ -48,7 +48,7 @@ async function serve(): Promise<void> {
   process.stderr.on('error', () => {})
   const schemas = new SchemaService(environment)
   const source = new SourceConnector(connectorId, schemas)
-  const destination = new DestinationConnector(schemas)
+  const destination = new DestinationConnector(connectorId, schemas)
   let server: PluginServer | undefined
   let ending = false
   const end = (code: number, afterMs = 0) => {

@@ -8,6 +8,7 @@ import { SpecifierPluginService } from '../../../src/homes/conduit/proto/connect
 import { GRPCControllerService } from '../../../src/homes/conduit/proto/plugin/controller.js'
 import { GRPCStdioService } from '../../../src/homes/conduit/proto/plugin/stdio.js'
 import { type WaitOptions, waitFor } from '../waitFor.js'
+import { DestinationStream } from './destinationStream.js'
 import { type LogLine, readLogLine } from './pluginLog.js'
 import type { SchemaRegistry } from './schemaRegistry.js'
 import { type AckWishes, SourceStream } from './sourceStream.js'
@@ -182,6 +183,10 @@ export class ConduitHost implements AsyncDisposable {
 
   run(wishes: AckWishes): SourceStream {
     return new SourceStream(this.#client!, wishes)
+  }
+
+  runDestination(engine: 'v1' | 'v2'): DestinationStream {
+    return new DestinationStream(this.#client!, engine)
   }
 
   /** Shutdown, two seconds, SIGKILL: what go-plugin does. Whether it had to kill. */

@@ -98,6 +98,6 @@ function serveRun(connector: SourceConnector, call: ServerDuplexStream<Buffer, B
   run.run().catch(fail)
 }
 
-function grpcError(error: unknown) {
+export function grpcError(error: unknown) {
   return { code: status.UNKNOWN, details: describeError(error) }
 }

@@ -1,5 +1,5 @@
 import { Client, credentials, Metadata, type ServiceError, status } from '@grpc/grpc-js'
-import { SCHEMA_REFUSED, SCHEMA_SERVICE_UNREACHABLE } from '../../../core/conduitErrors.js'
+import { SCHEMA_REFUSED, SCHEMA_SERVICE_UNREACHABLE, SCHEMA_UNKNOWN } from '../../../core/conduitErrors.js'
 import type { PluginEnvironment } from '../plugin/environment.js'
 import { SchemaServiceService } from '../proto/connutils/v1/schema_service.js'
 import { Schema_Type } from '../proto/schema/v1/schema.js'
@@ -14,6 +14,14 @@ const ANY_ADDRESS = /^(?:\[::\]|0\.0\.0\.0)?:(\d+)$/
 export interface SchemaReference {
   readonly subject: string
   readonly version: number
+}
+
+type Refusal = (problem: string, options?: ErrorOptions) => Error
+
+interface Method<Request, Response> {
+  readonly path: string
+  readonly requestSerialize: (request: Request) => Buffer
+  readonly responseDeserialize: (bytes: Buffer) => Response
 }
 
 /** The host's registry of schemas; a connection is made with the first call. */
@@ -33,26 +41,42 @@ export class SchemaService {
    */
   async create(subject: string, schema: string): Promise<SchemaReference> {
     const request = { subject, type: Schema_Type.TYPE_AVRO, bytes: Buffer.from(schema) }
-    const { path, requestSerialize, responseDeserialize } = SchemaServiceService.createSchema
+    const refused: Refusal = (problem, options) => SCHEMA_REFUSED({ subject, problem }, options)
+    const { schema: registered } = await this.#call(SchemaServiceService.createSchema, request, refused)
+    if (registered === undefined) throw refused('its answer has no schema')
+    return { subject: registered.subject, version: registered.version }
+  }
+
+  /** The text of an Avro schema. Rejects with `SCHEMA_SERVICE_UNREACHABLE` or `SCHEMA_UNKNOWN`. */
+  async get({ subject, version }: SchemaReference): Promise<string> {
+    const unknown: Refusal = (problem, options) => SCHEMA_UNKNOWN({ subject, version, problem }, options)
+    const { schema } = await this.#call(SchemaServiceService.getSchema, { subject, version }, unknown)
+    if (schema?.type !== Schema_Type.TYPE_AVRO) throw unknown('the answer has no Avro schema')
+    return schema.bytes.toString()
+  }
+
+  /** `refused`: what it is where the service answers with an error. */
+  async #call<Request extends { readonly subject: string }, Response>(
+    method: Method<Request, Response>,
+    request: Request,
+    refused: Refusal,
+  ): Promise<Response> {
+    const { path, requestSerialize, responseDeserialize } = method
+    const { subject } = request
     const metadata = new Metadata()
     metadata.set(TOKEN, this.#token)
     const client = this.#connect(subject)
     const options = { deadline: Date.now() + DEADLINE_MS }
     return new Promise((resolve, reject) => {
-      client.makeUnaryRequest(
-        path,
-        requestSerialize,
-        responseDeserialize,
-        request,
-        metadata,
-        options,
-        (error, response) => {
-          if (error !== null) return reject(this.#failure(subject, error))
-          const registered = response?.schema
-          if (registered !== undefined) return resolve({ subject: registered.subject, version: registered.version })
-          reject(SCHEMA_REFUSED({ subject, problem: 'its answer has no schema' }))
-        },
-      )
+      const answered = (error: ServiceError | null, response?: Response) => {
+        if (error === null) return resolve(response!)
+        const { details: problem } = error
+        if (error.code !== status.UNAVAILABLE && error.code !== status.DEADLINE_EXCEEDED) {
+          return reject(refused(problem, { cause: error }))
+        }
+        reject(SCHEMA_SERVICE_UNREACHABLE({ subject, target: this.#target, problem }, { cause: error }))
+      }
+      client.makeUnaryRequest(path, requestSerialize, responseDeserialize, request, metadata, options, answered)
     })
   }
 
@@ -72,13 +96,5 @@ export class SchemaService {
       'grpc.service_config_disable_resolution': 1,
     })
     return this.#client
-  }
-
-  #failure(subject: string, error: ServiceError): Error {
-    const problem = error.details
-    if (error.code === status.UNAVAILABLE || error.code === status.DEADLINE_EXCEEDED) {
-      return SCHEMA_SERVICE_UNREACHABLE({ subject, target: this.#target, problem }, { cause: error })
-    }
-    return SCHEMA_REFUSED({ subject, problem }, { cause: error })
   }
 }

@@ -13,6 +13,7 @@ import { type ResumedAt, readPosition } from './readPosition.js'
 import { noticesOf, ownerOf, readSourceSettings, type SourceSettings, toSourceOptions } from './sourceOptions.js'
 import { type Outlet, SourceRun } from './sourceRun.js'
 import { structuredFormat } from './structuredFormat.js'
+import { takeOver } from './takeOver.js'
 
 /** One connector of a pipeline, in the order in which the host calls: each process has one. */
 export class SourceConnector {
@@ -41,7 +42,9 @@ export class SourceConnector {
   /** Connects, and begins behind `position`; rejects with what keeps it from that. */
   async open(position: Uint8Array): Promise<void> {
     if (this.#settings === undefined) throw CONNECTOR_UNREADY({ call: 'Open', needs: 'Configure' })
-    this.#resumedAt = readPosition(position)
+    const stored = readPosition(position)
+    this.#resumedAt =
+      'go' in stored ? { position: await takeOver(stored.go, this.#settings.values), half: false } : stored
     const place = { position: this.#resumedAt.position, connectorId: this.#connectorId }
     this.#opening = OpenedSource.open(toSourceOptions(this.#settings, place))
     this.#source = await this.#opening

@@ -182,7 +182,9 @@ export class HostRun implements AsyncDisposable {
       ...options,
       what,
     }).catch((error: Error) => {
-      throw new Error(`${error.message}; ${this.acked} of ${this.#latest('progress')?.records} records are acked, and it said:\n${this.stderr.slice(-2000)}`)
+      throw new Error(
+        `${error.message}; ${this.acked} of ${this.#latest('progress')?.records} records are acked, and it said:\n${this.stderr.slice(-6000)}`,
+      )
     })
     if (found !== true || this.running) return found as Exclude<T, false | null | undefined | 0 | ''>
     const last = await is()

@@ -2,6 +2,7 @@ import { writeFileSync } from 'node:fs'
 import { applyChanges, applyOneRow } from './apply/changes.mjs'
 import { applyCopy } from './apply/copy.mjs'
 import { applyLatency, applyPgbench } from './apply/live.mjs'
+import { conduitApply } from './conduit/destination.mjs'
 import { conduitDrain, conduitSnapshot } from './conduit/source.mjs'
 import { missingPrograms } from './contestants.mjs'
 import { dist } from './dist.mjs'
@@ -32,7 +33,7 @@ const APPLY = {
 }
 const VERIFY = { 'verify-tables': verifyTables, 'verify-live': verifyLive }
 /** `conduit`: our plugin, through gRPC. */
-const CONDUIT = { 'conduit-drain': conduitDrain, 'conduit-snapshot': conduitSnapshot }
+const CONDUIT = { 'conduit-drain': conduitDrain, 'conduit-snapshot': conduitSnapshot, 'conduit-apply': conduitApply }
 const GROUPS = { apply: APPLY, verify: VERIFY, conduit: CONDUIT }
 const ALL = { ...BENCHES, ...ON_REQUEST, ...APPLY, ...VERIFY, ...CONDUIT }
 /** About single functions, without a server: only when it is asked for. */

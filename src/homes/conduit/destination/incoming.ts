@@ -1,5 +1,3 @@
-import type { Structured } from '../payload/structuredRow.js'
-import { Struct } from '../proto/google/protobuf/struct.js'
 import { Operation } from '../proto/opencdc/v1/opencdc.js'
 import { type MetadataReader, placesOf } from './metadata.js'
 import { ProtoReader } from './protoReader.js'
@@ -19,20 +17,30 @@ const AFTER = 0x12
 const RAW = 0x0a
 const STRUCTURED = 0x12
 
-/** Bytes that nobody has decoded, or fields. */
-export type Data = { readonly raw: Buffer } | { readonly structured: Structured }
+/** Where the bytes of a part lie in the record's message: raw data, or a google.protobuf.Struct. */
+export interface Data {
+  readonly isStruct: boolean
+  readonly start: number
+  readonly end: number
+}
 
-/** A record as it has come; its bytes are those of its message. */
+/** A record as it has come: numbers over the bytes of its message, since a million of them come in some seconds. */
 export interface IncomingRecord {
-  readonly position: Buffer
+  readonly message: Buffer
+  readonly start: number
+  readonly end: number
+  readonly positionStart: number
+  readonly positionEnd: number
   readonly operation: Operation
-  /** What the reader was asked for. */
+  /** What the reader was asked for. Records that have the same share it. */
   readonly metadata: readonly (string | undefined)[]
   readonly key: Data | undefined
   readonly before: Data | undefined
   readonly after: Data | undefined
-  /** The whole record, for what is seldom needed. */
-  readonly bytes: Buffer
+}
+
+export function positionOf({ message, positionStart, positionEnd }: IncomingRecord): Buffer {
+  return message.subarray(positionStart, positionEnd)
 }
 
 /** The records of a `Destination.Run.Request`, in order. Throws a RangeError for what is none. */
@@ -53,30 +61,31 @@ export function readRecords(message: Buffer, names: MetadataReader): IncomingRec
 }
 
 /** All metadata of a record. */
-export function allMetadata({ bytes }: IncomingRecord): Record<string, string> {
+export function allMetadata({ message: bytes, start, end }: IncomingRecord): Record<string, string> {
   const entries: [string, string][] = []
-  const reader = new ProtoReader(bytes)
+  const reader = new ProtoReader(bytes, start, end)
   while (reader.more) {
     const tag = reader.varint()
     if (tag !== METADATA) {
       reader.skip(tag)
       continue
     }
-    const end = reader.length()
-    const { keyStart, keyEnd, valueStart, valueEnd } = placesOf(bytes, reader.p, end)
+    const entryEnd = reader.length()
+    const { keyStart, keyEnd, valueStart, valueEnd } = placesOf(bytes, reader.p, entryEnd)
     entries.push([bytes.toString('utf8', keyStart, keyEnd), bytes.toString('utf8', valueStart, valueEnd)])
-    reader.p = end
+    reader.p = entryEnd
   }
   return Object.fromEntries(entries)
 }
 
 function readRecord(message: Buffer, start: number, end: number, names: MetadataReader): IncomingRecord {
-  const metadata = names.none()
-  let position = message.subarray(start, start)
+  let positionStart = start
+  let positionEnd = start
   let operation: Operation = Operation.OPERATION_UNSPECIFIED
   let key: Data | undefined
   let before: Data | undefined
   let after: Data | undefined
+  names.begin()
   const reader = new ProtoReader(message, start, end)
   while (reader.more) {
     const tag = reader.varint()
@@ -90,9 +99,11 @@ function readRecord(message: Buffer, start: number, end: number, names: Metadata
     }
     const fieldEnd = reader.length()
     const at = reader.p
-    if (tag === METADATA) names.read(message, at, fieldEnd, metadata)
-    else if (tag === POSITION) position = message.subarray(at, fieldEnd)
-    else if (tag === KEY) key = readData(message, at, fieldEnd)
+    if (tag === METADATA) names.read(message, at, fieldEnd)
+    else if (tag === POSITION) {
+      positionStart = at
+      positionEnd = fieldEnd
+    } else if (tag === KEY) key = readData(message, at, fieldEnd)
     else if (tag === PAYLOAD) {
       const change = new ProtoReader(message, at, fieldEnd)
       while (change.more) {
@@ -110,7 +121,8 @@ function readRecord(message: Buffer, start: number, end: number, names: Metadata
     }
     reader.p = fieldEnd
   }
-  return { position, operation, metadata, key, before, after, bytes: message.subarray(start, end) }
+  const metadata = names.end()
+  return { message, start, end, positionStart, positionEnd, operation, metadata, key, before, after }
 }
 
 /** Raw data of no bytes, and what has neither form, is nothing. */
@@ -124,10 +136,9 @@ function readData(bytes: Buffer, start: number, end: number): Data | undefined {
       continue
     }
     const fieldEnd = reader.length()
-    const part = bytes.subarray(reader.p, fieldEnd)
+    const isNothing = tag === RAW && fieldEnd === reader.p
+    data = isNothing ? undefined : { isStruct: tag === STRUCTURED, start: reader.p, end: fieldEnd }
     reader.p = fieldEnd
-    if (tag === STRUCTURED) data = { structured: Struct.unwrap(Struct.decode(part)) }
-    else data = part.length === 0 ? undefined : { raw: part }
   }
   return data
 }

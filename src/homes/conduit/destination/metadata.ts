@@ -34,17 +34,20 @@ interface Slot {
 }
 
 /**
- * Reads of metadata what is wanted, without making a text of anything else: a record has ten entries, in any order, and costs as
+ * Reads of metadata what is wanted, without making a text of anything else: a record has ten entries, in any order, and they cost as
  * much as its row otherwise.
  */
 export class MetadataReader {
   readonly #slots = new Map<number, Slot[]>()
-  readonly #count: number
+  readonly #values: (string | undefined)[]
+  /** Those of the last record, which the next one has mostly, too. */
+  #last: readonly (string | undefined)[]
 
   /** `names`: what is wanted besides; their values stand from {@link FIRST_OF_CALLER} on. */
   constructor(names: readonly string[]) {
     const all = [...NAMES, ...names]
-    this.#count = all.length
+    this.#values = all.map(() => undefined)
+    this.#last = [...this.#values]
     for (const [index, text] of all.entries()) {
       const name = Buffer.from(text)
       const hash = hashOf(name, 0, name.length)
@@ -53,12 +56,13 @@ export class MetadataReader {
     }
   }
 
-  none(): (string | undefined)[] {
-    return new Array<string | undefined>(this.#count).fill(undefined)
+  /** Entries of another record come. */
+  begin(): void {
+    this.#values.fill(undefined)
   }
 
-  /** Reads the entry at `bytes[start..end)` into `values`, if it is wanted. */
-  read(bytes: Buffer, start: number, end: number, values: (string | undefined)[]): void {
+  /** Reads the entry at `bytes[start..end)`, if it is wanted. */
+  read(bytes: Buffer, start: number, end: number): void {
     const { keyStart, keyEnd, valueStart, valueEnd } = placesOf(bytes, start, end)
     const slots = this.#slots.get(hashOf(bytes, keyStart, keyEnd))
     if (slots === undefined) return
@@ -68,8 +72,21 @@ export class MetadataReader {
         slot.bytes = Buffer.from(bytes.subarray(valueStart, valueEnd))
         slot.text = slot.bytes.toString()
       }
-      values[slot.index] = slot.text
+      this.#values[slot.index] = slot.text
     }
+  }
+
+  /** What the record has of what is wanted. */
+  end(): readonly (string | undefined)[] {
+    const values = this.#values
+    const last = this.#last
+    for (let i = 0; i < values.length; i++) {
+      if (values[i] !== last[i]) {
+        this.#last = [...values]
+        break
+      }
+    }
+    return this.#last
   }
 }
 

@@ -1,5 +1,5 @@
 import { Operation } from '../proto/opencdc/v1/opencdc.js'
-import { type MetadataReader, placesOf } from './metadata.js'
+import { ENTRY, type MetadataReader, placesOf } from './metadata.js'
 import { ProtoReader } from './protoReader.js'
 
 /** `Destination.Run.Request`: repeated Record records = 1. */
@@ -7,7 +7,6 @@ const RECORD = 0x0a
 /** `opencdc.v1.Record`. */
 const POSITION = 0x0a
 const OPERATION = 0x10
-const METADATA = 0x1a
 const KEY = 0x22
 const PAYLOAD = 0x2a
 /** `Change`. */
@@ -66,7 +65,7 @@ export function allMetadata({ message: bytes, start, end }: IncomingRecord): Rec
   const reader = new ProtoReader(bytes, start, end)
   while (reader.more) {
     const tag = reader.varint()
-    if (tag !== METADATA) {
+    if (tag !== ENTRY) {
       reader.skip(tag)
       continue
     }
@@ -78,6 +77,8 @@ export function allMetadata({ message: bytes, start, end }: IncomingRecord): Rec
   return Object.fromEntries(entries)
 }
 
+const NONE = -1
+
 function readRecord(message: Buffer, start: number, end: number, names: MetadataReader): IncomingRecord {
   let positionStart = start
   let positionEnd = start
@@ -85,10 +86,21 @@ function readRecord(message: Buffer, start: number, end: number, names: Metadata
   let key: Data | undefined
   let before: Data | undefined
   let after: Data | undefined
-  names.begin()
+  // Entries that follow one another.
+  let [entries, entriesEnd] = [NONE, NONE]
   const reader = new ProtoReader(message, start, end)
   while (reader.more) {
+    const tagAt = reader.p
     const tag = reader.varint()
+    if (tag === ENTRY && entries === NONE) {
+      entries = tagAt
+      const read = names.begin(message, tagAt, end)
+      entriesEnd = tagAt + read
+      if (read > 0) {
+        reader.p = entriesEnd
+        continue
+      }
+    }
     if (tag === OPERATION) {
       operation = reader.varint() as Operation
       continue
@@ -99,8 +111,10 @@ function readRecord(message: Buffer, start: number, end: number, names: Metadata
     }
     const fieldEnd = reader.length()
     const at = reader.p
-    if (tag === METADATA) names.read(message, at, fieldEnd)
-    else if (tag === POSITION) {
+    if (tag === ENTRY) {
+      names.read(message, at, fieldEnd)
+      if (tagAt === entriesEnd) entriesEnd = fieldEnd
+    } else if (tag === POSITION) {
       positionStart = at
       positionEnd = fieldEnd
     } else if (tag === KEY) key = readData(message, at, fieldEnd)
@@ -121,7 +135,8 @@ function readRecord(message: Buffer, start: number, end: number, names: Metadata
     }
     reader.p = fieldEnd
   }
-  const metadata = names.end()
+  if (entries === NONE) names.begin(message, end, end)
+  const metadata = names.end(message, entries === NONE ? end : entries, entries === NONE ? end : entriesEnd)
   return { message, start, end, positionStart, positionEnd, operation, metadata, key, before, after }
 }
 

@@ -65,18 +65,22 @@ function checkOf(bytes: Uint8Array, start: number, end: number): number {
 }
 
 /** `repeated bytes ack_positions = 1` of a `Source.Run.Request`: where each lies. Anything else in it is passed over. */
-export function readAcks(bytes: Uint8Array, each: (start: number, end: number) => void): void {
-  let p = 0
+export function readAcks(
+  bytes: Uint8Array,
+  p: number,
+  limit: number,
+  each: (start: number, end: number) => void,
+): void {
   const varint = () => {
     let value = 0
-    for (let shift = 0; p < bytes.length; shift += 7) {
+    for (let shift = 0; p < limit; shift += 7) {
       const byte = bytes[p++]!
       value += (byte & 0x7f) * 2 ** shift
       if (byte < 0x80) break
     }
     return value
   }
-  while (p < bytes.length) {
+  while (p < limit) {
     const tag = varint()
     if ((tag & 7) === 0) varint()
     else if ((tag & 7) === 1) p += 8

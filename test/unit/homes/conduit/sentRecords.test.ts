@@ -51,6 +51,6 @@ test('acks are read where they lie, whatever else is in the message', () => {
   // Fields that a later version may have: 2 as a number, 3 as bytes.
   const later = Buffer.concat([Buffer.from([0x10, 0x96, 0x01]), message, Buffer.from([0x1a, 2, 0x0a, 0])])
   const read: Buffer[] = []
-  readAcks(later, (start, end) => read.push(later.subarray(start, end)))
+  readAcks(later, 0, later.length, (start, end) => read.push(later.subarray(start, end)))
   expect(read).toEqual(positions)
 })

@@ -16,11 +16,13 @@ import { blamedColumns } from './blame.js'
 import type { Checkpoint } from './checkpoint.js'
 import { directStatements, isSmall } from './directWrite.js'
 import { type Evolution, ShapeRefused } from './evolution.js'
+import { dropNotNull } from './evolve.js'
 import { isOfRows, isPassing, serverText } from './failure.js'
 import { deleteGoneRows } from './goneRows.js'
 import type { LazyCommits } from './lazyCommits.js'
 import type { Mode } from './modes.js'
 import { isWorthOneByOne, writeOneByOne } from './oneByOne.js'
+import { refusedNull } from './refusedNull.js'
 import { middleOf, planLines, planSteps, type StepOptions } from './steps.js'
 import type { Target } from './target.js'
 import { type Use, usesOf } from './uses.js'
@@ -298,10 +300,12 @@ export class BatchWriter {
     targets: readonly Target[],
     cause: TailraceError,
   ): Promise<void> {
-    const {
-      target,
-      facts: { columns },
-    } = targets[batch.rows.heads[index * HEAD + HEAD_TABLE]!]!
+    const wanted = targets[batch.rows.heads[index * HEAD + HEAD_TABLE]!]!
+    const { target, table, facts } = wanted
+    const nullColumn = refusedNull(batch.rows, index, wanted, cause)
+    if (nullColumn !== undefined && (await this.#options.evolution?.followNull(this.session, table, nullColumn))) {
+      return this.#writeRange(batch, index, index + 1, { targets, takesCopies: () => false })
+    }
     const record = batch.at(index)!
     const { constraint, hint } = cause.details as Partial<Record<string, string>>
     const problem = serverText(cause)
@@ -319,9 +323,10 @@ export class BatchWriter {
       return
     }
     const key = 'key' in record && record.key !== undefined ? keyText(record.key) : ''
-    const facts = { table: target, operation: record.operation, key, id: record.id, problem, sqlstate }
-    const column = await blamedColumns(this.session, cause, columns.keys())
-    throw ROW_REJECTED({ ...facts, column, constraint, hint: hint ?? ownHint(cause) }, { cause })
+    const told = { table: target, operation: record.operation, key, id: record.id, problem, sqlstate }
+    const column = await blamedColumns(this.session, cause, facts.columns.keys())
+    const mend = nullColumn && `The source takes NULL there: ${dropNotNull(target, nullColumn)};`
+    throw ROW_REJECTED({ ...told, column, constraint, hint: hint ?? mend ?? ownHint(cause) }, { cause })
   }
 
   /** Finds the target of one of a batch's tables. */

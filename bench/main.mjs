@@ -1,4 +1,6 @@
 import { writeFileSync } from 'node:fs'
+import { airbyteCatalog } from './airbyte/catalog.mjs'
+import { airbyteDrain, airbyteRefresh } from './airbyte/reads.mjs'
 import { applyChanges, applyOneRow } from './apply/changes.mjs'
 import { applyCopy } from './apply/copy.mjs'
 import { applyLatency, applyPgbench } from './apply/live.mjs'
@@ -29,9 +31,11 @@ const APPLY = {
   'apply-pgbench': applyPgbench,
   'apply-latency': applyLatency,
 }
+/** As an Airbyte source. */
+const AIRBYTE = { 'airbyte-refresh': airbyteRefresh, 'airbyte-drain': airbyteDrain, 'airbyte-catalog': airbyteCatalog }
 const VERIFY = { 'verify-tables': verifyTables, 'verify-live': verifyLive }
-const GROUPS = { apply: APPLY, verify: VERIFY }
-const ALL = { ...BENCHES, ...ON_REQUEST, ...APPLY, ...VERIFY }
+const GROUPS = { airbyte: AIRBYTE, apply: APPLY, verify: VERIFY }
+const ALL = { ...BENCHES, ...ON_REQUEST, ...AIRBYTE, ...APPLY, ...VERIFY }
 /** About single functions, without a server: only when it is asked for. */
 const MICRO = 'micro'
 

@@ -10,27 +10,31 @@ const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
 /** Walks over one value's Avro bytes. Whatever is not as it should be is AVRO_DATA_MALFORMED, with the field's name. */
 export class Cursor {
   #bytes: Buffer = Buffer.alloc(0)
+  #start = 0
+  #end = 0
   #p = 0
   /** The field of the row that is read. */
   field = ''
   /** Names of fields inside that, inwards. */
   readonly #path: string[] = []
 
-  open(bytes: Uint8Array): void {
+  /** At the value `bytes[start..end)`. */
+  open(bytes: Uint8Array, start = 0, end = bytes.length): void {
     this.#bytes = bytes instanceof Buffer ? bytes : Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength)
-    this.#p = 0
+    this.#start = this.#p = start
+    this.#end = end
     this.field = ''
     this.#path.length = 0
   }
 
   /** Nothing may be left: leftovers say that another schema wrote the bytes. */
   close(): void {
-    const left = this.#bytes.length - this.#p
+    const { left } = this
     if (left > 0) throw this.malformed(`${left} bytes are left over`)
   }
 
   get left(): number {
-    return this.#bytes.length - this.#p
+    return this.#end - this.#p
   }
 
   enter(name: string): void {
@@ -43,15 +47,26 @@ export class Cursor {
   }
 
   byte(): number {
-    if (this.#p >= this.#bytes.length) throw this.malformed('it ends in the middle of a value')
+    if (this.#p >= this.#end) throw this.malformed('it ends in the middle of a value')
     return this.#bytes[this.#p++]!
   }
 
   /** `count` bytes, over the same memory. */
   bytes(count: number): Buffer {
+    const start = this.skip(count)
+    return this.#bytes.subarray(start, start + count)
+  }
+
+  /** Steps over `count` bytes, and gives where in {@link source} they begin. */
+  skip(count: number): number {
     if (count > this.left) throw this.malformed(`it ends in the middle of a value of ${count} bytes`)
     this.#p += count
-    return this.#bytes.subarray(this.#p - count, this.#p)
+    return this.#p - count
+  }
+
+  /** What is walked over. */
+  get source(): Buffer {
+    return this.#bytes
   }
 
   /** An int or long; beyond 2^52 a bigint. */
@@ -91,11 +106,11 @@ export class Cursor {
   }
 
   float(): number {
-    return this.bytes(4).readFloatLE()
+    return this.#bytes.readFloatLE(this.skip(4))
   }
 
   double(): number {
-    return this.bytes(8).readDoubleLE()
+    return this.#bytes.readDoubleLE(this.skip(8))
   }
 
   /** A string, or bytes that are to be text. */
@@ -114,7 +129,7 @@ export class Cursor {
 
   malformed(problem: string): Error {
     const field = [this.field, ...this.#path].filter((name) => name !== '').join('.')
-    return AVRO_DATA_MALFORMED({ field, problem, offset: this.#p, length: this.#bytes.length })
+    return AVRO_DATA_MALFORMED({ field, problem, offset: this.#p - this.#start, length: this.#end - this.#start })
   }
 }
 

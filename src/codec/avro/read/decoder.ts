@@ -6,6 +6,7 @@ import { Cursor } from './cursor.js'
 import { dateTimeText } from './dateTime.js'
 import { decimalText, durationText, floatText, uuidText } from './scalar.js'
 import { type Logical, type Primitive, parseSchema, type SchemaNode } from './schema.js'
+import { type TextSink, textWriter, type WriteText } from './textWriter.js'
 
 type Read<T> = (cursor: Cursor) => T
 type ReadText = Read<string | null>
@@ -22,6 +23,7 @@ export class AvroDecoder {
   readonly columns: readonly string[]
   readonly #names: readonly string[]
   readonly #readers: readonly ReadText[]
+  readonly #writers: readonly WriteText[]
   readonly #json: Read<string>
   readonly #cursor = new Cursor()
 
@@ -36,6 +38,9 @@ export class AvroDecoder {
     this.columns = node.fields.map(({ column }) => column)
     this.#names = node.fields.map(({ name }) => name)
     this.#readers = node.fields.map(({ column, type }) => compiler.column(type, targetOf(column)))
+    this.#writers = node.fields.map(({ type }, i) =>
+      textWriter(type, targetOf(this.columns[i]!).kind, this.#readers[i]!),
+    )
     this.#json = compiler.json(node)
   }
 
@@ -52,6 +57,19 @@ export class AvroDecoder {
     cursor.field = ''
     cursor.close()
     return texts
+  }
+
+  /** The same of the row `bytes[start..end)`, given to `sink`, without a string for what is text already. */
+  write(bytes: Uint8Array, start: number, end: number, sink: TextSink): void {
+    const cursor = this.#cursor
+    cursor.open(bytes, start, end)
+    const writers = this.#writers
+    for (let i = 0; i < writers.length; i++) {
+      cursor.field = this.#names[i]!
+      writers[i]!(cursor, sink)
+    }
+    cursor.field = ''
+    cursor.close()
   }
 
   /** The row as a JSON object, as the server's to_json would have it; integers keep their digits. Throws the same. */

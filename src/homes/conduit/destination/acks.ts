@@ -11,10 +11,11 @@ const writer = new ProtoWriter()
 
 /** The acknowledgements of records, in their order, as a `Destination.Run.Response`. `errors`: by index. */
 export function acksOf(records: readonly IncomingRecord[], errors: ReadonlyMap<number, string>): Buffer {
-  for (const [index, { position }] of records.entries()) {
+  for (let index = 0; index < records.length; index++) {
+    const { message, positionStart, positionEnd } = records[index]!
     const ack = writer.open(ACK)
-    writer.field(POSITION, position)
-    const error = errors.get(index)
+    writer.fieldOf(POSITION, message, positionStart, positionEnd)
+    const error = errors.size === 0 ? undefined : errors.get(index)
     if (error !== undefined) writer.field(ERROR, Buffer.from(error))
     writer.close(ack)
   }

@@ -7,7 +7,7 @@ import { log } from '../plugin/log.js'
 import { acksOf } from './acks.js'
 import type { DestinationPlan } from './destinationOptions.js'
 import { Inbox } from './inbox.js'
-import { readRecords } from './incoming.js'
+import { positionOf, readRecords } from './incoming.js'
 import { MetadataReader } from './metadata.js'
 import { RateLimit } from './rateLimit.js'
 import type { ReadRecords, RecordReader } from './recordReader.js'
@@ -119,9 +119,9 @@ export class DestinationRun {
     const errors = await this.#written(batch)
     if (this.#ended.signal.aborted) return
     this.#options.port.write(acksOf(records, errors))
-    this.#lastAcked = records.at(-1)!.position
+    this.#lastAcked = positionOf(records.at(-1)!)
     const awaited = this.#awaited
-    if (awaited !== undefined && records.some(({ position }) => position.equals(awaited.position))) awaited.acked()
+    if (awaited !== undefined && records.some((record) => positionOf(record).equals(awaited.position))) awaited.acked()
   }
 
   /** Writes; gives what is wrong with which record. */

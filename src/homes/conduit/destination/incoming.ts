@@ -1,7 +1,5 @@
-import type { Structured } from '../payload/structuredRow.js'
-import { Struct } from '../proto/google/protobuf/struct.js'
 import { Operation } from '../proto/opencdc/v1/opencdc.js'
-import { type MetadataReader, placesOf } from './metadata.js'
+import { ENTRY, type MetadataReader, placesOf } from './metadata.js'
 import { ProtoReader } from './protoReader.js'
 
 /** `Destination.Run.Request`: repeated Record records = 1. */
@@ -9,7 +7,6 @@ const RECORD = 0x0a
 /** `opencdc.v1.Record`. */
 const POSITION = 0x0a
 const OPERATION = 0x10
-const METADATA = 0x1a
 const KEY = 0x22
 const PAYLOAD = 0x2a
 /** `Change`. */
@@ -19,20 +16,30 @@ const AFTER = 0x12
 const RAW = 0x0a
 const STRUCTURED = 0x12
 
-/** Bytes that nobody has decoded, or fields. */
-export type Data = { readonly raw: Buffer } | { readonly structured: Structured }
+/** Where the bytes of a part lie in the record's message: raw data, or a google.protobuf.Struct. */
+export interface Data {
+  readonly isStruct: boolean
+  readonly start: number
+  readonly end: number
+}
 
-/** A record as it has come; its bytes are those of its message. */
+/** A record as it has come: numbers over the bytes of its message, since a million of them come in some seconds. */
 export interface IncomingRecord {
-  readonly position: Buffer
+  readonly message: Buffer
+  readonly start: number
+  readonly end: number
+  readonly positionStart: number
+  readonly positionEnd: number
   readonly operation: Operation
-  /** What the reader was asked for. */
+  /** What the reader was asked for. Records that have the same share it. */
   readonly metadata: readonly (string | undefined)[]
   readonly key: Data | undefined
   readonly before: Data | undefined
   readonly after: Data | undefined
-  /** The whole record, for what is seldom needed. */
-  readonly bytes: Buffer
+}
+
+export function positionOf({ message, positionStart, positionEnd }: IncomingRecord): Buffer {
+  return message.subarray(positionStart, positionEnd)
 }
 
 /** The records of a `Destination.Run.Request`, in order. Throws a RangeError for what is none. */
@@ -53,33 +60,47 @@ export function readRecords(message: Buffer, names: MetadataReader): IncomingRec
 }
 
 /** All metadata of a record. */
-export function allMetadata({ bytes }: IncomingRecord): Record<string, string> {
+export function allMetadata({ message: bytes, start, end }: IncomingRecord): Record<string, string> {
   const entries: [string, string][] = []
-  const reader = new ProtoReader(bytes)
+  const reader = new ProtoReader(bytes, start, end)
   while (reader.more) {
     const tag = reader.varint()
-    if (tag !== METADATA) {
+    if (tag !== ENTRY) {
       reader.skip(tag)
       continue
     }
-    const end = reader.length()
-    const { keyStart, keyEnd, valueStart, valueEnd } = placesOf(bytes, reader.p, end)
+    const entryEnd = reader.length()
+    const { keyStart, keyEnd, valueStart, valueEnd } = placesOf(bytes, reader.p, entryEnd)
     entries.push([bytes.toString('utf8', keyStart, keyEnd), bytes.toString('utf8', valueStart, valueEnd)])
-    reader.p = end
+    reader.p = entryEnd
   }
   return Object.fromEntries(entries)
 }
 
+const NONE = -1
+
 function readRecord(message: Buffer, start: number, end: number, names: MetadataReader): IncomingRecord {
-  const metadata = names.none()
-  let position = message.subarray(start, start)
+  let positionStart = start
+  let positionEnd = start
   let operation: Operation = Operation.OPERATION_UNSPECIFIED
   let key: Data | undefined
   let before: Data | undefined
   let after: Data | undefined
+  // Entries that follow one another.
+  let [entries, entriesEnd] = [NONE, NONE]
   const reader = new ProtoReader(message, start, end)
   while (reader.more) {
+    const tagAt = reader.p
     const tag = reader.varint()
+    if (tag === ENTRY && entries === NONE) {
+      entries = tagAt
+      const read = names.begin(message, tagAt, end)
+      entriesEnd = tagAt + read
+      if (read > 0) {
+        reader.p = entriesEnd
+        continue
+      }
+    }
     if (tag === OPERATION) {
       operation = reader.varint() as Operation
       continue
@@ -90,9 +111,13 @@ function readRecord(message: Buffer, start: number, end: number, names: Metadata
     }
     const fieldEnd = reader.length()
     const at = reader.p
-    if (tag === METADATA) names.read(message, at, fieldEnd, metadata)
-    else if (tag === POSITION) position = message.subarray(at, fieldEnd)
-    else if (tag === KEY) key = readData(message, at, fieldEnd)
+    if (tag === ENTRY) {
+      names.read(message, at, fieldEnd)
+      if (tagAt === entriesEnd) entriesEnd = fieldEnd
+    } else if (tag === POSITION) {
+      positionStart = at
+      positionEnd = fieldEnd
+    } else if (tag === KEY) key = readData(message, at, fieldEnd)
     else if (tag === PAYLOAD) {
       const change = new ProtoReader(message, at, fieldEnd)
       while (change.more) {
@@ -110,7 +135,9 @@ function readRecord(message: Buffer, start: number, end: number, names: Metadata
     }
     reader.p = fieldEnd
   }
-  return { position, operation, metadata, key, before, after, bytes: message.subarray(start, end) }
+  if (entries === NONE) names.begin(message, end, end)
+  const metadata = names.end(message, entries === NONE ? end : entries, entries === NONE ? end : entriesEnd)
+  return { message, start, end, positionStart, positionEnd, operation, metadata, key, before, after }
 }
 
 /** Raw data of no bytes, and what has neither form, is nothing. */
@@ -124,10 +151,9 @@ function readData(bytes: Buffer, start: number, end: number): Data | undefined {
       continue
     }
     const fieldEnd = reader.length()
-    const part = bytes.subarray(reader.p, fieldEnd)
+    const isNothing = tag === RAW && fieldEnd === reader.p
+    data = isNothing ? undefined : { isStruct: tag === STRUCTURED, start: reader.p, end: fieldEnd }
     reader.p = fieldEnd
-    if (tag === STRUCTURED) data = { structured: Struct.unwrap(Struct.decode(part)) }
-    else data = part.length === 0 ? undefined : { raw: part }
   }
   return data
 }

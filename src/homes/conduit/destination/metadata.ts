@@ -1,6 +1,7 @@
 import { ProtoReader } from './protoReader.js'
 
-/** Entry of `map<string, string> metadata = 3`: its key and its value. */
+/** `opencdc.v1.Record`: `map<string, string> metadata = 3`, of an entry its key and its value. */
+export const ENTRY = 0x1a
 const KEY = 0x0a
 const VALUE = 0x12
 
@@ -33,18 +34,32 @@ interface Slot {
   text: string
 }
 
+type Values = (string | undefined)[]
+
 /**
- * Reads of metadata what is wanted, without making a text of anything else: a record has ten entries, in any order, and costs as
- * much as its row otherwise.
+ * Reads of metadata what is wanted, without making a text of anything else: a record has ten entries, in any order, and they cost as
+ * much as its row otherwise. What a record has in common with the one before it, at the beginning, is not read again.
  */
 export class MetadataReader {
   readonly #slots = new Map<number, Slot[]>()
-  readonly #count: number
+  readonly #values: Values
+  /** Those of the last record, which the next one has mostly, too. */
+  #last: Values
+  /** The entries of the last record: bytes of its message. */
+  #message: Buffer = Buffer.alloc(0)
+  #start = 0
+  #end = 0
+  /** So many bytes of them did the record before that have, too; and what was wanted of these. */
+  #common = 0
+  readonly #ofCommon: Values
+  #isCommon = false
 
   /** `names`: what is wanted besides; their values stand from {@link FIRST_OF_CALLER} on. */
   constructor(names: readonly string[]) {
     const all = [...NAMES, ...names]
-    this.#count = all.length
+    this.#values = all.map(() => undefined)
+    this.#last = [...this.#values]
+    this.#ofCommon = [...this.#values]
     for (const [index, text] of all.entries()) {
       const name = Buffer.from(text)
       const hash = hashOf(name, 0, name.length)
@@ -53,12 +68,60 @@ export class MetadataReader {
     }
   }
 
-  none(): (string | undefined)[] {
-    return new Array<string | undefined>(this.#count).fill(undefined)
+  /** The entries of a record begin at `p`, if it has any: gives how many bytes of them are read by that. */
+  begin(message: Buffer, p: number, end: number): number {
+    const { length } = this.#values
+    const common = this.#common
+    this.#isCommon =
+      common > 0 &&
+      p + common <= end &&
+      message.compare(this.#message, this.#start, this.#start + common, p, p + common) === 0
+    for (let i = 0; i < length; i++) this.#values[i] = this.#isCommon ? this.#ofCommon[i] : undefined
+    return this.#isCommon ? common : 0
   }
 
-  /** Reads the entry at `bytes[start..end)` into `values`, if it is wanted. */
-  read(bytes: Buffer, start: number, end: number, values: (string | undefined)[]): void {
+  /** Reads the entry at `bytes[start..end)`, if it is wanted. */
+  read(bytes: Buffer, start: number, end: number): void {
+    this.#read(bytes, start, end, this.#values)
+  }
+
+  /** What the record has of what is wanted; its entries were `message[start..end)`. */
+  end(message: Buffer, start: number, end: number): readonly (string | undefined)[] {
+    if (!this.#isCommon) this.#compare(message, start, end)
+    this.#message = message
+    this.#start = start
+    this.#end = end
+    const values = this.#values
+    const last = this.#last
+    for (let i = 0; i < values.length; i++) {
+      if (values[i] !== last[i]) {
+        this.#last = [...values]
+        break
+      }
+    }
+    return this.#last
+  }
+
+  /** What these entries have in common with the last record's. */
+  #compare(message: Buffer, start: number, end: number): void {
+    this.#common = 0
+    this.#ofCommon.fill(undefined)
+    const reader = new ProtoReader(message, start, end)
+    const offset = this.#start - start
+    while (reader.more) {
+      const from = reader.p
+      const tag = reader.varint()
+      if (tag !== ENTRY) return
+      const entryEnd = reader.length()
+      if (entryEnd + offset > this.#end) return
+      if (message.compare(this.#message, from + offset, entryEnd + offset, from, entryEnd) !== 0) return
+      this.#read(message, reader.p, entryEnd, this.#ofCommon)
+      reader.p = entryEnd
+      this.#common = entryEnd - start
+    }
+  }
+
+  #read(bytes: Buffer, start: number, end: number, values: Values): void {
     const { keyStart, keyEnd, valueStart, valueEnd } = placesOf(bytes, start, end)
     const slots = this.#slots.get(hashOf(bytes, keyStart, keyEnd))
     if (slots === undefined) return

@@ -1,14 +1,15 @@
 import { AvroDecoder } from '../../../codec/avro/index.js'
-import type { Texts } from '../../../destination/textBatch.js'
+import { PAYLOAD_INVALID } from '../../../core/payloadErrors.js'
+import type { TextBatch } from '../../../destination/textBatch.js'
 import { jsonRow } from '../payload/jsonRow.js'
-import { structuredRow } from '../payload/structuredRow.js'
-import type { TargetOf } from '../payload/text.js'
+import { type Structured, structuredRow } from '../payload/structuredRow.js'
+import type { TargetOf, TextRow } from '../payload/text.js'
+import { Struct } from '../proto/google/protobuf/struct.js'
 import type { Data } from './incoming.js'
 
-/** Key, before or after of a record as texts for columns. */
+/** Key, before or after of a record, whose texts were given to a batch, one for each column. */
 export interface Part {
   readonly columns: readonly string[]
-  readonly texts: Texts
   /** Parts that have the same columns in the same order have the same. */
   readonly signature: string
 }
@@ -35,7 +36,7 @@ let decoders = 0
 
 interface Decoder {
   readonly decoder: AvroDecoder
-  readonly signature: string
+  readonly part: Part
 }
 
 /** Reads parts of records for one table, whose columns take what `targetOf` says. */
@@ -49,12 +50,13 @@ export class PartReader {
     this.#schemas = schemas
   }
 
-  /** Throws what is wrong with the data, or a {@link SchemaMissing}. */
-  read(data: Data, schema: SchemaOf | undefined): Part {
-    if ('structured' in data) return signed(structuredRow(data.structured, this.#targetOf))
-    if (schema === undefined) return signed(jsonRow(data.raw, this.#targetOf))
-    const { decoder, signature } = this.#decoderOf(schema)
-    return { columns: decoder.columns, texts: decoder.decode(data.raw), signature }
+  /** Gives the part's texts to `batch`. Throws what is wrong with the data, or a {@link SchemaMissing}. */
+  read(message: Buffer, { isStruct, start, end }: Data, schema: SchemaOf | undefined, batch: TextBatch): Part {
+    if (isStruct) return give(structuredRow(structOf(message, start, end), this.#targetOf), batch)
+    if (schema === undefined) return give(jsonRow(message.subarray(start, end), this.#targetOf), batch)
+    const { decoder, part } = this.#decoderOf(schema)
+    decoder.write(message, start, end, batch)
+    return part
   }
 
   #decoderOf({ subject, version }: SchemaOf): Decoder {
@@ -67,13 +69,27 @@ export class PartReader {
     if (known === undefined) {
       const text = this.#schemas({ subject, version })
       if (typeof text !== 'string') throw new SchemaMissing(text)
-      known = { decoder: new AvroDecoder(text, this.#targetOf), signature: `avro ${++decoders}` }
+      const decoder = new AvroDecoder(text, this.#targetOf)
+      known = { decoder, part: { columns: decoder.columns, signature: `avro ${++decoders}` } }
       versions.set(version, known)
     }
     return known
   }
 }
 
-function signed({ columns, texts }: Omit<Part, 'signature'>): Part {
-  return { columns, texts, signature: columns.join('\0') }
+/** Throws `PAYLOAD_INVALID`. */
+export function structOf(message: Buffer, start: number, end: number): Structured {
+  try {
+    return Struct.unwrap(Struct.decode(message.subarray(start, end)))
+  } catch (error) {
+    throw PAYLOAD_INVALID({ column: '', problem: `structured data cannot be read: ${(error as Error).message}` })
+  }
+}
+
+function give({ columns, texts }: TextRow, batch: TextBatch): Part {
+  for (const text of texts) {
+    if (text === null) batch.none()
+    else batch.text(text)
+  }
+  return { columns, signature: columns.join('\0') }
 }

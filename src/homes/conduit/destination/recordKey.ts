@@ -26,12 +26,7 @@ export function keyColumnsOf(
   throw withoutKey(entry, operation, 'it has none, and its row no primary key of the table')
 }
 
-/** That no part of the key is NULL. */
-export function requireKey(entry: TargetEntry, column: string, text: string | null, operation: string): void {
-  if (text === null) throw withoutKey(entry, operation, `column ${quoteIdentifier(column)} of it is NULL`)
-}
-
-function withoutKey(entry: TargetEntry, operation: string, problem: string): Error {
+export function withoutKey(entry: TargetEntry, operation: string, problem: string): Error {
   return RECORD_WITHOUT_KEY({ table: entry.name, operation, problem })
 }
 

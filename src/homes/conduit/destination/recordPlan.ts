@@ -7,7 +7,7 @@ import type { RowShape, TargetEntry } from './targetTables.js'
 export interface RecordPlan {
   readonly shape: RowShape
   readonly key: readonly string[]
-  /** Of the texts of the parts, one behind the other. */
+  /** Of the texts of the parts, one behind the other: key, row, before. */
   readonly layout: Layout
   /** Where the key's columns stand there. */
   readonly keyPlaces: readonly number[]
@@ -28,15 +28,48 @@ export interface Parts {
 /** The plan of a row that is written; made once for records that are alike. Throws what is missing for it. */
 export function planRow(entry: TargetEntry, parts: Parts, operation: string): RecordPlan {
   const { key, row, before, unchanged } = parts
+  const isUpdate = operation === 'update'
+  const last = entry.lastRow
+  if (
+    last !== undefined &&
+    last.isUpdate === isUpdate &&
+    last.key === key?.signature &&
+    last.row === row?.signature &&
+    last.before === before?.signature &&
+    last.unchanged === unchanged
+  ) {
+    return last.plan
+  }
+  const plan = knownPlan(entry, parts, operation)
+  entry.lastRow = {
+    ...{ isUpdate, unchanged, plan },
+    key: key?.signature,
+    row: row?.signature,
+    before: before?.signature,
+  }
+  return plan
+}
+
+/** Of what a plan was asked for last: records that follow one another are mostly alike. */
+export interface LastRow {
+  readonly isUpdate: boolean
+  readonly key: string | undefined
+  readonly row: string | undefined
+  readonly before: string | undefined
+  readonly unchanged: string | undefined
+  readonly plan: RecordPlan
+}
+
+function knownPlan(entry: TargetEntry, { key, row, before, unchanged }: Parts, operation: string): RecordPlan {
   const id = `${operation === 'update' ? 'u' : 'c'}|${signature(key)}|${signature(row)}|${signature(before)}|${unchanged ?? ''}`
-  const known = entry.plans.get(id) as RecordPlan | undefined
+  const known = entry.plans.get(id)
   if (known !== undefined) return known
   const places = placesOf(key, row)
   const keyColumns = keyColumnsOf(entry, key, row, operation)
   const columns = new Set(places.keys())
   if (keyColumns.length > 0) for (const column of namesIn(unchanged)) columns.add(column)
   const shape = entry.shape(columns, keyColumns)
-  const offset = (key?.texts.length ?? 0) + (row?.texts.length ?? 0)
+  const offset = (key?.columns.length ?? 0) + (row?.columns.length ?? 0)
   const old = before === undefined ? undefined : placesOf(before, undefined, offset)
   const oldKeyPlaces = keyColumns.map((column) => old?.get(column))
   const tellsOldKey = keyColumns.length > 0 && oldKeyPlaces.every((place) => place !== undefined)
@@ -56,7 +89,7 @@ export function planRow(entry: TargetEntry, parts: Parts, operation: string): Re
 export function planDelete(entry: TargetEntry, { key, row }: Pick<Parts, 'key' | 'row'>): RecordPlan {
   const last = entry.lastShape
   const id = `d|${signature(key)}|${signature(row)}|${last?.number ?? ''}`
-  const known = entry.plans.get(id) as RecordPlan | undefined
+  const known = entry.plans.get(id)
   if (known !== undefined) return known
   const places = placesOf(key, row)
   const keyColumns = keyColumnsOf(entry, key, row, 'delete')
@@ -81,7 +114,7 @@ function placesOf(first: Part | undefined, second: Part | undefined, offset = 0)
     for (const [i, column] of part?.columns.entries() ?? []) if (!places.has(column)) places.set(column, from + i)
   }
   add(first, offset)
-  add(second, offset + (first?.texts.length ?? 0))
+  add(second, offset + (first?.columns.length ?? 0))
   return places
 }
 

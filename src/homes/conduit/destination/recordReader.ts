@@ -2,16 +2,17 @@ import { ADDED_COLUMN_TAKEN, TARGET_COLUMN_MISSING, TARGET_KEY_MISSING } from '.
 import { PAYLOAD_INVALID } from '../../../core/payloadErrors.js'
 import { TailraceError } from '../../../core/tailraceError.js'
 import type { Target } from '../../../destination/target.js'
-import { TextBatch, type Texts } from '../../../destination/textBatch.js'
+import { TextBatch } from '../../../destination/textBatch.js'
+import { quoteIdentifier } from '../../../postgres/identifier.js'
 import { describeError } from '../plugin/describeError.js'
 import { Operation } from '../proto/opencdc/v1/opencdc.js'
-import type { Data, IncomingRecord } from './incoming.js'
+import type { IncomingRecord } from './incoming.js'
 import * as metadata from './metadata.js'
 import { type Part, SchemaMissing, type SchemaOf, type SchemaTexts } from './parts.js'
-import { keyText, requireKey } from './recordKey.js'
-import { type Parts, planDelete, planRow, type RecordPlan } from './recordPlan.js'
+import { keyText, withoutKey } from './recordKey.js'
+import { planDelete, planRow, type RecordPlan } from './recordPlan.js'
 import type { TableRoute } from './tableRoute.js'
-import { TargetEntry, type TargetTables } from './targetTables.js'
+import { type RowShape, TargetEntry, type TargetTables } from './targetTables.js'
 import { TemplateRecords } from './templateRecord.js'
 
 export interface RecordReaderOptions {
@@ -58,8 +59,9 @@ export class RecordReader {
   readonly #options: RecordReaderOptions
   readonly #templates: TemplateRecords
   /** Of the record that is read: what is known by now, for its error. */
-  #about = { operation: '', table: '', key: '' }
+  #operation = ''
   #entry: TargetEntry | undefined
+  #key: Part | undefined
   #name = ''
 
   constructor(options: RecordReaderOptions) {
@@ -81,12 +83,14 @@ export class RecordReader {
           recordOf.push(index)
           break
         } catch (error) {
+          const explained = error instanceof TailraceError ? this.#explain(error, batch) : ''
+          batch.drop()
           if (error instanceof TableMissing || error instanceof SchemaMissing) await error.arrives
           else if (!again && isMissing(error) && this.#entry?.mayBeOld === true) {
             again = true
             await this.#options.tables.again(this.#name)
           } else if (error instanceof TailraceError) {
-            failed.set(index, this.#explain(error))
+            failed.set(index, explained)
             break
           } else throw error
         }
@@ -95,91 +99,100 @@ export class RecordReader {
     return { records, batch, recordOf, failed, targets: batch.rows.tables.map((table) => targets.get(table)!) }
   }
 
-  #place(record: IncomingRecord, batch: TextBatch): RecordPlan['shape'] {
+  #place(record: IncomingRecord, batch: TextBatch): RowShape {
     const operation = OPERATIONS.get(record.operation)
-    const about = this.#about
-    about.operation = operation ?? 'unknown'
-    about.table = about.key = ''
-    this.#entry = undefined
+    this.#operation = operation ?? 'unknown'
+    this.#entry = this.#key = undefined
     if (operation === undefined) throw PAYLOAD_INVALID({ column: '', problem: `its operation is ${record.operation}` })
     const { route, tables, decodesKeys, decodesRows } = this.#options
     const keySchema = decodesKeys ? schemaOf(record, metadata.KEY_SUBJECT, metadata.KEY_VERSION) : undefined
     const rowSchema = decodesRows ? schemaOf(record, metadata.PAYLOAD_SUBJECT, metadata.PAYLOAD_VERSION) : undefined
-    const schemas = { key: keySchema, payload: rowSchema }
-    this.#name =
-      route.quickly(record.metadata) ?? route.of(this.#templates.of(record, operation, schemas, route.needsData))
+    this.#name = route.quickly(record.metadata) ?? this.#evaluate(record, operation, keySchema, rowSchema)
     const entry = tables.get(this.#name)
     if (!(entry instanceof TargetEntry)) throw new TableMissing(entry)
     this.#entry = entry
-    about.table = entry.name
-    if (operation === 'delete' && isTruncate(record)) return this.#truncate(entry, record, batch)
-    const key = readKey(entry, record.key, keySchema)
-    if (key !== undefined) about.key = keyText(key.columns, key.texts)
-    const before = record.before && entry.parts.read(record.before, rowSchema)
-    if (operation === 'delete')
-      return place(batch, entry, operation, { key, row: before, before: undefined, unchanged: undefined })
-    const row = record.after && entry.parts.read(record.after, rowSchema)
+    if (operation === 'delete' && isTruncate(record)) return truncate(entry, record, batch)
+    const { message, before, after } = record
+    const key = readKey(entry, record, keySchema, batch)
+    this.#key = key
+    if (operation === 'delete') {
+      const row = before && entry.parts.read(message, before, rowSchema, batch)
+      const plan = planDelete(entry, { key, row })
+      requireKey(entry, plan, batch, operation)
+      batch.delete(plan.shape.table, plan.layout)
+      return plan.shape
+    }
+    const row = after && entry.parts.read(message, after, rowSchema, batch)
     if (key === undefined && row === undefined) {
       throw PAYLOAD_INVALID({ column: '', problem: `a ${operation} has neither a key nor payload.after` })
     }
-    const unchanged = record.metadata[metadata.UNCHANGED]
-    return place(batch, entry, operation, { key, row, unchanged, before: operation === 'update' ? before : undefined })
+    const told = operation === 'update' && before ? entry.parts.read(message, before, rowSchema, batch) : undefined
+    const plan = planRow(entry, { key, row, before: told, unchanged: record.metadata[metadata.UNCHANGED] }, operation)
+    requireKey(entry, plan, batch, operation)
+    batch.add(operation, plan.shape.table, plan.layout, changesKey(plan, batch) ? plan.oldLayout : undefined)
+    entry.lastShape = plan.shape
+    return plan.shape
   }
 
-  #truncate(entry: TargetEntry, { bytes, metadata: values }: IncomingRecord, batch: TextBatch): RecordPlan['shape'] {
-    const key = entry.primaryKey ?? []
-    const shape = entry.shape(new Set(key), key)
-    batch.truncate(shape.table, values[metadata.LSN] ?? String(bytes.length))
-    return shape
+  #evaluate(
+    record: IncomingRecord,
+    operation: OperationName,
+    key: SchemaOf | undefined,
+    payload: SchemaOf | undefined,
+  ): string {
+    const { route } = this.#options
+    return route.of(this.#templates.of(record, operation, { key, payload }, route.needsData))
   }
 
-  #explain(error: TailraceError): string {
-    const { operation, table, key } = this.#about
+  #explain(error: TailraceError, batch: TextBatch): string {
+    const table = this.#entry?.name
+    const { columns } = this.#key ?? { columns: [] }
+    const key = keyText(
+      columns,
+      columns.map((_, i) => (i < batch.given ? batch.textOf(i) : null)),
+    )
     const told = [
-      `${operation}${key === '' ? '' : ` of ${key}`}`,
-      ...(table === '' || error.message.includes(table) ? [] : [`table ${table}`]),
+      `${this.#operation}${key === '' ? '' : ` of ${key}`}`,
+      ...(table === undefined || error.message.includes(table) ? [] : [`table ${table}`]),
     ]
     return `${describeError(error)} (${told.join(', ')})`
   }
 }
 
-function place(batch: TextBatch, entry: TargetEntry, operation: OperationName, parts: Parts): RecordPlan['shape'] {
-  const { key, row, before } = parts
-  const plan = operation === 'delete' ? planDelete(entry, parts) : planRow(entry, parts, operation)
-  const texts = joined(key, row, plan.oldLayout === undefined ? undefined : before)
-  for (const text of texts) {
-    if (text?.includes('\0') === true)
-      throw PAYLOAD_INVALID({ column: '', problem: 'a text has a NUL character, which PostgreSQL has not' })
-  }
-  for (const [i, at] of plan.keyPlaces.entries()) requireKey(entry, plan.key[i]!, texts[at]!, operation)
-  const { shape } = plan
-  if (operation === 'delete') batch.delete(shape.table, plan.layout, texts)
-  else {
-    batch.add(operation, shape.table, plan.layout, texts, changesKey(plan, texts) ? plan.oldLayout : undefined)
-    entry.lastShape = shape
-  }
+function truncate(entry: TargetEntry, { start, metadata: values }: IncomingRecord, batch: TextBatch): RowShape {
+  const key = entry.primaryKey ?? []
+  const shape = entry.shape(new Set(key), key)
+  batch.truncate(shape.table, values[metadata.LSN] ?? String(start))
   return shape
 }
 
-function joined(key: Part | undefined, row: Part | undefined, before: Part | undefined): Texts {
-  const one = key === undefined ? (row?.texts ?? []) : row === undefined ? key.texts : key.texts.concat(row.texts)
-  return before === undefined ? one : one.concat(before.texts)
+function requireKey(entry: TargetEntry, { keyPlaces, key }: RecordPlan, batch: TextBatch, operation: string): void {
+  for (let i = 0; i < keyPlaces.length; i++) {
+    if (!batch.isNull(keyPlaces[i]!)) continue
+    throw withoutKey(entry, operation, `column ${quoteIdentifier(key[i]!)} of it is NULL`)
+  }
 }
 
-function changesKey({ oldLayout, oldKeyPlaces, keyPlaces }: RecordPlan, texts: Texts): boolean {
-  if (oldLayout === undefined || oldKeyPlaces.some((at) => texts[at] === null)) return false
-  return oldKeyPlaces.some((at, i) => texts[at] !== texts[keyPlaces[i]!])
+function changesKey({ oldLayout, oldKeyPlaces, keyPlaces }: RecordPlan, batch: TextBatch): boolean {
+  if (oldLayout === undefined || oldKeyPlaces.some((at) => batch.isNull(at))) return false
+  return oldKeyPlaces.some((at, i) => !batch.isSame(at, keyPlaces[i]!))
 }
 
 /** A key that is no object, as some sources have, says nothing of columns. */
-function readKey(entry: TargetEntry, data: Data | undefined, schema: SchemaOf | undefined): Part | undefined {
-  if (data === undefined) return undefined
-  if (schema !== undefined || 'structured' in data) return entry.parts.read(data, schema)
+function readKey(
+  entry: TargetEntry,
+  { message, key }: IncomingRecord,
+  schema: SchemaOf | undefined,
+  batch: TextBatch,
+): Part | undefined {
+  if (key === undefined) return undefined
+  if (schema !== undefined || key.isStruct) return entry.parts.read(message, key, schema, batch)
   try {
-    return entry.parts.read(data, undefined)
+    return entry.parts.read(message, key, undefined, batch)
   } catch (error) {
-    if (PAYLOAD_INVALID.is(error)) return undefined
-    throw error
+    if (!PAYLOAD_INVALID.is(error)) throw error
+    batch.drop()
+    return undefined
   }
 }
 

@@ -14,6 +14,7 @@ import type { TargetColumn, TargetTable } from '../../../destination/targetTable
 import { type QualifiedName, quoteIdentifier, sqlName } from '../../../postgres/identifier.js'
 import type { KeyChoice } from './keyChoice.js'
 import { PartReader, type SchemaTexts } from './parts.js'
+import type { LastRow, RecordPlan } from './recordPlan.js'
 import { NotATableName, tableNames } from './tableName.js'
 
 /** What is missing at the target is looked for again after that: it may have been made meanwhile. */
@@ -44,8 +45,9 @@ export class TargetEntry {
   readonly primaryKey: readonly string[] | undefined
   /** The last shape of a row that was written: deletes are written with it, so that they need no step of their own. */
   lastShape: RowShape | undefined
+  lastRow: LastRow | undefined
   /** What is made of records whose parts have the same columns. */
-  readonly plans = new Map<string, unknown>()
+  readonly plans = new Map<string, RecordPlan>()
   readonly foundAt = performance.now()
   readonly #destination: PlainDestination
   readonly #shapes = new Map<string, RowShape>()

@@ -1,7 +1,7 @@
 import { AvroDecoder } from '../../../codec/avro/index.js'
 import type { TemplateData, TemplateRecord } from '../template/index.js'
-import { allMetadata, type Data, type IncomingRecord } from './incoming.js'
-import { SchemaMissing, type SchemaOf, type SchemaTexts } from './parts.js'
+import { allMetadata, type Data, type IncomingRecord, positionOf } from './incoming.js'
+import { SchemaMissing, type SchemaOf, type SchemaTexts, structOf } from './parts.js'
 
 const TEXT = { kind: 'text', array: false } as const
 
@@ -22,9 +22,9 @@ export class TemplateRecords {
     decodes: boolean,
   ): TemplateRecord {
     const read = (data: Data | undefined, schema: SchemaOf | undefined) =>
-      decodes ? this.#read(data, schema) : undefined
+      decodes ? this.#read(record.message, data, schema) : undefined
     return {
-      position: record.position.toString(),
+      position: positionOf(record).toString(),
       operation,
       metadata: allMetadata(record),
       key: read(record.key, schemas.key),
@@ -33,10 +33,12 @@ export class TemplateRecords {
     }
   }
 
-  #read(data: Data | undefined, schema: SchemaOf | undefined): TemplateData {
+  #read(message: Buffer, data: Data | undefined, schema: SchemaOf | undefined): TemplateData {
     if (data === undefined) return undefined
-    if ('structured' in data) return data.structured
-    return parsed(schema === undefined ? data.raw.toString() : this.#decoderOf(schema).decodeJson(data.raw)) ?? data.raw
+    const { isStruct, start, end } = data
+    if (isStruct) return structOf(message, start, end)
+    const raw = message.subarray(start, end)
+    return parsed(schema === undefined ? raw.toString() : this.#decoderOf(schema).decodeJson(raw)) ?? raw
   }
 
   #decoderOf(schema: SchemaOf): AvroDecoder {

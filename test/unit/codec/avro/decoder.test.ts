@@ -18,7 +18,7 @@ function schemaOf(type: unknown): string {
 /** What a column gets of a value that another library wrote. */
 function read(type: unknown, value: unknown, target: TextTarget = TEXT): string | null {
   const bytes = avscType(schemaOf(type)).toBuffer({ v: value })
-  return new AvroDecoder(schemaOf(type), () => target).decode(bytes)[0]!
+  return bothWays(new AvroDecoder(schemaOf(type), () => target), bytes)[0]!
 }
 
 const logical = (type: string, logicalType: string, more: object = {}) => ({ type, logicalType, ...more })
@@ -218,7 +218,7 @@ describe('values', () => {
     const table = draftTable('t', { n: { type: builtin('numeric') } })
     for (const text of ['-1.5', '0', '12345678901234567890.10', '100']) {
       const { schema, bytes } = writeRow(avroTable(table, { schemas: 'connector' }), table, [text])
-      const [found] = new AvroDecoder(schema, () => TEXT).decode(bytes)
+      const [found] = bothWays(new AvroDecoder(schema, () => TEXT), bytes)
       expect(found).toBe(text.replace(/(\.\d*?)0+$/, '$1'))
     }
   })
@@ -232,7 +232,7 @@ describe('values', () => {
         { name: 'c', type: 'shop.mood' },
       ],
     })
-    expect(new AvroDecoder(schema, () => TEXT).decode(Buffer.from([0, 0, 0]))).toStrictEqual(['ok', 'ok', 'ok'])
+    expect(bothWays(new AvroDecoder(schema, () => TEXT), Buffer.from([0, 0, 0]))).toStrictEqual(['ok', 'ok', 'ok'])
   })
 
   test('columns keep the names that Avro did not take', () => {
@@ -240,14 +240,14 @@ describe('values', () => {
     const { schema, bytes } = writeRow(avroTable(table), table, ['x', 'y'])
     const decoder = new AvroDecoder(schema, () => TEXT)
     expect(decoder.columns).toStrictEqual(['a-b', 'c'])
-    expect(decoder.decode(bytes)).toStrictEqual(['x', 'y'])
+    expect(bothWays(decoder, bytes)).toStrictEqual(['x', 'y'])
   })
 
   test('blocks of arrays and maps may have their length before them', () => {
     const schema = schemaOf({ type: 'array', items: 'int' })
     // two blocks: -2 items in 2 bytes, one item, end
     const bytes = Buffer.from([3, 4, 2, 4, 2, 6, 0])
-    expect(new AvroDecoder(schema, () => TEXTS).decode(bytes)).toStrictEqual(['{1,2,3}'])
+    expect(bothWays(new AvroDecoder(schema, () => TEXTS), bytes)).toStrictEqual(['{1,2,3}'])
   })
 })
 
@@ -265,9 +265,9 @@ describe('damage', () => {
   const decoder = new AvroDecoder(schema, () => TEXT)
 
   test('a value that is cut anywhere is an error that names a field', () => {
-    expect(decoder.decode(bytes)).toStrictEqual(row)
+    expect(bothWays(decoder, bytes)).toStrictEqual(row)
     for (let end = 0; end < bytes.length; end++) {
-      expect(() => decoder.decode(bytes.subarray(0, end)), `cut at ${end}`).toThrow(
+      expect(() => bothWays(decoder, bytes.subarray(0, end)), `cut at ${end}`).toThrow(
         expect.objectContaining({
           code: 'AVRO_DATA_MALFORMED',
           message: expect.stringMatching(
@@ -276,7 +276,7 @@ describe('damage', () => {
         }),
       )
     }
-    expect(decoder.decode(bytes)).toStrictEqual(row) // the decoder is whole
+    expect(bothWays(decoder, bytes)).toStrictEqual(row) // the decoder is whole
   })
 
   test('bytes that are left over are an error', () => {
@@ -351,3 +351,26 @@ describe('damage', () => {
     )
   })
 })
+
+/** As texts, and given to a sink from the middle of other bytes. */
+function bothWays(decoder: AvroDecoder, bytes: Uint8Array): (string | null)[] {
+  const around = Buffer.concat([Buffer.from([1, 2, 3]), bytes, Buffer.from([4, 5])])
+  const given: (string | null)[] = []
+  const write = () =>
+    decoder.write(around, 3, 3 + bytes.length, {
+      none: () => given.push(null),
+      text: (text) => given.push(text),
+      bytes: (source, start, end) => given.push(source.toString('utf8', start, end)),
+      integer: (value) => given.push(String(value)),
+    })
+  try {
+    const texts = decoder.decode(bytes)
+    write()
+    expect(given).toStrictEqual(texts)
+    return texts
+  } catch (error) {
+    // A text that is no UTF-8 is the server's to refuse.
+    if (!(error as Error).message.includes('UTF-8')) expect(write).toThrow((error as Error).message)
+    throw error
+  }
+}

@@ -1,4 +1,6 @@
 import { writeFileSync } from 'node:fs'
+import { airbyteCatalog } from './airbyte/catalog.mjs'
+import { airbyteDrain, airbyteRefresh } from './airbyte/reads.mjs'
 import { applyChanges, applyOneRow } from './apply/changes.mjs'
 import { applyCopy } from './apply/copy.mjs'
 import { applyLatency, applyPgbench } from './apply/live.mjs'
@@ -31,11 +33,13 @@ const APPLY = {
   'apply-pgbench': applyPgbench,
   'apply-latency': applyLatency,
 }
+/** As an Airbyte source. */
+const AIRBYTE = { 'airbyte-refresh': airbyteRefresh, 'airbyte-drain': airbyteDrain, 'airbyte-catalog': airbyteCatalog }
 const VERIFY = { 'verify-tables': verifyTables, 'verify-live': verifyLive }
 /** `conduit`: our plugin, through gRPC. */
 const CONDUIT = { 'conduit-drain': conduitDrain, 'conduit-snapshot': conduitSnapshot, 'conduit-apply': conduitApply }
-const GROUPS = { apply: APPLY, verify: VERIFY, conduit: CONDUIT }
-const ALL = { ...BENCHES, ...ON_REQUEST, ...APPLY, ...VERIFY, ...CONDUIT }
+const GROUPS = { airbyte: AIRBYTE, apply: APPLY, verify: VERIFY, conduit: CONDUIT }
+const ALL = { ...BENCHES, ...ON_REQUEST, ...AIRBYTE, ...APPLY, ...VERIFY, ...CONDUIT }
 /** About single functions, without a server: only when it is asked for. */
 const MICRO = 'micro'
 

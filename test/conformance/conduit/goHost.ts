@@ -183,7 +183,7 @@ export class HostRun implements AsyncDisposable {
       what,
     }).catch((error: Error) => {
       throw new Error(
-        `${error.message}; ${this.acked} of ${this.#latest('progress')?.records} records are acked, and it said:\n${this.stderr.slice(-6000)}`,
+        `${error.message}; ${this.acked} of ${this.#latest('progress')?.records} records are acked, and it said:\n${this.stderr.slice(-2000)}`,
       )
     })
     if (found !== true || this.running) return found as Exclude<T, false | null | undefined | 0 | ''>

@@ -41,6 +41,15 @@ const SHARED = [
 
 type Shared = (typeof SHARED)[number]
 
+/** What a stream of the catalog stands for cannot be left out. */
+const engine = {
+  ...sourceSettings,
+  keyless: setting(z.enum(['refuse', 'inserts']).default('refuse'), {
+    description:
+      'A table without replica identity: refuse it, or capture only its inserts and truncates. (In an ordinary publication its UPDATE and DELETE would fail for the application.)',
+  }),
+}
+
 /** Of the connector itself. */
 const own = {
   connectionURI: setting(text.optional(), {
@@ -108,6 +117,21 @@ const own = {
     description: 'Not used: a run ends at the WAL position that was current when it began, without waiting.',
     unit: 's',
   }),
+  compact: setting(z.boolean().default(false), {
+    description:
+      'Of each key the last record of a run: changes are held, as many as compact_bytes has room for, and folded. For clients that take every record of one sync for a row, such as PyAirbyte.',
+  }),
+  compact_bytes: setting(
+    z
+      .int()
+      .min(1)
+      .default(64 * 1024 * 1024),
+    {
+      description:
+        'Bytes of records that may be held for compact. When there are more, those go first whose keys were touched first, and come again when they change.',
+      unit: 'bytes',
+    },
+  ),
   on_lost_position: setting(z.enum(['fail', 'resync']).default('fail'), {
     description:
       'When the slot is gone, lost, or ahead of the saved position, so that changes are missing: end with an error, or read all rows anew.',
@@ -122,15 +146,15 @@ const own = {
 } as const
 
 type Own = typeof own
-type SharedSettings = { [Name in Shared]: (typeof sourceSettings)[Name] }
+type SharedSettings = { [Name in Shared]: (typeof engine)[Name] }
 
 /** The shared ones under their own names. */
-export const sharedSettings = Object.fromEntries(SHARED.map((name) => [name, sourceSettings[name]])) as SharedSettings
+export const sharedSettings = Object.fromEntries(SHARED.map((name) => [name, engine[name]])) as SharedSettings
 
 /** Every setting of the connector, declared once: `spec`, checks and docs/airbyte.md come from here. */
 export const airbyteSettings: Own & Readonly<Record<string, z.ZodType>> = {
   ...own,
-  ...Object.fromEntries(SHARED.map((name) => [snakeCase(name), sourceSettings[name]])),
+  ...Object.fromEntries(SHARED.map((name) => [snakeCase(name), engine[name]])),
 }
 
 export type OwnSettings = z.output<z.ZodObject<Own>>

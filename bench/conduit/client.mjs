@@ -57,7 +57,9 @@ async function run(server, command) {
   contestant.stdout.setEncoding('utf8').on('data', (text) => {
     output += text
   })
-  const usage = await contestant.finished(LIMIT_SECONDS)
+  const usage = await contestant.finished(LIMIT_SECONDS).catch((error) => {
+    throw new Error(`${error.message}\n${output.slice(-1000)}`)
+  })
   const said = JSON.parse(output.trim().split('\n').at(-1))
   return { ...usage, said, ...(await watch.stop(usage.cpu)) }
 }

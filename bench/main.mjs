@@ -1,7 +1,10 @@
 import { writeFileSync } from 'node:fs'
+import { airbyteCatalog } from './airbyte/catalog.mjs'
+import { airbyteDrain, airbyteRefresh } from './airbyte/reads.mjs'
 import { applyChanges, applyOneRow } from './apply/changes.mjs'
 import { applyCopy } from './apply/copy.mjs'
 import { applyLatency, applyPgbench } from './apply/live.mjs'
+import { conduitDrain, conduitSnapshot } from './conduit/source.mjs'
 import { missingPrograms } from './contestants.mjs'
 import { dist } from './dist.mjs'
 import { backlog, huge, oneRow } from './drain.mjs'
@@ -29,9 +32,13 @@ const APPLY = {
   'apply-pgbench': applyPgbench,
   'apply-latency': applyLatency,
 }
+/** As an Airbyte source. */
+const AIRBYTE = { 'airbyte-refresh': airbyteRefresh, 'airbyte-drain': airbyteDrain, 'airbyte-catalog': airbyteCatalog }
 const VERIFY = { 'verify-tables': verifyTables, 'verify-live': verifyLive }
-const GROUPS = { apply: APPLY, verify: VERIFY }
-const ALL = { ...BENCHES, ...ON_REQUEST, ...APPLY, ...VERIFY }
+/** `conduit`: our plugin, through gRPC. */
+const CONDUIT = { 'conduit-drain': conduitDrain, 'conduit-snapshot': conduitSnapshot }
+const GROUPS = { airbyte: AIRBYTE, apply: APPLY, verify: VERIFY, conduit: CONDUIT }
+const ALL = { ...BENCHES, ...ON_REQUEST, ...AIRBYTE, ...APPLY, ...VERIFY, ...CONDUIT }
 /** About single functions, without a server: only when it is asked for. */
 const MICRO = 'micro'
 

@@ -13,14 +13,16 @@ import { StreamPosition } from '../source/position.js'
 import { Applier, type LoadedStep } from './applier.js'
 import { onlyIt } from './applySql.js'
 import { rejectionOf } from './blame.js'
-import { CarefulWriter, loadSteps } from './carefulWriter.js'
+import { CarefulWriter, loadSteps, type Rejected } from './carefulWriter.js'
 import type { Checkpoint } from './checkpoint.js'
 import { directStatements, isSmall } from './directWrite.js'
 import { type Evolution, ShapeRefused } from './evolution.js'
+import { dropNotNull } from './evolve.js'
 import { isOfRows, isPassing, serverText } from './failure.js'
 import { deleteGoneRows } from './goneRows.js'
 import type { LazyCommits } from './lazyCommits.js'
 import type { Mode } from './modes.js'
+import { refusedNull } from './refusedNull.js'
 import { planLines, planSteps, type StepOptions } from './steps.js'
 import type { Target } from './target.js'
 import { type Use, usesOf } from './uses.js'
@@ -254,9 +256,13 @@ export class BatchWriter {
     index: number,
     targets: readonly Target[],
     cause: TailraceError,
-  ): Promise<void> {
+  ): Promise<Rejected> {
     const to = targets[batch.rows.heads[index * HEAD + HEAD_TABLE]!]!
     const { target } = to
+    const nullColumn = refusedNull(batch.rows, index, to, cause)
+    if (nullColumn !== undefined && (await this.#options.evolution?.followNull(this.session, to.table, nullColumn))) {
+      return 'again'
+    }
     const record = batch.at(index)!
     if (this.#options.deadLetters) {
       const line = encodeNdjson(batch.rows.part(index, index + 1))
@@ -267,11 +273,13 @@ export class BatchWriter {
         record: line,
       })
       this.#aside.push(serverText(cause))
-      return
+      return 'aside'
     }
     const key = 'key' in record && record.key !== undefined ? keyText(record.key) : ''
     const facts = { table: target, operation: record.operation, key, id: record.id }
-    throw ROW_REJECTED({ ...facts, ...(await rejectionOf(this.session, cause, to.facts)) }, { cause })
+    const rejection = await rejectionOf(this.session, cause, to.facts)
+    const mend = nullColumn && `The source takes NULL there: ${dropNotNull(target, nullColumn)};`
+    throw ROW_REJECTED({ ...facts, ...rejection, hint: rejection.hint ?? mend }, { cause })
   }
 
   /** Finds the target of one of a batch's tables. */

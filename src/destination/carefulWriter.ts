@@ -5,13 +5,16 @@ import { directStatements } from './directWrite.js'
 import { isWorthOneByOne, writeOneByOne } from './oneByOne.js'
 import { middleOf, planLines, planSteps, type StepOptions } from './steps.js'
 
+/** It was put aside; or what rejected it is no more, and it is to be written again. */
+export type Rejected = 'aside' | 'again'
+
 export interface CarefulWriterOptions {
   readonly session: Session
   readonly applier: Applier
   /** Whether an error may be of one record; all others end the writing. */
   readonly isRejection: (error: unknown) => boolean
   /** The target rejects a record; throws where the others are not to be written then. */
-  readonly reject: (record: number, cause: unknown) => Promise<void>
+  readonly reject: (record: number, cause: unknown) => Promise<Rejected>
 }
 
 /**
@@ -31,7 +34,7 @@ export class CarefulWriter {
   /** Records `from` to `to`, not included. */
   async write(rows: RowBatch, from: number, to: number, options: StepOptions): Promise<void> {
     if (from === to) return
-    const { session, applier, isRejection, reject } = this.#options
+    const { session, applier, isRejection } = this.#options
     await session.query('SAVEPOINT tailrace')
     try {
       for (const step of loadSteps(applier, rows, from, to, options)) await applier.apply(step)
@@ -42,25 +45,25 @@ export class CarefulWriter {
       await session.query('ROLLBACK TO SAVEPOINT tailrace; RELEASE SAVEPOINT tailrace')
       const middle = middleOf(rows, from, to)
       if (to - from === 1 || middle === to) {
-        await reject(from, error)
-        this.#rejected++
-        return
+        return this.#reject(rows, from, error, options)
       }
       const inHalves = { targets: options.targets, takesCopies: () => false }
       if (isWorthOneByOne(rows, from, to, this.#rejected)) {
         return writeOneByOne(session, from, to, {
           statementsOf: (record) => this.#directly(rows, record, inHalves),
           write: (record) => this.write(rows, record, record + 1, inHalves),
-          reject: async (record, cause) => {
-            await reject(record, cause)
-            this.#rejected++
-          },
+          reject: (record, cause) => this.#reject(rows, record, cause, inHalves),
           isRejection,
         })
       }
       await this.write(rows, from, middle, inHalves)
       await this.write(rows, middle, to, inHalves)
     }
+  }
+
+  async #reject(rows: RowBatch, record: number, cause: unknown, { targets }: StepOptions): Promise<void> {
+    if ((await this.#options.reject(record, cause)) === 'aside') this.#rejected++
+    else await this.write(rows, record, record + 1, { targets, takesCopies: () => false })
   }
 
   #directly(rows: RowBatch, record: number, options: StepOptions): readonly string[] | undefined {

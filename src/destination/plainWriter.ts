@@ -72,6 +72,7 @@ export class PlainWriter {
       isRejection,
       reject: async (record, cause) => {
         rejected.set(record, cause)
+        return 'aside'
       },
     })
     await careful.write(rows, 0, rows.count, { targets, takesCopies: () => false })

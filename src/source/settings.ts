@@ -147,13 +147,13 @@ export const sourceSettings = {
       .min(0)
       .default(16 * MIB),
     {
-      description: 'Bytes of large transactions that are kept in memory; what comes beyond goes to files, compressed.',
+      description: 'Bytes of large transactions that are kept in memory; what comes beyond goes to files.',
       unit: 'bytes',
     },
   ),
   spoolMaxBytes: setting(z.int().min(MIB).optional(), {
     description:
-      'Bytes of spool files at most; when that is reached large transactions are read when they have committed. Default: as many as the disk has.',
+      'Bytes of spool files at most, all compressed then; when that is reached large transactions are read when they have committed. Default: as many as the disk has; files are compressed from 256 MiB on.',
     unit: 'bytes',
   }),
   snapshotWorkers: setting(z.int().min(1).max(64).default(2), {

@@ -62,7 +62,8 @@ export function compositesIn(type: PgType): CompositeType[] {
   return [...partsOf(type)].filter((part) => part.kind === 'composite')
 }
 
-function partsOf(type: PgType): Set<PgType> {
+/** `type`, and all that it is made of. */
+export function partsOf(type: PgType): Set<PgType> {
   const seen = new Set([type])
   for (const part of seen) {
     if (part.kind === 'array') seen.add(part.element)

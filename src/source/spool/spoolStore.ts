@@ -12,6 +12,8 @@ const WRITE_AHEAD_BYTES = 4 * 1024 * 1024
 const FILE_BYTES = 64 * 1024 * 1024
 /** Read at once, of what is behind one another. */
 const WINDOW_BYTES = 512 * 1024
+/** Buffers that were written, to be filled again: as many as may wait to be written. */
+const SPARE_BYTES = WRITE_AHEAD_BYTES
 const NO_ROOM: readonly string[] = ['ENOSPC', 'EDQUOT', 'EFBIG']
 
 export interface SpoolStoreOptions {
@@ -21,6 +23,8 @@ export interface SpoolStoreOptions {
   readonly memoryBytes: number
   /** Bytes of files at most. */
   readonly maxBytes: number | undefined
+  /** Bytes of files up to which blocks are written as they are; beyond that they are compressed. */
+  readonly plainBytes: number
   /** There is room again after `full`. */
   readonly onRoom: () => void
   /** Blocks are lost: none can be read any more. */
@@ -41,22 +45,25 @@ export interface StoredBlock {
 interface Place {
   readonly file: SpoolFile
   readonly offset: number
-  /** As it is in the file: compressed. */
+  /** As it is in the file. */
   readonly length: number
+  readonly packed: boolean
   readonly checksum: number
 }
 
 /**
  * Puts blocks away and gives them back, each once. What comes first stays in memory up to a bound; what comes when that is
- * reached goes to files, compressed (deflate at its lowest level: of pgoutput's rows it takes 4/5 away, at 310 MB/s in the
- * thread pool; unpacked at 1,500 MB/s, for which the pool would cost as much again) and with a checksum, in the order of
- * coming. Index and checksums are kept in
- * memory only, since the files are of no use to another run.
+ * reached goes to files with a checksum, in the order of coming. When the files are large what comes is compressed (deflate
+ * at its lowest level: of pgoutput's rows it takes 4/5 away, at 310 MB/s in the thread pool; unpacked at 1,500 MB/s, for
+ * which the pool would cost as much again); until then that would cost more than the room is worth. Index and checksums
+ * are kept in memory only, since the files are of no use to another run.
  */
 export class SpoolStore {
   readonly #options: SpoolStoreOptions
   readonly #folder: SpoolFolder
   #memory = 0
+  #spare: Buffer[] = []
+  #spareBytes = 0
   /** Bytes of files. */
   #stored = 0
   #queue: StoredBlock[] = []
@@ -90,7 +97,9 @@ export class SpoolStore {
   /** A buffer to be filled, and given to `put` or `free`. */
   allocate(capacity: number): Buffer {
     this.#memory += capacity
-    return Buffer.allocUnsafeSlow(capacity)
+    if (this.#spare.at(-1)?.length !== capacity) return Buffer.allocUnsafeSlow(capacity)
+    this.#spareBytes -= capacity
+    return this.#spare.pop()!
   }
 
   free(bytes: Buffer): void {
@@ -150,40 +159,55 @@ export class SpoolStore {
   }
 
   async #writeBlock(block: StoredBlock): Promise<void> {
-    const { bytes, length } = block
-    const packed = await deflate(bytes!.subarray(0, length), { level: 1, chunkSize: length + 1024 })
-    const { maxBytes } = this.#options
-    if (maxBytes !== undefined && this.#stored + packed.length > maxBytes) {
+    const { length } = block
+    const { maxBytes, plainBytes } = this.#options
+    const plain = block.bytes!.subarray(0, length)
+    const packed = this.#stored + length > plainBytes
+    const bytes = packed ? await deflate(plain, { level: 1, chunkSize: length + 1024 }) : plain
+    if (maxBytes !== undefined && this.#stored + bytes.length > maxBytes) {
       throw SPOOL_FULL({ folder: this.#options.parent, problem: `it may have ${maxBytes} bytes (spoolMaxBytes)` })
     }
     const file = await this.#fileToWrite()
     const offset = file.length
     file.live++
     try {
-      await writeWhole(file, packed, offset)
+      await writeWhole(file, bytes, offset)
     } catch (cause) {
       throw this.#failure(cause)
     }
-    file.length += packed.length
-    this.#stored += packed.length
+    file.length += bytes.length
+    this.#stored += bytes.length
     if (block.released) {
       this.#leave(file)
       return
     }
-    block.place = { file, offset, length: packed.length, checksum: crc32(packed) }
+    block.place = { file, offset, length: bytes.length, packed, checksum: crc32(bytes) }
+    this.#keep(block.bytes!)
     block.bytes = undefined
     this.#memory -= block.capacity
   }
 
+  /** To be filled again, as the blocks of a large transaction are all of a size. */
+  #keep(bytes: Buffer): void {
+    if (this.#spare[0]?.length !== bytes.length) {
+      this.#spare = []
+      this.#spareBytes = 0
+    }
+    if (this.#spareBytes + bytes.length > SPARE_BYTES) return
+    this.#spare.push(bytes)
+    this.#spareBytes += bytes.length
+  }
+
   async #read({ place, length }: StoredBlock): Promise<Buffer> {
-    const { file, offset, length: packedLength, checksum } = place!
+    const { file, offset, length: written, packed, checksum } = place!
     const damaged = (problem: string, cause?: unknown) => SPOOL_DAMAGED({ file: file.path, problem }, { cause })
-    const packed = await this.#window(file, offset, packedLength)
-    if (packed.length < packedLength) throw damaged(`${packedLength - packed.length} bytes are missing at ${offset}`)
-    if (crc32(packed) !== checksum) throw damaged(`the checksum at byte ${offset} is not that of what was written`)
+    const found = await this.#window(file, offset, written)
+    if (found.length < written) throw damaged(`${written - found.length} bytes are missing at ${offset}`)
+    if (crc32(found) !== checksum) throw damaged(`the checksum at byte ${offset} is not that of what was written`)
+    if (!packed) return found
     let bytes: Buffer
     try {
-      bytes = inflateRawSync(packed, { chunkSize: Math.max(length + 1, 1024) })
+      bytes = inflateRawSync(found, { chunkSize: Math.max(length + 1, 1024) })
     } catch (cause) {
       throw damaged(`byte ${offset} is no compressed block`, cause)
     }

@@ -38,6 +38,8 @@ export interface SpoolOptions extends SpoolSettings {
 /** Smaller transactions are received in a moment. */
 const LARGE_BYTES = 8 * 1024 * 1024
 const PROGRESS_MS = 1000
+/** Below that compressing costs more than the room on the disk is worth; unless the disk may have only so much. */
+const PLAIN_BYTES = 256 * 1024 * 1024
 
 /**
  * Between the stream and its intake, where the server streams large transactions before they have committed (protocol 2,
@@ -61,7 +63,8 @@ export class TransactionSpool {
   constructor(options: SpoolOptions) {
     this.#options = options
     const { folder: parent = tmpdir(), memoryBytes, maxBytes, onRoom, onFailure } = options
-    this.#store = new SpoolStore({ parent, memoryBytes, maxBytes, onRoom, onFailure })
+    const plainBytes = maxBytes === undefined ? PLAIN_BYTES : 0
+    this.#store = new SpoolStore({ parent, memoryBytes, maxBytes, plainBytes, onRoom, onFailure })
   }
 
   /** Nothing more should come before `onRoom`. */

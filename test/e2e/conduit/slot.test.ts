@@ -4,7 +4,8 @@ import { parseLsn } from '../../../src/postgres/lsn.js'
 import { launch } from '../../support/conduit/conduitHost.js'
 import { Pipeline, shortOf } from '../../support/conduit/pipeline.js'
 import { type TestDatabase, testDatabase } from '../../support/database.js'
-import { majors, startServer } from '../../support/servers.js'
+import { startServer } from '../../support/servers.js'
+import { describeOldestAndNewest } from '../../support/versions.js'
 import { waitFor } from '../../support/waitFor.js'
 
 const TABLES = 'CREATE TABLE orders (id int PRIMARY KEY); CREATE TABLE others (id int)'
@@ -32,17 +33,9 @@ async function insertLsn(db: TestDatabase): Promise<bigint> {
   return parseLsn(row!.lsn)!
 }
 
-describe.each(majors)('PostgreSQL %i', (major) => {
-  let server: EmbeddedPostgres
-  beforeAll(async () => {
-    server = await startServer({ major })
-  })
-  afterAll(async () => {
-    await server?.[Symbol.asyncDispose]()
-  })
-
-  test('idle tables hold no WAL, and what is committed right behind an idle advance still comes', async () => {
-    await using db = await database(server, `${TABLES}; INSERT INTO orders VALUES (1)`)
+describeOldestAndNewest('behind idle tables', (postgres) => {
+  test('the slot holds no WAL, and what is committed right behind an idle advance still comes', async () => {
+    await using db = await database(postgres.server, `${TABLES}; INSERT INTO orders VALUES (1)`)
     await using pipeline = new Pipeline(settings(db))
     await pipeline.start()
     await pipeline.has(1)

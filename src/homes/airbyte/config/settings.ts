@@ -117,6 +117,21 @@ const own = {
     description: 'Not used: a run ends at the WAL position that was current when it began, without waiting.',
     unit: 's',
   }),
+  compact: setting(z.boolean().default(false), {
+    description:
+      'Of each key the last record of a run: changes are held, as many as compact_bytes has room for, and folded. For clients that take every record of one sync for a row, such as PyAirbyte.',
+  }),
+  compact_bytes: setting(
+    z
+      .int()
+      .min(1)
+      .default(64 * 1024 * 1024),
+    {
+      description:
+        'Bytes of records that may be held for compact. When there are more, those go first whose keys were touched first, and come again when they change.',
+      unit: 'bytes',
+    },
+  ),
   on_lost_position: setting(z.enum(['fail', 'resync']).default('fail'), {
     description:
       'When the slot is gone, lost, or ahead of the saved position, so that changes are missing: end with an error, or read all rows anew.',

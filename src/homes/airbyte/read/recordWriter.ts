@@ -1,6 +1,6 @@
-import { NO_FALLBACK } from '../../../codec/json/row.js'
-import { keyChanged } from '../../../codec/key.js'
-import type { ByteWriter } from '../../../core/byteWriter.js'
+import { NO_FALLBACK, type RowLayout } from '../../../codec/json/row.js'
+import { keyChanged, keyFallback } from '../../../codec/key.js'
+import { ByteWriter } from '../../../core/byteWriter.js'
 import {
   DELETE,
   HEAD,
@@ -21,11 +21,13 @@ import {
 import type { Table } from '../../../core/table.js'
 import { NULL_COLUMN, UNCHANGED_COLUMN } from '../../../core/tape.js'
 import type { Place } from '../../../source/position.js'
-import { statusMessage } from '../protocol/messages.js'
 import type { RecordFormat } from '../recordFormat.js'
+import { mayHaveHalf, mendHalves } from './halfPairs.js'
+import type { HeldRecords } from './heldRecords.js'
 import { isWithin } from './joinPositions.js'
 import { RecordTails, type ScanMoment } from './recordTails.js'
 import type { StreamLines, TableLines } from './streamLines.js'
+import type { Unsaid } from './streamReports.js'
 
 export interface RecordWriterOptions {
   readonly format: RecordFormat
@@ -33,8 +35,7 @@ export interface RecordWriterOptions {
   readonly streamOf: (table: Table) => StreamLines | undefined
   /** Tables of which the client has more than the position that the source goes on from, by OID. */
   readonly ahead: ReadonlyMap<number, Place>
-  /** Columns of an update were not sent, or a table was truncated: something that a record cannot say. */
-  readonly onUnsaid: (stream: StreamLines, what: 'unchanged' | 'truncate') => void
+  readonly onUnsaid: (stream: StreamLines, what: Unsaid) => void
 }
 
 const DATA_END = Buffer.from('}}}\n')
@@ -50,6 +51,9 @@ const LOWER_Y = 0x79
 export class RecordWriter {
   readonly #options: RecordWriterOptions
   readonly #tails: RecordTails
+  readonly #filters: boolean
+  /** Of a line that will be held. */
+  readonly #aside = new ByteWriter()
   /** Of the last record, which is nearly always of the next one's table. */
   #table: Table | undefined
   #stream: StreamLines | undefined
@@ -58,6 +62,7 @@ export class RecordWriter {
   constructor(options: RecordWriterOptions) {
     this.#options = options
     this.#tails = new RecordTails(options.format, options.scan)
+    this.#filters = options.ahead.size > 0
   }
 
   /** The next batch is behind this place of the stream. */
@@ -67,18 +72,26 @@ export class RecordWriter {
 
   /** Writes records `from` to `to` (not included); gives how many lines of records these were. */
   write(writer: ByteWriter, batch: RowBatch, from: number, to: number, emittedAt: number): number {
-    const filters = this.#options.ahead.size > 0
     let count = 0
-    for (let index = from; index < to; index++) {
-      const head = index * HEAD
-      const tableIndex = batch.heads[head + HEAD_TABLE]!
-      if (tableIndex < 0) continue // a logical message
-      this.#enter(batch.tables[tableIndex]!)
-      if (this.#stream === undefined) continue
-      if (filters && this.#isKnown(batch, head)) continue
-      count += this.#writeRecord(writer, batch, head, emittedAt)
+    for (let index = from; index < to; index++) count += this.#record(writer, undefined, batch, index * HEAD, emittedAt)
+    return count
+  }
+
+  /** The same, to be held: of each key the last. */
+  hold(held: HeldRecords, batch: RowBatch, emittedAt: number): number {
+    let count = 0
+    for (let head = 0; head < batch.count * HEAD; head += HEAD) {
+      count += this.#record(this.#aside, held, batch, head, emittedAt)
     }
     return count
+  }
+
+  #record(writer: ByteWriter, held: HeldRecords | undefined, batch: RowBatch, head: number, emittedAt: number): number {
+    const tableIndex = batch.heads[head + HEAD_TABLE]!
+    if (tableIndex < 0) return 0 // a logical message
+    this.#enter(batch.tables[tableIndex]!)
+    if (this.#stream === undefined || (this.#filters && this.#isKnown(batch, head))) return 0
+    return this.#writeRecord(writer, held, batch, head, emittedAt)
   }
 
   #enter(table: Table): void {
@@ -96,7 +109,13 @@ export class RecordWriter {
     return isWithin(place, transaction.commitLsn, batch.heads[head + HEAD_SEQ]!, batch.heads[head + HEAD_SUB]!)
   }
 
-  #writeRecord(writer: ByteWriter, batch: RowBatch, head: number, emittedAt: number): number {
+  #writeRecord(
+    writer: ByteWriter,
+    held: HeldRecords | undefined,
+    batch: RowBatch,
+    head: number,
+    emittedAt: number,
+  ): number {
     const { heads } = batch
     const stream = this.#stream!
     const table = this.#table!
@@ -109,31 +128,29 @@ export class RecordWriter {
     const oldKind = heads[head + HEAD_OLD]! & 3
     const newAt = heads[head + HEAD_NEW]!
     let count = 1
-    if (operation === DELETE) this.#writeLine(writer, batch, head, DELETE, oldAt, NO_FALLBACK, emittedAt)
+    if (operation === DELETE) this.#writeLine(writer, held, batch, head, DELETE, oldAt, NO_FALLBACK, emittedAt)
     else {
       const whole = oldKind === OLD_ROW && table.replicaIdentity === 'full'
-      if (operation === UPDATE && this.#options.format !== 'debezium') {
+      if (operation === UPDATE) {
         const bytes = batch.buffers[heads[head + HEAD_BUFFER]!]!
-        if (keyChanged(table, bytes, batch.tape.values, newAt, oldAt, oldKind)) {
-          // Whoever keeps rows by key has to be told that the old one is gone.
-          this.#writeLine(writer, batch, head, DELETE, oldAt, NO_FALLBACK, emittedAt)
+        const debezium = this.#options.format === 'debezium'
+        const moved = keyChanged(table, bytes, batch.tape.values, newAt, oldAt, oldKind)
+        if (moved && (debezium || this.#lines!.looseKey)) held?.separate()
+        // Whoever keeps rows by key has to be told that the old one is gone; without a key the row is its own.
+        if (!debezium && (moved || (whole && table.key.length === 0))) {
+          this.#writeLine(writer, held, batch, head, DELETE, oldAt, NO_FALLBACK, emittedAt)
           count = 2
         }
       }
-      this.#writeLine(writer, batch, head, operation, newAt, whole ? oldAt : NO_FALLBACK, emittedAt)
+      this.#writeLine(writer, held, batch, head, operation, newAt, whole ? oldAt : NO_FALLBACK, emittedAt)
     }
-    stream.records += count
-    stream.changed = true
-    if (!stream.running) {
-      stream.running = true
-      const status = statusMessage('RUNNING', stream.stream.descriptor)
-      writer.write(Buffer.from(`${JSON.stringify(status)}\n`))
-    }
+    if (held === undefined) stream.wrote(count, writer)
     return count
   }
 
   #writeLine(
     writer: ByteWriter,
+    held: HeldRecords | undefined,
     batch: RowBatch,
     head: number,
     operation: number,
@@ -151,7 +168,7 @@ export class RecordWriter {
     writer.write(this.#stream!.head(emittedAt))
     const begin = writer.size
     const layout = debezium && operation === DELETE && !this.#hasOldRow(batch, head) ? lines.key : lines.row
-    layout.write(writer, bytes, view, tape, at, fallback)
+    this.#writeRow(layout, writer, bytes, view, tape, at, fallback)
     // Without its closing brace; and of a row without columns without the comma that would follow.
     const empty = writer.size - begin === 2
     writer.length--
@@ -161,7 +178,7 @@ export class RecordWriter {
       if (operation === UPDATE && old > 0) {
         writer.write(BEFORE)
         const of = this.#hasOldRow(batch, head) ? lines.row : lines.key
-        of.write(writer, bytes, view, tape, batch.heads[head + HEAD_OLD]! >> 2, NO_FALLBACK)
+        this.#writeRow(of, writer, bytes, view, tape, batch.heads[head + HEAD_OLD]! >> 2, NO_FALLBACK)
       }
       writer.write(CLOSE)
     }
@@ -170,7 +187,46 @@ export class RecordWriter {
       writer.write(Buffer.from(JSON.stringify(this.#restore(tape, nulled))))
       writer.write(META_END)
     } else writer.write(DATA_END)
-    if (operation !== SNAPSHOT && operation !== DELETE && fallback === NO_FALLBACK) this.#lookForUnchanged(tape, at)
+    const mayLack = operation !== SNAPSHOT && operation !== DELETE && fallback === NO_FALLBACK
+    const lacks = mayLack && this.#lacksColumns(tape, at)
+    if (lacks) this.#options.onUnsaid(this.#stream!, 'unchanged')
+    if (held === undefined) return
+    const old = batch.heads[head + HEAD_OLD]!
+    const key = keyText(
+      this.#table!,
+      bytes,
+      tape,
+      at,
+      operation === DELETE ? NO_FALLBACK : keyFallback(old >> 2, old & 3),
+    )
+    held.hold(this.#stream!, key, writer.toBuffer().toString('latin1'), !lacks)
+    writer.clear()
+  }
+
+  /** Takes a row aside if it may have half a surrogate pair. */
+  #writeRow(
+    layout: RowLayout,
+    writer: ByteWriter,
+    bytes: Uint8Array,
+    view: DataView,
+    tape: Int32Array,
+    at: number,
+    fallback: number,
+  ): void {
+    if (!this.#mayHaveHalf(bytes, tape, at, fallback)) return layout.write(writer, bytes, view, tape, at, fallback)
+    const aside = new ByteWriter()
+    layout.write(aside, bytes, view, tape, at, fallback)
+    const row = aside.toBuffer()
+    if (mendHalves(row)) this.#options.onUnsaid(this.#stream!, 'half pair')
+    writer.write(row)
+  }
+
+  #mayHaveHalf(bytes: Uint8Array, tape: Int32Array, at: number, fallback: number): boolean {
+    return this.#lines!.json.some((column) => {
+      let pair = at + 2 * column
+      if (tape[pair] === UNCHANGED_COLUMN && fallback !== NO_FALLBACK) pair = fallback + 2 * column
+      return tape[pair]! >= 0 && mayHaveHalf(bytes, tape[pair]!, tape[pair + 1]!)
+    })
   }
 
   #hasOldRow(batch: RowBatch, head: number): boolean {
@@ -212,15 +268,24 @@ export class RecordWriter {
     })
   }
 
-  #lookForUnchanged(tape: Int32Array, at: number): void {
-    const stream = this.#stream!
-    if (stream.toldOfUnchanged) return
-    for (const column of this.#lines!.columns) {
-      if (tape[at + 2 * column] !== UNCHANGED_COLUMN) continue
-      stream.toldOfUnchanged = true
-      return this.#options.onUnsaid(stream, 'unchanged')
-    }
+  #lacksColumns(tape: Int32Array, at: number): boolean {
+    for (const column of this.#lines!.columns) if (tape[at + 2 * column] === UNCHANGED_COLUMN) return true
+    return false
   }
+}
+
+/** The key as a text that no other key has; undefined: the table has none. */
+function keyText(table: Table, bytes: Uint8Array, tape: Int32Array, at: number, fallback: number): string | undefined {
+  if (table.key.length === 0) return undefined
+  const source = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length)
+  let text = ''
+  for (const column of table.key) {
+    let pair = at + 2 * column
+    if (tape[pair] === UNCHANGED_COLUMN && fallback !== NO_FALLBACK) pair = fallback + 2 * column
+    const [start, end] = [tape[pair]!, tape[pair + 1]!]
+    text += start < 0 ? '-:' : `${end - start}:${source.toString('latin1', start, end)}`
+  }
+  return text
 }
 
 interface Nulled {

@@ -15,6 +15,7 @@ function storeIn(parent: string, options: Partial<SpoolStoreOptions> = {}) {
     parent,
     memoryBytes: 0,
     maxBytes: undefined,
+    plainBytes: 0,
     onRoom: () => {},
     onFailure: (error) => failures.push(error),
     ...options,
@@ -37,20 +38,48 @@ async function allWritten(store: SpoolStore, blocks: readonly { bytes: unknown }
   expect(store.storedBytes).toBeGreaterThan(0)
 }
 
-test('blocks come back as they were, whatever the order, and files go with the last of them', async () => {
+test.each([
+  ['compressed', 0],
+  ['as they are', 1e9],
+  ['as they are, then compressed', 10_000],
+])(
+  'blocks that are written %s come back as they were, in any order, and files go with the last',
+  async (_, plainBytes) => {
+    await using folder = await temporaryFolder()
+    const { store, put, failures } = storeIn(folder.path, { plainBytes })
+    const texts = Array.from({ length: 20 }, (_, index) => `block ${index} `.repeat(100 * index))
+    const blocks = texts.map(put)
+    await allWritten(store, blocks)
+    const whole = texts.join('').length
+    if (plainBytes > whole) expect(store.storedBytes).toBe(whole)
+    else expect(store.storedBytes).toBeLessThan(plainBytes + whole / 5)
+    for (const index of [7, 0, 19, 3]) expect((await store.take(blocks[index]!)).toString()).toBe(texts[index])
+    expect(await filesIn(folder.path)).toHaveLength(1)
+    for (const block of blocks) store.release(block)
+    await waitFor(async () => (await filesIn(folder.path)).length === 0, { what: 'the file to be removed' })
+    expect(store.storedBytes).toBe(0)
+    await store.clean()
+    expect(await readdir(folder.path)).toEqual([])
+    expect(failures).toEqual([])
+  },
+)
+
+test('buffers that were written are filled again, and never while somebody reads what was in them', async () => {
   await using folder = await temporaryFolder()
-  const { store, put, failures } = storeIn(folder.path)
-  const texts = Array.from({ length: 20 }, (_, index) => `block ${index} `.repeat(100 * index))
-  const blocks = texts.map(put)
-  await allWritten(store, blocks)
-  for (const index of [7, 0, 19, 3]) expect((await store.take(blocks[index]!)).toString()).toBe(texts[index])
-  expect(await filesIn(folder.path)).toHaveLength(1)
-  for (const block of blocks) store.release(block)
-  await waitFor(async () => (await filesIn(folder.path)).length === 0, { what: 'the file to be removed' })
-  expect(store.storedBytes).toBe(0)
+  const { store } = storeIn(folder.path, { plainBytes: 1e9 })
+  const fill = (character: string) => {
+    const bytes = store.allocate(4096)
+    return { bytes, block: store.put(bytes.fill(character), 4096) }
+  }
+  const [early, written] = [fill('a'), fill('b')]
+  const taken = await store.take(early.block)
+  await allWritten(store, [written.block])
+  const again = fill('c')
+  expect(again.bytes).toBe(written.bytes)
+  expect(taken.toString()).toBe('a'.repeat(4096))
+  expect((await store.take(written.block)).toString()).toBe('b'.repeat(4096))
+  expect((await store.take(again.block)).toString()).toBe('c'.repeat(4096))
   await store.clean()
-  expect(await readdir(folder.path)).toEqual([])
-  expect(failures).toEqual([])
 })
 
 test('the first bytes stay in memory', async () => {
@@ -64,12 +93,16 @@ test('the first bytes stay in memory', async () => {
   await store.clean()
 })
 
+const another = (path: string) => overwrite(path, 5)
+const cutOff = (path: string) => cut(path, 10)
 test.each([
-  ['a byte that is another', 'is not that of what was written', (path: string) => overwrite(path, 5)],
-  ['a missing end', 'are missing at', (path: string) => cut(path, 10)],
-])('%s is SPOOL_DAMAGED', async (_, problem, damage) => {
+  ['a byte that is another', 'is not that of what was written', another, 0],
+  ['a byte that is another, not compressed', 'is not that of what was written', another, 1e9],
+  ['a missing end', 'are missing at', cutOff, 0],
+  ['a missing end, not compressed', 'are missing at', cutOff, 1e9],
+])('%s is SPOOL_DAMAGED', async (_, problem, damage, plainBytes) => {
   await using folder = await temporaryFolder()
-  const { store, put } = storeIn(folder.path)
+  const { store, put } = storeIn(folder.path, { plainBytes })
   const block = put('something '.repeat(500))
   await allWritten(store, [block])
   const [path] = await filesIn(folder.path)

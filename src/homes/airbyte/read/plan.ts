@@ -1,0 +1,79 @@
+import type { TailraceError } from '../../../core/tailraceError.js'
+import { parseConnectionString } from '../../../postgres/connectionString.js'
+import { inspectSlot } from '../../../postgres/slot.js'
+import { visibleLsn } from '../../../postgres/visibleLsn.js'
+import { connectReadOnly } from '../../../source/doctor/readFacts.js'
+import type { AirbyteConfig } from '../config/readConfig.js'
+import { databaseFacts } from '../discover/tableFacts.js'
+import { estimateMessage, type Message, type StreamDescriptor } from '../protocol/messages.js'
+import type { ConfiguredStream } from './configuredCatalog.js'
+import type { Joined } from './joinPositions.js'
+import { type MatchedStream, matchStreams } from './matchStreams.js'
+import type { ScanMoment } from './recordTails.js'
+import { resume } from './resume.js'
+import type { SavedState } from './savedState.js'
+import { StreamLines } from './streamLines.js'
+
+/** What transactions that run may be waited for, so that all that is in the WAL is visible. */
+const RUNNING_MS = 3000
+const PAGE_BYTES = 8192
+
+/** A stream of the run: its table, and how its records are written. */
+export interface RunStream {
+  readonly matched: MatchedStream
+  readonly lines: StreamLines
+}
+
+/** What a run reads, and from where. */
+export interface ReadPlan {
+  readonly streams: readonly RunStream[]
+  readonly refused: readonly { readonly descriptor: StreamDescriptor; readonly error: TailraceError }[]
+  /** Where the incremental streams go on; undefined: all of them begin. */
+  readonly joined: Joined | undefined
+  /** Were captured and are not wanted any more. */
+  readonly removed: readonly StreamDescriptor[]
+  /** Rows that are read count as newer than any change that an earlier run can have written. */
+  readonly scan: ScanMoment
+  readonly warnings: readonly string[]
+  /** Of what is read from its beginning. */
+  readonly estimates: readonly Message[]
+}
+
+/** Finds the tables, and where each stream goes on. */
+export async function planRead(
+  config: AirbyteConfig,
+  wanted: readonly ConfiguredStream[],
+  state: SavedState,
+  signal: AbortSignal,
+): Promise<ReadPlan> {
+  await using session = await connectReadOnly(parseConnectionString(config.source.url))
+  const database = await databaseFacts(session)
+  const matched = await matchStreams(session, database, config, wanted)
+  const ofMode = (mode: string) => matched.streams.filter(({ stream }) => stream.mode === mode)
+  const { confirmedFlushLsn: confirmed } = (await inspectSlot(session, config.slot_name)) ?? {}
+  const resumed = resume(state, ofMode('incremental'), {
+    server: database.server,
+    slot: config.slot_name,
+    confirmed,
+    resync: config.on_lost_position === 'resync',
+  })
+  const tooOld = resumed.refused.map(({ stream, error }) => ({ descriptor: stream.stream.descriptor, error }))
+  const streams = [...resumed.streams, ...ofMode('full_refresh')]
+  const { lsn } = await visibleLsn(session, RUNNING_MS, signal)
+  return {
+    streams: streams.map((one, index) => ({ matched: one, lines: new StreamLines(one.stream, index) })),
+    refused: [...matched.refused, ...tooOld],
+    joined: resumed.joined,
+    removed: resumed.removed,
+    scan: { lsn: lsn - 1n, time: Date.now() },
+    warnings: resumed.warnings,
+    estimates: streams.flatMap((one) => estimate(one, resumed.joined)),
+  }
+}
+
+function estimate({ stream, facts }: MatchedStream, joined: Joined | undefined): Message[] {
+  const { estimatedRows, oid, pages } = facts.table
+  const known = joined?.position.origin.captured?.includes(oid) === true
+  if (estimatedRows === undefined || (known && stream.mode === 'incremental')) return []
+  return [estimateMessage(stream.descriptor, Math.round(estimatedRows), pages * PAGE_BYTES)]
+}

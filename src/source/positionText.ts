@@ -1,5 +1,16 @@
+import { writeJsonString } from '../codec/json/text.js'
+import { ByteWriter } from '../core/byteWriter.js'
 import type { Transaction } from '../core/record.js'
-import { HEAD, HEAD_FINGERPRINT, HEAD_SEQ, HEAD_SUB, HEAD_TRANSACTION } from '../core/rowBatch.js'
+import {
+  HEAD,
+  HEAD_BUFFER,
+  HEAD_FINGERPRINT,
+  HEAD_NEW,
+  HEAD_SEQ,
+  HEAD_SUB,
+  HEAD_TRANSACTION,
+  type RowBatch,
+} from '../core/rowBatch.js'
 import { formatLsn } from '../postgres/lsn.js'
 import type { Batch } from './batch.js'
 import { type Origin, OUTSIDE_TRANSACTION, StreamPosition } from './position.js'
@@ -10,12 +21,17 @@ export interface PositionWriter {
   write(bytes: Uint8Array): void
   /** In UTF-8. */
   writeText(text: string): void
+  /** A part of other bytes. */
+  writeOf(source: Buffer, start: number, end: number): void
   writeDigits(value: number): void
 }
 
 const SUB = Buffer.from(',"sub":')
 const FINGERPRINT = Buffer.from(',"fingerprint":')
 const END = Buffer.from('}')
+const TO = Buffer.from(',"to":[')
+const TO_END = Buffer.from(']}}}')
+const STEP_END = Buffer.from('}}}')
 
 /**
  * Writes the text of each record's position (which says what `position.toString()` does), for hosts that store one with every
@@ -28,6 +44,7 @@ export class PositionText {
   #head: Buffer = Buffer.alloc(0)
   #steps: ReadingSteps | undefined
   #stepHead: Buffer = Buffer.alloc(0)
+  readonly #scratch = new ByteWriter(256)
 
   write(writer: PositionWriter, batch: Batch, index: number): void {
     const { rows } = batch
@@ -49,7 +66,7 @@ export class PositionText {
   }
 
   /** Of rows that are read only their number and key differ. */
-  #writeStep(writer: PositionWriter, { position }: Batch, steps: ReadingSteps, index: number): void {
+  #writeStep(writer: PositionWriter, { position, rows }: Batch, steps: ReadingSteps, index: number): void {
     if (steps !== this.#steps) {
       this.#steps = steps
       const { origin, place } = position as StreamPosition
@@ -59,7 +76,35 @@ export class PositionText {
     }
     writer.write(this.#stepHead)
     writer.writeDigits(steps.base.rows + index + 1)
-    writer.writeText(steps.stretch === undefined ? '}}}' : `,"to":${JSON.stringify(steps.stretch.keyOf(index))}}}}`)
+    const { stretch } = steps
+    if (stretch === undefined) return writer.write(STEP_END)
+    if (stretch.columns === undefined) {
+      return writer.writeText(`,"to":${JSON.stringify(stretch.keyOf(index))}}}}`)
+    }
+    writer.write(TO)
+    this.#writeKey(writer, rows, index, stretch.columns)
+    writer.write(TO_END)
+  }
+
+  /** As the key's texts stand in JSON, from the bytes of the row. */
+  #writeKey(
+    writer: PositionWriter,
+    { heads, buffers, tape }: RowBatch,
+    index: number,
+    columns: readonly number[],
+  ): void {
+    const head = index * HEAD
+    const bytes = buffers[heads[head + HEAD_BUFFER]!]!
+    const at = heads[head + HEAD_NEW]!
+    const scratch = this.#scratch
+    scratch.clear()
+    for (let i = 0; i < columns.length; i++) {
+      if (i > 0) scratch.writeAscii(',')
+      const pair = at + 2 * columns[i]!
+      writeJsonString(scratch, bytes, tape.values[pair]!, tape.values[pair + 1]!)
+    }
+    if (scratch.size === scratch.length) writer.writeOf(scratch.bytes, 0, scratch.length)
+    else for (const part of scratch.take()) writer.write(part)
   }
 
   #enter({ origin }: StreamPosition, transaction: Transaction): void {

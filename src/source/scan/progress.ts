@@ -34,6 +34,8 @@ export interface ReadingSteps {
         readonly read: Reading | typeof PASSED
         /** Of row `index` of the batch. */
         readonly keyOf: (index: number) => KeyText | undefined
+        /** Of the key, in the batch's table, where each of its rows has all of them. */
+        readonly columns?: readonly number[]
       }
     | undefined
 }

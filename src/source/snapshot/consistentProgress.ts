@@ -52,7 +52,7 @@ export class ConsistentProgress {
     }
     const index = before.stretches.indexOf(range.stretch)
     const keyOf = (row: number) => keyTextOf(rows, row, columns)
-    const stretch = { oid: table.oid, index, read: PASSED, keyOf } as const
+    const stretch = { oid: table.oid, index, read: PASSED, keyOf, columns } as const
     return Object.assign(at, { steps: { base: this.#progress(count, tables), stretch } })
   }
 

@@ -142,6 +142,6 @@ test('Open says what keeps it from beginning', async () => {
   await host.teardown()
   await using other = await launch()
   await other.configure(settings(db))
-  await expect(other.open(Buffer.from('{"type":2,"last_lsn":"0/1"}'))).rejects.toThrow(/^POSITION_INVALID: /)
+  await expect(other.open(Buffer.from('of nobody'))).rejects.toThrow(/^POSITION_INVALID: /)
   await other.teardown()
 })

@@ -1,15 +1,12 @@
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { Server, ServerCredentials, type ServerWritableStream } from '@grpc/grpc-js'
 import type { DestinationConnector } from '../destination/destinationConnector.js'
-import { SpecifierPluginService } from '../proto/connector/v2/specifier.js'
-import { GRPCControllerService } from '../proto/plugin/controller.js'
-import { GRPCStdioService } from '../proto/plugin/stdio.js'
 import type { SourceConnector } from '../source/sourceConnector.js'
-import { DestinationService, destinationHandlers } from './destinationService.js'
+import { describeError } from './describeError.js'
+import { GrpcServer } from './grpc/grpcServer.js'
 import type { Listening } from './handshake.js'
-import { SourceService, sourceHandlers, specifierHandlers, unary } from './services.js'
+import { addDestination, addPlugin, addSource } from './services.js'
 
 export interface ServerWishes {
   readonly maxReceiveBytes: number
@@ -29,8 +26,6 @@ export interface PluginServer {
 
 /** A path of a socket can have no more bytes. */
 const MAX_SOCKET_PATH = 100
-/** Windows of HTTP/2 as large as what is sent in one go: the default of 64 kB would be asked for again and again. */
-const WINDOW_BYTES = 4 * 1024 * 1024
 
 /** All services of the plugin, on a socket that this user alone can reach. */
 export async function startServer({
@@ -40,54 +35,32 @@ export async function startServer({
   onShutdown,
   onCall,
 }: ServerWishes): Promise<PluginServer> {
-  const server = new Server({
-    'grpc.max_receive_message_length': maxReceiveBytes,
-    'grpc.max_send_message_length': -1,
-    'grpc-node.flow_control_window': WINDOW_BYTES,
-  })
-  const counted = <Handlers extends object>(handlers: Handlers): Handlers => {
-    const entries = Object.entries(handlers).map(([name, handle]) => [
-      name,
-      (...call: unknown[]) => {
-        onCall()
-        return (handle as (...call: unknown[]) => unknown)(...call)
-      },
-    ])
-    return Object.fromEntries(entries) as Handlers
-  }
-  server.addService(SpecifierPluginService, counted(specifierHandlers))
-  server.addService(SourceService, counted(sourceHandlers(source)))
-  server.addService(DestinationService, counted(destinationHandlers(destination)))
-  server.addService(GRPCControllerService, {
-    shutdown: unary(() => {
-      setImmediate(onShutdown)
-      return {}
-    }),
-  })
-  // Nothing is printed on standard output; standard error the host has by itself.
-  server.addService(GRPCStdioService, counted({ streamStdio: (_: ServerWritableStream<unknown, unknown>) => {} }))
+  const server = new GrpcServer({ maxReceiveBytes, describe: describeError, onCall })
+  addPlugin(server, onShutdown)
+  addSource(server, source)
+  addDestination(server, destination)
   const { listening, folder } = await listen(server)
   return {
     listening,
     close: () => {
-      server.forceShutdown()
+      server.close()
       if (folder !== undefined) rmSync(folder, { recursive: true, force: true })
     },
   }
 }
 
-async function listen(server: Server): Promise<{ listening: Listening; folder: string | undefined }> {
+async function listen(server: GrpcServer): Promise<{ listening: Listening; folder: string | undefined }> {
   const folder = socketFolder()
   if (folder !== undefined) {
     const address = join(folder, 'sock')
     try {
-      await bind(server, `unix:${address}`)
+      await server.listen({ path: address })
       return { listening: { network: 'unix', address }, folder }
     } catch {
       rmSync(folder, { recursive: true, force: true })
     }
   }
-  const port = await bind(server, '127.0.0.1:0')
+  const port = await server.listen({ host: '127.0.0.1', port: 0 })
   return { listening: { network: 'tcp', address: `127.0.0.1:${port}` }, folder: undefined }
 }
 
@@ -102,13 +75,4 @@ function socketFolder(): string | undefined {
     // Then TCP.
   }
   return undefined
-}
-
-function bind(server: Server, address: string): Promise<number> {
-  return new Promise((resolve, reject) => {
-    server.bindAsync(address, ServerCredentials.createInsecure(), (error, port) => {
-      if (error === null) resolve(port)
-      else reject(error)
-    })
-  })
 }

@@ -97,6 +97,11 @@ export class ProtoWriter {
   fieldOf(tag: number, source: Buffer, start: number, end: number): void {
     this.byte(tag)
     this.varint(end - start)
+    this.writeOf(source, start, end)
+  }
+
+  /** A part of other bytes, as it is. */
+  writeOf(source: Buffer, start: number, end: number): void {
     this.reserve(end - start)
     const { bytes } = this
     let to = this.length

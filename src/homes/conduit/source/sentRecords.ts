@@ -64,27 +64,32 @@ function checkOf(bytes: Uint8Array, start: number, end: number): number {
   return check
 }
 
-/** `repeated bytes ack_positions = 1` of a `Source.Run.Request`: where each lies. Anything else in it is passed over. */
-export function readAcks(bytes: Uint8Array, each: (start: number, end: number) => void): void {
-  let p = 0
-  const varint = () => {
-    let value = 0
-    for (let shift = 0; p < bytes.length; shift += 7) {
-      const byte = bytes[p++]!
-      value += (byte & 0x7f) * 2 ** shift
-      if (byte < 0x80) break
-    }
-    return value
-  }
-  while (p < bytes.length) {
-    const tag = varint()
-    if ((tag & 7) === 0) varint()
-    else if ((tag & 7) === 1) p += 8
-    else if ((tag & 7) === 5) p += 4
+/** Source.Run.Request: `repeated bytes ack_positions = 1`. */
+const ACK_POSITIONS = 0x0a
+
+/** Where each position of a `Source.Run.Request` lies, which is `bytes[p..limit)`. Anything else in it is passed over. */
+export function readAcks(
+  bytes: Uint8Array,
+  p: number,
+  limit: number,
+  each: (start: number, end: number) => void,
+): void {
+  while (p < limit) {
+    const tag = bytes[p++]!
+    const type = tag & 7
+    if (tag >= 0x80) while (p < limit && bytes[p++]! >= 0x80);
+    if (type === 1) p += 8
+    else if (type === 5) p += 4
     else {
-      const end = varint() + p
-      if (tag === 0x0a) each(p, end)
-      p = end
+      let value = 0
+      let byte = 0x80
+      for (let scale = 1; byte >= 0x80 && p < limit; scale *= 128) {
+        byte = bytes[p++]!
+        value += (byte & 0x7f) * scale
+      }
+      if (type === 0) continue
+      if (tag === ACK_POSITIONS) each(p, p + value)
+      p += value
     }
   }
 }

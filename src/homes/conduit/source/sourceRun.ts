@@ -50,7 +50,12 @@ export class SourceRun {
   /** In the writer: where the position of its last record lies. */
   #pendingStart = 0
   #pendingEnd = 0
-  #lastAck: Buffer | undefined
+  /** With acknowledgements, which is being read. */
+  #message: Buffer = Buffer.alloc(0)
+  /** Where the position lies that was acknowledged last; empty: none was. */
+  #ackBytes: Buffer = Buffer.alloc(0)
+  #ackStart = 0
+  #ackEnd = 0
   #stopped = false
   readonly #splitsKeyChange: boolean
   /** Behind everything that was taken. */
@@ -111,18 +116,24 @@ export class SourceRun {
   }
 
   /** A `Source.Run.Request` has come. Throws `ACK_OUT_OF_ORDER`. */
-  acks(message: Buffer): void {
-    readAcks(message, (start, end) => {
-      this.#sent.ack(message, start, end)
-      this.#lastAck = message.subarray(start, end)
-    })
+  acks(bytes: Buffer, start: number, end: number): void {
+    this.#message = bytes
+    readAcks(bytes, start, end, this.#ack)
+  }
+
+  readonly #ack = (start: number, end: number): void => {
+    this.#sent.ack(this.#message, start, end)
+    this.#ackBytes = this.#message
+    this.#ackStart = start
+    this.#ackEnd = end
   }
 
   /** Everything that was acknowledged until now, to the record. */
   async settle(): Promise<void> {
     clearTimeout(this.#flushing)
     clearTimeout(this.#holding)
-    if (this.#lastAck !== undefined) await this.#source.ack(this.#lastAck.toString())
+    const last = this.#ackBytes.toString('utf8', this.#ackStart, this.#ackEnd)
+    if (last !== '') await this.#source.ack(last)
   }
 
   async #take(batch: Batch): Promise<void> {

@@ -48,9 +48,10 @@ describe('records that are sent', () => {
 test('acks are read where they lie, whatever else is in the message', () => {
   const positions = [position(1), Buffer.alloc(300, 'x'), Buffer.alloc(0)]
   const message = Buffer.from(Source_Run_Request.encode({ ackPositions: positions }).finish())
-  // Fields that a later version may have: 2 as a number, 3 as bytes.
-  const later = Buffer.concat([Buffer.from([0x10, 0x96, 0x01]), message, Buffer.from([0x1a, 2, 0x0a, 0])])
+  // Fields that a later version may have: 2 as a number, 3 as bytes, 4 and 5 of fixed lengths, 33 as bytes.
+  const before = Buffer.from([0x10, 0x96, 0x01, 0x21, 0x0a, 1, 2, 3, 4, 5, 6, 7, 0x2d, 0x0a, 0, 0, 0])
+  const later = Buffer.concat([before, message, Buffer.from([0x1a, 2, 0x0a, 0, 0x8a, 0x02, 2, 0x0a, 0])])
   const read: Buffer[] = []
-  readAcks(later, (start, end) => read.push(later.subarray(start, end)))
+  readAcks(later, 0, later.length, (start, end) => read.push(later.subarray(start, end)))
   expect(read).toEqual(positions)
 })

@@ -1,0 +1,84 @@
+import { GrpcFailure, RESOURCE_EXHAUSTED, UNIMPLEMENTED } from './status.js'
+
+// Length-Prefixed-Message:  Byte1 compressed (0: not)   UInt32 length, big-endian   Byte[length] message
+
+const HEAD = 5
+
+/** What stands before a message of that length. */
+export function frameHead(length: number): Buffer {
+  const head = Buffer.allocUnsafe(HEAD)
+  head[0] = 0
+  head.writeUInt32BE(length, 1)
+  return head
+}
+
+/**
+ * Takes a stream of bytes, however it was cut, apart into messages. Those that lie whole in a chunk are given as they lie
+ * there: a host that acknowledges record by record sends a million of them.
+ */
+export class FrameReader {
+  readonly #maxBytes: number
+  readonly #each: (bytes: Buffer, start: number, end: number) => void
+  /** Of a frame whose message is not there yet: its head, and what there is of both. */
+  readonly #head = Buffer.alloc(HEAD)
+  #headBytes = 0
+  #message: Buffer | undefined
+  #messageBytes = 0
+
+  /** `each`: `bytes` may be kept, nobody writes over it. */
+  constructor(maxBytes: number, each: (bytes: Buffer, start: number, end: number) => void) {
+    this.#maxBytes = maxBytes
+    this.#each = each
+  }
+
+  /** Throws `GrpcFailure` for what we do not take. */
+  push(chunk: Buffer): void {
+    let p = 0
+    while (p < chunk.length) {
+      if (this.#headBytes === 0 && chunk.length - p >= HEAD) {
+        const start = p + HEAD
+        const end = start + this.#lengthOf(chunk, p)
+        if (end <= chunk.length) {
+          this.#each(chunk, start, end)
+          p = end
+          continue
+        }
+      }
+      p = this.#message === undefined ? this.#takeHead(chunk, p) : this.#takeMessage(this.#message, chunk, p)
+    }
+  }
+
+  #takeHead(chunk: Buffer, p: number): number {
+    const copied = chunk.copy(this.#head, this.#headBytes, p)
+    this.#headBytes += copied
+    if (this.#headBytes === HEAD) {
+      this.#message = Buffer.allocUnsafe(this.#lengthOf(this.#head, 0))
+      this.#messageBytes = 0
+      if (this.#message.length === 0) this.#emit(this.#message)
+    }
+    return p + copied
+  }
+
+  #takeMessage(message: Buffer, chunk: Buffer, p: number): number {
+    const copied = chunk.copy(message, this.#messageBytes, p)
+    this.#messageBytes += copied
+    if (this.#messageBytes === message.length) this.#emit(message)
+    return p + copied
+  }
+
+  #emit(message: Buffer): void {
+    this.#headBytes = 0
+    this.#message = undefined
+    this.#each(message, 0, message.length)
+  }
+
+  #lengthOf(bytes: Buffer, p: number): number {
+    if (bytes[p] !== 0) throw new GrpcFailure(UNIMPLEMENTED, 'compressed messages are not taken')
+    const length = bytes.readUInt32BE(p + 1)
+    if (length > this.#maxBytes) {
+      const details = `a message of ${length} bytes is larger than the ${this.#maxBytes} that are allowed`
+      throw new GrpcFailure(RESOURCE_EXHAUSTED, details)
+    }
+    return length
+  }
+}

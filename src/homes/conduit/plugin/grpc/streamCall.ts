@@ -1,0 +1,102 @@
+import type { ServerHttp2Stream } from 'node:http2'
+import { FrameReader, frameHead } from './frames.js'
+import { statusHeaders } from './status.js'
+
+export const RESPONSE_HEADERS = { ':status': 200, 'content-type': 'application/grpc' } as const
+
+export interface StreamListener {
+  /** A message has come: it lies there, and nobody writes over it. What this throws ends the call. */
+  readonly onMessage: (bytes: Buffer, start: number, end: number) => void
+  /** The other side has cancelled the call, or is gone. Not called once the call has failed. */
+  readonly onCancelled: () => void
+  /** The call has failed, and is ended: by `fail`, by what `onMessage` threw, or by what came. */
+  readonly onFailed: (error: unknown) => void
+}
+
+export interface StreamWishes {
+  readonly maxReceiveBytes: number
+  readonly describe: (error: unknown) => string
+}
+
+/** A call whose messages, which are bytes here, go both ways until the other side cancels it or it fails. */
+export class StreamCall {
+  readonly #stream: ServerHttp2Stream
+  readonly #wishes: StreamWishes
+  #listener: StreamListener | undefined
+  #over = false
+
+  constructor(stream: ServerHttp2Stream, wishes: StreamWishes) {
+    this.#stream = stream
+    this.#wishes = wishes
+    stream.respond(RESPONSE_HEADERS, { waitForTrailers: true })
+  }
+
+  /** To be called once, at first. */
+  listen(listener: StreamListener): void {
+    const stream = this.#stream
+    this.#listener = listener
+    const frames = new FrameReader(this.#wishes.maxReceiveBytes, (bytes, start, end) => {
+      if (!this.#over) listener.onMessage(bytes, start, end)
+    })
+    stream.on('data', (chunk: Buffer) => {
+      if (this.#over) return
+      try {
+        frames.push(chunk)
+      } catch (error) {
+        this.fail(error)
+      }
+    })
+    stream.on('close', () => {
+      if (this.#over) return
+      this.#over = true
+      listener.onCancelled()
+    })
+  }
+
+  /** False: not before `drained` more should be written. */
+  write(message: Buffer): boolean {
+    if (this.#over) return true
+    const stream = this.#stream
+    stream.cork()
+    stream.write(frameHead(message.length))
+    const goesOn = stream.write(message)
+    stream.uncork()
+    return goesOn
+  }
+
+  /** More can be written, or nobody takes it any more. */
+  drained(): Promise<void> {
+    const stream = this.#stream
+    return new Promise((resolve) => {
+      if (this.#over || !stream.writableNeedDrain) return resolve()
+      const done = () => {
+        stream.off('drain', done)
+        stream.off('close', done)
+        resolve()
+      }
+      stream.on('drain', done)
+      stream.on('close', done)
+    })
+  }
+
+  /** No messages until `resume`, but for those that are here. */
+  pause(): void {
+    this.#stream.pause()
+  }
+
+  resume(): void {
+    this.#stream.resume()
+  }
+
+  /** Ends the call with the error's text. */
+  fail(error: unknown): void {
+    if (this.#over) return
+    this.#over = true
+    const stream = this.#stream
+    stream.once('wantTrailers', () => stream.sendTrailers(statusHeaders(error, this.#wishes.describe)))
+    stream.end()
+    // What still comes is let go of, so that the stream can end.
+    stream.resume()
+    this.#listener?.onFailed(error)
+  }
+}

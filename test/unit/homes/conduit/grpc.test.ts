@@ -1,0 +1,190 @@
+import { Client, credentials, type ServiceError } from '@grpc/grpc-js'
+import { afterEach, describe, expect, test } from 'vitest'
+import { deferred } from '../../../../src/core/deferred.js'
+import { FrameReader, frameHead } from '../../../../src/homes/conduit/plugin/grpc/frames.js'
+import { GrpcServer } from '../../../../src/homes/conduit/plugin/grpc/grpcServer.js'
+import type { StreamCall } from '../../../../src/homes/conduit/plugin/grpc/streamCall.js'
+
+const bytes = (value: Buffer) => value
+const METHOD = { path: '/test.Echo/Call', requestDeserialize: bytes, responseSerialize: bytes }
+const STREAM = { path: '/test.Echo/Stream' }
+
+describe('frames', () => {
+  const messages = ['', 'a', 'two words', 'x'.repeat(300), '', 'end'].map((text) => Buffer.from(text))
+  const wire = Buffer.concat(messages.flatMap((message) => [frameHead(message.length), message]))
+
+  function read(chunks: readonly Buffer[], maxBytes = 1000): string[] {
+    const came: string[] = []
+    const reader = new FrameReader(maxBytes, (bytes, start, end) => came.push(bytes.toString('latin1', start, end)))
+    for (const chunk of chunks) reader.push(chunk)
+    return came
+  }
+
+  test('are the same however they are cut: whole, at every place, byte by byte', () => {
+    const expected = messages.map(String)
+    expect(read([wire])).toEqual(expected)
+    expect(read([...wire].map((byte) => Buffer.from([byte])))).toEqual(expected)
+    for (let cut = 0; cut <= wire.length; cut++) {
+      expect(read([wire.subarray(0, cut), wire.subarray(cut)])).toEqual(expected)
+    }
+    for (let size = 2; size < 20; size++) {
+      const count = Math.ceil(wire.length / size)
+      const chunks = Array.from({ length: count }, (_, i) => wire.subarray(i * size, (i + 1) * size))
+      expect(read(chunks)).toEqual(expected)
+    }
+  })
+
+  test('that are too long or compressed are refused before they are there', () => {
+    expect(() => read([frameHead(1001)])).toThrow(/1001 bytes is larger than the 1000/)
+    expect(read([frameHead(1000)])).toEqual([])
+    expect(() => read([Buffer.from([1, 0, 0, 0, 1])])).toThrow(/compressed/)
+    expect(() => read([Buffer.from([1]), Buffer.from([0, 0, 0, 1])])).toThrow(/compressed/)
+  })
+})
+
+describe('a server', () => {
+  const servers: GrpcServer[] = []
+  const clients: Client[] = []
+  afterEach(() => {
+    for (const client of clients.splice(0)) client.close()
+    for (const server of servers.splice(0)) server.close()
+  })
+
+  async function serve(add: (server: GrpcServer) => void) {
+    const calls = { count: 0 }
+    const server = new GrpcServer({
+      maxReceiveBytes: 100_000,
+      describe: (error) => `described: ${(error as Error).message}`,
+      onCall: () => calls.count++,
+    })
+    servers.push(server)
+    add(server)
+    const port = await server.listen({ host: '127.0.0.1', port: 0 })
+    const unlimited = { 'grpc.max_receive_message_length': -1, 'grpc.max_send_message_length': -1 }
+    const client = new Client(`127.0.0.1:${port}`, credentials.createInsecure(), unlimited)
+    clients.push(client)
+    const call = (message: Buffer, path = METHOD.path) =>
+      new Promise<Buffer>((resolve, reject) => {
+        client.makeUnaryRequest(path, bytes, bytes, message, (error, response) => {
+          if (error) reject(error)
+          else resolve(response!)
+        })
+      })
+    return { server, client, call, calls }
+  }
+
+  test('answers a library’s client, with messages of any length', async () => {
+    const { call, calls } = await serve((server) => server.unary(METHOD, async (request) => request))
+    for (const length of [0, 1, 16_384, 100_000]) expect((await call(Buffer.alloc(length, 7))).length).toBe(length)
+    expect(calls.count).toBe(4)
+  })
+
+  test('gives errors as statuses, with all of their text', async () => {
+    const text = 'line one\nß 雪 100% "x": a,b;c \u0000 \ud800'
+    const { call } = await serve((server) =>
+      server.unary(METHOD, () => {
+        throw new Error(text)
+      }),
+    )
+    const failure = (promise: Promise<unknown>) =>
+      promise.then(
+        () => undefined,
+        (error: ServiceError) => error,
+      )
+    expect(await failure(call(Buffer.alloc(0)))).toMatchObject({
+      code: 2,
+      details: `described: ${text.replace('\ud800', '\ufffd')}`,
+    })
+    expect(await failure(call(Buffer.alloc(0), '/test.Echo/Nothing'))).toMatchObject({
+      code: 12,
+      details: 'there is no method /test.Echo/Nothing',
+    })
+    expect(await failure(call(Buffer.alloc(100_001)))).toMatchObject({ code: 8 })
+  })
+
+  test('has messages of a stream go both ways, tells when it was cancelled, and ends it with an error', async () => {
+    const cancelled = deferred<void>()
+    const failed = deferred<unknown>()
+    let call: StreamCall
+    const { client } = await serve((server) =>
+      server.stream(STREAM, (begun) => {
+        call = begun
+        return {
+          onMessage: (all, start, end) => {
+            if (all[start] === 0x21) throw new Error('no such message')
+            begun.write(Buffer.from(all.subarray(start, end)))
+          },
+          onCancelled: cancelled.resolve,
+          onFailed: failed.resolve,
+        }
+      }),
+    )
+    const stream = client.makeBidiStreamRequest(STREAM.path, bytes, bytes)
+    const came: string[] = []
+    const all = deferred<void>()
+    stream.on('data', (message: Buffer) => {
+      came.push(message.toString())
+      if (came.length === 1000) all.resolve()
+    })
+    stream.on('error', () => {})
+    const sent = Array.from({ length: 1000 }, (_, i) => `message ${i}`)
+    for (const message of sent) stream.write(Buffer.from(message))
+    await all.promise
+    expect(came).toEqual(sent)
+    stream.cancel()
+    await cancelled.promise
+    // Nobody takes it: nothing waits, and nothing fails.
+    expect(call!.write(Buffer.from('late'))).toBe(true)
+    await call!.drained()
+
+    const other = client.makeBidiStreamRequest(STREAM.path, bytes, bytes)
+    const status = new Promise<ServiceError>((resolve) => other.on('error', resolve as never))
+    other.on('data', () => {})
+    other.write(Buffer.from('!'))
+    expect(await status).toMatchObject({ code: 2, details: 'described: no such message' })
+    expect(await failed.promise).toMatchObject({ message: 'no such message' })
+  })
+
+  test('a stream whose reader is slow says so, and when more can be written; one that cannot begin has an error', async () => {
+    const begun = deferred<StreamCall>()
+    const nothing = () => {}
+    const listener = { onMessage: nothing, onCancelled: nothing, onFailed: nothing }
+    const { client } = await serve((server) => {
+      server.stream(STREAM, (call) => {
+        begun.resolve(call)
+        return listener
+      })
+      server.stream({ path: '/test.Echo/Refused' }, () => {
+        throw new Error('not now')
+      })
+    })
+    const stream = client.makeBidiStreamRequest(STREAM.path, bytes, bytes)
+    stream.on('error', () => {})
+    const call = await begun.promise
+    const message = Buffer.alloc(1024 * 1024)
+    let written = 1
+    while (call.write(message)) written++
+    let drained = false
+    const draining = call.drained().then(() => {
+      drained = true
+    })
+    let read = 0
+    // Everything that was written fits into no window: it is drained by reading alone.
+    for (let i = 0; i < 40 && call.write(message); i++) written++
+    for (let i = 0; i < 40; i++, written++) call.write(message)
+    expect(drained).toBe(false)
+    const all = deferred<void>()
+    stream.on('data', (one: Buffer) => {
+      read += one.length
+      if (read === written * message.length) all.resolve()
+    })
+    await all.promise
+    await draining
+    stream.cancel()
+
+    const refused = client.makeBidiStreamRequest('/test.Echo/Refused', bytes, bytes)
+    const status = new Promise<ServiceError>((resolve) => refused.on('error', resolve as never))
+    refused.on('data', () => {})
+    expect(await status).toMatchObject({ code: 2, details: 'described: not now' })
+  })
+})

@@ -4,6 +4,7 @@ import { airbyteDrain, airbyteRefresh } from './airbyte/reads.mjs'
 import { applyChanges, applyOneRow } from './apply/changes.mjs'
 import { applyCopy } from './apply/copy.mjs'
 import { applyLatency, applyPgbench } from './apply/live.mjs'
+import { conduitApply } from './conduit/destination.mjs'
 import { conduitDrain, conduitSnapshot } from './conduit/source.mjs'
 import { missingPrograms } from './contestants.mjs'
 import { dist } from './dist.mjs'
@@ -36,7 +37,7 @@ const APPLY = {
 const AIRBYTE = { 'airbyte-refresh': airbyteRefresh, 'airbyte-drain': airbyteDrain, 'airbyte-catalog': airbyteCatalog }
 const VERIFY = { 'verify-tables': verifyTables, 'verify-live': verifyLive }
 /** `conduit`: our plugin, through gRPC. */
-const CONDUIT = { 'conduit-drain': conduitDrain, 'conduit-snapshot': conduitSnapshot }
+const CONDUIT = { 'conduit-drain': conduitDrain, 'conduit-snapshot': conduitSnapshot, 'conduit-apply': conduitApply }
 const GROUPS = { airbyte: AIRBYTE, apply: APPLY, verify: VERIFY, conduit: CONDUIT }
 const ALL = { ...BENCHES, ...ON_REQUEST, ...AIRBYTE, ...APPLY, ...VERIFY, ...CONDUIT }
 /** About single functions, without a server: only when it is asked for. */

@@ -28,8 +28,8 @@ function sourceOf(server) {
   return server.source ?? server
 }
 
-/** `tailrace run` from one database of the server to the other; `until`: to its end. */
-export function pipeline(server, { tables, until }) {
+/** `tailrace run` from one database of the server to the other; `until`: to its end; `more`: lines of the source. */
+export function pipeline(server, { tables, until, more = [] }) {
   const file = join(scratch('run'), 'apply.yaml')
   const source = [
     `url: ${sourceOf(server).url(SOURCE)}`,
@@ -37,6 +37,7 @@ export function pipeline(server, { tables, until }) {
     `slot: ${SLOT}`,
     'keyless: inserts',
     ...(until === undefined ? [] : [`until: ${until}`]),
+    ...more,
   ]
   writeFileSync(
     file,

@@ -49,6 +49,7 @@ export class PlainDestination {
   #writer: PlainWriter | undefined
   #backend: Backend | undefined
   #closed = false
+  #last: Promise<unknown> = Promise.resolve()
 
   constructor(options: PlainDestinationOptions) {
     this.#options = options
@@ -118,7 +119,7 @@ export class PlainDestination {
 
   /** Begins a new session: its staging tables are gone. */
   async renew(): Promise<void> {
-    await this.#drop()
+    await this.#inTurn(() => this.#drop())
     this.#blamed.clear()
   }
 
@@ -129,8 +130,22 @@ export class PlainDestination {
     await this.#drop()
   }
 
+  /**
+   * One after another: tables are looked up while a batch is written, and a session that a script has taken over would take
+   * the answer for one of the script's, and never give it to whoever asked.
+   */
+  #inTurn<T>(work: () => Promise<T>): Promise<T> {
+    const done = this.#last.then(work)
+    this.#last = done.catch(() => {})
+    return done
+  }
+
   /** Does `work` over a connection that is there, again and anew while what fails may pass. */
-  async #retrying<T>(work: (writer: PlainWriter) => Promise<T>, tables: readonly string[] = []): Promise<T> {
+  #retrying<T>(work: (writer: PlainWriter) => Promise<T>, tables: readonly string[] = []): Promise<T> {
+    return this.#inTurn(() => this.#retryingNow(work, tables))
+  }
+
+  async #retryingNow<T>(work: (writer: PlainWriter) => Promise<T>, tables: readonly string[]): Promise<T> {
     const { signal, retryMs } = this.#options
     let deadline: number | undefined
     for (let attempt = 1; ; attempt++) {

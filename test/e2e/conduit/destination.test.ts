@@ -214,3 +214,20 @@ describe('faults', () => {
     await waitFor(async () => (await writers(db)).length === 0, { what: 'the connection to be gone' })
   })
 })
+
+test('tables that are first seen while a batch is written are looked up when it is: nothing is stuck, or acked too early', async () => {
+  const tables = Array.from({ length: 20 }, (_, index) => `t${index}`)
+  await using db = await testDatabase(
+    server,
+    `${ORDERS}; ${tables.map((name) => `CREATE TABLE ${name} (LIKE orders INCLUDING ALL)`).join(';')}`,
+  )
+  await using sink = await Sink.started({ url: db.url }, { engine: 'v2' })
+  for (const [index, name] of tables.entries()) {
+    sink.stream.send(orders(2000 * index + 1, 2000 * index + 2000))
+    sink.stream.send([record('create', name, { key: { id: 1 }, after: { id: 1, note: name } })])
+  }
+  await sink.stream.hasAcked(tables.length * 2001)
+  expect(await countOf(db)).toBe(tables.length * 2000)
+  for (const name of tables) expect(await rowsOf(db, name)).toEqual([`(1,,${name})`])
+  await sink.stop()
+})

@@ -182,6 +182,18 @@ describe('Stop', () => {
   })
 })
 
+test('a host that is slower than the source leaves nothing behind for each time it was waited for', async () => {
+  await using db = await database(
+    `${ORDERS}; INSERT INTO orders SELECT n, n, repeat('x', 1000) FROM generate_series(1, 40000) n`,
+  )
+  await using pipeline = new Pipeline(settings(db))
+  await pipeline.start()
+  await pipeline.has(40_000)
+  await pipeline.stop()
+  // Node warns of listeners that pile up.
+  expect(pipeline.host.logs.filter(({ message }) => /Warning/.test(message))).toEqual([])
+})
+
 describe('batches', () => {
   test('have sdk.batch.size records at most, and wait no longer than sdk.batch.delay', async () => {
     await using db = await database(`${ORDERS}; INSERT INTO orders SELECT n FROM generate_series(1, 25) AS n`)

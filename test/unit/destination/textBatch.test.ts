@@ -1,4 +1,4 @@
-import * as fc from 'fast-check'
+import fc from 'fast-check'
 import { expect, test } from 'vitest'
 import { HEAD, HEAD_BUFFER, HEAD_NEW, HEAD_OLD } from '../../../src/core/rowBatch.js'
 import { NULL_COLUMN, UNCHANGED_COLUMN } from '../../../src/core/tape.js'

@@ -1,4 +1,4 @@
-import * as fc from 'fast-check'
+import fc from 'fast-check'
 import { expect, test } from 'vitest'
 import { allMetadata, positionOf, readRecords } from '../../../../src/homes/conduit/destination/incoming.js'
 import { FIRST_OF_CALLER, MetadataReader, UNCHANGED } from '../../../../src/homes/conduit/destination/metadata.js'

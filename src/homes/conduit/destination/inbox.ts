@@ -2,12 +2,12 @@ import type { IncomingRecord } from './incoming.js'
 
 /** What is written in one transaction at most, but for one message, which is never parted. */
 const MOST_RECORDS = 10_000
-const MOST_BYTES = 8 * 1024 * 1024
+const MOST_BYTES = 4 * 1024 * 1024
 /** While a transaction is written, what has come since is read ahead when it is so much. */
 const WORTH_RECORDS = 1000
 const WORTH_BYTES = 256 * 1024
 /** More is not taken from the host before some is written. */
-const FULL_BYTES = 16 * 1024 * 1024
+const FULL_BYTES = 8 * 1024 * 1024
 /** A batch that is not full, of which no delay was said, waits so long. */
 const USUAL_DELAY_MS = 1000
 

@@ -41,7 +41,7 @@ export const sdkSourceSettings = {
 export const sdkDestinationSettings = {
   'sdk.batch.size': setting(z.int().min(0).default(0), {
     description:
-      'Records in a transaction at most; 0: all that have come, up to 10,000 or 8 MB, and a message of Conduit is never parted. Given, records wait until so many have come, or for sdk.batch.delay, or for a second where there is none.',
+      'Records in a transaction at most; 0: all that have come, up to 10,000 or 4 MB, and a message of Conduit is never parted. Given, records wait until so many have come, or for sdk.batch.delay, or for a second where there is none.',
     example: '1000',
   }),
   'sdk.batch.delay': setting(z.int().min(0).default(0), {

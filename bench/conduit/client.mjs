@@ -10,7 +10,7 @@ import { CpuWatch } from '../machine.mjs'
 const LIMIT_SECONDS = 300
 const HOST = fileURLToPath(new URL('../../test/conformance/conduit/host', import.meta.url))
 
-export const plugin = resolve(dist, 'tailrace-conduit.cjs')
+const plugin = resolve(dist, 'tailrace-conduit.cjs')
 
 const folder = mkdtempSync(join(tmpdir(), 'tailrace-bench-conduit-'))
 process.on('exit', () => rmSync(folder, { recursive: true, force: true }))

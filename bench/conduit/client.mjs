@@ -10,7 +10,7 @@ import { CpuWatch } from '../machine.mjs'
 const LIMIT_SECONDS = 300
 const HOST = fileURLToPath(new URL('../../test/conformance/conduit/host', import.meta.url))
 
-export const plugin = resolve(dist, 'tailrace-conduit.cjs')
+const plugin = resolve(dist, 'tailrace-conduit.cjs')
 
 const folder = mkdtempSync(join(tmpdir(), 'tailrace-bench-conduit-'))
 process.on('exit', () => rmSync(folder, { recursive: true, force: true }))
@@ -57,7 +57,9 @@ async function run(server, command) {
   contestant.stdout.setEncoding('utf8').on('data', (text) => {
     output += text
   })
-  const usage = await contestant.finished(LIMIT_SECONDS)
+  const usage = await contestant.finished(LIMIT_SECONDS).catch((error) => {
+    throw new Error(`${error.message}\n${output.slice(-1000)}`)
+  })
   const said = JSON.parse(output.trim().split('\n').at(-1))
   return { ...usage, said, ...(await watch.stop(usage.cpu)) }
 }

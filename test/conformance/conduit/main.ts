@@ -12,6 +12,7 @@ import { kills } from './checks/kills.js'
 import { lifecycle } from './checks/lifecycle.js'
 import { listed, validated } from './checks/listed.js'
 import { nacks } from './checks/nacks.js'
+import { programChecks } from './checks/program.js'
 import { records } from './checks/records.js'
 import { resume } from './checks/resume.js'
 import { slots } from './checks/slots.js'
@@ -30,6 +31,7 @@ const CHECKS: readonly Check[] = [
   ...nacks,
   ...slots,
   kills,
+  ...(process.env.CONDUIT_BIN === undefined ? [] : programChecks(process.env.CONDUIT_BIN)),
 ]
 
 const HELP = `Shows what docs/conduit.md promises, with Conduit's own protocol library: a small host in Go launches our executable and calls
@@ -68,7 +70,11 @@ async function main(): Promise<number> {
   const random = new Random(Number(values.seed))
   const plugin = process.env.TAILRACE_CONDUIT ?? join(root, 'dist/tailrace-conduit.cjs')
   const bench: Bench = { source, target, major, host, plugin, folder, random, kills: Number(values.kills), log }
-  log(`conduit-connector-protocol v0.9.5, conduit-commons v0.6.0; PostgreSQL ${major}; seed ${values.seed}`)
+  const program = process.env.CONDUIT_BIN ?? 'not run (CONDUIT_BIN is not set)'
+  log(
+    `Conduit's protocol library: conduit-connector-protocol v0.9.5, conduit-commons v0.6.0; the Conduit program: ${program}`,
+  )
+  log(`PostgreSQL ${major}; seed ${values.seed}`)
   const wanted = CHECKS.filter(({ name }) => name.includes(values.only))
   const failed: string[] = []
   for (const check of wanted) if (!(await holds(check, bench))) failed.push(check.name)

@@ -1,6 +1,7 @@
-import { Client, credentials, Metadata, type ServiceError, status } from '@grpc/grpc-js'
 import { SCHEMA_REFUSED, SCHEMA_SERVICE_UNREACHABLE, SCHEMA_UNKNOWN } from '../../../core/conduitErrors.js'
 import type { PluginEnvironment } from '../plugin/environment.js'
+import { GrpcClient, type UnaryCallMethod } from '../plugin/grpc/grpcClient.js'
+import { DEADLINE_EXCEEDED, GrpcFailure, UNAVAILABLE } from '../plugin/grpc/status.js'
 import { SchemaServiceService } from '../proto/connutils/v1/schema_service.js'
 import { Schema_Type } from '../proto/schema/v1/schema.js'
 
@@ -18,17 +19,11 @@ export interface SchemaReference {
 
 type Refusal = (problem: string, options?: ErrorOptions) => Error
 
-interface Method<Request, Response> {
-  readonly path: string
-  readonly requestSerialize: (request: Request) => Buffer
-  readonly responseDeserialize: (bytes: Buffer) => Response
-}
-
 /** The host's registry of schemas; a connection is made with the first call. */
 export class SchemaService {
   readonly #target: string
   readonly #token: string
-  #client: Client | undefined
+  #client: GrpcClient | undefined
 
   constructor({ utilitiesTarget, token }: Pick<PluginEnvironment, 'utilitiesTarget' | 'token'>) {
     this.#target = utilitiesTarget.replace(ANY_ADDRESS, 'localhost:$1')
@@ -57,27 +52,20 @@ export class SchemaService {
 
   /** `refused`: what it is where the service answers with an error. */
   async #call<Request extends { readonly subject: string }, Response>(
-    method: Method<Request, Response>,
+    method: UnaryCallMethod<Request, Response>,
     request: Request,
     refused: Refusal,
   ): Promise<Response> {
-    const { path, requestSerialize, responseDeserialize } = method
     const { subject } = request
-    const metadata = new Metadata()
-    metadata.set(TOKEN, this.#token)
     const client = this.#connect(subject)
-    const options = { deadline: Date.now() + DEADLINE_MS }
-    return new Promise((resolve, reject) => {
-      const answered = (error: ServiceError | null, response?: Response) => {
-        if (error === null) return resolve(response!)
-        const { details: problem } = error
-        if (error.code !== status.UNAVAILABLE && error.code !== status.DEADLINE_EXCEEDED) {
-          return reject(refused(problem, { cause: error }))
-        }
-        reject(SCHEMA_SERVICE_UNREACHABLE({ subject, target: this.#target, problem }, { cause: error }))
-      }
-      client.makeUnaryRequest(path, requestSerialize, responseDeserialize, request, metadata, options, answered)
-    })
+    try {
+      return await client.call(method, request, { metadata: { [TOKEN]: this.#token }, deadlineMs: DEADLINE_MS })
+    } catch (error) {
+      if (!(error instanceof GrpcFailure)) throw error
+      const { status, message: problem } = error
+      if (status !== UNAVAILABLE && status !== DEADLINE_EXCEEDED) throw refused(problem, { cause: error })
+      throw SCHEMA_SERVICE_UNREACHABLE({ subject, target: this.#target, problem }, { cause: error })
+    }
   }
 
   close(): void {
@@ -85,16 +73,12 @@ export class SchemaService {
     this.#client = undefined
   }
 
-  #connect(subject: string): Client {
+  #connect(subject: string): GrpcClient {
     if (this.#target === '') {
       const problem = 'CONDUIT_CONNECTOR_UTILITIES_GRPC_TARGET is not set'
       throw SCHEMA_SERVICE_UNREACHABLE({ subject, target: 'nowhere', problem })
     }
-    this.#client ??= new Client(this.#target, credentials.createInsecure(), {
-      'grpc.enable_http_proxy': 0,
-      // Nothing is to be asked of the name server but the address.
-      'grpc.service_config_disable_resolution': 1,
-    })
+    this.#client ??= new GrpcClient(this.#target)
     return this.#client
   }
 }

@@ -29,6 +29,8 @@ type pipeline struct {
 	pending []opencdc.Record
 	// Answered, and not stored.
 	answered []opencdc.Position
+	// How many records each message had whose acks are still to be sent (v2).
+	batches  []int
 	received int
 	nacked   int
 	acked    int
@@ -101,6 +103,7 @@ func (p *pipeline) take(records []opencdc.Record) error {
 	}
 	p.mutex.Lock()
 	p.pending = append(p.pending, records...)
+	p.batches = append(p.batches, len(records))
 	p.mutex.Unlock()
 	if err := p.sink.write(records); err != nil {
 		return fmt.Errorf("destination: %w", err)
@@ -180,13 +183,31 @@ func (p *pipeline) ack(positions []opencdc.Position) error {
 		return err
 	}
 	if p.config.Engine == "v2" {
-		return p.stream.Send(pconnector.SourceRunRequest{AckPositions: positions})
+		return p.ackBatches(positions)
 	}
 	for _, position := range positions {
 		err := p.stream.Send(pconnector.SourceRunRequest{AckPositions: []opencdc.Position{position}})
 		if err != nil {
 			return err
 		}
+	}
+	return nil
+}
+
+// ackBatches sends a message for each one that came.
+func (p *pipeline) ackBatches(positions []opencdc.Position) error {
+	for len(positions) > 0 {
+		p.mutex.Lock()
+		count := min(p.batches[0], len(positions))
+		p.batches[0] -= count
+		if p.batches[0] == 0 {
+			p.batches = p.batches[1:]
+		}
+		p.mutex.Unlock()
+		if err := p.stream.Send(pconnector.SourceRunRequest{AckPositions: positions[:count]}); err != nil {
+			return err
+		}
+		positions = positions[count:]
 	}
 	return nil
 }

@@ -2,6 +2,7 @@ import { Client, credentials, type ServiceError } from '@grpc/grpc-js'
 import { afterEach, describe, expect, test } from 'vitest'
 import { deferred } from '../../../../src/core/deferred.js'
 import { FrameReader, frameHead } from '../../../../src/homes/conduit/plugin/grpc/frames.js'
+import { GrpcClient } from '../../../../src/homes/conduit/plugin/grpc/grpcClient.js'
 import { GrpcServer } from '../../../../src/homes/conduit/plugin/grpc/grpcServer.js'
 import type { StreamCall } from '../../../../src/homes/conduit/plugin/grpc/streamCall.js'
 
@@ -187,4 +188,35 @@ describe('a server', () => {
     refused.on('data', () => {})
     expect(await status).toMatchObject({ code: 2, details: 'described: not now' })
   })
+})
+
+test('a client has answers, statuses with their text, a limit of time, and a new connection where the old one is gone', async () => {
+  const method = { ...METHOD, requestSerialize: bytes, responseDeserialize: bytes }
+  const serve = (port: number) => {
+    const server = new GrpcServer({ maxReceiveBytes: 1000, describe: (error) => String(error), onCall: () => {} })
+    server.unary(METHOD, (request) => {
+      if (request.toString() === 'wait') return new Promise<Buffer>(() => {})
+      if (request.toString() === 'fail') throw new Error('ß\n100%')
+      return request
+    })
+    return server.listen({ host: '127.0.0.1', port }).then((bound) => ({ server, port: bound }))
+  }
+  const { server, port } = await serve(0)
+  const client = new GrpcClient(`localhost:${port}`)
+  const call = (text: string, { path = METHOD.path, deadlineMs = 5000 } = {}) =>
+    client.call({ ...method, path }, Buffer.from(text), { metadata: { 'x-token': 'a' }, deadlineMs }).then(String)
+  expect(await Promise.all(['', 'a', 'x'.repeat(1000)].map((text) => call(text)))).toEqual(['', 'a', 'x'.repeat(1000)])
+  await expect(call('fail')).rejects.toMatchObject({ status: 2, message: 'Error: ß\n100%' })
+  await expect(call('', { path: '/test.Echo/Nothing' })).rejects.toMatchObject({ status: 12 })
+  await expect(call('wait', { deadlineMs: 50 })).rejects.toMatchObject({ status: 4 })
+  const waiting = call('wait')
+  waiting.catch(() => {})
+  await call('a')
+  server.close()
+  await expect(waiting).rejects.toMatchObject({ status: 14 })
+  await expect(call('a')).rejects.toMatchObject({ status: 14, message: expect.stringMatching(/ECONNREFUSED/) })
+  const again = await serve(port)
+  expect(await call('back')).toBe('back')
+  client.close()
+  again.server.close()
 })

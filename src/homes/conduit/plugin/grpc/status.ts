@@ -1,8 +1,10 @@
-/** The status codes of gRPC that we give. */
+/** The status codes of gRPC that we give, or look for. */
 export const OK = 0
-const UNKNOWN = 2
+export const UNKNOWN = 2
+export const DEADLINE_EXCEEDED = 4
 export const RESOURCE_EXHAUSTED = 8
 export const UNIMPLEMENTED = 12
+export const UNAVAILABLE = 14
 
 /** A fault of the call itself, with the status that it ends with; of any other error that is UNKNOWN, as in Go. */
 export class GrpcFailure extends Error {

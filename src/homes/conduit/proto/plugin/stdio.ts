@@ -6,17 +6,7 @@
 
 /* eslint-disable */
 import { BinaryReader, BinaryWriter } from "@bufbuild/protobuf/wire";
-import {
-  type CallOptions,
-  type ChannelCredentials,
-  Client,
-  type ClientOptions,
-  type ClientReadableStream,
-  type handleServerStreamingCall,
-  makeGenericClientConstructor,
-  type Metadata,
-  type UntypedServiceImplementation,
-} from "@grpc/grpc-js";
+import type { handleServerStreamingCall, UntypedServiceImplementation } from "@grpc/grpc-js";
 import { Empty } from "../google/protobuf/empty.js";
 
 export const protobufPackage = "plugin";
@@ -112,17 +102,6 @@ export const GRPCStdioService = {
 export interface GRPCStdioServer extends UntypedServiceImplementation {
   streamStdio: handleServerStreamingCall<Empty, StdioData>;
 }
-
-export interface GRPCStdioClient extends Client {
-  streamStdio(request: Empty, options?: Partial<CallOptions>): ClientReadableStream<StdioData>;
-  streamStdio(request: Empty, metadata?: Metadata, options?: Partial<CallOptions>): ClientReadableStream<StdioData>;
-}
-
-export const GRPCStdioClient = makeGenericClientConstructor(GRPCStdioService, "plugin.GRPCStdio") as unknown as {
-  new (address: string, credentials: ChannelCredentials, options?: Partial<ClientOptions>): GRPCStdioClient;
-  service: typeof GRPCStdioService;
-  serviceName: string;
-};
 
 export interface MessageFns<T> {
   encode(message: T, writer?: BinaryWriter): BinaryWriter;

@@ -6,20 +6,7 @@
 
 /* eslint-disable */
 import { BinaryReader, BinaryWriter } from "@bufbuild/protobuf/wire";
-import {
-  type CallOptions,
-  type ChannelCredentials,
-  Client,
-  type ClientDuplexStream,
-  type ClientOptions,
-  type ClientUnaryCall,
-  type handleBidiStreamingCall,
-  type handleUnaryCall,
-  makeGenericClientConstructor,
-  type Metadata,
-  type ServiceError,
-  type UntypedServiceImplementation,
-} from "@grpc/grpc-js";
+import type { handleBidiStreamingCall, handleUnaryCall, UntypedServiceImplementation } from "@grpc/grpc-js";
 import { Record } from "../../opencdc/v1/opencdc.js";
 
 export const protobufPackage = "connector.v2";
@@ -1575,126 +1562,6 @@ export interface SourcePluginServer extends UntypedServiceImplementation {
   lifecycleOnUpdated: handleUnaryCall<Source_Lifecycle_OnUpdated_Request, Source_Lifecycle_OnUpdated_Response>;
   lifecycleOnDeleted: handleUnaryCall<Source_Lifecycle_OnDeleted_Request, Source_Lifecycle_OnDeleted_Response>;
 }
-
-export interface SourcePluginClient extends Client {
-  configure(
-    request: Source_Configure_Request,
-    callback: (error: ServiceError | null, response: Source_Configure_Response) => void,
-  ): ClientUnaryCall;
-  configure(
-    request: Source_Configure_Request,
-    metadata: Metadata,
-    callback: (error: ServiceError | null, response: Source_Configure_Response) => void,
-  ): ClientUnaryCall;
-  configure(
-    request: Source_Configure_Request,
-    metadata: Metadata,
-    options: Partial<CallOptions>,
-    callback: (error: ServiceError | null, response: Source_Configure_Response) => void,
-  ): ClientUnaryCall;
-  open(
-    request: Source_Open_Request,
-    callback: (error: ServiceError | null, response: Source_Open_Response) => void,
-  ): ClientUnaryCall;
-  open(
-    request: Source_Open_Request,
-    metadata: Metadata,
-    callback: (error: ServiceError | null, response: Source_Open_Response) => void,
-  ): ClientUnaryCall;
-  open(
-    request: Source_Open_Request,
-    metadata: Metadata,
-    options: Partial<CallOptions>,
-    callback: (error: ServiceError | null, response: Source_Open_Response) => void,
-  ): ClientUnaryCall;
-  run(): ClientDuplexStream<Source_Run_Request, Source_Run_Response>;
-  run(options: Partial<CallOptions>): ClientDuplexStream<Source_Run_Request, Source_Run_Response>;
-  run(metadata: Metadata, options?: Partial<CallOptions>): ClientDuplexStream<Source_Run_Request, Source_Run_Response>;
-  stop(
-    request: Source_Stop_Request,
-    callback: (error: ServiceError | null, response: Source_Stop_Response) => void,
-  ): ClientUnaryCall;
-  stop(
-    request: Source_Stop_Request,
-    metadata: Metadata,
-    callback: (error: ServiceError | null, response: Source_Stop_Response) => void,
-  ): ClientUnaryCall;
-  stop(
-    request: Source_Stop_Request,
-    metadata: Metadata,
-    options: Partial<CallOptions>,
-    callback: (error: ServiceError | null, response: Source_Stop_Response) => void,
-  ): ClientUnaryCall;
-  teardown(
-    request: Source_Teardown_Request,
-    callback: (error: ServiceError | null, response: Source_Teardown_Response) => void,
-  ): ClientUnaryCall;
-  teardown(
-    request: Source_Teardown_Request,
-    metadata: Metadata,
-    callback: (error: ServiceError | null, response: Source_Teardown_Response) => void,
-  ): ClientUnaryCall;
-  teardown(
-    request: Source_Teardown_Request,
-    metadata: Metadata,
-    options: Partial<CallOptions>,
-    callback: (error: ServiceError | null, response: Source_Teardown_Response) => void,
-  ): ClientUnaryCall;
-  lifecycleOnCreated(
-    request: Source_Lifecycle_OnCreated_Request,
-    callback: (error: ServiceError | null, response: Source_Lifecycle_OnCreated_Response) => void,
-  ): ClientUnaryCall;
-  lifecycleOnCreated(
-    request: Source_Lifecycle_OnCreated_Request,
-    metadata: Metadata,
-    callback: (error: ServiceError | null, response: Source_Lifecycle_OnCreated_Response) => void,
-  ): ClientUnaryCall;
-  lifecycleOnCreated(
-    request: Source_Lifecycle_OnCreated_Request,
-    metadata: Metadata,
-    options: Partial<CallOptions>,
-    callback: (error: ServiceError | null, response: Source_Lifecycle_OnCreated_Response) => void,
-  ): ClientUnaryCall;
-  lifecycleOnUpdated(
-    request: Source_Lifecycle_OnUpdated_Request,
-    callback: (error: ServiceError | null, response: Source_Lifecycle_OnUpdated_Response) => void,
-  ): ClientUnaryCall;
-  lifecycleOnUpdated(
-    request: Source_Lifecycle_OnUpdated_Request,
-    metadata: Metadata,
-    callback: (error: ServiceError | null, response: Source_Lifecycle_OnUpdated_Response) => void,
-  ): ClientUnaryCall;
-  lifecycleOnUpdated(
-    request: Source_Lifecycle_OnUpdated_Request,
-    metadata: Metadata,
-    options: Partial<CallOptions>,
-    callback: (error: ServiceError | null, response: Source_Lifecycle_OnUpdated_Response) => void,
-  ): ClientUnaryCall;
-  lifecycleOnDeleted(
-    request: Source_Lifecycle_OnDeleted_Request,
-    callback: (error: ServiceError | null, response: Source_Lifecycle_OnDeleted_Response) => void,
-  ): ClientUnaryCall;
-  lifecycleOnDeleted(
-    request: Source_Lifecycle_OnDeleted_Request,
-    metadata: Metadata,
-    callback: (error: ServiceError | null, response: Source_Lifecycle_OnDeleted_Response) => void,
-  ): ClientUnaryCall;
-  lifecycleOnDeleted(
-    request: Source_Lifecycle_OnDeleted_Request,
-    metadata: Metadata,
-    options: Partial<CallOptions>,
-    callback: (error: ServiceError | null, response: Source_Lifecycle_OnDeleted_Response) => void,
-  ): ClientUnaryCall;
-}
-
-export const SourcePluginClient = makeGenericClientConstructor(
-  SourcePluginService,
-  "connector.v2.SourcePlugin",
-) as unknown as {
-  new (address: string, credentials: ChannelCredentials, options?: Partial<ClientOptions>): SourcePluginClient;
-  service: typeof SourcePluginService;
-  serviceName: string;
-};
 
 export interface MessageFns<T> {
   encode(message: T, writer?: BinaryWriter): BinaryWriter;

@@ -6,18 +6,7 @@
 
 /* eslint-disable */
 import { BinaryReader, BinaryWriter } from "@bufbuild/protobuf/wire";
-import {
-  type CallOptions,
-  type ChannelCredentials,
-  Client,
-  type ClientOptions,
-  type ClientUnaryCall,
-  type handleUnaryCall,
-  makeGenericClientConstructor,
-  type Metadata,
-  type ServiceError,
-  type UntypedServiceImplementation,
-} from "@grpc/grpc-js";
+import type { handleUnaryCall, UntypedServiceImplementation } from "@grpc/grpc-js";
 import { Parameter } from "../../config/v1/parameter.js";
 
 export const protobufPackage = "connector.v2";
@@ -458,33 +447,6 @@ export const SpecifierPluginService = {
 export interface SpecifierPluginServer extends UntypedServiceImplementation {
   specify: handleUnaryCall<Specifier_Specify_Request, Specifier_Specify_Response>;
 }
-
-export interface SpecifierPluginClient extends Client {
-  specify(
-    request: Specifier_Specify_Request,
-    callback: (error: ServiceError | null, response: Specifier_Specify_Response) => void,
-  ): ClientUnaryCall;
-  specify(
-    request: Specifier_Specify_Request,
-    metadata: Metadata,
-    callback: (error: ServiceError | null, response: Specifier_Specify_Response) => void,
-  ): ClientUnaryCall;
-  specify(
-    request: Specifier_Specify_Request,
-    metadata: Metadata,
-    options: Partial<CallOptions>,
-    callback: (error: ServiceError | null, response: Specifier_Specify_Response) => void,
-  ): ClientUnaryCall;
-}
-
-export const SpecifierPluginClient = makeGenericClientConstructor(
-  SpecifierPluginService,
-  "connector.v2.SpecifierPlugin",
-) as unknown as {
-  new (address: string, credentials: ChannelCredentials, options?: Partial<ClientOptions>): SpecifierPluginClient;
-  service: typeof SpecifierPluginService;
-  serviceName: string;
-};
 
 export interface MessageFns<T> {
   encode(message: T, writer?: BinaryWriter): BinaryWriter;

@@ -6,18 +6,7 @@
 
 /* eslint-disable */
 import { BinaryReader, BinaryWriter } from "@bufbuild/protobuf/wire";
-import {
-  type CallOptions,
-  type ChannelCredentials,
-  Client,
-  type ClientOptions,
-  type ClientUnaryCall,
-  type handleUnaryCall,
-  makeGenericClientConstructor,
-  type Metadata,
-  type ServiceError,
-  type UntypedServiceImplementation,
-} from "@grpc/grpc-js";
+import type { handleUnaryCall, UntypedServiceImplementation } from "@grpc/grpc-js";
 import { Schema, Schema_Type } from "../../schema/v1/schema.js";
 
 export const protobufPackage = "connutils.v1";
@@ -287,48 +276,6 @@ export interface SchemaServiceServer extends UntypedServiceImplementation {
   createSchema: handleUnaryCall<CreateSchemaRequest, CreateSchemaResponse>;
   getSchema: handleUnaryCall<GetSchemaRequest, GetSchemaResponse>;
 }
-
-export interface SchemaServiceClient extends Client {
-  createSchema(
-    request: CreateSchemaRequest,
-    callback: (error: ServiceError | null, response: CreateSchemaResponse) => void,
-  ): ClientUnaryCall;
-  createSchema(
-    request: CreateSchemaRequest,
-    metadata: Metadata,
-    callback: (error: ServiceError | null, response: CreateSchemaResponse) => void,
-  ): ClientUnaryCall;
-  createSchema(
-    request: CreateSchemaRequest,
-    metadata: Metadata,
-    options: Partial<CallOptions>,
-    callback: (error: ServiceError | null, response: CreateSchemaResponse) => void,
-  ): ClientUnaryCall;
-  getSchema(
-    request: GetSchemaRequest,
-    callback: (error: ServiceError | null, response: GetSchemaResponse) => void,
-  ): ClientUnaryCall;
-  getSchema(
-    request: GetSchemaRequest,
-    metadata: Metadata,
-    callback: (error: ServiceError | null, response: GetSchemaResponse) => void,
-  ): ClientUnaryCall;
-  getSchema(
-    request: GetSchemaRequest,
-    metadata: Metadata,
-    options: Partial<CallOptions>,
-    callback: (error: ServiceError | null, response: GetSchemaResponse) => void,
-  ): ClientUnaryCall;
-}
-
-export const SchemaServiceClient = makeGenericClientConstructor(
-  SchemaServiceService,
-  "connutils.v1.SchemaService",
-) as unknown as {
-  new (address: string, credentials: ChannelCredentials, options?: Partial<ClientOptions>): SchemaServiceClient;
-  service: typeof SchemaServiceService;
-  serviceName: string;
-};
 
 export interface MessageFns<T> {
   encode(message: T, writer?: BinaryWriter): BinaryWriter;

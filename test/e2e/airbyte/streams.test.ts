@@ -479,6 +479,37 @@ test("a capture of Estuary's connector goes on from its own state", async () => 
   }
 })
 
+test("a connection of Airbyte's connector goes on from its own state: what it had not finished reading is read anew", async () => {
+  await using db = await database(
+    `${TWO} INSERT INTO a VALUES (1); INSERT INTO b VALUES (1); CREATE PUBLICATION airbyte FOR TABLE a, b`,
+  )
+  const { slot_name: replication_slot, ...rest } = configOf(db, { state_type: 'global' })
+  const config = { ...rest, replication_method: { method: 'CDC', replication_slot, publication: 'airbyte' } }
+  await db.query("SELECT pg_create_logical_replication_slot($1, 'pgoutput')", [replication_slot])
+  await db.query('INSERT INTO a VALUES (2); INSERT INTO b VALUES (2)')
+  const [at] = await db.query("SELECT (pg_current_wal_lsn() - '0/0')::text AS lsn")
+  await db.query('INSERT INTO a VALUES (3); INSERT INTO b VALUES (3)')
+  const lsn = Number(at!.lsn)
+  const offset = { transaction_id: null, lsn, lsn_proc: lsn, lsn_commit: lsn, txId: 700, ts_usec: 1 }
+  const stream = (name: string, more: object) => ({
+    stream_descriptor: { name, namespace: 'public' },
+    stream_state: { stream_name: name, stream_namespace: 'public', cursor_field: [], ...more },
+  })
+  const state = {
+    type: 'GLOBAL',
+    global: {
+      shared_state: { state: { [JSON.stringify([db.name, { server: db.name }])]: JSON.stringify(offset) } },
+      stream_states: [stream('a', {}), stream('b', { version: 2, state_type: 'ctid', ctid: '(0,1)' })],
+    },
+  }
+  const catalog = configured(await discovered(config))
+  const run = await read(config, catalog, [state])
+  expect([ids(run, 'a'), ids(run, 'b')]).toEqual([[3], [1, 2, 3]])
+  await db.query('INSERT INTO a VALUES (4); INSERT INTO b VALUES (4)')
+  const next = await read(config, catalog, foldedStates(run.states))
+  expect([ids(next, 'a'), ids(next, 'b')]).toEqual([[4], [4]])
+})
+
 test('the state of a connector that is not known is an error, not a new beginning', async () => {
   await using db = await testDatabase(server, 'CREATE TABLE a (id int PRIMARY KEY)')
   const config = configOf(db)

@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import type { EmbeddedPostgres } from '../../../src/cli/embedded/server.js'
+import { NO_STATE, readState } from '../../../src/homes/airbyte/read/savedState.js'
 import { type ConnectorRun, connector, startConnector } from '../../support/airbyte/connector.js'
 import { ajv } from '../../support/airbyte/protocolSchemas.js'
 import {
@@ -100,30 +101,26 @@ describe.each(stateTypesOf('stream'))('state of type %s', (state_type) => {
     await using db = await database('CREATE TABLE a (id int PRIMARY KEY); INSERT INTO a VALUES (1)')
     const config = configOf(db, { state_type })
     const catalog = configured(await discovered(config))
-    for (const nothing of [
-      '',
-      '{}',
-      '[]',
-      'null',
-      '[null]',
-      '[{"type":"STREAM","stream":null,"global_":null}]',
-      '{"data":{}}',
-    ]) {
-      expect(ids(await read(config, catalog, nothing), 'a')).toEqual([1])
+    for (const nothing of ['', '{}', '[]', 'null', '[null]', '[{"type":"STREAM"}]', '{"data":{}}']) {
+      expect(readState(nothing === '' ? undefined : JSON.parse(nothing))).toEqual(NO_STATE)
     }
+    expect(ids(await read(config, catalog, '[{"type":"STREAM","stream":null,"global_":null}]'), 'a')).toEqual([1])
+    expect(ids(await read(config, catalog, ''), 'a')).toEqual([1])
     const state = foldedStates((await read(config, catalog)).states)[0] as Record<string, unknown>
     await db.query('INSERT INTO a VALUES (2)')
     const explicit = { ...state, type: state.type, stream: state.stream ?? null, data: state.data ?? null }
+    const repeated = `[${JSON.stringify(explicit).slice(0, -1)},"global_":null,"global_":${JSON.stringify(state.global ?? null)}}]`
     const shapes: unknown[] = [
-      [state],
       state,
       { type: 'STATE', state },
       [{ ...explicit, global: state.global ?? null, destinationStats: null }],
-      `[${JSON.stringify(explicit).slice(0, -1)},"global_":null,"global_":${JSON.stringify(state.global ?? null)}}]`,
-      [JSON.parse(JSON.stringify(state).replaceAll(/,?"namespace":"public"/g, ''))],
+      JSON.parse(repeated),
     ]
     if (state.data !== undefined) shapes.push(state.data, { data: state.data }, [{ data: state.data }])
-    for (const shape of shapes) expect(ids(await read(config, catalog, shape), 'a')).toEqual([2])
+    for (const shape of shapes) expect(readState(shape)).toEqual(readState([state]))
+    expect(ids(await read(config, catalog, repeated), 'a')).toEqual([2])
+    const nameless = [JSON.parse(JSON.stringify(state).replaceAll(/,?"namespace":"public"/g, ''))]
+    expect(ids(await read(config, catalog, nameless), 'a')).toEqual([2])
   })
 
   test('SIGKILL in the middle: from the last whole state on everything comes, and what came before it does not again', async () => {
@@ -229,7 +226,7 @@ test('full_refresh: all rows each time, also of a table without a key, and nothi
 
 test('both modes in one catalog: each as it is wanted', async () => {
   await using db = await database(`${TWO} INSERT INTO a VALUES (1); INSERT INTO b VALUES (1)`)
-  for (const state_type of STATE_TYPES) {
+  for (const state_type of stateTypesOf('global')) {
     const config = configOf(db, { state_type, slot_name: `${state_type}_${db.name}`, publication_name: state_type })
     const streams = await discovered(config)
     const catalog = {

@@ -69,7 +69,8 @@ describe.each(STATE_TYPES)('state of type %s', (state_type) => {
     const [{ lsn }] = (await db.query('SELECT pg_current_wal_flush_lsn()::text AS lsn')) as [{ lsn: string }]
     const began = performance.now()
     const third = await read(config, catalog, foldedStates(second.states))
-    expect(performance.now() - began).toBeLessThan(3000)
+    // At once, and not when some timeout is over; `npm run bench -- airbyte` has it under three seconds.
+    expect(performance.now() - began).toBeLessThan(8000)
     expect(third.records).toEqual([])
     expect(third.messages.filter(({ type }) => type !== 'LOG').map(kind)).toEqual([
       'STARTED',

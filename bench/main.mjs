@@ -4,6 +4,7 @@ import { airbyteDrain, airbyteRefresh } from './airbyte/reads.mjs'
 import { applyChanges, applyOneRow } from './apply/changes.mjs'
 import { applyCopy } from './apply/copy.mjs'
 import { applyLatency, applyPgbench } from './apply/live.mjs'
+import { conduitDrain, conduitSnapshot } from './conduit/source.mjs'
 import { missingPrograms } from './contestants.mjs'
 import { dist } from './dist.mjs'
 import { backlog, huge, oneRow } from './drain.mjs'
@@ -34,8 +35,10 @@ const APPLY = {
 /** As an Airbyte source. */
 const AIRBYTE = { 'airbyte-refresh': airbyteRefresh, 'airbyte-drain': airbyteDrain, 'airbyte-catalog': airbyteCatalog }
 const VERIFY = { 'verify-tables': verifyTables, 'verify-live': verifyLive }
-const GROUPS = { airbyte: AIRBYTE, apply: APPLY, verify: VERIFY }
-const ALL = { ...BENCHES, ...ON_REQUEST, ...AIRBYTE, ...APPLY, ...VERIFY }
+/** `conduit`: our plugin, through gRPC. */
+const CONDUIT = { 'conduit-drain': conduitDrain, 'conduit-snapshot': conduitSnapshot }
+const GROUPS = { airbyte: AIRBYTE, apply: APPLY, verify: VERIFY, conduit: CONDUIT }
+const ALL = { ...BENCHES, ...ON_REQUEST, ...AIRBYTE, ...APPLY, ...VERIFY, ...CONDUIT }
 /** About single functions, without a server: only when it is asked for. */
 const MICRO = 'micro'
 

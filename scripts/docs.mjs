@@ -16,6 +16,7 @@ import { definedErrors } from '../dist/core/tailraceError.js'
 import { definedWarnings } from '../dist/core/warnings.js'
 import { destinationSettings } from '../dist/destination/settings.js'
 import { airbyteSettings } from '../dist/homes/airbyte/config/settings.js'
+import { conduitDestinationSettings } from '../dist/homes/conduit/settings/destinationSettings.js'
 import { formatDuration } from '../dist/homes/conduit/settings/duration.js'
 import { conduitSourceSettings } from '../dist/homes/conduit/settings/sourceSettings.js'
 import {
@@ -196,12 +197,18 @@ function conduitTable(settings) {
   return `| setting | values | default | meaning |\n|---|---|---|---|\n${rows.join('\n')}\n`
 }
 
-/** The page is written by hand but for its table. */
+/** The page is written by hand but for its tables. */
 function conduitPage() {
-  const between = /(<!-- settings of the source: [^\n]*-->\n)[\s\S]*?(<!-- end -->)/
-  const page = readFileSync(path('conduit.md'), 'utf8')
-  if (!between.test(page)) throw new Error('docs/conduit.md has no place for the settings of the source')
-  return page.replace(between, (_, begin, end) => `${begin}\n${conduitTable(conduitSourceSettings)}\n${end}`)
+  let page = readFileSync(path('conduit.md'), 'utf8')
+  for (const [name, settings] of [
+    ['source', conduitSourceSettings],
+    ['destination', conduitDestinationSettings],
+  ]) {
+    const between = new RegExp(`(<!-- settings of the ${name}: [^\\n]*-->\\n)[\\s\\S]*?(<!-- end -->)`)
+    if (!between.test(page)) throw new Error(`docs/conduit.md has no place for the settings of the ${name}`)
+    page = page.replace(between, (_, begin, end) => `${begin}\n${conduitTable(settings)}\n${end}`)
+  }
+  return page
 }
 
 const pages = {

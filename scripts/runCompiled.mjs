@@ -5,8 +5,8 @@ import { fileURLToPath } from 'node:url'
 
 const root = fileURLToPath(new URL('..', import.meta.url))
 
-/** Compiles a TypeScript file below `test` with what it imports, and runs it with our arguments. */
-export function runCompiled(file) {
+/** Compiles a TypeScript file below `test` with what it imports, and runs it with these arguments. */
+export function runCompiled(file, given = process.argv.slice(2)) {
   // Below the root, so that packages are found from there.
   const folder = join(root, 'node_modules/.cache', `tailrace-${basename(dirname(file))}`)
   rmSync(folder, { recursive: true, force: true })
@@ -29,7 +29,7 @@ export function runCompiled(file) {
   execFileSync(process.execPath, [join(root, 'node_modules/typescript/bin/tsc'), '-p', folder], { stdio: 'inherit' })
 
   const env = { TAILRACE_CLI: join(root, 'dist/cli/main.js'), ...process.env }
-  const args = [join(folder, file.replace(/\.ts$/, '.js')), ...process.argv.slice(2)]
+  const args = [join(folder, file.replace(/\.ts$/, '.js')), ...given]
   spawn(process.execPath, args, { env, stdio: 'inherit' }).on('exit', (code) => {
     process.exitCode = code ?? 1
   })

@@ -32,10 +32,10 @@ export const ADDED_COLUMN_TAKEN = defineError('ADDED_COLUMN_TAKEN', {
 
 export const TARGET_KEY_MISSING = defineError('TARGET_KEY_MISSING', {
   retry: 'operator',
-  message: (e: { table: string; key: string }) =>
+  message: (e: { table: string; key: string; setting?: string }) =>
     `the target's table ${e.table} has no unique index on exactly the key of its records, (${e.key})`,
   hint: (e) =>
-    `CREATE UNIQUE INDEX ON ${e.table} (${e.key}); or name another key for the source's table in the setting "keys".`,
+    `CREATE UNIQUE INDEX ON ${e.table} (${e.key}); or name another key for the table in the setting "${e.setting ?? 'keys'}".`,
 })
 
 export const TARGET_TYPE_MISSING = defineError('TARGET_TYPE_MISSING', {

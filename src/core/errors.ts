@@ -401,7 +401,8 @@ export const REPLICA_IDENTITY_MISSING = defineError('REPLICA_IDENTITY_MISSING', 
   retry: 'operator',
   message: (e: { tables: readonly string[]; sql: string }) =>
     `no replica identity tells the rows apart of ${e.tables.join(', ')}: UPDATE and DELETE on them would fail once they are published`,
-  hint: (e) => `Run: ${e.sql}\nor capture their inserts and truncates only, with --keyless inserts (keyless).`,
+  hint: (e) =>
+    `Run: ${e.sql}\nor capture their inserts and truncates only, with --keyless inserts (keyless); or leave them out, with --keyless skip.`,
 })
 
 export const KEY_OUTSIDE_IDENTITY = defineError('KEY_OUTSIDE_IDENTITY', {

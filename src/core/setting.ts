@@ -42,6 +42,8 @@ export interface SettingDescription extends SettingFacts {
   readonly minimum: number | undefined
   readonly maximum: number | undefined
   readonly pattern: string | undefined
+  /** A number without decimals. */
+  readonly whole: boolean
 }
 
 type Shape = Readonly<Record<string, z.ZodType>>
@@ -85,18 +87,23 @@ export function parseSettings<S extends Shape>(shape: S, input: object): z.infer
   throw SETTING_INVALID({ name, value: shown, problem: value === undefined ? 'it is required' : issue.message })
 }
 
-function bounds(schema: z.ZodType): Pick<SettingDescription, 'minimum' | 'maximum' | 'pattern'> {
+function bounds(schema: z.ZodType): Pick<SettingDescription, 'minimum' | 'maximum' | 'pattern' | 'whole'> {
   const { innerType } = schema.def as { readonly innerType?: z.ZodType }
   if (innerType !== undefined) return bounds(innerType)
   const finite = (bound: number | null) =>
     bound === null || Math.abs(bound) >= Number.MAX_SAFE_INTEGER ? undefined : bound
   if (schema instanceof z.ZodNumber) {
-    return { minimum: finite(schema.minValue), maximum: finite(schema.maxValue), pattern: undefined }
+    return {
+      minimum: finite(schema.minValue),
+      maximum: finite(schema.maxValue),
+      pattern: undefined,
+      whole: schema.isInt,
+    }
   }
   const { pattern } = (schema.def as { checks?: readonly z.core.$ZodCheck[] }).checks
     ?.map((check) => check._zod.def as { readonly pattern?: RegExp })
     .find((def) => def.pattern !== undefined) ?? { pattern: undefined }
-  return { minimum: undefined, maximum: undefined, pattern: pattern?.source }
+  return { minimum: undefined, maximum: undefined, pattern: pattern?.source, whole: false }
 }
 
 function describeType(schema: z.ZodType): { readonly type: string; readonly choices: readonly string[] | undefined } {

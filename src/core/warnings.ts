@@ -42,6 +42,13 @@ export const NEW_PARTITIONS_LACK_IDENTITY = defineWarning('NEW_PARTITIONS_LACK_I
   hint: (e) => `Give ${e.table} a primary key, or run ALTER TABLE … REPLICA IDENTITY FULL on each new partition.`,
 })
 
+export const TABLE_LEFT_OUT = defineWarning('TABLE_LEFT_OUT', {
+  message: (e: { table: string; sql: string }) =>
+    `table ${e.table} is left out, as keyless = skip says: it has no replica identity, and its UPDATE and DELETE would fail once it is published`,
+  hint: (e) =>
+    `To have it captured, run: ${e.sql} and start again; or have its inserts and truncates with keyless = inserts.`,
+})
+
 export const JSON_CAST_NOT_USED = defineWarning('JSON_CAST_NOT_USED', {
   message: (e: { type: string; cast: string }) =>
     `type ${e.type} has a cast to json (${e.cast}); its values are given as strings`,

@@ -25,16 +25,25 @@ interface Copy {
   readonly rows: readonly Uint8Array[]
 }
 
+/** Hears how many updates found no row at a target that has what they left out. */
+export type OnMissing = (target: Target, count: number) => void
+
 /** Applies steps in the open transaction of one session, whose staging tables it has. */
 export class Applier {
   readonly #session: Session
+  readonly #onMissing: OnMissing | undefined
   readonly #sql = new Map<Target, ApplySql>()
   readonly #created = new Set<string>()
   /** Staging tables that have rows of an earlier step of the transaction. */
   readonly #used = new Set<string>()
 
-  constructor(session: Session) {
+  /**
+   * With `onMissing`, {@link apply} writes what was written before, in part or whole, and leaves out an update whose row is
+   * not there; else that is `ROW_INCOMPLETE`.
+   */
+  constructor(session: Session, onMissing?: OnMissing) {
     this.#session = session
+    this.#onMissing = onMissing
   }
 
   /** Everything of a step that needs no server. */
@@ -109,7 +118,7 @@ export class Applier {
   async #write({ copies, works }: Exclude<LoadedStep, TruncateStep>): Promise<void> {
     for (const { sql, rows } of copies) await copyIn(this.#session, sql, rows)
     for (const work of works) await this.#stage(work)
-    for (const work of works) await this.#count(work.staged.movedRows, work.sql.fill(), work.target)
+    for (const work of works) await this.#fill(work)
     await this.#run([...works].reverse().flatMap(deletes))
     for (const work of works) await this.#count(work.staged.updatedRows, work.sql.update(), work.target)
     await this.#run(works.flatMap(upserts))
@@ -132,12 +141,26 @@ export class Applier {
     this.#created.add(create)
   }
 
+  async #fill({ staged, sql, target }: Work): Promise<void> {
+    if (this.#onMissing === undefined) return this.#count(staged.movedRows, sql.fill(), target)
+    if (staged.movedRows === 0 || (await this.#countOf(sql.fill())) === staged.movedRows) return
+    await this.#countOf(sql.fillAgain())
+    const missing = await this.#countOf(sql.forgetUnfilled())
+    if (missing > 0) this.#onMissing(target, missing)
+  }
+
   /** As many rows as there should be. */
   async #count(expected: number, sql: string, target: Target): Promise<void> {
     if (expected === 0) return
+    const missing = expected - (await this.#countOf(sql))
+    if (missing <= 0) return
+    if (this.#onMissing === undefined) throw ROW_INCOMPLETE({ table: target.target, count: missing })
+    this.#onMissing(target, missing)
+  }
+
+  async #countOf(sql: string): Promise<number> {
     const [row] = await this.#session.query<{ count: number }>(sql)
-    const missing = expected - row!.count
-    if (missing > 0) throw ROW_INCOMPLETE({ table: target.target, count: missing })
+    return row!.count
   }
 
   async #run(statements: readonly string[]): Promise<void> {

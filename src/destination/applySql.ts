@@ -75,12 +75,24 @@ export class ApplySql {
 
   /** Gives the number of rows filled, as `count`; fails with a division by zero if it is not `required`. */
   fill(required?: number): string {
-    const set = this.#settable('gaps').map(this.#setOrKeep)
-    return this.#counted(
-      `UPDATE ${this.#stage('gaps')} AS s SET ${set.join(', ')} FROM ${this.#read} AS t
-        WHERE s.${this.gaps.moved} AND ${this.#matches(this.gaps.base)}`,
-      required,
-    )
+    return this.#counted(this.#fillFrom(this.#matches(this.gaps.base)), required)
+  }
+
+  /** The same of rows that {@link fill} left, from what has their own key already: they were written before. */
+  fillAgain(): string {
+    return this.#counted(this.#fillFrom(`s.${this.gaps.missing} <> '{}' AND ${this.#matches()}`), undefined)
+  }
+
+  /** Forgets the rows that are still not filled. Gives their number, like {@link fill}. */
+  forgetUnfilled(): string {
+    const { moved, missing } = this.gaps
+    return this.#counted(`DELETE FROM ${this.#stage('gaps')} AS s WHERE s.${moved} AND s.${missing} <> '{}'`, undefined)
+  }
+
+  #fillFrom(condition: string): string {
+    const set = [...this.#settable('gaps').map(this.#setOrKeep), `${this.gaps.missing} = '{}'`]
+    return `UPDATE ${this.#stage('gaps')} AS s SET ${set.join(', ')} FROM ${this.#read} AS t
+        WHERE s.${this.gaps.moved} AND ${condition}`
   }
 
   /** Rows with missing columns that stayed where they were. Gives their number, like {@link fill}. */

@@ -12,16 +12,18 @@ import type { Batch } from '../source/batch.js'
 import { StreamPosition } from '../source/position.js'
 import { Applier, type LoadedStep } from './applier.js'
 import { onlyIt } from './applySql.js'
-import { blamedColumns } from './blame.js'
+import { rejectionOf } from './blame.js'
+import { CarefulWriter, loadSteps, type Rejected } from './carefulWriter.js'
 import type { Checkpoint } from './checkpoint.js'
 import { directStatements, isSmall } from './directWrite.js'
 import { type Evolution, ShapeRefused } from './evolution.js'
+import { dropNotNull } from './evolve.js'
 import { isOfRows, isPassing, serverText } from './failure.js'
 import { deleteGoneRows } from './goneRows.js'
 import type { LazyCommits } from './lazyCommits.js'
 import type { Mode } from './modes.js'
-import { isWorthOneByOne, writeOneByOne } from './oneByOne.js'
-import { middleOf, planLines, planSteps, type StepOptions } from './steps.js'
+import { refusedNull } from './refusedNull.js'
+import { planLines, planSteps, type StepOptions } from './steps.js'
 import type { Target } from './target.js'
 import { type Use, usesOf } from './uses.js'
 
@@ -69,8 +71,6 @@ export class BatchWriter {
   #holds = false
   /** In the open transaction. */
   #aside: string[] = []
-  /** Of the batch that is being written. */
-  #rejected = 0
 
   /** Made something in its transaction that is gone if that fails: another session has to be made then. */
   get isStale(): boolean {
@@ -103,12 +103,11 @@ export class BatchWriter {
       await this.#applier.prepareAll(new Set(targets.filter((target) => target !== undefined)))
       if (!(await this.#begin())) return !lazyCommits.mayHaveBeen
       this.#holds = repeats || this.#holds
-      this.#rejected = 0
       await this.#deleteGone(batch)
       await this.#writeFollowing(batch, fresh, { targets, takesCopies })
     } else {
       if (await this.#writeAtOnce(batch, targets, lazily)) return !lazily
-      const loaded = this.#loadSteps(rows, 0, rows.count, { targets, takesCopies })
+      const loaded = loadSteps(this.#applier, rows, 0, rows.count, { targets, takesCopies })
       for (const step of loaded) await this.#applier.prepare(step)
       if (!(await this.#begin())) return !lazyCommits.mayHaveBeen
       await this.#deleteGone(batch)
@@ -194,13 +193,7 @@ export class BatchWriter {
 
   #load(rows: RowBatch, targets: readonly Target[], unless: (target: Target) => boolean): LoadedStep[] {
     const takesCopies = (target: Target) => this.#mayCopy(target) && unless(target)
-    return this.#loadSteps(rows, 0, rows.count, { targets, takesCopies })
-  }
-
-  #loadSteps(rows: RowBatch, from: number, to: number, options: StepOptions): LoadedStep[] {
-    const lines = from === 0 && to === rows.count ? planLines(rows, options) : undefined
-    if (lines !== undefined) return [this.#applier.loadLines(lines)]
-    return planSteps(rows, from, to, options).map((step) => this.#applier.load(rows, step))
+    return loadSteps(this.#applier, rows, 0, rows.count, { targets, takesCopies })
   }
 
   readonly #mayCopy = (target: Target): boolean => this.#takesCopies.get(target.target) === true
@@ -227,9 +220,15 @@ export class BatchWriter {
     fresh: readonly Use[],
     options: StepOptions & { readonly targets: Target[] },
   ): Promise<void> {
+    const careful = new CarefulWriter({
+      session: this.session,
+      applier: this.#applier,
+      isRejection: isOfRows,
+      reject: (record, cause) => this.#reject(batch, record, options.targets, cause as TailraceError),
+    })
     let from = 0
     for (const use of fresh) {
-      await this.#writeRange(batch, from, use.first, options)
+      await careful.write(batch.rows, from, use.first, options)
       from = use.first
       this.#isStale = true
       try {
@@ -243,7 +242,7 @@ export class BatchWriter {
       }
       await this.#applier.prepareAll([options.targets[use.index]!])
     }
-    await this.#writeRange(batch, from, batch.rows.count, options)
+    await careful.write(batch.rows, from, batch.rows.count, options)
   }
 
   /** Those of shapes that this session has not seen, where they are followed; in the order in which they come. */
@@ -252,76 +251,35 @@ export class BatchWriter {
     return uses.filter(({ index }) => !this.#targets.has(tables[index]!)).sort((a, b) => a.first - b.first)
   }
 
-  /**
-   * Where something is rejected as a whole it is tried in two halves, one after the other: so a row that is to blame is
-   * found, and what only a fold could not do (values of a unique column that change hands) is done in the source's order.
-   */
-  async #writeRange<Tables extends object>(
-    batch: Batch<Tables>,
-    from: number,
-    to: number,
-    options: StepOptions,
-  ): Promise<void> {
-    if (from === to) return
-    await this.session.query('SAVEPOINT tailrace')
-    try {
-      for (const step of this.#loadSteps(batch.rows, from, to, options)) await this.#applier.apply(step)
-      await this.session.query('RELEASE SAVEPOINT tailrace')
-      return
-    } catch (error) {
-      if (!isOfRows(error)) throw error
-      await this.session.query('ROLLBACK TO SAVEPOINT tailrace; RELEASE SAVEPOINT tailrace')
-      const middle = middleOf(batch.rows, from, to)
-      const { targets } = options
-      if (to - from === 1 || middle === to) return this.#reject(batch, from, targets, error as TailraceError)
-      const inHalves = { targets, takesCopies: () => false }
-      if (isWorthOneByOne(batch.rows, from, to, this.#rejected)) {
-        return writeOneByOne(this.session, from, to, {
-          statementsOf: (record) => this.#directly(batch.rows, record, inHalves),
-          write: (record) => this.#writeRange(batch, record, record + 1, inHalves),
-          reject: (record, cause) => this.#reject(batch, record, targets, cause as TailraceError),
-        })
-      }
-      await this.#writeRange(batch, from, middle, inHalves)
-      await this.#writeRange(batch, middle, to, inHalves)
-    }
-  }
-
-  #directly(rows: RowBatch, record: number, options: StepOptions): readonly string[] | undefined {
-    const steps = planSteps(rows, record, record + 1, options)
-    return directStatements(rows, steps, (target) => this.#applier.sqlOf(target))
-  }
-
   async #reject<Tables extends object>(
     batch: Batch<Tables>,
     index: number,
     targets: readonly Target[],
     cause: TailraceError,
-  ): Promise<void> {
-    const {
-      target,
-      facts: { columns },
-    } = targets[batch.rows.heads[index * HEAD + HEAD_TABLE]!]!
+  ): Promise<Rejected> {
+    const to = targets[batch.rows.heads[index * HEAD + HEAD_TABLE]!]!
+    const { target } = to
+    const nullColumn = refusedNull(batch.rows, index, to, cause)
+    if (nullColumn !== undefined && (await this.#options.evolution?.followNull(this.session, to.table, nullColumn))) {
+      return 'again'
+    }
     const record = batch.at(index)!
-    const { constraint, hint } = cause.details as Partial<Record<string, string>>
-    const problem = serverText(cause)
-    const sqlstate = sqlstateOf(cause)
     if (this.#options.deadLetters) {
       const line = encodeNdjson(batch.rows.part(index, index + 1))
         .toString()
         .trimEnd()
       await this.#options.checkpoint.addDeadLetter(this.session, {
-        ...{ id: record.id, target, sqlstate, problem },
+        ...{ id: record.id, target, sqlstate: sqlstateOf(cause), problem: serverText(cause) },
         record: line,
       })
-      this.#aside.push(problem)
-      this.#rejected++
-      return
+      this.#aside.push(serverText(cause))
+      return 'aside'
     }
     const key = 'key' in record && record.key !== undefined ? keyText(record.key) : ''
-    const facts = { table: target, operation: record.operation, key, id: record.id, problem, sqlstate }
-    const column = await blamedColumns(this.session, cause, columns.keys())
-    throw ROW_REJECTED({ ...facts, column, constraint, hint: hint ?? ownHint(cause) }, { cause })
+    const facts = { table: target, operation: record.operation, key, id: record.id }
+    const rejection = await rejectionOf(this.session, cause, to.facts)
+    const mend = nullColumn && `The source takes NULL there: ${dropNotNull(target, nullColumn)};`
+    throw ROW_REJECTED({ ...facts, ...rejection, hint: rejection.hint ?? mend }, { cause })
   }
 
   /** Finds the target of one of a batch's tables. */
@@ -349,10 +307,6 @@ export class BatchWriter {
 
 function saysItRepeats(position: Position): boolean {
   return position instanceof StreamPosition && position.repeats && !position.beginsAnew
-}
-
-function ownHint(cause: TailraceError): string | undefined {
-  return sqlstateOf(cause) === undefined ? cause.hint : undefined
 }
 
 /** `id=5, code=abc`. */

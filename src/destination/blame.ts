@@ -1,5 +1,34 @@
 import type { TailraceError } from '../core/tailraceError.js'
 import type { Queryable } from '../postgres/queryable.js'
+import { sqlstateOf } from '../postgres/serverError.js'
+import { serverText } from './failure.js'
+import type { TargetTable } from './targetTable.js'
+
+/** Why a row was rejected. */
+export interface Rejection {
+  readonly problem: string
+  readonly sqlstate: string | undefined
+  readonly column: string | undefined
+  readonly constraint: string | undefined
+  readonly hint: string | undefined
+}
+
+/** Without `queryable` nobody is asked for columns. */
+export async function rejectionOf(
+  queryable: Queryable | undefined,
+  cause: TailraceError,
+  { columns }: TargetTable,
+): Promise<Rejection> {
+  const { constraint, hint } = cause.details as Partial<Record<string, string>>
+  const sqlstate = sqlstateOf(cause)
+  return {
+    problem: serverText(cause),
+    sqlstate,
+    column: queryable && (await blamedColumns(queryable, cause, columns.keys())),
+    constraint,
+    hint: hint ?? (sqlstate === undefined ? cause.hint : undefined),
+  }
+}
 
 const COLUMNS_OF_CONSTRAINT_SQL = `
 SELECT pg_catalog.string_agg(a.attname, ', ' ORDER BY k.place) AS columns
@@ -16,7 +45,7 @@ SELECT pg_catalog.string_agg(a.attname, ', ' ORDER BY k.place) AS columns
  * The columns that a rejection is about: as the server says, else those of the constraint, else where COPY stood. Undefined
  * where nobody knows, as of an error in a trigger.
  */
-export async function blamedColumns(
+async function blamedColumns(
   queryable: Queryable,
   { details }: TailraceError,
   columns: Iterable<string>,

@@ -10,6 +10,10 @@ import { type Backend, terminate, type WriteSession } from './writeSession.js'
 const LOCK_TIMEOUT = '2s'
 const BEGIN = `BEGIN ISOLATION LEVEL READ COMMITTED; SET LOCAL lock_timeout = '${LOCK_TIMEOUT}'`
 
+/** After something failed so many batches are written one after another; each further time twice as many, up to the most. */
+const FIRST_REST = 16
+const LONGEST_REST = 1024
+
 /** After so many batches that went another way the first copy is over, and nobody needs the connections. */
 const UNUSED = 16
 
@@ -22,9 +26,14 @@ export interface CopiesAheadOptions {
 /** Undefined: what must not be copied beside others. */
 type CopiesOf = () => readonly ScriptPart[] | undefined
 
-/** A batch that is being copied in a transaction of its own, which nothing but {@link CopiesAhead.commit} commits. */
-interface Copying {
+/** A batch that is to come, and what would copy it. */
+interface Told {
   readonly batch: object
+  readonly copies: CopiesOf
+}
+
+/** A batch that is being copied in a transaction of its own, which nothing but {@link CopiesAhead.commit} commits. */
+interface Copying extends Told {
   readonly worker: Worker
   /** All its rows are there. */
   readonly copied: Promise<void>
@@ -40,9 +49,14 @@ export class CopiesAhead {
   readonly #idle: Worker[] = []
   #copying: Copying[] = []
   /** In order: to come behind those, and not begun yet. */
-  #told: { readonly batch: object; readonly copies: CopiesOf }[] = []
-  /** Something failed, and may fail again: batches are written one after another from now on. */
-  #given = false
+  #told: Told[] = []
+  /** Something failed, and may fail again: so many batches are to be written one after another. */
+  #resting = 0
+  /** The next time it will be so many. */
+  #rest = FIRST_REST
+  /** Batches committed since. */
+  #committed = 0
+  #isClosed = false
   /** Batches that went another way, one after another. */
   #unused = 0
   /** Of connections that were cut: the server may not know of that. */
@@ -73,6 +87,10 @@ export class CopiesAhead {
       return true
     }
     if (this.#told.shift()?.batch !== batch) this.#told = []
+    if (this.#resting > 0) {
+      this.#resting--
+      return false
+    }
     this.#told.unshift({ batch, copies })
     this.#advance()
     if (this.isBusy) this.#unused = 0
@@ -90,12 +108,13 @@ export class CopiesAhead {
     await worker.query(ending)
     this.#copying.shift()
     this.#idle.push(worker)
+    if (++this.#committed === this.#rest) this.#rest = FIRST_REST
     if (this.isBusy) this.#advance()
   }
 
   /** In order: behind one that cannot be copied beside others none is. */
   #advance(): void {
-    while (!this.#given && this.#copying.length < this.#options.most && this.#told.length > 0) {
+    while (!this.#isClosed && this.#copying.length < this.#options.most && this.#told.length > 0) {
       const { batch, copies } = this.#told[0]!
       const parts = copies()
       if (parts === undefined) return
@@ -103,23 +122,39 @@ export class CopiesAhead {
       const worker = this.#idle.pop() ?? new Worker(this.#options.connect)
       const copied = worker.run([BEGIN, ...parts])
       copied.catch(() => {})
-      this.#copying.push({ batch, worker, copied })
+      this.#copying.push({ batch, copies, worker, copied })
     }
   }
 
-  /** Nothing that was begun will be committed; nor will anything be begun again. */
-  async giveUp(through: Queryable): Promise<void> {
-    this.close()
+  /**
+   * Nothing that was begun will be committed. `batch`, which is to be written, and some behind it go another way: what failed
+   * may be in them, or may last.
+   */
+  giveUp(batch: object): void {
+    const [first, ...others] = [...this.#copying, ...this.#told]
+    this.#told = first?.batch === batch ? others : []
+    this.#resting = this.#rest
+    this.#rest = Math.min(2 * this.#rest, LONGEST_REST)
+    this.#committed = 0
+    this.#cutAll()
+  }
+
+  /** Nor will the server do so, which may not know yet that they were cut. */
+  async endCut(through: Queryable): Promise<void> {
     if (this.#cut.length > 0) await terminate(through, this.#cut)
     this.#cut = []
   }
 
   /** Cuts all connections. */
   close(): void {
-    this.#given = true
+    this.#isClosed = true
+    this.#told = []
+    this.#cutAll()
+  }
+
+  #cutAll(): void {
     const workers = [...this.#copying.map(({ worker }) => worker), ...this.#idle]
     this.#copying = []
-    this.#told = []
     this.#idle.length = 0
     this.#cut.push(...workers.map((worker) => worker.destroy()).filter((backend) => backend !== undefined))
   }

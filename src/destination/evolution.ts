@@ -3,7 +3,7 @@ import type { Table } from '../core/table.js'
 import { sqlName } from '../postgres/identifier.js'
 import type { Queryable } from '../postgres/queryable.js'
 import { execute, schemasMissing } from './createTable.js'
-import { planEvolution } from './evolve.js'
+import { dropNotNull, planEvolution } from './evolve.js'
 import type { ParsedDestination } from './options.js'
 import { appliedShape, comparable, type Shape, type ShapeColumn, shapeOf } from './shape.js'
 import { type AppliedShape, TableShapes } from './tableShapes.js'
@@ -89,6 +89,20 @@ export class Evolution {
   /** The target's table is as `facts` say now, and takes the rows of that shape. */
   followed(table: Table, shape: Shape, facts: TargetTable): void {
     this.#open.set(sqlName(table), appliedShape(shape, this.#before(table), facts))
+  }
+
+  /**
+   * A row of `table` has NULL in a column where the target refuses it. True: the source had NOT NULL there, which it has dropped
+   * since, as that row proves, and now the target has, in the transaction that is open. False: it is the target's own.
+   */
+  async followNull(queryable: Queryable, table: Table, column: string): Promise<boolean> {
+    const shape = this.#before(table)
+    if (shape?.columns.some(({ name, notNull }) => name === column && notNull === true) !== true) return false
+    const target = sqlName(this.#options.targetOf(table))
+    await execute(queryable, target, 'altered', [dropNotNull(target, column)])
+    const columns = shape.columns.map((one) => (one.name === column ? { ...one, notNull: undefined } : one))
+    this.#open.set(sqlName(table), { ...shape, columns })
+    return true
   }
 
   #before(table: Table): AppliedShape | undefined {

@@ -73,10 +73,15 @@ export function planEvolution(
     if (wasTheirs && dropped === 'drop') alter(`DROP COLUMN ${quoteIdentifier(name)}`)
     // Nobody gives it a value any more.
     else if (own.notNull && !own.hasDefault && !own.generated && own.identity === undefined) {
-      alter(`ALTER COLUMN ${quoteIdentifier(name)} DROP NOT NULL`)
+      clauses.push(dropNotNull(target, name))
     }
   }
   return clauses
+}
+
+/** `target` in SQL's form. */
+export function dropNotNull(target: string, column: string): string {
+  return `ALTER TABLE ${target} ALTER COLUMN ${quoteIdentifier(column)} DROP NOT NULL`
 }
 
 interface Rename {

@@ -1,7 +1,6 @@
 import { HEAD, HEAD_OPERATION, type RowBatch, TRUNCATE } from '../core/rowBatch.js'
 import { sqlstateOf } from '../postgres/serverError.js'
 import type { Session } from '../postgres/session.js'
-import { isOfRows } from './failure.js'
 
 /** So many of a batch were rejected before the others are written one by one. */
 const MANY = 8
@@ -33,6 +32,8 @@ export interface OneByOne {
   /** Writes a record in the other way, or finds out what is wrong with it. */
   readonly write: (record: number) => Promise<void>
   readonly reject: (record: number, cause: unknown) => Promise<void>
+  /** Whether an error may be of one record. */
+  readonly isRejection: (error: unknown) => boolean
 }
 
 /**
@@ -59,7 +60,7 @@ export async function writeOneByOne(session: Session, from: number, to: number, 
       at += sent.length
       size = Math.min(2 * size, LARGEST_GROUP)
     } catch (error) {
-      if (!isOfRows(error)) throw error
+      if (!how.isRejection(error)) throw error
       const [row] = await session.query<{ written: string }>(
         `ROLLBACK TO SAVEPOINT tailrace; RELEASE SAVEPOINT tailrace;
          SELECT pg_catalog.current_setting('tailrace.written') AS written`,

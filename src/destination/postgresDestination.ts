@@ -144,7 +144,8 @@ export class PostgresDestination implements AsyncDisposable {
       this.#options.signal?.throwIfAborted()
       this.#requireNotClosed()
       // What was wrong, and whether it was committed all the same, is found where batches are written one after another.
-      await this.#retrying(({ session }) => copies.giveUp(session))
+      copies.giveUp(batch.rows)
+      await this.#retrying(({ session }) => copies.endCut(session))
       return undefined
     }
     this.#checkpoint.committed()

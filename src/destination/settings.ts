@@ -69,7 +69,7 @@ export const destinationSettings = {
   }),
   evolve: setting(z.boolean().default(false), {
     description:
-      'Alter the tables at the target as the source alters its own, in the transaction with the first row of the new shape: columns that are added or renamed, types that become wider, labels of enums. What cannot be followed is an error that has the SQL.',
+      'Alter the tables at the target as the source alters its own, in the transaction with the first row of the new shape: columns that are added or renamed, types that become wider, labels of enums, NOT NULL that is dropped. What cannot be followed is an error that has the SQL.',
   }),
   columnsDropped: setting(z.enum(['keep', 'drop']).default('keep'), {
     description:

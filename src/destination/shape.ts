@@ -8,6 +8,8 @@ import type { TargetTable } from './targetTable.js'
 export interface ShapeColumn {
   readonly name: string
   readonly typeName: string
+  /** By the source's catalog, which may have been asked later than rows were written. */
+  readonly notNull: boolean
   /** As {@link AppliedColumn.number}. */
   readonly number: number | null | undefined
   /** Text of what rows have that are older than the column, null for NULL; undefined: only the rows themselves tell. */
@@ -28,12 +30,12 @@ export function shapeOf(table: Table, before: AppliedShape | undefined): Shape {
   const found = known && present && identify(columns, known, present)
   return {
     ...{ oid, schema, name, present },
-    columns: columns.map(({ name, typeName, origin }, i): ShapeColumn => {
+    columns: columns.map(({ name, typeName, notNull, origin }, i): ShapeColumn => {
       const number = found?.[i] === undefined ? origin?.number : found[i]
       // Its rows are out of sight by the time it could be compared.
-      if (number === PASSING) return { name, typeName, number, before: null }
+      if (number === PASSING) return { name, typeName, notNull, number, before: null }
       const now = present?.find((one) => one.number === number)
-      return { name, typeName, number, before: now === undefined ? origin?.before : now.before }
+      return { name, typeName, notNull, number, before: now === undefined ? origin?.before : now.before }
     }),
   }
 }
@@ -50,8 +52,10 @@ export function comparable(shape: AppliedShape | undefined, oid: number): Applie
 
 /** `shape` as it is remembered, with what the target keeps of `before`. */
 export function appliedShape(shape: Shape, before: AppliedShape | undefined, facts: TargetTable): AppliedShape {
-  const there = shape.columns.map(({ name, typeName, number }) => {
-    return { name, typeName, number, at: facts.columns.get(name)?.number }
+  const there = shape.columns.map(({ name, typeName, notNull, number }): AppliedColumn => {
+    const at = facts.columns.get(name)?.number
+    const wasNotNull = before?.columns.some((one) => one.notNull === true && one.at !== undefined && one.at === at)
+    return { name, typeName, number, at, ...((notNull || wasNotNull) && { notNull: true }) }
   })
   const isKept = ({ name, at }: AppliedColumn) => {
     return !there.some((one) => one.name === name) && at !== undefined && facts.columns.get(name)?.number === at

@@ -9,6 +9,8 @@ export interface AppliedColumn {
   readonly number?: number | null | undefined
   /** That of the target's column. */
   readonly at?: number | undefined
+  /** NOT NULL at the source then or before, and no row of it has shown otherwise. */
+  readonly notNull?: true | undefined
   /** The source has dropped it, the target has not. */
   readonly kept?: true | undefined
 }

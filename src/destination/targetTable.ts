@@ -18,6 +18,8 @@ export interface TargetColumn {
   readonly name: string
   /** pg_attribute.attnum. */
   readonly number: number
+  /** OID of its type, of a domain that of its base. */
+  readonly typeOid: number
   /** For a staging table: without domains, whose constraints a row that is not whole need not meet; with collation. */
   readonly stagingType: string
   /** As declared, a domain's name perhaps. */
@@ -130,6 +132,7 @@ function toColumn(row: ColumnRow): TargetColumn {
   return {
     name: row.name,
     number: row.number,
+    typeOid: Number(row.type),
     stagingType: `${row.type_name}${collate}`,
     typeName: row.declared,
     notNull: row.not_null,

@@ -22,7 +22,7 @@ export interface WriteSession {
   readonly backend: Backend
 }
 
-type WriteSettings = Pick<ParsedDestination, 'replicationRole' | 'synchronousCommit' | 'signal'>
+export type WriteSettings = Pick<ParsedDestination, 'replicationRole' | 'synchronousCommit' | 'signal'>
 
 /**
  * Connects, ready to write. `before` is the session lost before this one: if the server has not noticed yet, its process

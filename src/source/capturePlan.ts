@@ -1,6 +1,7 @@
 import { KEY_COLUMN_UNPUBLISHED, KEY_TABLE_UNKNOWN } from '../core/errors.js'
+import type { TailraceError } from '../core/tailraceError.js'
 import { type GeneratedColumns, isPublished } from '../postgres/catalog/identity.js'
-import { type ChosenKey, chooseKeyByPolicy } from '../postgres/catalog/keyChoice.js'
+import { type ChosenKey, chooseKeyByPolicy, hasNoIdentity } from '../postgres/catalog/keyChoice.js'
 import type { CatalogTable } from '../postgres/catalog/tables.js'
 import { type ColumnSelection, resolveColumns } from '../postgres/columnSelection.js'
 import { quoteIdentifier, sqlName } from '../postgres/identifier.js'
@@ -22,35 +23,38 @@ export interface PlannedTable {
 export interface PlanWishes {
   readonly columns: readonly ColumnSelection[]
   readonly keys: readonly ColumnSelection[]
-  readonly keyless: 'refuse' | 'inserts'
+  readonly keyless: 'refuse' | 'inserts' | 'skip'
+  /** A table that `keyless: skip` leaves out, and why. */
+  readonly onLeftOut?: ((table: CatalogTable, refusal: TailraceError) => void) | undefined
   readonly generated: GeneratedColumns
   readonly serverVersion: number
   /** More tables are captured than these: columns and keys may be chosen for one of them. */
   readonly someOnly?: boolean | undefined
 }
 
-/** Decides keys and columns of the tables, or refuses the first that cannot be captured exactly. Pure. */
+/** Decides keys and columns of the tables; refuses the first that cannot be captured exactly, or leaves it out. Pure. */
 export function planCapture(tables: readonly CatalogTable[], wishes: PlanWishes): PlannedTable[] {
   const columns = chosenColumns(tables, wishes.columns, wishes)
   const keys = chosenColumns(tables, wishes.keys, wishes)
-  return tables.map((table) => {
+  return tables.flatMap((table): PlannedTable[] => {
     const { keyless, generated, serverVersion } = wishes
     const choice = chooseKeyByPolicy(table, { key: keys.get(table), keyless, generated, serverVersion })
-    if ('refusal' in choice) throw choice.refusal
+    if ('refusal' in choice) {
+      if (keyless !== 'skip' || !hasNoIdentity(choice.refusal)) throw choice.refusal
+      wishes.onLeftOut?.(table, choice.refusal)
+      return []
+    }
     const selected = columns.get(table)
     const { chosen } = choice
-    return {
-      table,
-      key: chosen,
-      plan: {
-        key: chosen.columns,
-        columns: selected,
-        notWhole: table.kind === 'partitioned' && !chosen.wholeOldRows,
-        insertsOnly: chosen.insertsOnly,
-        keyOfPartitions: table.kind === 'partitioned' && !identifies(table, chosen.columns),
-      },
-      columns: table.columns.filter((column) => isPublished(column, generated)).map(({ name }) => name),
+    const plan = {
+      key: chosen.columns,
+      columns: selected,
+      notWhole: table.kind === 'partitioned' && !chosen.wholeOldRows,
+      insertsOnly: chosen.insertsOnly,
+      keyOfPartitions: table.kind === 'partitioned' && !identifies(table, chosen.columns),
     }
+    const published = table.columns.filter((column) => isPublished(column, generated)).map(({ name }) => name)
+    return [{ table, key: chosen, plan, columns: published }]
   })
 }
 

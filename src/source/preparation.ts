@@ -1,10 +1,11 @@
 import { SETTING_INVALID, STANDBY_CANNOT_DECODE, TABLE_NOT_FOUND, WAL_LEVEL } from '../core/errors.js'
 import type { Table } from '../core/table.js'
-import { JSON_CAST_NOT_USED, NEW_PARTITIONS_LACK_IDENTITY } from '../core/warnings.js'
+import type { TailraceError } from '../core/tailraceError.js'
+import { JSON_CAST_NOT_USED, NEW_PARTITIONS_LACK_IDENTITY, TABLE_LEFT_OUT, type Warning } from '../core/warnings.js'
 import type { GeneratedColumns } from '../postgres/catalog/identity.js'
 import { readingObstacle } from '../postgres/catalog/readability.js'
 import { type ServerFacts, serverFacts } from '../postgres/catalog/server.js'
-import { describeTables, findTables } from '../postgres/catalog/tables.js'
+import { type CatalogTable, describeTables, findTables } from '../postgres/catalog/tables.js'
 import { TypeDefinitions } from '../postgres/catalog/typeDefinitions.js'
 import { jsonCastsIn, nameOf, TypeCatalog } from '../postgres/catalog/types.js'
 import { sqlName } from '../postgres/identifier.js'
@@ -12,7 +13,7 @@ import { inspectPublication } from '../postgres/publication.js'
 import type { Queryable } from '../postgres/queryable.js'
 import { FAILOVER_SLOTS } from '../postgres/replication/failoverSlot.js'
 import { DECODES_ON_STANDBYS } from '../postgres/standby.js'
-import { type PlannedTable, planCapture } from './capturePlan.js'
+import { type PlannedTable, type PlanWishes, planCapture } from './capturePlan.js'
 import type { SourceEvent } from './events.js'
 import type { ParsedOptions } from './options.js'
 import { compileCatalogTable, loadTypes } from './snapshotTable.js'
@@ -25,6 +26,8 @@ export interface Prepared {
   readonly planned: readonly PlannedTable[]
   readonly compiler: CompilerOptions
   readonly generated: GeneratedColumns
+  /** Wanted, and left out as `keyless: skip` says; by OID, with why. */
+  readonly leftOut: ReadonlyMap<number, Warning>
 }
 
 /** `publication`: the name of the one that will be used, if it may exist already. */
@@ -46,16 +49,26 @@ export async function prepare(
   }
   if (decodes && facts.walLevel !== 'logical') throw WAL_LEVEL({ found: facts.walLevel })
   const tables = await findTables(queryable, options.include, options.excluded)
+  const generated = await generatedColumns(queryable, facts, publication)
+  const leftOut = new Map<number, Warning>()
+  let refused: TailraceError | undefined
+  const onLeftOut = (table: CatalogTable, refusal: TailraceError) => {
+    refused = refusal
+    leftOut.set(table.oid, TABLE_LEFT_OUT({ table: sqlName(table), sql: String(refusal.details.sql) }))
+  }
+  const planned = plan(tables, options, facts, generated, { onLeftOut })
+  if (refused !== undefined && planned.length === 0) throw refused
   if (options.snapshot !== 'never' || options.toast === 'fetch' || polling) {
-    const obstacle = readingObstacle(tables, facts.user)
+    const wanted = planned.map(({ table }) => table)
+    const obstacle = readingObstacle(wanted, facts.user)
     if (obstacle !== undefined) throw obstacle
   }
-  const generated = await generatedColumns(queryable, facts, publication)
   const { bigNumbers, bytea, timestamps } = options
   return {
     facts,
     generated,
-    planned: plan(tables, options, facts, generated),
+    planned,
+    leftOut,
     compiler: {
       types: new TypeCatalog(queryable),
       definitions: new TypeDefinitions(queryable),
@@ -65,17 +78,16 @@ export async function prepare(
 }
 
 /** What may go wrong later, for the application too, and is said at start. */
-export function warnings(planned: readonly PlannedTable[]): SourceEvent[] {
-  return planned
-    .filter(({ key }) => key.newPartitionsLackIdentity)
-    .map(({ table }) => NEW_PARTITIONS_LACK_IDENTITY({ table: sqlName(table) }))
+export function warnings({ planned, leftOut }: Pick<Prepared, 'planned' | 'leftOut'>): SourceEvent[] {
+  const lacking = planned.filter(({ key }) => key.newPartitionsLackIdentity)
+  return [...leftOut.values(), ...lacking.map(({ table }) => NEW_PARTITIONS_LACK_IDENTITY({ table: sqlName(table) }))]
 }
 
 /** The tables once more, now that they are locked: their columns cannot change any more. */
 export async function planAgain(
   queryable: Queryable,
   options: ParsedOptions,
-  { facts, generated, planned }: Prepared,
+  { facts, generated, planned, leftOut }: Prepared,
 ): Promise<readonly PlannedTable[]> {
   const wanted = planned.map(({ table }) => table)
   const tables = await describeTables(
@@ -84,20 +96,24 @@ export async function planAgain(
   )
   const gone = wanted.filter((table) => !tables.some(({ oid }) => oid === table.oid))
   if (gone.length > 0) throw TABLE_NOT_FOUND({ names: gone.map(sqlName), nearest: [] })
-  return plan(tables, options, facts, generated)
+  return plan(tables, options, facts, generated, { someOnly: leftOut.size > 0 })
 }
 
-/** Keys and columns of these tables; `someOnly`: others are captured beside them. */
+/**
+ * Keys and columns of these tables; `someOnly`: others are captured beside them. Tables may be left out only where
+ * `onLeftOut` is told: else they are refused.
+ */
 export function plan(
   tables: Parameters<typeof planCapture>[0],
   { columns, keys, keyless, snapshot, cdcMode }: ParsedOptions,
   { version }: ServerFacts,
   generated: GeneratedColumns,
-  { someOnly = false } = {},
+  { someOnly = false, onLeftOut }: Pick<PlanWishes, 'someOnly' | 'onLeftOut'> = {},
 ): PlannedTable[] {
   // A snapshot alone asks nothing of the replica identity, nor does polling.
-  const policy = snapshot === 'only' || cdcMode === 'long_polling' ? 'inserts' : keyless
-  return planCapture(tables, { columns, keys, keyless: policy, generated, serverVersion: version, someOnly })
+  const asked = keyless === 'skip' && onLeftOut === undefined ? 'refuse' : keyless
+  const policy = snapshot === 'only' || cdcMode === 'long_polling' ? 'inserts' : asked
+  return planCapture(tables, { columns, keys, keyless: policy, generated, serverVersion: version, someOnly, onLeftOut })
 }
 
 /** Publications of ours carry them where the server can; one that is there already may not. */

@@ -83,9 +83,9 @@ export const sourceSettings = {
   managePublication: setting(z.boolean().default(false), {
     description: 'Let tailrace alter a publication that was there before, when it lacks tables or operations.',
   }),
-  keyless: setting(z.enum(['refuse', 'inserts']).default('refuse'), {
+  keyless: setting(z.enum(['refuse', 'inserts', 'skip']).default('refuse'), {
     description:
-      'A table without replica identity: refuse it, or capture only its inserts and truncates. (In an ordinary publication its UPDATE and DELETE would fail for the application.)',
+      'A table without replica identity: refuse it, capture only its inserts and truncates, or leave it out, with a warning. (In an ordinary publication its UPDATE and DELETE would fail for the application.)',
   }),
   toast: setting(z.enum(['omit', 'fetch']).default('omit'), {
     description:

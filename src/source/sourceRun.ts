@@ -126,7 +126,7 @@ export class SourceRun {
     const { versionText, database } = prepared.facts
     emit({ type: 'connected', serverVersion: versionText, database })
     emit({ type: 'capturing', tables: prepared.planned.map(({ table }) => sqlName(table)) })
-    if (options.snapshot !== 'only') for (const warning of warnings(prepared.planned)) emit(warning)
+    if (options.snapshot !== 'only') for (const warning of warnings(prepared)) emit(warning)
     return prepared
   }
 

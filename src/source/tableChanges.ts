@@ -1,8 +1,10 @@
 import { randomBytes } from 'node:crypto'
 import { sleep } from '../core/abort.js'
 import { TABLE_NEEDS_PUBLICATION, TABLE_NOT_CAPTURED, WHERE_INVALID } from '../core/errors.js'
+import type { TailraceError } from '../core/tailraceError.js'
+import { TABLE_LEFT_OUT } from '../core/warnings.js'
 import { readingObstacle } from '../postgres/catalog/readability.js'
-import { findTables } from '../postgres/catalog/tables.js'
+import { type CatalogTable, findTables } from '../postgres/catalog/tables.js'
 import { quoteQualified, sqlName } from '../postgres/identifier.js'
 import { formatLsn } from '../postgres/lsn.js'
 import { publicationMark } from '../postgres/publicationState.js'
@@ -60,10 +62,13 @@ export class TableChanges implements TableControl {
   readonly #removed = new Set<number>()
   /** Captured no more, and not known to have left our publications: each by its last removal. */
   readonly #leaving = new Map<number, object>()
+  /** Tables that `keyless: skip` leaves out, and of which that was told. */
+  readonly #toldLeftOut: Set<number>
   #last: Promise<unknown> = Promise.resolve()
 
   constructor(options: TableChangesOptions) {
     this.#options = options
+    this.#toldLeftOut = new Set(options.prepared.leftOut.keys())
     if (options.leaving.length === 0) return
     const removal = this.#removal(options.leaving)
     this.#leaveLater(removal, this.#recorded(options.leaving))
@@ -120,9 +125,12 @@ export class TableChanges implements TableControl {
     const found = await findTables(control, patterns, options.excluded)
     const tables = found.filter(({ oid }) => !capture.has(oid) && wanted(oid))
     if (tables.length === 0) return []
-    const obstacle = readingObstacle(tables, facts.user)
+    const onLeftOut = (table: CatalogTable, refusal: TailraceError) => this.#tellLeftOut(table, refusal)
+    const planned = plan(tables, options, facts, generated, { someOnly: true, onLeftOut })
+    if (planned.length === 0) return []
+    const added = planned.map(({ table }) => table)
+    const obstacle = readingObstacle(added, facts.user)
     if (obstacle !== undefined) throw obstacle
-    const planned = plan(tables, options, facts, generated, { someOnly: true })
     this.#requirePublications(planned)
     const id = formatLsn(await currentLsn(control, signal))
     // Before the publication sends them: none of their changes is passed over.
@@ -152,6 +160,13 @@ export class TableChanges implements TableControl {
     }
     this.#captured()
     return planned
+  }
+
+  /** Once: whoever looks for tables finds it each time. */
+  #tellLeftOut(table: CatalogTable, { details }: TailraceError): void {
+    if (this.#toldLeftOut.has(table.oid)) return
+    this.#toldLeftOut.add(table.oid)
+    this.#options.emit(TABLE_LEFT_OUT({ table: sqlName(table), sql: String(details.sql) }))
   }
 
   /** The names by which the stream was begun cannot be changed while it runs. */

@@ -74,7 +74,8 @@ export class DocShell implements AsyncDisposable {
 
   private constructor(folder: string, edit: (text: string) => string) {
     this.#folder = folder
-    this.#env = { ...process.env, PATH: `${join(folder, 'bin')}:${process.env.PATH}` }
+    // A page shows what is seen on a terminal.
+    this.#env = { ...process.env, TAILRACE_LOG: 'text', PATH: `${join(folder, 'bin')}:${process.env.PATH}` }
     this.#edit = edit
   }
 

@@ -5,8 +5,11 @@ import { cliPath } from './cli.js'
 import { type WaitOptions, waitFor } from './waitFor.js'
 
 export interface TailraceOptions {
-  /** Variables for the command; of our own environment only those that a program needs to run. */
-  readonly env?: Readonly<Record<string, string>>
+  /**
+   * Variables for the command; of our own environment only those that a program needs to run. What it tells is text, as on
+   * a terminal, where TAILRACE_LOG does not say otherwise.
+   */
+  readonly env?: Readonly<Record<string, string | undefined>>
   /**
    * Where its standard output goes: collected (default), a file descriptor, or `'unread'`: a pipe that nobody reads
    * until the test does so itself, through `stdout`.
@@ -73,7 +76,7 @@ export class TailraceProcess implements AsyncDisposable {
   constructor(args: readonly string[], { env, output = 'collect', cli = cliPath }: TailraceOptions) {
     const { PATH, HOME, TMPDIR } = process.env
     this.#child = spawn(process.execPath, [cli, ...args], {
-      env: { PATH, HOME, TMPDIR, ...env },
+      env: { PATH, HOME, TMPDIR, TAILRACE_LOG: 'text', ...env },
       stdio: ['ignore', typeof output === 'number' ? output : 'pipe', 'pipe'],
     })
     this.#child.stderr!.on('data', (chunk: Buffer) => this.#stderr.push(chunk))

@@ -15,9 +15,10 @@ export function runCommand(finished: (exitCode: number) => void): Command {
     .addOption(plainOption('-q, --quiet', 'Say only what goes wrong, and what is waited for.').conflicts('verbose'))
     .addOption(plainOption('-v, --verbose', 'Say more: what is connected to, made and finished.'))
     .addOption(
-      plainOption('--log <format>', 'How to say it on standard error: text, or a JSON object a line.')
-        .choices(['text', 'json'])
-        .default('text'),
+      plainOption(
+        '--log <format>',
+        'How to say it on standard error: text, or a JSON object a line. Default: text on a terminal, json elsewhere.',
+      ).choices(['text', 'json']),
     )
     .addHelpText('after', RUN_EXAMPLES)
     .action(async (file: string, options: RunOptions) => finished(await runFile(file, options)))
@@ -38,7 +39,7 @@ docs/pipelines.md has all settings.
 
 Examples:
     $ tailrace run pipeline.yaml
-    $ DATABASE_URL=postgres://app@localhost/shop tailrace run pipeline.yaml --log json
+    $ DATABASE_URL=postgres://app@localhost/shop tailrace run pipeline.yaml --quiet 2>> pipeline.log
     $ tailrace signal status --state pipeline.state
 
 Exit codes: 0 the end, also by SIGINT or SIGTERM; 1 an error; 2 wrong usage, or a mistake in the file; 141 standard

@@ -13,7 +13,8 @@ export interface RunOptions {
   readonly control?: string | false
   readonly quiet?: boolean
   readonly verbose?: boolean
-  readonly log: 'text' | 'json'
+  /** Undefined: as standard error is read, by somebody at a terminal or by a program. */
+  readonly log?: 'text' | 'json'
 }
 
 const WRONG_USAGE = 2
@@ -22,14 +23,15 @@ const NAMED_TABLES = 20
 
 /** Runs `tailrace run`; gives the exit code. */
 export async function runFile(path: string, options: RunOptions): Promise<number> {
-  configureLog({ format: options.log, level: options.quiet ? 'warn' : options.verbose ? 'debug' : 'info' })
+  const format = options.log ?? (process.stderr.isTTY ? 'text' : 'json')
+  configureLog({ format, level: options.quiet ? 'warn' : options.verbose ? 'debug' : 'info' })
   const config = await readOrTell(path)
   if (config === undefined) return WRONG_USAGE
   const signals = new Signals()
   try {
     const { slot } = config.source
     let control: ControlServer | undefined
-    const drawn = drawsProgress(options, config)
+    const drawn = format === 'text' && drawsProgress(options, config)
     const summary = await runPipeline(
       config,
       {
@@ -55,10 +57,10 @@ export async function runFile(path: string, options: RunOptions): Promise<number
 }
 
 /** Where the records themselves go to the terminal, they would be written across what is drawn. */
-function drawsProgress({ quiet, log: format }: RunOptions, { sinks }: PipelineConfig): boolean {
+function drawsProgress({ quiet }: RunOptions, { sinks }: PipelineConfig): boolean {
   const dumb = process.env.TERM === 'dumb' || process.env.CI !== undefined
   const recordsThere = process.stdout.isTTY && sinks.some(({ type }) => type === 'stdout')
-  return process.stderr.isTTY === true && !dumb && !quiet && format === 'text' && !recordsThere
+  return process.stderr.isTTY === true && !dumb && !quiet && !recordsThere
 }
 
 function tell(event: PipelineEvent): void {
@@ -107,7 +109,8 @@ function summarise({ name }: PipelineConfig, { seconds, tables, sinks }: Pipelin
   log('info', `pipeline ${name} ended after ${describeSeconds(seconds)}, ${plural(records)} read${list}`, facts)
   for (const sink of sinks) {
     const aside = sink.deadLetters === 0 ? '' : `, ${count(sink.deadLetters)} of them put aside as dead letters`
-    log('info', `sink ${sink.name} has ${plural(sink.records)} of this run${aside}`, { ...sink })
+    const facts = { event: 'sink-ended', ...sink }
+    log('info', `sink ${sink.name} has ${plural(sink.records)} of this run${aside}`, facts)
   }
 }
 

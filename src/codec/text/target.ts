@@ -8,6 +8,15 @@ export interface TextTarget {
   readonly array: boolean
   /** What parts the elements of its arrays: `,` for all types but box. */
   readonly delimiter?: string
+  /** Of a composite what its fields take, in their order. Of an array, its elements'. */
+  readonly fields?: readonly TextField[]
+  /** Pairs of texts. */
+  readonly hstore?: true
+}
+
+export interface TextField {
+  readonly name: string
+  readonly target: TextTarget
 }
 
 const JSON_TYPES: ReadonlySet<number> = new Set([114, 3802])
@@ -15,13 +24,20 @@ const JSON_TYPES: ReadonlySet<number> = new Set([114, 3802])
 /** What a column of `type` takes. Domains are their base type there; int2vector and oidvector are text. */
 export function textTarget(type: PgType): TextTarget {
   if (type.kind === 'array' && !type.vector) {
-    const { kind } = textTarget(type.element)
+    const { kind, fields, hstore } = textTarget(type.element)
     return {
+      ...(fields && { fields }),
+      ...(hstore && { hstore }),
       kind: type.element.kind === 'array' ? 'text' : kind,
       array: true,
       delimiter: String.fromCharCode(type.delimiter),
     }
   }
+  if (type.kind === 'composite') {
+    const fields = type.fields.map(({ name, type: field }) => ({ name, target: textTarget(field) }))
+    return { kind: 'text', array: false, fields }
+  }
+  if (type.kind === 'hstore') return { kind: 'text', array: false, hstore: true }
   const kind = type.oid === BYTEA ? 'bytea' : JSON_TYPES.has(type.oid) ? 'json' : 'text'
   return { kind, array: false }
 }

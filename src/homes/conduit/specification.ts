@@ -1,14 +1,16 @@
 import { stringify } from 'yaml'
 import { type Parameter, Parameter_Type, Validation_Type } from './proto/config/v1/parameter.js'
 import type { Specification } from './proto/connector/v2/specifier.js'
+import { conduitDestinationSettings } from './settings/destinationSettings.js'
 import { parametersOf } from './settings/parameters.js'
 import { conduitSourceSettings } from './settings/sourceSettings.js'
 import { PLUGIN_VERSION } from './version.js'
 
 const NAME = 'tailrace'
-const SUMMARY = 'PostgreSQL change data capture: the rows of tables, then every change after them.'
+const SUMMARY =
+  'PostgreSQL change data capture: the rows of tables, then every change after them; and tables that follow them.'
 const DESCRIPTION =
-  "Reads the rows of chosen tables in a consistent snapshot and every change after it by logical replication (or by polling, for servers without it), and goes on exactly where it stopped. It takes the settings of Conduit's own Postgres connector. See docs/conduit.md."
+  "As a source, reads the rows of chosen tables in a consistent snapshot and every change after it by logical replication (or by polling, for servers without it), and goes on exactly where it stopped. As a destination, writes records into tables by their keys, a batch in one transaction. It takes the settings of Conduit's own Postgres connector. See docs/conduit.md."
 const AUTHOR = 'The Tailrace authors'
 
 /** What Conduit is told of this plugin. */
@@ -19,23 +21,31 @@ export function specification(): Specification {
     description: DESCRIPTION,
     version: PLUGIN_VERSION,
     author: AUTHOR,
-    destinationParams: {},
+    destinationParams: parametersOf(conduitDestinationSettings),
     sourceParams: parametersOf(conduitSourceSettings),
   }
 }
 
 /** The same as the connector.yaml that Conduit's registry reads. */
 export function connectorYaml(): string {
-  const { name, summary, description, version, author, sourceParams } = specification()
-  const source = {
-    parameters: Object.entries(sourceParams).map(([key, parameter]) => ({ name: key, ...inYaml(parameter) })),
-  }
-  return stringify({ version: '1.0', specification: { name, summary, description, version, author, source } })
+  const { sourceParams, destinationParams, ...about } = specification()
+  const { name, summary, description, version, author } = about
+  const source = { parameters: listInYaml(sourceParams) }
+  const destination = { parameters: listInYaml(destinationParams) }
+  return stringify({
+    version: '1.0',
+    specification: { name, summary, description, version, author, source, destination },
+  })
+}
+
+function listInYaml(parameters: Readonly<Record<string, Parameter>>): object[] {
+  return Object.entries(parameters).map(([name, parameter]) => ({ name, ...inYaml(parameter) }))
 }
 
 const TYPES = new Map<number, string>([
   [Parameter_Type.TYPE_STRING, 'string'],
   [Parameter_Type.TYPE_INT, 'int'],
+  [Parameter_Type.TYPE_FLOAT, 'float'],
   [Parameter_Type.TYPE_BOOL, 'bool'],
   [Parameter_Type.TYPE_DURATION, 'duration'],
 ])

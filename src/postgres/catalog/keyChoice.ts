@@ -85,10 +85,15 @@ export function chooseKey(table: KeyFacts, wishes: KeyWishes = {}): KeyChoice {
 export interface KeyPolicy {
   readonly key?: readonly string[] | undefined
   /** What to do with a table whose updates and deletes cannot be keyed, or would fail once published. */
-  readonly keyless: 'refuse' | 'inserts'
+  readonly keyless: 'refuse' | 'inserts' | 'skip'
   readonly generated?: GeneratedColumns
   /** As a number: 170010. */
   readonly serverVersion: number
+}
+
+/** Why a table cannot be published with its updates that has no identity of its own: `keyless: skip` leaves it out. */
+export function hasNoIdentity(refusal: TailraceError): boolean {
+  return REPLICA_IDENTITY_MISSING.is(refusal) || GENERATED_COLUMN_IN_IDENTITY.is(refusal)
 }
 
 /** {@link chooseKey}, falling back to inserts only where that was asked for; never harms the application. */
@@ -96,7 +101,7 @@ export function chooseKeyByPolicy(table: KeyFacts, policy: KeyPolicy): KeyChoice
   const { key, keyless, generated = 'none' } = policy
   const refusal = harm(table, generated, policy.serverVersion)
   const choice = refusal === undefined ? chooseKey(table, { key, generated }) : { refusal }
-  if ('chosen' in choice || keyless === 'refuse') return choice
+  if ('chosen' in choice || keyless !== 'inserts') return choice
   return chooseKey(table, { key, generated, insertsOnly: true })
 }
 

@@ -51,7 +51,7 @@ export interface Wishes {
   readonly slot: string | undefined
   /** None: a run makes one of its own. */
   readonly publication: string | undefined
-  readonly keyless: 'refuse' | 'inserts'
+  readonly keyless: 'refuse' | 'inserts' | 'skip'
 }
 
 export interface DatabaseFacts {

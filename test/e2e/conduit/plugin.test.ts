@@ -68,6 +68,12 @@ describe('the executable', () => {
       type: 'string',
       validations: [{ type: 'required', value: '' }],
     })
+    const { parameters } = specification.destination
+    expect(parameters.find(({ name }: { name: string }) => name === 'sdk.rate.perSecond')).toMatchObject({
+      type: 'float',
+      default: '0',
+      validations: [{ type: 'greater-than', value: '-1' }],
+    })
     await expect(run(pluginPath, ['help'])).rejects.toMatchObject({ code: 1 })
   })
 })
@@ -135,10 +141,21 @@ describe('calls', () => {
     expect(await host.kill()).toMatchObject({ killed: false })
   })
 
-  test('a destination there is none', async () => {
+  test('those of a destination, too, work in every state, and say what is missing', async () => {
     await using host = await launch()
-    expect((await host.specify()).destinationParams).toEqual({})
-    await expect(host.call(DestinationPluginService.configure, { config: {} })).rejects.toMatchObject({ code: 12 })
+    await expect(host.call(DestinationPluginService.configure, { config: { tabel: 't' } })).rejects.toMatchObject({
+      code: 2,
+      message: expect.stringMatching(
+        /"tabel": there is no such setting; did you mean "table"\?.*"url": it is required/,
+      ),
+    })
+    await expect(host.call(DestinationPluginService.open, {})).rejects.toThrow('CONNECTOR_UNREADY')
+    expect(await host.runDestination('v1').fails()).toContain('CONNECTOR_UNREADY')
+    await host.call(DestinationPluginService.stop, { lastPosition: Buffer.alloc(0) })
+    await host.call(DestinationPluginService.lifecycleOnDeleted, { config: {} })
+    await host.call(DestinationPluginService.teardown, {})
+    await host.call(DestinationPluginService.teardown, {})
+    expect(await host.kill()).toMatchObject({ killed: false })
   })
 })
 

@@ -210,6 +210,24 @@ describe('batches', () => {
   })
 })
 
+test('a table without identity is refused with the way out, or left out with a warning: keyless', async () => {
+  await using db = await database(
+    `${ORDERS}; CREATE TABLE logs (n int); INSERT INTO orders VALUES (1); INSERT INTO logs VALUES (1)`,
+  )
+  await using refused = new Pipeline(settings(db, { tables: '*' }))
+  await expect(refused.start()).rejects.toThrow(/^REPLICA_IDENTITY_MISSING: .*public\.logs.*keyless skip/s)
+  await using pipeline = new Pipeline(settings(db, { tables: '*', keyless: 'skip' }))
+  await pipeline.start()
+  await pipeline.has(1)
+  await db.query('INSERT INTO logs VALUES (2); UPDATE logs SET n = 3; INSERT INTO orders VALUES (2)')
+  await pipeline.has(2)
+  await pipeline.stop()
+  expect(pipeline.records.map(({ metadata }) => metadata['opencdc.collection'])).toEqual(['orders', 'orders'])
+  expect(pipeline.host.logs.filter(({ level }) => level === 'warn')).toMatchObject([
+    { message: expect.stringMatching(/public\.logs is left out/) },
+  ])
+})
+
 describe('the end of a snapshot', () => {
   test('is in the position of its last record: a table without a key does not come again', async () => {
     await using db = await database('CREATE TABLE orders (id int); INSERT INTO orders VALUES (1), (2), (3)')

@@ -20,8 +20,8 @@ const ROWS = 20_000
 const TABLE = 'CREATE TABLE t (id int PRIMARY KEY, note text)'
 const LOG = 'CREATE TABLE log (n int, note text)'
 /** About 1,600 rows a batch. */
-const fill = (table: string, column: string) =>
-  `INSERT INTO ${table} (${column}, note) SELECT i, repeat('x\\', 75) FROM generate_series(1, ${ROWS}) i`
+const fill = (table: string, column: string, rows = ROWS) =>
+  `INSERT INTO ${table} (${column}, note) SELECT i, repeat('x\\', 75) FROM generate_series(1, ${rows}) i`
 
 /** On the target: which processes write rows. */
 const WRITERS = `
@@ -195,6 +195,36 @@ describe('what is committed is a beginning of the stream', () => {
       await expectSame(pair, 't', 'log')
     },
   )
+})
+
+test('16 batches behind a lost connection are written one after another, 32 behind the next, then several are copied again', async () => {
+  await using pair = await Replication.between(server, server, 't', TABLE, `${TABLE}; ${WRITERS}`)
+  await pair.from.query(fill('t', 'id', 80_000))
+  let ended = 0
+  const seen = new Set<number>()
+  const end = async () => {
+    const copying = await pair.from.query<{ pid: number }>(
+      `SELECT pid FROM pg_stat_activity WHERE datname = $1 AND application_name = 'tailrace'
+        ORDER BY backend_start OFFSET 1`,
+      [pair.to.name],
+    )
+    const fresh = copying.map(({ pid }) => pid).filter((pid) => !seen.has(pid))
+    if (fresh.length < 2 || ended === 2) return
+    for (const pid of fresh) seen.add(pid)
+    ended++
+    await pair.from.query('SELECT pg_terminate_backend($1)', [fresh[0]])
+  }
+  await run(pair, { onBatch: end })
+  const pids = (await pair.to.query<{ pid: number }>('SELECT pid FROM writers')).map(({ pid }) => pid)
+  const main = pids[0]!
+  const alone = pids
+    .map((pid) => (pid === main ? 'm' : 'c'))
+    .join('')
+    .match(/m{9,}/g)
+  // The batch that failed itself, too.
+  expect(alone?.map(({ length }) => length)).toEqual([17, 33])
+  expect(new Set(pids.slice(-9)).size).toBe(2)
+  await expectSame(pair, 't')
 })
 
 test('copies that wait for one another in a way that no server sees are written one after another', async () => {

@@ -158,6 +158,76 @@ test.concurrent('types of new columns are made, and enums get their labels, befo
   expect(await labels(pair.to)).toEqual(await labels(pair.from))
 })
 
+describe('NOT NULL that the source has dropped is dropped at the target, with the first row that has a NULL', () => {
+  const STRICT = 'CREATE TABLE t (id int PRIMARY KEY, n int NOT NULL, v text NOT NULL, d int)'
+  const notNull = async (db: TestDatabase) => {
+    const rows = await db.query<{ name: string }>(
+      "SELECT attname AS name FROM pg_attribute WHERE attrelid = 't'::regclass AND attnum > 0 AND attnotnull ORDER BY attnum",
+    )
+    return rows.map(({ name }) => name)
+  }
+
+  test.concurrent('while a run goes on, in a table that it made', async () => {
+    await using pair = await between('t', STRICT, '')
+    await live(pair, {}, [
+      "INSERT INTO t VALUES (1, 1, 'v', 1)",
+      "INSERT INTO t VALUES (2, 2, 'v', 2); ALTER TABLE t ALTER n DROP NOT NULL; INSERT INTO t VALUES (3, NULL, 'v', 3)",
+      "UPDATE t SET n = NULL WHERE id = 1; INSERT INTO t VALUES (4, 4, 'w')",
+    ])
+    expect(await notNull(pair.to)).toEqual(['id', 'v'])
+  })
+
+  test.concurrent.each([
+    ['', ['id', 'v']],
+    // As the catalog has it again when the rows are read.
+    ['; UPDATE t SET n = 0 WHERE n IS NULL; ALTER TABLE t ALTER n SET NOT NULL', ['id', 'v']],
+  ])('while nothing ran, among thousands of rows, beside rejected ones%s', async (again, expected) => {
+    await using pair = await between('t', STRICT)
+    await pair.from.query("INSERT INTO t VALUES (1, 1, 'v', 1)")
+    await pair.expectSame('t', { destination })
+    await pair.to.query('ALTER TABLE t ADD CONSTRAINT small CHECK (d % 100 <> 7)')
+    await pair.from.query(`
+      INSERT INTO t SELECT i, i, 'v', i FROM generate_series(2, 1000) i; ALTER TABLE t ALTER n DROP NOT NULL;
+      INSERT INTO t SELECT i, nullif(i % 7, 0), 'v', i FROM generate_series(1001, 3000) i${again}`)
+    await pair.run({ destination: { ...destination, onRejected: 'dead-letter' } })
+    expect(await notNull(pair.to)).toEqual(expected)
+    expect(await rowsOf(pair.to, 't')).toEqual(await rowsOf(pair.from, '(SELECT * FROM t WHERE d % 100 <> 7)'))
+    expect(new Set(await rowsOf(pair.to, '(SELECT sqlstate FROM tailrace.dead_letter)'))).toEqual(new Set(['(23514)']))
+  })
+
+  test.concurrent('in the transaction of that row: where another one ends that, it is there as it was', async () => {
+    await using pair = await between('t', STRICT)
+    await pair.from.query("INSERT INTO t VALUES (1, 1, 'v', 1)")
+    await pair.expectSame('t', { destination })
+    await pair.to.query('ALTER TABLE t ADD CONSTRAINT small CHECK (d < 10)')
+    await pair.from.query(
+      "ALTER TABLE t ALTER n DROP NOT NULL; BEGIN; INSERT INTO t VALUES (2, NULL, 'v', 2); INSERT INTO t VALUES (3, 3, 'v', 30); COMMIT",
+    )
+    expect(await failureOf(pair.run({ destination }))).toMatchObject({ code: 'ROW_REJECTED', details: { key: 'id=3' } })
+    expect([await notNull(pair.to), await rowsOf(pair.to, 't')]).toEqual([['id', 'n', 'v'], ['(1,1,v,1)']])
+    await pair.to.query('ALTER TABLE t DROP CONSTRAINT small')
+    await pair.expectSame('t', { destination })
+    expect(await notNull(pair.to)).toEqual(['id', 'v'])
+  })
+
+  test.concurrent("but not the target's own, whose mend is told; once mended the same command goes on", async () => {
+    const own = STRICT.replace(', d int', ', d int NOT NULL')
+    await using pair = await between('t', STRICT, own)
+    await pair.from.query("INSERT INTO t VALUES (1, 1, 'v', 1)")
+    await pair.expectSame('t', { destination })
+    await pair.from.query("INSERT INTO t VALUES (2, 2, 'v', NULL)")
+    const sql = 'ALTER TABLE public.t ALTER COLUMN d DROP NOT NULL'
+    for (const options of [destination, {}]) {
+      expect(await failureOf(pair.run({ destination: options }))).toMatchObject({
+        code: 'ROW_REJECTED',
+        hint: expect.stringContaining(`The source takes NULL there: ${sql};`),
+      })
+    }
+    await pair.to.query(sql)
+    await pair.expectSame('t', { destination })
+  })
+})
+
 describe('what was altered while nothing ran is followed as if it had been seen', () => {
   const CASES: readonly [what: string, change: string, columns?: readonly string[]][] = [
     [

@@ -8,7 +8,9 @@ import { SpecifierPluginService } from '../../../src/homes/conduit/proto/connect
 import { GRPCControllerService } from '../../../src/homes/conduit/proto/plugin/controller.js'
 import { GRPCStdioService } from '../../../src/homes/conduit/proto/plugin/stdio.js'
 import { type WaitOptions, waitFor } from '../waitFor.js'
+import { DestinationStream } from './destinationStream.js'
 import { type LogLine, readLogLine } from './pluginLog.js'
+import type { SchemaRegistry } from './schemaRegistry.js'
 import { type AckWishes, SourceStream } from './sourceStream.js'
 
 /** The built executable, or another build of it. */
@@ -31,6 +33,8 @@ export interface LaunchOptions {
   /** Another file than the built one, for instance a link to it. */
   readonly file?: string
   readonly args?: readonly string[]
+  /** Whose schemas the plugin uses; without one its calls find nobody. */
+  readonly schemas?: SchemaRegistry
 }
 
 type Unary = { readonly path: string; readonly requestStream: false; readonly responseStream: false }
@@ -54,20 +58,26 @@ export async function launch(options: LaunchOptions = {}): Promise<ConduitHost> 
 }
 
 /** The process alone, as Conduit starts it. */
-export function spawnPlugin({ connectorId, logLevel, env, file = pluginPath, args = [] }: LaunchOptions): ChildProcess {
+export function spawnPlugin({ file = pluginPath, args = [], ...options }: LaunchOptions): ChildProcess {
   const { PATH, HOME, TMPDIR } = process.env
   return spawn(file, [...args], {
     // A group of its own, which a test can interrupt as a terminal does.
     detached: true,
     stdio: ['ignore', 'pipe', 'pipe'],
-    env: { PATH, HOME, ...(TMPDIR !== undefined && { TMPDIR }), ...hostEnvironment(connectorId, logLevel), ...env },
+    env: { PATH, HOME, ...(TMPDIR !== undefined && { TMPDIR }), ...hostEnvironment(options), ...options.env },
   })
 }
 
-export function hostEnvironment(connectorId = 'pipeline:connector', logLevel = 'info'): Record<string, string> {
+export function hostEnvironment({
+  connectorId = 'pipeline:connector',
+  logLevel = 'info',
+  schemas,
+}: LaunchOptions = {}): Record<string, string> {
+  const token = JSON.stringify({ value: 'token', connector_id: connectorId })
+  schemas?.admit(token)
   return {
-    CONDUIT_CONNECTOR_UTILITIES_GRPC_TARGET: '[::]:1',
-    CONDUIT_CONNECTOR_TOKEN: JSON.stringify({ value: 'token', connector_id: connectorId }),
+    CONDUIT_CONNECTOR_UTILITIES_GRPC_TARGET: schemas?.target ?? '[::]:1',
+    CONDUIT_CONNECTOR_TOKEN: token,
     CONDUIT_CONNECTOR_ID: connectorId,
     CONDUIT_CONNECTOR_LOG_LEVEL: logLevel,
     CONDUIT_CONNECTOR_MAX_RECEIVE_RECORD_SIZE: '4194304',
@@ -173,6 +183,10 @@ export class ConduitHost implements AsyncDisposable {
 
   run(wishes: AckWishes): SourceStream {
     return new SourceStream(this.#client!, wishes)
+  }
+
+  runDestination(engine: 'v1' | 'v2'): DestinationStream {
+    return new DestinationStream(this.#client!, engine)
   }
 
   /** Shutdown, two seconds, SIGKILL: what go-plugin does. Whether it had to kill. */

@@ -10,6 +10,9 @@ export interface PipelineOptions extends LaunchOptions {
   readonly ackAfterMs?: number | undefined
 }
 
+/** Of a pipeline that has no registry: its records are structured. */
+const WITHOUT_SCHEMAS = { 'logrepl.withAvroSchema': 'false' }
+
 /**
  * A pipeline with our source: what Conduit keeps of it over its runs, and the order in which its engines call (reference
  * section 3.1). `await using pipeline = new Pipeline(settings)`.
@@ -26,7 +29,7 @@ export class Pipeline implements AsyncDisposable {
   #created = false
 
   constructor(settings: globalThis.Record<string, string>, options: PipelineOptions = {}) {
-    this.#settings = settings
+    this.#settings = { ...(options.schemas === undefined && WITHOUT_SCHEMAS), ...settings }
     this.#options = options
   }
 

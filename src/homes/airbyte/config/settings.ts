@@ -41,6 +41,15 @@ const SHARED = [
 
 type Shared = (typeof SHARED)[number]
 
+/** What a stream of the catalog stands for cannot be left out. */
+const engine = {
+  ...sourceSettings,
+  keyless: setting(z.enum(['refuse', 'inserts']).default('refuse'), {
+    description:
+      'A table without replica identity: refuse it, or capture only its inserts and truncates. (In an ordinary publication its UPDATE and DELETE would fail for the application.)',
+  }),
+}
+
 /** Of the connector itself. */
 const own = {
   connectionURI: setting(text.optional(), {
@@ -137,15 +146,15 @@ const own = {
 } as const
 
 type Own = typeof own
-type SharedSettings = { [Name in Shared]: (typeof sourceSettings)[Name] }
+type SharedSettings = { [Name in Shared]: (typeof engine)[Name] }
 
 /** The shared ones under their own names. */
-export const sharedSettings = Object.fromEntries(SHARED.map((name) => [name, sourceSettings[name]])) as SharedSettings
+export const sharedSettings = Object.fromEntries(SHARED.map((name) => [name, engine[name]])) as SharedSettings
 
 /** Every setting of the connector, declared once: `spec`, checks and docs/airbyte.md come from here. */
 export const airbyteSettings: Own & Readonly<Record<string, z.ZodType>> = {
   ...own,
-  ...Object.fromEntries(SHARED.map((name) => [snakeCase(name), sourceSettings[name]])),
+  ...Object.fromEntries(SHARED.map((name) => [snakeCase(name), engine[name]])),
 }
 
 export type OwnSettings = z.output<z.ZodObject<Own>>

@@ -57,7 +57,13 @@ export async function factsOf(
       return 'refusal' in choice ? choice.refusal : undefined
     }
     try {
-      return { table, planned: plan(keyless), unreadable, refusal: undefined, keyProblem }
+      return {
+        table,
+        planned: plan(keyless === 'inserts' ? keyless : 'refuse'),
+        unreadable,
+        refusal: undefined,
+        keyProblem,
+      }
     } catch (refusal) {
       if (!(refusal instanceof TailraceError)) throw refusal
       return { table, planned: plan('inserts'), unreadable, refusal, keyProblem }

@@ -1,6 +1,7 @@
 import { type ArrayItems, arrayText } from '../../../codec/text/arrayText.js'
 import type { TextTarget } from '../../../codec/text/target.js'
 import { PAYLOAD_INVALID } from '../../../core/payloadErrors.js'
+import { memberTargets, objectText, takesObjects } from './objectText.js'
 import { fromText, type TargetOf, type TextRow } from './text.js'
 
 const utf8 = new TextDecoder('utf-8', { fatal: true })
@@ -12,18 +13,24 @@ const utf8 = new TextDecoder('utf-8', { fatal: true })
 export function jsonRow(bytes: Uint8Array, targetOf: TargetOf): TextRow {
   const text = decode(bytes)
   checkObject(text)
+  const texts = members(text, targetOf)
+  return { columns: [...texts.keys()], texts: [...texts.values()] }
+}
+
+/** Of an object the texts of its members, by name; `inside`: the column that it is in. */
+function members(text: string, targetOf: TargetOf, inside?: string): Map<string, string | null> {
   const texts = new Map<string, string | null>()
   let p = skipBlanks(text, text.indexOf('{') + 1)
   while (text[p] !== '}') {
     const nameEnd = valueEnd(text, p)
-    const column: string = JSON.parse(text.slice(p, nameEnd))
+    const name: string = JSON.parse(text.slice(p, nameEnd))
     const start = skipBlanks(text, skipBlanks(text, nameEnd) + 1)
     const end = valueEnd(text, start)
-    texts.delete(column)
-    texts.set(column, fromJson(text.slice(start, end), targetOf(column), column))
+    texts.delete(name)
+    texts.set(name, fromJson(text.slice(start, end), targetOf(name), inside ?? name))
     p = afterComma(text, end)
   }
-  return { columns: [...texts.keys()], texts: [...texts.values()] }
+  return texts
 }
 
 function decode(bytes: Uint8Array): string {
@@ -51,6 +58,9 @@ function fromJson(json: string, target: TextTarget, column: string): string | nu
   if (json === 'null') return null
   if (target.array && json.startsWith('[')) {
     return arrayText(fromItems(json, { ...target, array: false }, column), target.delimiter)
+  }
+  if (json.startsWith('{') && takesObjects(target)) {
+    return objectText(target, members(json, memberTargets(target, column), column))
   }
   if (json.startsWith('"')) {
     const text: string = JSON.parse(json)

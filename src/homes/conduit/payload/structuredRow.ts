@@ -2,6 +2,7 @@ import { type ArrayItems, arrayText } from '../../../codec/text/arrayText.js'
 import { doubleText } from '../../../codec/text/doubleText.js'
 import type { TextTarget } from '../../../codec/text/target.js'
 import { PAYLOAD_INVALID } from '../../../core/payloadErrors.js'
+import { memberTargets, objectText, takesObjects } from './objectText.js'
 import { fromText, type TargetOf, type TextRow } from './text.js'
 
 /** A google.protobuf.Struct as an object: null, numbers, texts, true and false, lists, objects. */
@@ -27,6 +28,11 @@ function fromValue(value: unknown, target: TextTarget, column: string): string |
     case 'boolean':
       return String(value)
     case 'object':
+      if (takesObjects(target) && !Array.isArray(value)) {
+        const targets = memberTargets(target, column)
+        const texts = Object.entries(value).map(([name, one]) => [name, fromValue(one, targets(name), column)] as const)
+        return objectText(target, new Map(texts))
+      }
       return JSON.stringify(value, withoutLoss)
     default:
       throw PAYLOAD_INVALID({ column, problem: `structured data holds a ${typeof value}` })

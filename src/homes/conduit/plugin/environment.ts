@@ -6,6 +6,9 @@ export interface PluginEnvironment {
   readonly logLevel: string
   /** Bytes of the largest message that the server takes. */
   readonly maxReceiveBytes: number
+  /** Where the host serves its registry of schemas, and what lets us in there. */
+  readonly utilitiesTarget: string
+  readonly token: string
 }
 
 const MAX_RECEIVE_BYTES = 4 * 1024 * 1024
@@ -16,6 +19,8 @@ export function readEnvironment(env: Readonly<Record<string, string | undefined>
     connectorId: env.CONDUIT_CONNECTOR_ID ?? '',
     logLevel: env.CONDUIT_CONNECTOR_LOG_LEVEL ?? '',
     maxReceiveBytes: Number.isSafeInteger(bytes) && bytes > 0 ? bytes : MAX_RECEIVE_BYTES,
+    utilitiesTarget: env.CONDUIT_CONNECTOR_UTILITIES_GRPC_TARGET ?? '',
+    token: env.CONDUIT_CONNECTOR_TOKEN ?? '',
   }
 }
 

@@ -1,3 +1,5 @@
+import { DestinationConnector } from '../destination/destinationConnector.js'
+import { SchemaService } from '../schema/schemaService.js'
 import { SourceConnector } from '../source/sourceConnector.js'
 import { connectorYaml } from '../specification.js'
 import { PLUGIN_VERSION } from '../version.js'
@@ -36,20 +38,24 @@ function runByHand(command: string): void {
 }
 
 async function serve(): Promise<void> {
-  const { connectorId, logLevel, maxReceiveBytes } = readEnvironment(process.env)
+  const environment = readEnvironment(process.env)
+  const { connectorId, logLevel, maxReceiveBytes } = environment
   forgetProxies(process.env)
   configureLog(logLevel)
   // Ctrl-C goes to the whole group, and the host still wants to drain us.
   process.on('SIGINT', () => {})
   // A host that is gone reads no log.
   process.stderr.on('error', () => {})
-  const connector = new SourceConnector(connectorId)
+  const schemas = new SchemaService(environment)
+  const source = new SourceConnector(connectorId, schemas)
+  const destination = new DestinationConnector(connectorId, schemas)
   let server: PluginServer | undefined
   let ending = false
   const end = (code: number, afterMs = 0) => {
     if (ending) return
     ending = true
-    const closed = connector.close().catch((error) => log('warn', `while closing: ${describeError(error)}`))
+    const closing = Promise.all([source.close(), destination.close()])
+    const closed = closing.catch((error) => log('warn', `while closing: ${describeError(error)}`))
     const limit = new Promise((resolve) => setTimeout(resolve, CLOSE_MS))
     const answered = new Promise((resolve) => setTimeout(resolve, afterMs))
     void Promise.all([Promise.race([closed, limit]), answered]).then(() => {
@@ -70,7 +76,8 @@ async function serve(): Promise<void> {
   })
   server = await startServer({
     maxReceiveBytes,
-    connector,
+    source,
+    destination,
     onCall: host.called,
     onShutdown: () => end(0, ANSWER_MS),
   })

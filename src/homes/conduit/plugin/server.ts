@@ -2,16 +2,19 @@ import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { Server, ServerCredentials, type ServerWritableStream } from '@grpc/grpc-js'
+import type { DestinationConnector } from '../destination/destinationConnector.js'
 import { SpecifierPluginService } from '../proto/connector/v2/specifier.js'
 import { GRPCControllerService } from '../proto/plugin/controller.js'
 import { GRPCStdioService } from '../proto/plugin/stdio.js'
 import type { SourceConnector } from '../source/sourceConnector.js'
+import { DestinationService, destinationHandlers } from './destinationService.js'
 import type { Listening } from './handshake.js'
 import { SourceService, sourceHandlers, specifierHandlers, unary } from './services.js'
 
 export interface ServerWishes {
   readonly maxReceiveBytes: number
-  readonly connector: SourceConnector
+  readonly source: SourceConnector
+  readonly destination: DestinationConnector
   /** The host wants the process to end; its answer is on its way. */
   readonly onShutdown: () => void
   /** The host has called. */
@@ -32,7 +35,8 @@ const WINDOW_BYTES = 4 * 1024 * 1024
 /** All services of the plugin, on a socket that this user alone can reach. */
 export async function startServer({
   maxReceiveBytes,
-  connector,
+  source,
+  destination,
   onShutdown,
   onCall,
 }: ServerWishes): Promise<PluginServer> {
@@ -52,7 +56,8 @@ export async function startServer({
     return Object.fromEntries(entries) as Handlers
   }
   server.addService(SpecifierPluginService, counted(specifierHandlers))
-  server.addService(SourceService, counted(sourceHandlers(connector)))
+  server.addService(SourceService, counted(sourceHandlers(source)))
+  server.addService(DestinationService, counted(destinationHandlers(destination)))
   server.addService(GRPCControllerService, {
     shutdown: unary(() => {
       setImmediate(onShutdown)

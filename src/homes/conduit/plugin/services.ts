@@ -60,9 +60,13 @@ export function sourceHandlers(connector: SourceConnector) {
 /** Ends only when the host cancels it, which one of its engines does instead of Stop, or with an error. */
 function serveRun(connector: SourceConnector, call: ServerDuplexStream<Buffer, Buffer>): void {
   let over = false
+  // One for the whole stream: a backlog waits thousands of times.
+  let wake = () => {}
+  call.on('drain', () => wake())
   const fail = (error: unknown) => {
     if (over) return
     over = true
+    wake()
     log('error', describeError(error))
     call.emit('error', grpcError(error))
     void connector.close()
@@ -73,9 +77,8 @@ function serveRun(connector: SourceConnector, call: ServerDuplexStream<Buffer, B
       write: (message) => over || call.write(message),
       drained: () =>
         new Promise((resolve) => {
-          if (over) return resolve()
-          call.once('drain', resolve)
-          call.once('cancelled', resolve)
+          if (over) resolve()
+          else wake = resolve
         }),
     })
   } catch (error) {
@@ -91,6 +94,7 @@ function serveRun(connector: SourceConnector, call: ServerDuplexStream<Buffer, B
   })
   call.on('cancelled', () => {
     over = true
+    wake()
     call.end()
     void connector.close()
   })
@@ -98,6 +102,6 @@ function serveRun(connector: SourceConnector, call: ServerDuplexStream<Buffer, B
   run.run().catch(fail)
 }
 
-function grpcError(error: unknown) {
+export function grpcError(error: unknown) {
   return { code: status.UNKNOWN, details: describeError(error) }
 }

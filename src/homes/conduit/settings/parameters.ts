@@ -23,8 +23,11 @@ function defaultOf({ default: value, type, unit }: SettingDescription): string {
   return type === 'number' && unit === 'ms' ? formatDuration(value as number) : String(value)
 }
 
-function typeOf({ type, unit }: SettingDescription): Parameter['type'] {
-  if (type === 'number') return unit === 'ms' ? Parameter_Type.TYPE_DURATION : Parameter_Type.TYPE_INT
+function typeOf({ type, unit, whole }: SettingDescription): Parameter['type'] {
+  if (type === 'number') {
+    if (unit === 'ms') return Parameter_Type.TYPE_DURATION
+    return whole ? Parameter_Type.TYPE_INT : Parameter_Type.TYPE_FLOAT
+  }
   return type === 'boolean' ? Parameter_Type.TYPE_BOOL : Parameter_Type.TYPE_STRING
 }
 

@@ -79,7 +79,7 @@ function readValue(schema: z.ZodType, facts: SettingDescription, text: string | 
   return { problem: parsed.error.issues[0]!.message }
 }
 
-function typedValue({ type, unit }: SettingDescription, text: string): Read {
+function typedValue({ type, unit, whole }: SettingDescription, text: string): Read {
   if (type === 'boolean') {
     if (TRUE.includes(text)) return { value: true }
     return FALSE.includes(text) ? { value: false } : { problem: 'it is true or false' }
@@ -89,5 +89,12 @@ function typedValue({ type, unit }: SettingDescription, text: string): Read {
     const ms = parseDuration(text)
     return ms === undefined ? { problem: 'it is a duration such as 300ms, 5s or 2h45m' } : { value: Math.round(ms) }
   }
+  if (!whole) return readFloat(text)
   return /^[+-]?[0-9]+$/.test(text) ? { value: Number(text) } : { problem: 'it is a whole number' }
+}
+
+/** As Go reads one, but for those that are no decimal numbers. */
+function readFloat(text: string): Read {
+  const isDecimal = /^[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?$/.test(text)
+  return isDecimal ? { value: Number(text) } : { problem: 'it is a number' }
 }

@@ -40,13 +40,25 @@ export const conduitSourceSettings = {
   'logrepl.autoCleanup': setting(z.boolean().default(true), {
     description: 'When the connector is deleted, drop slot and publication, if this connector made the publication.',
   }),
-  'logrepl.withAvroSchema': setting(z.boolean().default(false), {
+  'logrepl.withAvroSchema': setting(z.boolean().default(true), {
     description:
-      'Has no effect yet: this version sends structured data, or JSON, without schemas (see payload.format).',
+      "Keys and rows are Avro, whose schemas are in Conduit's schema registry. false: without schemas, as payload.format says, but for what sdk.schema.extract.….enabled is true of. See docs/conduit-avro.md.",
+  }),
+  'avro.schemas': setting(z.enum(['nullable', 'connector']).default('nullable'), {
+    description:
+      "nullable: every column may be null, but for those of a key. connector: the schemas of Conduit's own connector, letter by letter for the types that it knows: no column may be null there, and a row where one is has another schema.",
+  }),
+  'avro.timestamps': setting(z.enum(['local', 'text']).default('local'), {
+    description:
+      "timestamp (without time zone): local, as local-timestamp-micros, which Conduit's processors read in the zone of its host; or text, as in JSON.",
+  }),
+  'avro.json': setting(z.enum(['bytes', 'string']).default('bytes'), {
+    description:
+      "json and jsonb: as bytes, which Conduit's own connector has and JSON shows in base64, or as a string.",
   }),
   'payload.format': setting(z.enum(['structured', 'json']).default('structured'), {
     description:
-      'structured: key, before and after as fields, which processors can use; numbers are doubles there, so numeric, and bigint beyond 2^53, are texts. json: each as raw data, the JSON that the server itself would make of the row, with all digits.',
+      'Of what has no schema (logrepl.withAvroSchema). structured: key, before and after as fields, which processors can use; numbers are doubles there, so numeric, and bigint beyond 2^53, are texts. json: each as raw data, the JSON that the server itself would make of the row, with all digits.',
   }),
   truncate: setting(z.enum(['error', 'ignore', 'record']).default('error'), {
     description:

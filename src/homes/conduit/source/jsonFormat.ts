@@ -1,7 +1,7 @@
 import { RowLayout } from '../../../codec/json/row.js'
 import { ByteWriter } from '../../../core/byteWriter.js'
 import type { Table } from '../../../core/table.js'
-import type { PayloadFormat, TableFormat, Tuple } from './payloadFormat.js'
+import { type PayloadFormat, type TableFormat, type Tuple, WITHOUT_SCHEMA } from './payloadFormat.js'
 import type { ProtoWriter } from './protoWriter.js'
 
 /** Data: `bytes raw_data = 1`. */
@@ -22,6 +22,6 @@ export const jsonFormat: PayloadFormat = {
       }
     }
     const writeKey = writerOf(table.key)
-    return { metadata: {}, writeKey, writeRow: writerOf(table.selected), writeOldKey: writeKey }
+    return { ...WITHOUT_SCHEMA, writeKey, writeRow: writerOf(table.selected), writeOldKey: writeKey }
   },
 }

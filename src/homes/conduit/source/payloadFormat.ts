@@ -10,14 +10,36 @@ export interface Tuple {
   readonly fallback: number
 }
 
+/** No such part in the record. */
+export const NO_PART = -1
+
+/** What a record tells of a row: where on the tape the tuple of each part lies. */
+export interface RowParts {
+  readonly bytes: Buffer
+  readonly view: DataView
+  readonly tape: Int32Array
+  readonly keyAt: number
+  readonly keyFallback: number
+  readonly beforeAt: number
+  /** Of the row before only the key is known. */
+  readonly beforeIsKey: boolean
+  readonly afterAt: number
+  readonly afterFallback: number
+}
+
 /** How the columns of a row become an `opencdc.v1.Data`: chosen once for a connector. */
 export interface PayloadFormat {
   /** Compiles how rows of this shape are written; called once for each shape, before its first record. */
-  compile(table: Table): TableFormat | Promise<TableFormat>
+  compile(table: Table): TableFormat
 }
 
 export interface TableFormat {
-  /** Metadata of every record of the table, such as where its schema is. */
+  /**
+   * To be called before a record is written, for all of its parts. A promise: nothing can be written yet, and once it is
+   * fulfilled this is to be called again.
+   */
+  choose(parts: RowParts): Promise<void> | undefined
+  /** Metadata of the record that was chosen for, such as where its schema is: the same object as long as they are the same. */
   readonly metadata: Readonly<Record<string, string>>
   /** Writes the fields of a `Data` with the key's columns. */
   writeKey(writer: ProtoWriter, tuple: Tuple): void
@@ -26,3 +48,6 @@ export interface TableFormat {
   /** The same for an old tuple of which only the key is known. */
   writeOldKey(writer: ProtoWriter, tuple: Tuple): void
 }
+
+/** Of formats that have a place for everything, and no schema. */
+export const WITHOUT_SCHEMA: Pick<TableFormat, 'choose' | 'metadata'> = { choose: () => undefined, metadata: {} }

@@ -1,5 +1,6 @@
 import { POSITION_INVALID } from '../../../core/errors.js'
 import { StreamPosition } from '../../../source/position.js'
+import { type GoPosition, readGoPosition } from './goPosition.js'
 
 /** Where a connector goes on. */
 export interface ResumedAt {
@@ -9,13 +10,15 @@ export interface ResumedAt {
   readonly half: boolean
 }
 
-/** What Conduit stored. Throws `POSITION_INVALID`. */
-export function readPosition(stored: Uint8Array): ResumedAt {
+/** What Conduit stored: of this connector, or of its own one, behind which we go on. Throws `POSITION_INVALID`. */
+export function readPosition(stored: Uint8Array): ResumedAt | { readonly go: GoPosition } {
   if (stored.length === 0) return { position: undefined, half: false }
   const text = Buffer.from(stored).toString()
-  // The Go connector's: {"type":2,"last_lsn":"0/16B3748"}, a bare LSN, or a table's key.
   if (!/^\{.*"version":/.test(text)) {
-    throw POSITION_INVALID({ problem: `it is none of this connector's: ${text.slice(0, 200)}` })
+    const go = readGoPosition(stored)
+    if (go !== undefined) return { go }
+    const problem = `it is none of this connector's, nor of Conduit's own: ${text.slice(0, 200)}`
+    throw POSITION_INVALID({ problem })
   }
   const { half } = JSON.parse(text) as { readonly half?: unknown }
   return { position: StreamPosition.parse(text).toString(), half: half === true }

@@ -27,7 +27,7 @@ import { formatLsn } from '../../../postgres/lsn.js'
 import type { Batch } from '../../../source/batch.js'
 import { PositionText } from '../../../source/positionText.js'
 import { sharedMetadata, writeOperation, writeSeq, writeUnchanged } from './metadata.js'
-import type { PayloadFormat, TableFormat, Tuple } from './payloadFormat.js'
+import { NO_PART, type PayloadFormat, type RowParts, type TableFormat, type Tuple } from './payloadFormat.js'
 import type { ProtoWriter } from './protoWriter.js'
 
 /** Source.Run.Response: `repeated Record records = 1`. */
@@ -44,6 +44,8 @@ const AFTER = 0x12
 /** `opencdc.v1.Operation` of each of ours that is one. */
 const OPERATIONS: readonly number[] = [4, 1, 2, 3]
 const OPERATION_DELETE = 3
+
+const NOTHING: TableFormat['metadata'] = {}
 
 export interface RecordWishes {
   readonly format: PayloadFormat
@@ -69,6 +71,19 @@ export class RecordWriter {
   readonly #wishes: RecordWishes
   readonly #positions = new PositionText()
   readonly #formats = new WeakMap<Table, TableFormat>()
+  #lastTable: Table | undefined
+  #lastFormat: TableFormat | undefined
+  readonly #parts: { -readonly [Name in keyof RowParts]: RowParts[Name] } = {
+    bytes: Buffer.alloc(0),
+    view: new DataView(new ArrayBuffer(0)),
+    tape: new Int32Array(0),
+    keyAt: NO_PART,
+    keyFallback: NO_FALLBACK,
+    beforeAt: NO_PART,
+    beforeIsKey: false,
+    afterAt: NO_PART,
+    afterFallback: NO_FALLBACK,
+  }
   readonly #tuple: { -readonly [Name in keyof Tuple]: Tuple[Name] } = {
     bytes: Buffer.alloc(0),
     view: new DataView(new ArrayBuffer(0)),
@@ -82,24 +97,34 @@ export class RecordWriter {
   #shared: Buffer = Buffer.alloc(0)
   #sharedTable: Table | undefined
   #sharedTransaction: Transaction | undefined
+  #sharedOthers: TableFormat['metadata'] = NOTHING
+  /** What the parts are of that are known. */
+  #chosenBatch: Batch | undefined
+  #chosenIndex = 0
+  #chosenOperation = 0
   readonly written: Written = { start: 0, end: 0 }
 
   constructor(wishes: RecordWishes) {
     this.#wishes = wishes
   }
 
-  /** To be awaited before records of a batch are written: shapes that are new are compiled. */
-  async prepare({ rows }: Batch): Promise<void> {
+  /** To be called before records of a batch are written. */
+  begin(): void {
     this.#readAt = BigInt(Date.now()) * 1_000_000n
     this.#sharedTable = undefined
-    for (const table of rows.tables) {
-      if (!this.#formats.has(table)) this.#formats.set(table, await this.#wishes.format.compile(table))
-    }
+    this.#chosenBatch = undefined
+  }
+
+  /** What is to be awaited, and asked again, before the record at `index` can be written; see `write` for `operation`. */
+  missing(batch: Batch, index: number, operation?: number): Promise<void> | undefined {
+    const as = operation ?? batch.rows.heads[index * HEAD + HEAD_OPERATION]!
+    return as > DELETE ? undefined : this.#choose(batch, index, as)
   }
 
   /**
    * Writes the record at `index`; false: it is none for Conduit, and nothing was written. `position`, `operation`: instead
-   * of its own; an update that changes the key can be written as a delete, and as a create. Throws `TABLE_TRUNCATED`.
+   * of its own; an update that changes the key can be written as a delete, and as a create. Nothing may be `missing`.
+   * Throws `TABLE_TRUNCATED`.
    */
   write(writer: ProtoWriter, batch: Batch, index: number, { position, operation: as }: Instead): boolean {
     const { rows } = batch
@@ -107,6 +132,9 @@ export class RecordWriter {
     const operation = as ?? rows.heads[head + HEAD_OPERATION]!
     if (operation > DELETE && (operation !== TRUNCATE || !this.#tellsTruncate(rows, head))) return false
     const table = rows.tables[rows.heads[head + HEAD_TABLE]!]!
+    if (operation !== TRUNCATE && this.#choose(batch, index, operation) !== undefined) {
+      throw new Error(`a record of ${sqlName(table)} is written before its schema is registered`)
+    }
     const record = writer.open(RECORD)
     const start = writer.open(POSITION)
     if (position === undefined) this.#positions.write(writer, batch, index)
@@ -116,9 +144,9 @@ export class RecordWriter {
     this.written.end = writer.length
     writer.byte(OPERATION)
     writer.byte(OPERATIONS[operation] ?? OPERATION_DELETE)
-    this.#writeMetadata(writer, rows, head, table)
+    this.#writeMetadata(writer, rows, head, table, operation)
     if (operation === TRUNCATE) writeOperation(writer, 'truncate')
-    else this.#writeRow(writer, rows, head, table, operation)
+    else this.#writeRow(writer, table, operation)
     writer.close(record)
     return true
   }
@@ -149,63 +177,101 @@ export class RecordWriter {
     throw TABLE_TRUNCATED({ table: sqlName(table), lsn: formatLsn(commitLsn) })
   }
 
-  #writeMetadata(writer: ProtoWriter, rows: RowBatch, head: number, table: Table): void {
+  #writeMetadata(writer: ProtoWriter, rows: RowBatch, head: number, table: Table, operation: number): void {
     const transaction = rows.transactions[rows.heads[head + HEAD_TRANSACTION]!]
-    if (table !== this.#sharedTable || transaction !== this.#sharedTransaction) {
+    const others = operation === TRUNCATE ? NOTHING : this.#formatOf(table).metadata
+    if (table !== this.#sharedTable || transaction !== this.#sharedTransaction || others !== this.#sharedOthers) {
       this.#sharedTable = table
       this.#sharedTransaction = transaction
-      this.#shared = sharedMetadata(table, transaction, this.#readAt, this.#formats.get(table)!.metadata)
+      this.#sharedOthers = others
+      this.#shared = sharedMetadata(table, transaction, this.#readAt, others)
     }
     writer.write(this.#shared)
     if (transaction?.commitTime !== undefined) writeSeq(writer, rows.heads[head + HEAD_SEQ]!)
   }
 
-  #writeRow(writer: ProtoWriter, rows: RowBatch, head: number, table: Table, operation: number): void {
+  /** Finds the parts of the record at `index`, and what they are written with. */
+  #choose(batch: Batch, index: number, operation: number): Promise<void> | undefined {
+    if (batch === this.#chosenBatch && index === this.#chosenIndex && operation === this.#chosenOperation) {
+      return undefined
+    }
+    this.#chosenBatch = undefined
+    const { rows } = batch
     const { heads } = rows
-    const format = this.#formats.get(table)!
-    const tuple = this.#tuple
-    tuple.bytes = this.#bufferOf(rows.buffers[heads[head + HEAD_BUFFER]!]!)
-    tuple.view = rows.views[heads[head + HEAD_BUFFER]!]!
-    tuple.tape = rows.tape.values
+    const head = index * HEAD
+    const table = rows.tables[heads[head + HEAD_TABLE]!]!
+    const parts = this.#parts
+    parts.bytes = this.#bufferOf(rows.buffers[heads[head + HEAD_BUFFER]!]!)
+    parts.view = rows.views[heads[head + HEAD_BUFFER]!]!
+    parts.tape = rows.tape.values
     const newAt = heads[head + HEAD_NEW]!
     const oldAt = heads[head + HEAD_OLD]! >> 2
     const oldKind = heads[head + HEAD_OLD]! & 3
-    const keyed = table.key.length > 0
     // The server sent the whole row before, and says so of every partition too.
     const full = oldKind === OLD_ROW && table.replicaIdentity === 'full'
-    const at = (where: number, fallback: number) => {
-      tuple.at = where
-      tuple.fallback = fallback
-      return tuple
-    }
-    if (keyed) {
+    const keyed = table.key.length > 0
+    const isDelete = operation === DELETE
+    parts.keyAt = !keyed ? NO_PART : isDelete ? oldAt : newAt
+    parts.keyFallback = isDelete ? NO_FALLBACK : keyFallback(oldAt, oldKind)
+    const tellsOld =
+      operation !== CREATE &&
+      (full || (keyed && oldKind !== NO_OLD && this.#tellsOldKey(operation, table, newAt, oldAt, oldKind)))
+    parts.beforeAt = tellsOld ? oldAt : NO_PART
+    parts.beforeIsKey = !full
+    parts.afterAt = isDelete ? NO_PART : newAt
+    parts.afterFallback = full ? oldAt : NO_FALLBACK
+    const missing = this.#formatOf(table).choose(parts)
+    if (missing !== undefined) return missing
+    this.#chosenBatch = batch
+    this.#chosenIndex = index
+    this.#chosenOperation = operation
+    return undefined
+  }
+
+  #writeRow(writer: ProtoWriter, table: Table, operation: number): void {
+    const parts = this.#parts
+    const format = this.#formatOf(table)
+    if (parts.keyAt !== NO_PART) {
       const key = writer.open(KEY)
-      if (operation === DELETE) format.writeKey(writer, at(oldAt, NO_FALLBACK))
-      else format.writeKey(writer, at(newAt, keyFallback(oldAt, oldKind)))
+      format.writeKey(writer, this.#tupleAt(parts.keyAt, parts.keyFallback))
       writer.close(key)
     }
-    if (operation === UPDATE || operation === CREATE) this.#writeUnchanged(writer, table, newAt, full)
+    if (parts.afterAt !== NO_PART && operation !== SNAPSHOT && parts.afterFallback === NO_FALLBACK) {
+      this.#writeUnchanged(writer, table, parts.afterAt)
+    }
     const payload = writer.open(PAYLOAD)
-    if (full && operation !== CREATE) {
+    if (parts.beforeAt !== NO_PART) {
       const before = writer.open(BEFORE)
-      format.writeRow(writer, at(oldAt, NO_FALLBACK))
-      writer.close(before)
-    } else if (
-      operation !== CREATE &&
-      keyed &&
-      oldKind !== NO_OLD &&
-      this.#tellsOldKey(operation, table, newAt, oldAt, oldKind)
-    ) {
-      const before = writer.open(BEFORE)
-      format.writeOldKey(writer, at(oldAt, NO_FALLBACK))
+      const tuple = this.#tupleAt(parts.beforeAt, NO_FALLBACK)
+      if (parts.beforeIsKey) format.writeOldKey(writer, tuple)
+      else format.writeRow(writer, tuple)
       writer.close(before)
     }
-    if (operation !== DELETE) {
+    if (parts.afterAt !== NO_PART) {
       const after = writer.open(AFTER)
-      format.writeRow(writer, at(newAt, full ? oldAt : NO_FALLBACK))
+      format.writeRow(writer, this.#tupleAt(parts.afterAt, parts.afterFallback))
       writer.close(after)
     }
     writer.close(payload)
+  }
+
+  #tupleAt(at: number, fallback: number): Tuple {
+    const tuple = this.#tuple
+    tuple.bytes = this.#parts.bytes
+    tuple.view = this.#parts.view
+    tuple.tape = this.#parts.tape
+    tuple.at = at
+    tuple.fallback = fallback
+    return tuple
+  }
+
+  #formatOf(table: Table): TableFormat {
+    if (table === this.#lastTable) return this.#lastFormat!
+    const format = this.#formats.get(table) ?? this.#wishes.format.compile(table)
+    this.#formats.set(table, format)
+    this.#lastTable = table
+    this.#lastFormat = format
+    return format
   }
 
   /** The same bytes, as a Buffer: most are one already. */
@@ -218,13 +284,12 @@ export class RecordWriter {
 
   #tellsOldKey(operation: number, table: Table, newAt: number, oldAt: number, oldKind: number): boolean {
     if (operation === DELETE) return true
-    const { bytes, tape } = this.#tuple
+    const { bytes, tape } = this.#parts
     return operation === UPDATE && keyChanged(table, bytes, tape, newAt, oldAt, oldKind)
   }
 
-  #writeUnchanged(writer: ProtoWriter, table: Table, newAt: number, full: boolean): void {
-    if (full) return
-    const { tape } = this.#tuple
+  #writeUnchanged(writer: ProtoWriter, table: Table, newAt: number): void {
+    const { tape } = this.#parts
     let names: string[] | undefined
     for (const column of table.selected) {
       if (tape[newAt + 2 * column] !== UNCHANGED_COLUMN) continue

@@ -1,15 +1,24 @@
 import { CONNECTOR_UNREADY } from '../../../core/conduitErrors.js'
 import { parseOptions } from '../../../source/options.js'
 import { log } from '../plugin/log.js'
+import { RegisteredSchemas } from '../schema/registeredSchemas.js'
+import type { SchemaService } from '../schema/schemaService.js'
+import { schemaWishes } from '../schema/schemaWishes.js'
+import { avroFormat } from './avroFormat.js'
 import { cleanUp } from './cleanUp.js'
+import { jsonFormat } from './jsonFormat.js'
 import { OpenedSource } from './openedSource.js'
+import type { PayloadFormat } from './payloadFormat.js'
 import { type ResumedAt, readPosition } from './readPosition.js'
 import { noticesOf, ownerOf, readSourceSettings, type SourceSettings, toSourceOptions } from './sourceOptions.js'
 import { type Outlet, SourceRun } from './sourceRun.js'
+import { structuredFormat } from './structuredFormat.js'
+import { takeOver } from './takeOver.js'
 
 /** One connector of a pipeline, in the order in which the host calls: each process has one. */
 export class SourceConnector {
   readonly #connectorId: string
+  readonly #schemas: SchemaService
   #settings: SourceSettings | undefined
   #opening: Promise<OpenedSource> | undefined
   #source: OpenedSource | undefined
@@ -17,8 +26,9 @@ export class SourceConnector {
   #resumedAt: ResumedAt = { position: undefined, half: false }
   #closing: Promise<void> | undefined
 
-  constructor(connectorId: string) {
+  constructor(connectorId: string, schemas: SchemaService) {
     this.#connectorId = connectorId
+    this.#schemas = schemas
   }
 
   /** Checks the settings, without a connection: also called alone, when a user has written them. */
@@ -32,7 +42,9 @@ export class SourceConnector {
   /** Connects, and begins behind `position`; rejects with what keeps it from that. */
   async open(position: Uint8Array): Promise<void> {
     if (this.#settings === undefined) throw CONNECTOR_UNREADY({ call: 'Open', needs: 'Configure' })
-    this.#resumedAt = readPosition(position)
+    const stored = readPosition(position)
+    this.#resumedAt =
+      'go' in stored ? { position: await takeOver(stored.go, this.#settings.values), half: false } : stored
     const place = { position: this.#resumedAt.position, connectorId: this.#connectorId }
     this.#opening = OpenedSource.open(toSourceOptions(this.#settings, place))
     this.#source = await this.#opening
@@ -41,7 +53,8 @@ export class SourceConnector {
   /** The stream of records; one at a time. */
   begin(outlet: Outlet): SourceRun {
     if (this.#source === undefined) throw CONNECTOR_UNREADY({ call: 'Run', needs: 'Open' })
-    this.#run = new SourceRun(this.#source, this.#settings!, outlet, this.#resumedAt)
+    const format = payloadFormat(this.#settings!, this.#connectorId, this.#schemas)
+    this.#run = new SourceRun(this.#source, this.#settings!, format, outlet, this.#resumedAt)
     return this.#run
   }
 
@@ -70,5 +83,13 @@ export class SourceConnector {
     await this.#run?.settle().catch(() => {})
     const source = this.#source ?? (await this.#opening?.catch(() => undefined))
     await source?.close()
+    this.#schemas.close()
   }
+}
+
+function payloadFormat(settings: SourceSettings, connectorId: string, schemas: SchemaService): PayloadFormat {
+  const plain = settings.values['payload.format'] === 'json' ? jsonFormat : structuredFormat
+  const wishes = schemaWishes(settings, connectorId)
+  if (wishes.key === undefined && wishes.payload === undefined) return plain
+  return avroFormat(wishes, new RegisteredSchemas(schemas), plain)
 }

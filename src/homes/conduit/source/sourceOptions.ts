@@ -18,14 +18,17 @@ export function noticesOf({ values, given, notices }: SourceSettings): readonly 
   if (given.has('snapshot.fetchSize')) {
     told.push('snapshot.fetchSize has no effect: rows are read with COPY, and sdk.batch.size says how many go together')
   }
-  const schemas = [
-    'logrepl.withAvroSchema',
-    'sdk.schema.extract.payload.enabled',
-    'sdk.schema.extract.key.enabled',
-  ] as const
-  for (const name of schemas) {
-    if (values[name])
-      told.push(`${name} has no effect yet: this version sends ${values['payload.format']} data without schemas`)
+  const parts = (['key', 'payload'] as const).filter((part) => {
+    const enabled = `sdk.schema.extract.${part}.enabled` as const
+    return given.has(enabled) ? values[enabled] : values['logrepl.withAvroSchema']
+  })
+  if (parts.length === 2 && given.has('payload.format')) {
+    told.push('payload.format has no effect: keys and rows have schemas, unless logrepl.withAvroSchema is false')
+  }
+  const avro = [...given].filter((name) => name.startsWith('avro.'))
+  if (parts.length === 0 && avro.length > 0) told.push(`${avro.join(', ')}: no effect, since nothing has a schema`)
+  if (parts.length < 2 && given.has('logrepl.withAvroSchema') && values['logrepl.withAvroSchema']) {
+    told.push('logrepl.withAvroSchema does not hold for what sdk.schema.extract.….enabled says false of')
   }
   return told
 }

@@ -4,14 +4,13 @@ import { sqlName } from '../../../postgres/identifier.js'
 import type { Batch } from '../../../source/batch.js'
 import { describeError } from '../plugin/describeError.js'
 import { log } from '../plugin/log.js'
-import { jsonFormat } from './jsonFormat.js'
 import type { OpenedSource } from './openedSource.js'
+import type { PayloadFormat } from './payloadFormat.js'
 import { ProtoWriter } from './protoWriter.js'
 import { halfway, type ResumedAt } from './readPosition.js'
 import { isSnapshotRow, RecordWriter } from './recordWriter.js'
 import { readAcks, SentRecords } from './sentRecords.js'
 import type { SourceSettings } from './sourceOptions.js'
-import { structuredFormat } from './structuredFormat.js'
 
 /** Where messages go: the host's stream. */
 export interface Outlet {
@@ -59,7 +58,13 @@ export class SourceRun {
   /** The delete of the next record was sent by a run before. */
   #half: boolean
 
-  constructor(source: OpenedSource, { values }: SourceSettings, outlet: Outlet, { position, half }: ResumedAt) {
+  constructor(
+    source: OpenedSource,
+    { values }: SourceSettings,
+    format: PayloadFormat,
+    outlet: Outlet,
+    { position, half }: ResumedAt,
+  ) {
     this.#source = source
     this.#before = position
     this.#half = half
@@ -70,7 +75,7 @@ export class SourceRun {
     this.#delayMs = delay === 0 && this.#size > 0 ? USUAL_DELAY_MS : delay
     const told = new Set<string>()
     this.#records = new RecordWriter({
-      format: values['payload.format'] === 'json' ? jsonFormat : structuredFormat,
+      format,
       truncate: values.truncate,
       onTruncateIgnored: (table) => tellTruncate(table, told),
     })
@@ -129,10 +134,14 @@ export class SourceRun {
       return
     }
     this.#releaseHeld()
-    await this.#records.prepare(batch)
+    this.#records.begin()
     const last = length - 1
     const holds = isSnapshotRow(batch, last)
     for (let index = 0; index < length && !this.#stopped; index++) {
+      for (let missing = this.#missing(batch, index); missing !== undefined; missing = this.#missing(batch, index)) {
+        await missing
+      }
+      if (this.#stopped) return
       if (holds && index === last) this.#hold(batch, index)
       else this.#write(batch, index)
       if (this.#isFull && !this.#flush()) await this.#outlet.drained()
@@ -141,6 +150,12 @@ export class SourceRun {
     this.#before = position
     if (this.#delayMs === 0 && !this.#flush()) await this.#outlet.drained()
     if (!holds) this.#acknowledge(position)
+  }
+
+  /** What is to be awaited before the record can be written: a schema that is new. */
+  #missing(batch: Batch, index: number): Promise<void> | undefined {
+    if (!this.#splitsKeyChange || !this.#records.changesKey(batch, index)) return this.#records.missing(batch, index)
+    return this.#records.missing(batch, index, DELETE) ?? this.#records.missing(batch, index, CREATE)
   }
 
   get #isFull(): boolean {

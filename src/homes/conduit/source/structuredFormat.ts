@@ -4,7 +4,7 @@ import { NO_FALLBACK } from '../../../codec/json/row.js'
 import { ByteWriter } from '../../../core/byteWriter.js'
 import type { Table } from '../../../core/table.js'
 import { NULL_COLUMN, UNCHANGED_COLUMN } from '../../../core/tape.js'
-import type { PayloadFormat, TableFormat, Tuple } from './payloadFormat.js'
+import { type PayloadFormat, type TableFormat, type Tuple, WITHOUT_SCHEMA } from './payloadFormat.js'
 import type { ProtoWriter } from './protoWriter.js'
 
 /** Data: `Struct structured_data = 2`. */
@@ -37,7 +37,7 @@ export const structuredFormat: PayloadFormat = {
     const key = new StructLayout(table, table.key)
     const row = new StructLayout(table, table.selected)
     const writeKey = (writer: ProtoWriter, tuple: Tuple) => key.write(writer, tuple)
-    return { metadata: {}, writeKey, writeRow: (writer, tuple) => row.write(writer, tuple), writeOldKey: writeKey }
+    return { ...WITHOUT_SCHEMA, writeKey, writeRow: (writer, tuple) => row.write(writer, tuple), writeOldKey: writeKey }
   },
 }
 

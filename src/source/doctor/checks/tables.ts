@@ -1,6 +1,11 @@
 import type { TailraceError } from '../../../core/tailraceError.js'
 import { replicaIdentityFullSql } from '../../../postgres/catalog/identity.js'
-import { type ChosenKey, chooseKeyByPolicy, type KeyChoice } from '../../../postgres/catalog/keyChoice.js'
+import {
+  type ChosenKey,
+  chooseKeyByPolicy,
+  hasNoIdentity,
+  type KeyChoice,
+} from '../../../postgres/catalog/keyChoice.js'
 import { readingObstacle } from '../../../postgres/catalog/readability.js'
 import type { CatalogTable } from '../../../postgres/catalog/tables.js'
 import { quoteIdentifier, sqlName } from '../../../postgres/identifier.js'
@@ -83,6 +88,14 @@ function keyOf(table: CatalogTable, choice: KeyChoice, facts: DoctorFacts): Find
   const code = 'KEY'
   const name = sqlName(table)
   const why = 'An update or delete carries of the old row what the replica identity says, and nothing else.'
+  if ('refusal' in choice && facts.wishes.keyless === 'skip' && hasNoIdentity(choice.refusal)) {
+    return warning({
+      code: 'KEYLESS_SKIPPED',
+      found: `${name}: will be left out`,
+      why: 'It has no replica identity: in a publication of updates its UPDATE and DELETE would fail.',
+      mend: [sql(replicaIdentityFullSql(table)), advice('Then it can be captured.')],
+    })
+  }
   if ('refusal' in choice) return refused(table, choice.refusal, why, facts)
   const { chosen } = choice
   if (chosen.insertsOnly) {

@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import { readGoPosition } from '../../../../src/homes/conduit/goPosition.js'
+import { readGoPosition } from '../../../../src/homes/conduit/source/goPosition.js'
 
 const read = (text: string) => readGoPosition(Buffer.from(text))
 

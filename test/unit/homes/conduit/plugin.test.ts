@@ -35,6 +35,8 @@ describe('the environment', () => {
       connectorId: '',
       logLevel: '',
       maxReceiveBytes: 4_194_304,
+      utilitiesTarget: '',
+      token: '',
     })
   })
 

@@ -38,7 +38,8 @@ describe('settings', () => {
       'sdk.batch.size': 0,
       'sdk.batch.delay': 0,
       'sdk.schema.context.enabled': true,
-      'sdk.schema.extract.payload.enabled': false,
+      'logrepl.withAvroSchema': true,
+      'sdk.schema.extract.payload.enabled': true,
       'sdk.schema.extract.key.subject': 'key',
     })
   })

@@ -1,6 +1,6 @@
-import { parseBigJson } from '../../codec/text/bigJson.js'
-import { POSITION_INVALID } from '../../core/errors.js'
-import { INVALID_LSN, type Lsn, parseLsn } from '../../postgres/lsn.js'
+import { parseBigJson } from '../../../codec/text/bigJson.js'
+import { POSITION_INVALID } from '../../../core/errors.js'
+import { INVALID_LSN, type Lsn, parseLsn } from '../../../postgres/lsn.js'
 
 /** How far Conduit's own connector was with a table: its one integer key, up to which it has read, and where it ends. */
 export interface GoTableProgress {

@@ -1,0 +1,63 @@
+import { execFileSync } from 'node:child_process'
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join, resolve } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { ContestantProcess } from '../contestantProcess.mjs'
+import { dist } from '../dist.mjs'
+import { CpuWatch } from '../machine.mjs'
+
+const LIMIT_SECONDS = 300
+const HOST = fileURLToPath(new URL('../../test/conformance/conduit/host', import.meta.url))
+
+export const plugin = resolve(dist, 'tailrace-conduit.cjs')
+
+const folder = mkdtempSync(join(tmpdir(), 'tailrace-bench-conduit-'))
+process.on('exit', () => rmSync(folder, { recursive: true, force: true }))
+
+/** A file, or a folder, that goes with the bench. */
+export function scratch(name) {
+  return join(folder, name)
+}
+
+/** One of the clients beside this file, to its end: figures of the whole, and what it has seen. */
+export function runClient(server, name, wishes) {
+  const path = fileURLToPath(new URL(`${name}.mjs`, import.meta.url))
+  const environment = { BENCH_CONDUIT: JSON.stringify({ file: plugin, ...wishes }) }
+  return run(server, { command: process.execPath, args: [path], environment })
+}
+
+/** The Go host with Conduit's own protocol library; undefined without Go. */
+export function buildHost() {
+  const binary = scratch('host')
+  const env = { ...process.env, PATH: `${process.env.PATH}:/usr/local/go/bin` }
+  try {
+    execFileSync('go', ['build', '-o', binary, '.'], { cwd: HOST, env, stdio: ['ignore', 'inherit', 'inherit'] })
+    return binary
+  } catch {
+    console.log('WARNING: no Go (1.25 or later), or its modules cannot be had: the Go host is left out')
+    return undefined
+  }
+}
+
+let hosts = 0
+
+/** A run of it, in a folder of its own. */
+export function runHost(server, binary, config) {
+  const own = mkdtempSync(join(folder, `host-${++hosts}-`))
+  const file = join(own, 'config.json')
+  writeFileSync(file, JSON.stringify({ logLevel: 'warn', engine: 'v2', plugin, folder: own, ...config }))
+  return run(server, { command: binary, args: ['run', file] })
+}
+
+async function run(server, command) {
+  const watch = new CpuWatch(server.pid, ...(server.source === undefined ? [] : [server.source.pid]))
+  const contestant = new ContestantProcess({ ...command, output: 'pipe' })
+  let output = ''
+  contestant.stdout.setEncoding('utf8').on('data', (text) => {
+    output += text
+  })
+  const usage = await contestant.finished(LIMIT_SECONDS)
+  const said = JSON.parse(output.trim().split('\n').at(-1))
+  return { ...usage, said, ...(await watch.stop(usage.cpu)) }
+}

@@ -224,6 +224,25 @@ test('full_refresh: all rows each time, also of a table without a key, and nothi
   expect(await db.query('SELECT pubname FROM pg_publication')).toEqual([])
 })
 
+test('half a surrogate pair in json, however deep, comes as U+FFFD, and is told; without a key an updated row is gone first', async () => {
+  await using db = await database(`
+    CREATE TYPE pair AS (n int, doc json); CREATE TABLE a (id int, raw json, list json[], deep pair[]);
+    ALTER TABLE a REPLICA IDENTITY FULL;
+    INSERT INTO a VALUES (1, '{"x": "\\ud83d"}', ARRAY['["\\ude00"]'::json], ARRAY[(1, '"\\ud83d\\ude00\\ud83d"')::pair])`)
+  const config = configOf(db)
+  const catalog = configured(await discovered(config))
+  const first = await read(config, catalog)
+  const mended = { raw: { x: '\ufffd' }, list: [['\ufffd']], deep: [{ n: 1, doc: '\u{1f600}\ufffd' }] }
+  expect(first.records.map(({ data }) => data)).toMatchObject([{ id: 1, ...mended }])
+  expect(first.logs.filter((one) => one.includes('half a surrogate pair'))).toHaveLength(1)
+  await db.query('UPDATE a SET id = 2')
+  const second = await read(config, catalog, foldedStates(first.states))
+  expect(second.records.map(({ data }) => data)).toMatchObject([
+    { id: 1, ...mended, _ab_cdc_deleted_at: expect.any(String) },
+    { id: 2, ...mended, _ab_cdc_deleted_at: null },
+  ])
+})
+
 test('both modes in one catalog: each as it is wanted', async () => {
   await using db = await database(`${TWO} INSERT INTO a VALUES (1); INSERT INTO b VALUES (1)`)
   for (const state_type of stateTypesOf('global')) {

@@ -3,7 +3,7 @@ import type { RowBatch } from '../core/rowBatch.js'
 import { copyIn } from '../postgres/copy/copyIn.js'
 import type { ScriptPart } from '../postgres/copy/script.js'
 import type { Session } from '../postgres/session.js'
-import { ApplySql, markAllSql, onlyIt, type Stage } from './applySql.js'
+import { ApplySql, AS_PLANNED, BY_INDEX, markAllSql, onlyIt, type Stage } from './applySql.js'
 import { stageHistory } from './history.js'
 import { type Staged, stageFold, stageLines, stageRecords } from './staging.js'
 import type { Folded, LinesStep, Step, TruncateStep } from './steps.js'
@@ -118,10 +118,12 @@ export class Applier {
   async #write({ copies, works }: Exclude<LoadedStep, TruncateStep>): Promise<void> {
     for (const { sql, rows } of copies) await copyIn(this.#session, sql, rows)
     for (const work of works) await this.#stage(work)
+    const { before, behind } = aroundJoins(works)
+    await this.#run(before)
     for (const work of works) await this.#fill(work)
     await this.#run([...works].reverse().flatMap(deletes))
     for (const work of works) await this.#count(work.staged.updatedRows, work.sql.update(), work.target)
-    await this.#run(works.flatMap(upserts))
+    await this.#run([...works.flatMap(upserts), ...behind])
   }
 
   async #stage({ sql, staged }: Work): Promise<void> {
@@ -195,13 +197,25 @@ function scriptOf({ copies, works }: Exclude<LoadedStep, TruncateStep>, used: Se
       parts.push({ copy, rows: staged[stage].take() })
     }
   }
+  const { before, behind } = aroundJoins(works)
   const statements = [
+    ...before,
     ...works.flatMap(({ staged, sql }) => (staged.movedRows > 0 ? [sql.fill(staged.movedRows)] : [])),
     ...[...works].reverse().flatMap(deletes),
     ...works.flatMap(({ staged, sql }) => (staged.updatedRows > 0 ? [sql.update(staged.updatedRows)] : [])),
     ...works.flatMap(upserts),
+    ...behind,
   ]
   return statements.length === 0 ? parts : [...parts, statements.join(';\n')]
+}
+
+/** What stands before and behind the statements that join staging tables to these targets. */
+function aroundJoins(works: readonly Work[]): {
+  readonly before: readonly string[]
+  readonly behind: readonly string[]
+} {
+  const indexed = works.length > 0 && works.every(({ target }) => target.isIndexed)
+  return indexed ? { before: [BY_INDEX], behind: [AS_PLANNED] } : { before: [], behind: [] }
 }
 
 function deletes({ sql, staged, target }: Work): string[] {

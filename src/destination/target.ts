@@ -17,6 +17,8 @@ export interface Target extends FoldShape {
   readonly byBytes: boolean
   /** An index that ON CONFLICT can take; else rows are updated, then inserted. */
   readonly hasArbiter: boolean
+  /** Rows are found by an index of the key: it has the operators and collations by which keys are compared. */
+  readonly isIndexed: boolean
   /** UPDATE cannot set all that may have changed: rows that are there make way for the new ones. */
   readonly replaces: boolean
   readonly mode: Mode
@@ -64,6 +66,7 @@ export function joinTarget(table: Table, facts: TargetTable, keys: readonly Colu
     byBytes: keyColumns.every((column) => column.byBytes),
     // ON CONFLICT refuses as soon as one of the indexes that it finds is deferrable.
     hasArbiter: indexes.every((index) => index.is_immediate),
+    isIndexed: indexes.some((index) => index.is_usual),
     mode,
     replaces: key.length > 0 && columns.some((one) => one.identity === 'always' && !keyColumns.includes(one)),
   }

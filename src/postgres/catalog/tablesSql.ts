@@ -118,10 +118,11 @@ export interface IndexRow {
   readonly is_immediate: boolean
   readonly is_valid: boolean
   readonly is_whole: boolean
+  readonly is_usual: boolean
   readonly columns: string[]
 }
 
-/** The unique indexes of the tables $1 (an oid[]); `is_whole`: neither partial nor over expressions. */
+/** The unique indexes of the tables $1 (an oid[]); `is_whole`: neither partial nor over expressions; `is_usual`: its columns' own collations and default operators. */
 export const UNIQUE_INDEXES_SQL = `
 SELECT x.indrelid::pg_catalog.text AS table,
        c.relname AS name,
@@ -130,6 +131,14 @@ SELECT x.indrelid::pg_catalog.text AS table,
        x.indimmediate AS is_immediate,
        x.indisvalid AS is_valid,
        x.indpred IS NULL AND x.indexprs IS NULL AS is_whole,
+       NOT EXISTS (
+         SELECT FROM ROWS FROM (
+                  pg_catalog.unnest(x.indkey), pg_catalog.unnest(x.indclass), pg_catalog.unnest(x.indcollation)
+                ) WITH ORDINALITY AS k (attnum, opclass, collid, place)
+           JOIN pg_catalog.pg_attribute a ON a.attrelid = x.indrelid AND a.attnum = k.attnum
+           JOIN pg_catalog.pg_opclass o ON o.oid = k.opclass
+          WHERE k.place <= x.indnkeyatts AND (NOT o.opcdefault OR k.collid <> a.attcollation)
+       ) AS is_usual,
        ARRAY(SELECT a.attname::pg_catalog.text
                FROM pg_catalog.unnest(x.indkey) WITH ORDINALITY AS k (attnum, place)
                JOIN pg_catalog.pg_attribute a ON a.attrelid = x.indrelid AND a.attnum = k.attnum

@@ -145,8 +145,8 @@ export class Scans {
     if (held) for (const { oid } of tables) this.#held.add(oid)
     const again = tables.flatMap(({ oid, next }) => (next === undefined ? [] : [{ oid, key: next.key }]))
     const columns = await keyColumnsOf(control, [...tables, ...again])
-    again.forEach(({ oid }, index) => this.#next.add(oid, columns[tables.length + index]!))
-    tables.forEach((progress, index) => this.#begin(progress, columns[index]!))
+    for (const [index, { oid }] of again.entries()) this.#next.add(oid, columns[tables.length + index]!)
+    for (const [index, progress] of tables.entries()) this.#begin(progress, columns[index]!)
   }
 
   #begin(progress: TableProgress, columns: readonly KeyColumn[]): void {

@@ -68,7 +68,7 @@ export async function* streamBatches(context: RunContext, start: StreamStart): A
   })
   const { partitions: mark } = resumed.origin
   const partitions = await PartitionWatch.open({ connections, options, capture, scans, mark, emit, signal })
-  for (const one of start.scanned) await scans.add(one)
+  await scans.add(start.scanned)
   context.watch.onRest((paused) => {
     scans.pause(paused)
     return scans.unread

@@ -135,7 +135,10 @@ export class TableChanges implements TableControl {
     const id = formatLsn(await currentLsn(control, signal))
     // Before the publication sends them: none of their changes is passed over.
     capture.add(planned)
-    for (const one of planned) await scans.add(toBeRead(one, id), { held: true })
+    await scans.add(
+      planned.map((one) => toBeRead(one, id)),
+      { held: true },
+    )
     try {
       const publications = await this.#publish(capture.planned)
       capture.publishedBy(publications.publications)

@@ -21,6 +21,7 @@ export interface KeyColumn {
 }
 
 interface Row {
+  readonly relation: string
   readonly name: string
   readonly type: string
   readonly type_name: string
@@ -33,14 +34,16 @@ interface Row {
 // The database's own collation (OID 100) has no locale in pg_collation. `collprovider` d, c, i, b; b has "C" as ucs_basic's order.
 // The server compares bytes in its own encoding, we in UTF-8.
 const SQL = `
-WITH RECURSIVE base (number, oid) AS (
-  SELECT a.attnum, a.atttypid
-    FROM pg_catalog.pg_attribute a
-   WHERE a.attrelid = $1 AND a.attname = ANY ($2::pg_catalog.text[]) AND NOT a.attisdropped
+WITH RECURSIVE base (relation, number, oid) AS (
+  SELECT a.attrelid, a.attnum, a.atttypid
+    FROM ROWS FROM (pg_catalog.unnest($1::pg_catalog.oid[]), pg_catalog.unnest($2::pg_catalog.text[])) AS w (relation, name)
+    JOIN pg_catalog.pg_attribute a
+      ON a.attrelid = w.relation AND a.attname = w.name::pg_catalog.name AND NOT a.attisdropped
   UNION ALL
-  SELECT b.number, t.typbasetype FROM base b JOIN pg_catalog.pg_type t ON t.oid = b.oid AND t.typtype = 'd'
+  SELECT b.relation, b.number, t.typbasetype FROM base b JOIN pg_catalog.pg_type t ON t.oid = b.oid AND t.typtype = 'd'
 )
-SELECT a.attname AS name,
+SELECT b.relation::pg_catalog.text AS relation,
+       a.attname AS name,
        t.oid::pg_catalog.text AS type,
        pg_catalog.format_type(t.oid, -1) AS type_name,
        n.nspname AS schema,
@@ -51,27 +54,43 @@ SELECT a.attname AS name,
        ${operatorSchema('t.oid', LESS)} AS operators
   FROM base b
   JOIN pg_catalog.pg_type t ON t.oid = b.oid AND t.typtype <> 'd'
-  JOIN pg_catalog.pg_attribute a ON a.attrelid = $1 AND a.attnum = b.number
+  JOIN pg_catalog.pg_attribute a ON a.attrelid = b.relation AND a.attnum = b.number
   JOIN pg_catalog.pg_database d ON d.datname = pg_catalog.current_database()
   LEFT JOIN pg_catalog.pg_collation c ON c.oid = a.attcollation
   LEFT JOIN pg_catalog.pg_namespace n ON n.oid = c.collnamespace`
 
 /** The columns `names` of a table, in that order; one that is gone is missing. */
 export async function keyColumns(queryable: Queryable, oid: number, names: readonly string[]): Promise<KeyColumn[]> {
-  if (names.length === 0) return []
-  const rows = await queryable.query<Row>(SQL, [oid, names])
-  return names.flatMap((name) => {
-    const row = rows.find((one) => one.name === name)
-    if (row === undefined) return []
-    const { schema, collation } = row
-    const collated = schema !== null && collation !== null
-    return {
-      name,
-      typeOid: Number(row.type),
-      typeName: row.type_name,
-      collate: collated ? ` COLLATE ${quoteIdentifier(schema)}.${quoteIdentifier(collation)}` : '',
-      byBytes: row.by_bytes,
-      operators: row.operators ?? 'pg_catalog',
-    }
-  })
+  const [columns] = await keyColumnsOf(queryable, [{ oid, key: names }])
+  return columns!
+}
+
+/** The same of each of several tables, in one query. */
+export async function keyColumnsOf(
+  queryable: Queryable,
+  tables: readonly { readonly oid: number; readonly key: readonly string[] }[],
+): Promise<KeyColumn[][]> {
+  const wanted = tables.flatMap(({ oid, key }) => key.map((name) => ({ oid, name })))
+  if (wanted.length === 0) return tables.map(() => [])
+  const found = await queryable.query<Row>(SQL, [wanted.map(({ oid }) => oid), wanted.map(({ name }) => name)])
+  const rows = new Map(found.map((row) => [`${row.relation} ${row.name}`, row]))
+  return tables.map(({ oid, key }) =>
+    key.flatMap((name) => {
+      const row = rows.get(`${oid} ${name}`)
+      return row === undefined ? [] : [keyColumn(row)]
+    }),
+  )
+}
+
+function keyColumn(row: Row): KeyColumn {
+  const { schema, collation } = row
+  const collated = schema !== null && collation !== null
+  return {
+    name: row.name,
+    typeOid: Number(row.type),
+    typeName: row.type_name,
+    collate: collated ? ` COLLATE ${quoteIdentifier(schema)}.${quoteIdentifier(collation)}` : '',
+    byBytes: row.by_bytes,
+    operators: row.operators ?? 'pg_catalog',
+  }
 }

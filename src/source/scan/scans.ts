@@ -2,7 +2,7 @@ import type { ChunkRange, Transaction } from '../../core/record.js'
 import { RowBatch } from '../../core/rowBatch.js'
 import { CONDITION_GONE } from '../../core/warnings.js'
 import type { KeyColumn } from '../../postgres/catalog/keyColumns.js'
-import { keyColumns } from '../../postgres/catalog/keyColumns.js'
+import { keyColumns, keyColumnsOf } from '../../postgres/catalog/keyColumns.js'
 import { sqlName } from '../../postgres/identifier.js'
 import type { Lsn } from '../../postgres/lsn.js'
 import { describeCause } from '../../postgres/serverError.js'
@@ -139,17 +139,14 @@ export class Scans {
     return this.#progress
   }
 
-  /** The table is to be read; its changes are judged from now on. */
-  async add(progress: TableProgress, { held = false } = {}): Promise<void> {
-    const { oid, next } = progress
-    if (held) this.#held.add(oid)
-    const columns = await this.#keyOf(progress)
-    if (next !== undefined) this.#next.add(oid, await this.#keyOf({ oid, key: next.key }))
-    this.#begin(progress, columns)
-  }
-
-  #keyOf({ oid, key }: Pick<TableProgress, 'oid' | 'key'>): Promise<KeyColumn[]> {
-    return keyColumns(this.#options.connections.control, oid, key)
+  /** The tables are to be read; their changes are judged from now on. */
+  async add(tables: readonly TableProgress[], { held = false } = {}): Promise<void> {
+    const { control } = this.#options.connections
+    if (held) for (const { oid } of tables) this.#held.add(oid)
+    const again = tables.flatMap(({ oid, next }) => (next === undefined ? [] : [{ oid, key: next.key }]))
+    const columns = await keyColumnsOf(control, [...tables, ...again])
+    for (const [index, { oid }] of again.entries()) this.#next.add(oid, columns[tables.length + index]!)
+    for (const [index, progress] of tables.entries()) this.#begin(progress, columns[index]!)
   }
 
   #begin(progress: TableProgress, columns: readonly KeyColumn[]): void {
@@ -182,7 +179,7 @@ export class Scans {
    */
   async again(table: Parameters<typeof unreadTable>[0], where: string | undefined): Promise<void> {
     const { oid, id, key } = table
-    const columns = await this.#keyOf(table)
+    const columns = await keyColumns(this.#options.connections.control, oid, key)
     const open = this.#scans.get(oid)
     if (open === undefined) return this.#begin(unreadTable(table, { again: true, where }), columns)
     open.wants({ id, key, where: open.next === undefined ? where : either(open.next.where, where) })
@@ -329,7 +326,7 @@ export class Scans {
 
   async #beginAnew(scan: TableScan, { key, where }: Pick<TableProgress, 'key' | 'where'>): Promise<void> {
     const { oid, id, schema, name } = scan.progress
-    const columns = await this.#keyOf({ oid, key })
+    const columns = await keyColumns(this.#options.connections.control, oid, key)
     // Taken out meanwhile.
     if (!this.#isCurrent(scan)) return
     const wanted = scan.next === undefined ? where : either(where, scan.next.where)

@@ -1,8 +1,12 @@
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import type { EmbeddedPostgres } from '../../../src/cli/embedded/server.js'
+import { readConfig } from '../../../src/homes/airbyte/config/readConfig.js'
+import { databaseFacts, factsOf } from '../../../src/homes/airbyte/discover/tableFacts.js'
 import { connector } from '../../support/airbyte/connector.js'
 import { ajv } from '../../support/airbyte/protocolSchemas.js'
+import { discovered } from '../../support/airbyte/syncs.js'
 import { testDatabase } from '../../support/database.js'
+import { CountingQueryable, openSession } from '../../support/openSession.js'
 import { startServer } from '../../support/servers.js'
 
 let server: EmbeddedPostgres
@@ -124,21 +128,23 @@ test('a table that the role may not read is left out, and the GRANT is told', as
   await db.query('DROP OWNED BY half; DROP ROLE half')
 })
 
-test('2,000 tables are one pass of under three seconds', async () => {
+test('2,000 tables are one pass: as few queries as for one, and less than three seconds of processor time', async () => {
   const columns = Array.from({ length: 10 }, (_, i) => `c${i} text`).join(', ')
   await using db = await testDatabase(server)
   await db.query(
     `DO $$ BEGIN FOR i IN 1..2000 LOOP EXECUTE format('CREATE TABLE t%s (id bigint PRIMARY KEY, ${columns})', i); END LOOP; END $$`,
   )
-  const times: number[] = []
-  // The machine may have other work: the best of three.
-  while (times.length < 3 && !times.some((seconds) => seconds < 3)) {
-    const began = performance.now()
-    const { streams } = await discover({ connectionURI: db.url })
-    times.push((performance.now() - began) / 1000)
-    expect(streams).toHaveLength(2000)
-  }
-  expect(Math.min(...times)).toBeLessThan(3)
+  // Of this process: the machine has other work (`npm run bench -- airbyte` looks at the clock).
+  const before = process.cpuUsage()
+  expect(await discovered({ connectionURI: db.url })).toHaveLength(2000)
+  const { user, system } = process.cpuUsage(before)
+  expect((user + system) / 1e6).toBeLessThan(3)
+  await using session = await openSession(db.url)
+  const counting = new CountingQueryable(session)
+  const database = await databaseFacts(counting)
+  const tables = database.relations.filter(({ name }) => /^t\d+$/.test(name))
+  expect(await factsOf(counting, database, readConfig({ connectionURI: db.url }), tables)).toHaveLength(2000)
+  expect(counting.queries).toBeLessThan(10)
 })
 
 test('without a server: a trace, and exit code 1', async () => {

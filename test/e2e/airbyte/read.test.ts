@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import type { EmbeddedPostgres } from '../../../src/cli/embedded/server.js'
 import { type AnyMessage, type ConnectorRun, connector, type StateMessage } from '../../support/airbyte/connector.js'
-import { configured, discovered, foldedStates, STATE_TYPES } from '../../support/airbyte/syncs.js'
+import { configured, discovered, foldedStates, STATE_TYPES, stateTypesOf } from '../../support/airbyte/syncs.js'
 import { type TestDatabase, testDatabase } from '../../support/database.js'
 import { startServer } from '../../support/servers.js'
 
@@ -69,7 +69,8 @@ describe.each(STATE_TYPES)('state of type %s', (state_type) => {
     const [{ lsn }] = (await db.query('SELECT pg_current_wal_flush_lsn()::text AS lsn')) as [{ lsn: string }]
     const began = performance.now()
     const third = await read(config, catalog, foldedStates(second.states))
-    expect(performance.now() - began).toBeLessThan(3000)
+    // At once, and not when some timeout is over; `npm run bench -- airbyte` has it under three seconds.
+    expect(performance.now() - began).toBeLessThan(8000)
     expect(third.records).toEqual([])
     expect(third.messages.filter(({ type }) => type !== 'LOG').map(kind)).toEqual([
       'STARTED',
@@ -107,7 +108,9 @@ describe.each(STATE_TYPES)('state of type %s', (state_type) => {
     expect(await confirmed()).toBe(lsnOf(again.states.at(-1)!))
     expect(lsnOf(again.states.at(-1)!)).not.toBe(lsnOf(first.states.at(-1)!))
   })
+})
 
+describe.each(stateTypesOf('legacy'))('state of type %s', (state_type) => {
   test('every state within a run can be gone on from: what follows it comes, and the whole is the table', async () => {
     await using db = await database(
       'CREATE TABLE t (id int PRIMARY KEY, v text); CREATE TABLE u (a text, b int, PRIMARY KEY (a, b))',

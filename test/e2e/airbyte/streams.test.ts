@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import type { EmbeddedPostgres } from '../../../src/cli/embedded/server.js'
+import { NO_STATE, readState } from '../../../src/homes/airbyte/read/savedState.js'
 import { type ConnectorRun, connector, startConnector } from '../../support/airbyte/connector.js'
 import { ajv } from '../../support/airbyte/protocolSchemas.js'
 import {
@@ -100,30 +101,26 @@ describe.each(stateTypesOf('stream'))('state of type %s', (state_type) => {
     await using db = await database('CREATE TABLE a (id int PRIMARY KEY); INSERT INTO a VALUES (1)')
     const config = configOf(db, { state_type })
     const catalog = configured(await discovered(config))
-    for (const nothing of [
-      '',
-      '{}',
-      '[]',
-      'null',
-      '[null]',
-      '[{"type":"STREAM","stream":null,"global_":null}]',
-      '{"data":{}}',
-    ]) {
-      expect(ids(await read(config, catalog, nothing), 'a')).toEqual([1])
+    for (const nothing of ['', '{}', '[]', 'null', '[null]', '[{"type":"STREAM"}]', '{"data":{}}']) {
+      expect(readState(nothing === '' ? undefined : JSON.parse(nothing))).toEqual(NO_STATE)
     }
+    expect(ids(await read(config, catalog, '[{"type":"STREAM","stream":null,"global_":null}]'), 'a')).toEqual([1])
+    expect(ids(await read(config, catalog, ''), 'a')).toEqual([1])
     const state = foldedStates((await read(config, catalog)).states)[0] as Record<string, unknown>
     await db.query('INSERT INTO a VALUES (2)')
     const explicit = { ...state, type: state.type, stream: state.stream ?? null, data: state.data ?? null }
+    const repeated = `[${JSON.stringify(explicit).slice(0, -1)},"global_":null,"global_":${JSON.stringify(state.global ?? null)}}]`
     const shapes: unknown[] = [
-      [state],
       state,
       { type: 'STATE', state },
       [{ ...explicit, global: state.global ?? null, destinationStats: null }],
-      `[${JSON.stringify(explicit).slice(0, -1)},"global_":null,"global_":${JSON.stringify(state.global ?? null)}}]`,
-      [JSON.parse(JSON.stringify(state).replaceAll(/,?"namespace":"public"/g, ''))],
+      JSON.parse(repeated),
     ]
     if (state.data !== undefined) shapes.push(state.data, { data: state.data }, [{ data: state.data }])
-    for (const shape of shapes) expect(ids(await read(config, catalog, shape), 'a')).toEqual([2])
+    for (const shape of shapes) expect(readState(shape)).toEqual(readState([state]))
+    expect(ids(await read(config, catalog, repeated), 'a')).toEqual([2])
+    const nameless = [JSON.parse(JSON.stringify(state).replaceAll(/,?"namespace":"public"/g, ''))]
+    expect(ids(await read(config, catalog, nameless), 'a')).toEqual([2])
   })
 
   test('SIGKILL in the middle: from the last whole state on everything comes, and what came before it does not again', async () => {
@@ -227,9 +224,28 @@ test('full_refresh: all rows each time, also of a table without a key, and nothi
   expect(await db.query('SELECT pubname FROM pg_publication')).toEqual([])
 })
 
+test('half a surrogate pair in json, however deep, comes as U+FFFD, and is told; without a key an updated row is gone first', async () => {
+  await using db = await database(`
+    CREATE TYPE pair AS (n int, doc json); CREATE TABLE a (id int, raw json, list json[], deep pair[]);
+    ALTER TABLE a REPLICA IDENTITY FULL;
+    INSERT INTO a VALUES (1, '{"x": "\\ud83d"}', ARRAY['["\\ude00"]'::json], ARRAY[(1, '"\\ud83d\\ude00\\ud83d"')::pair])`)
+  const config = configOf(db)
+  const catalog = configured(await discovered(config))
+  const first = await read(config, catalog)
+  const mended = { raw: { x: '\ufffd' }, list: [['\ufffd']], deep: [{ n: 1, doc: '\u{1f600}\ufffd' }] }
+  expect(first.records.map(({ data }) => data)).toMatchObject([{ id: 1, ...mended }])
+  expect(first.logs.filter((one) => one.includes('half a surrogate pair'))).toHaveLength(1)
+  await db.query('UPDATE a SET id = 2')
+  const second = await read(config, catalog, foldedStates(first.states))
+  expect(second.records.map(({ data }) => data)).toMatchObject([
+    { id: 1, ...mended, _ab_cdc_deleted_at: expect.any(String) },
+    { id: 2, ...mended, _ab_cdc_deleted_at: null },
+  ])
+})
+
 test('both modes in one catalog: each as it is wanted', async () => {
   await using db = await database(`${TWO} INSERT INTO a VALUES (1); INSERT INTO b VALUES (1)`)
-  for (const state_type of STATE_TYPES) {
+  for (const state_type of stateTypesOf('global')) {
     const config = configOf(db, { state_type, slot_name: `${state_type}_${db.name}`, publication_name: state_type })
     const streams = await discovered(config)
     const catalog = {
@@ -477,6 +493,37 @@ test("a capture of Estuary's connector goes on from its own state", async () => 
     const run = await read(config, catalog, shape)
     expect([ids(run, 'a'), ids(run, 'b')]).toEqual([[2], [1, 2]])
   }
+})
+
+test("a connection of Airbyte's connector goes on from its own state: what it had not finished reading is read anew", async () => {
+  await using db = await database(
+    `${TWO} INSERT INTO a VALUES (1); INSERT INTO b VALUES (1); CREATE PUBLICATION airbyte FOR TABLE a, b`,
+  )
+  const { slot_name: replication_slot, ...rest } = configOf(db, { state_type: 'global' })
+  const config = { ...rest, replication_method: { method: 'CDC', replication_slot, publication: 'airbyte' } }
+  await db.query("SELECT pg_create_logical_replication_slot($1, 'pgoutput')", [replication_slot])
+  await db.query('INSERT INTO a VALUES (2); INSERT INTO b VALUES (2)')
+  const [at] = await db.query("SELECT (pg_current_wal_lsn() - '0/0')::text AS lsn")
+  await db.query('INSERT INTO a VALUES (3); INSERT INTO b VALUES (3)')
+  const lsn = Number(at!.lsn)
+  const offset = { transaction_id: null, lsn, lsn_proc: lsn, lsn_commit: lsn, txId: 700, ts_usec: 1 }
+  const stream = (name: string, more: object) => ({
+    stream_descriptor: { name, namespace: 'public' },
+    stream_state: { stream_name: name, stream_namespace: 'public', cursor_field: [], ...more },
+  })
+  const state = {
+    type: 'GLOBAL',
+    global: {
+      shared_state: { state: { [JSON.stringify([db.name, { server: db.name }])]: JSON.stringify(offset) } },
+      stream_states: [stream('a', {}), stream('b', { version: 2, state_type: 'ctid', ctid: '(0,1)' })],
+    },
+  }
+  const catalog = configured(await discovered(config))
+  const run = await read(config, catalog, [state])
+  expect([ids(run, 'a'), ids(run, 'b')]).toEqual([[3], [1, 2, 3]])
+  await db.query('INSERT INTO a VALUES (4); INSERT INTO b VALUES (4)')
+  const next = await read(config, catalog, foldedStates(run.states))
+  expect([ids(next, 'a'), ids(next, 'b')]).toEqual([[4], [4]])
 })
 
 test('the state of a connector that is not known is an error, not a new beginning', async () => {

@@ -1,4 +1,7 @@
-import { connector, type StateMessage } from './connector.js'
+import { readConfig } from '../../../src/homes/airbyte/config/readConfig.js'
+import { discover } from '../../../src/homes/airbyte/discover/discover.js'
+import type { Message } from '../../../src/homes/airbyte/protocol/messages.js'
+import type { StateMessage } from './connector.js'
 
 export const STATE_TYPES = ['stream', 'global', 'legacy'] as const
 
@@ -18,10 +21,14 @@ export interface DiscoveredStream {
   readonly source_defined_primary_key?: readonly (readonly string[])[]
 }
 
+/** What `discover` says, without a process of its own: what that is, discover.test.ts shows. */
 export async function discovered(config: object): Promise<DiscoveredStream[]> {
-  const run = await connector('discover', { config })
-  if (run.code !== 0) throw new Error(run.stdout)
-  return run.of('CATALOG')[0]!.catalog.streams
+  const messages: Message[] = []
+  await discover(readConfig(config), { send: (...sent) => messages.push(...sent), log: () => {} })
+  const { catalog } = messages.find(({ type }) => type === 'CATALOG') as unknown as {
+    readonly catalog: { readonly streams: DiscoveredStream[] }
+  }
+  return JSON.parse(JSON.stringify(catalog.streams))
 }
 
 /** As clients make it of what was discovered. */

@@ -11,6 +11,8 @@ import { CURSOR, METADATA } from '../recordFormat.js'
 import { jsonSchemaOf } from './jsonSchema.js'
 import { databaseFacts, factsOf, type TableFacts } from './tableFacts.js'
 
+type Output = Pick<MessageOutput, 'send' | 'log'>
+
 /** Which tables a configuration names; all where it names none. */
 export function patternsOf({ tables, source }: Pick<AirbyteConfig, 'tables' | 'source'>) {
   const include = (tables ?? ['*.*']).flatMap((list) => parseTablePatterns(list))
@@ -18,7 +20,7 @@ export function patternsOf({ tables, source }: Pick<AirbyteConfig, 'tables' | 's
 }
 
 /** Writes the CATALOG, and LOG messages of what is not in it, or not as whole as it could be. */
-export async function discover(config: AirbyteConfig, output: MessageOutput): Promise<void> {
+export async function discover(config: AirbyteConfig, output: Output): Promise<void> {
   await using session = await connectReadOnly(parseConnectionString(config.source.url))
   const database = await databaseFacts(session)
   const mistakes: TailraceError[] = []
@@ -60,7 +62,7 @@ export async function discover(config: AirbyteConfig, output: MessageOutput): Pr
 }
 
 /** What has rows, and whose changes the server does not write. Partitions come with their root. */
-function tellOfOthers(relations: readonly Relation[], output: MessageOutput): void {
+function tellOfOthers(relations: readonly Relation[], output: Output): void {
   const kinds = new Map<string, string[]>()
   for (const relation of relations) {
     const { kind, persistence, parent } = relation
@@ -87,7 +89,7 @@ function tellTogether(
   tables: readonly TableFacts[],
   problemOf: (table: TableFacts) => TailraceError | undefined,
   what: string,
-  output: MessageOutput,
+  output: Output,
 ): void {
   const problems = tables.flatMap((table) => {
     const problem = problemOf(table)

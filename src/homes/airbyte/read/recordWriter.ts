@@ -213,7 +213,9 @@ export class RecordWriter {
     at: number,
     fallback: number,
   ): void {
-    if (!this.#mayHaveHalf(bytes, tape, at, fallback)) return layout.write(writer, bytes, view, tape, at, fallback)
+    if (this.#lines!.json.length === 0 || !this.#mayHaveHalf(bytes, tape, at, fallback)) {
+      return layout.write(writer, bytes, view, tape, at, fallback)
+    }
     const aside = new ByteWriter()
     layout.write(aside, bytes, view, tape, at, fallback)
     const row = aside.toBuffer()

@@ -1,8 +1,9 @@
 import { AIRBYTE_STATE_INVALID } from '../../../core/airbyteErrors.js'
-import { type Lsn, parseLsn } from '../../../postgres/lsn.js'
+import type { Lsn } from '../../../postgres/lsn.js'
 import { StreamPosition } from '../../../source/position.js'
 import type { StreamDescriptor } from '../protocol/messages.js'
 import { type Fields, isFields } from '../readJson.js'
+import { airbyteLsn, estuaryLsn, isAirbyteFinished } from './foreignState.js'
 
 /** What an earlier run left: of each stream where it was. */
 export interface SavedState {
@@ -11,7 +12,7 @@ export interface SavedState {
 
 export interface SavedStream {
   readonly descriptor: StreamDescriptor
-  /** A position of ours, or where Estuary's connector was. */
+  /** A position of ours, or where Estuary's or Airbyte's connector was. */
   readonly at: StreamPosition | Lsn
 }
 
@@ -19,7 +20,7 @@ export const NO_STATE: SavedState = { streams: [] }
 
 /**
  * Reads a state in every shape that clients pass: nothing at all, a list of state objects, one of them, a whole STATE
- * message, the bare data of a legacy state, with nulls and under other names; ours of each type, and Estuary's own.
+ * message, the bare data of a legacy state, with nulls and under other names; ours of each type, Estuary's and Airbyte's own.
  */
 export function readState(document: unknown): SavedState {
   const elements = Array.isArray(document) ? document : [document]
@@ -48,9 +49,14 @@ function readStream({ stream_descriptor: descriptor, stream_state: state }: Fiel
 /** A stream whose state is missing has been reset. */
 function readGlobal({ shared_state: shared, stream_states: states }: Fields): SavedStream[] {
   if (!isFields(shared) || Object.keys(shared).length === 0) return []
-  const at = positionOf(shared)
+  const airbyte = airbyteLsn(shared)
+  const at = airbyte ?? positionOf(shared)
   const known = Array.isArray(states) ? states.filter(isFields) : []
-  const finished = known.filter(({ stream_state: state }) => isFields(state) && Object.keys(state).length > 0)
+  const finished = known.filter(({ stream_state: state }) => {
+    if (!isFields(state)) return false
+    // What it had not finished is read anew: it goes through a table in another way.
+    return airbyte === undefined ? Object.keys(state).length > 0 : isAirbyteFinished(state)
+  })
   return finished.map(({ stream_descriptor: descriptor }) => ({ descriptor: readDescriptor(descriptor), at }))
 }
 
@@ -69,11 +75,6 @@ function readData(data: Fields): SavedStream[] {
   }
   if (Object.keys(data).length === 0 || data.version === 1) return []
   throw invalid(`it is of another connector (${Object.keys(data).slice(0, 5).join(', ')})`)
-}
-
-function estuaryLsn(value: unknown): Lsn | undefined {
-  if (typeof value === 'number' && Number.isSafeInteger(value) && value > 0) return BigInt(value)
-  return typeof value === 'string' ? parseLsn(value) : undefined
 }
 
 function positionOf({ position }: Fields): StreamPosition {

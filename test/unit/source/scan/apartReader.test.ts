@@ -11,7 +11,7 @@ import type { TableScan } from '../../../../src/source/scan/tableScan.js'
 import { waitFor } from '../../../support/waitFor.js'
 
 const TABLE = { oid: 1, id: 'one', schema: 'public', name: 't', key: ['id'] }
-const ID = { name: 'id', type: '23', type_name: 'integer', by_bytes: true }
+const ID = { relation: '1', name: 'id', type: '23', type_name: 'integer', by_bytes: true }
 const LOST = CONNECTION_LOST({ to: 'the server', problem: 'cut' })
 
 /** A server whose table has no row; `ends` say of each session in turn whether its end fails. */

@@ -11,6 +11,7 @@ import { waitFor } from '../../../support/waitFor.js'
 
 const TABLE = { oid: 1, id: 'one', schema: 'public', name: 't', key: ['id'] }
 const ID = {
+  relation: '1',
   name: 'id',
   type: '23',
   type_name: 'integer',
@@ -61,7 +62,7 @@ test('a table that is to be read once more is judged by its last reading until t
   const hold = deferred()
   const answers: { hold?: Deferred<void> } = {}
   const { scans } = scansOn(answers)
-  await scans.add({ ...unreadTable(TABLE), stretches: [{ to: undefined, read: READ }] })
+  await scans.add([{ ...unreadTable(TABLE), stretches: [{ to: undefined, read: READ }] }])
   answers.hold = hold
   const asked = scans.again({ ...TABLE, id: 'two' }, 'n > 1')
   expect(progressOf(scans)).toMatchObject([{ id: 'one' }])
@@ -84,7 +85,7 @@ test('a table that is to be read once more is judged by its last reading until t
 test('one that waits for its next reading goes on waiting behind a restart', async () => {
   const { scans } = scansOn()
   const next = { id: 'two', key: ['id'], where: undefined }
-  await scans.add({ ...unreadTable(TABLE), stretches: [{ to: undefined, read: READ }], next })
+  await scans.add([{ ...unreadTable(TABLE), stretches: [{ to: undefined, read: READ }], next }])
   expect(scans.unread).toBe(true)
   scans.passed(500n)
   expect(progressOf(scans)).toMatchObject([{ id: 'two', again: true }])
@@ -93,7 +94,7 @@ test('one that waits for its next reading goes on waiting behind a restart', asy
 test('on a server that writes no more a reading is of use no longer than its commits', async () => {
   // What was inserted at 0/1F4 is not flushed.
   const { scans } = scansOn({ lsns: { inserted: '0/1F4', flushed: '0/190' } })
-  await scans.add({ ...unreadTable(TABLE), stretches: [{ to: undefined, read: READ }] })
+  await scans.add([{ ...unreadTable(TABLE), stretches: [{ to: undefined, read: READ }] }])
   await scans.again({ ...TABLE, id: 'two' }, undefined)
   const isRead = () => {
     scans.passed(0x190n)
@@ -105,7 +106,7 @@ test('on a server that writes no more a reading is of use no longer than its com
 
 test('what is left to rows that nobody reads for long is forgotten when it is visible', async () => {
   const { scans } = scansOn({ snapshot: '900:900:' })
-  await scans.add(unreadTable(TABLE), { held: true })
+  await scans.add([unreadTable(TABLE)], { held: true })
   const count = () => scans.progressAt(place({ lsn: 1n }))!.unproved!.length
   const change = { operation: 'insert', oldKey: undefined, newKey: ['5'], partial: false } as const
   for (let xid = 600; xid < 1000; xid++) {
@@ -125,7 +126,7 @@ test('a change that waits for a row by itself goes on when the table is gone', a
     { to: ['5'], read },
     { to: undefined, read: later },
   ]
-  await scans.add({ ...unreadTable(TABLE), stretches })
+  await scans.add([{ ...unreadTable(TABLE), stretches }])
   const moved = { operation: 'update', oldKey: ['7'], newKey: ['3'], partial: true } as const
   expect(scans.of(1)!.judge(moved, transaction(150))).toBe(WAIT)
   await waitFor(() => scans.of(1) === undefined, { what: 'the table to be left', timeoutMs: 2000 })

@@ -31,7 +31,10 @@ export type SourceOptions<Tables extends object = Record<string, Record<string, 
   readonly host?: HostNeeds | undefined
 }
 
-/** @internal What a host needs that stores a position with each record, and can store none without. */
+/**
+ * @internal What a host needs that stores a position with each record, and can store none without: it may have got records
+ * behind the position that it gives.
+ */
 export interface HostNeeds {
   /** Who the publications are made for, besides the slot: stands in their comment. */
   readonly owner: string

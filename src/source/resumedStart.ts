@@ -12,7 +12,7 @@ import { BEFORE_ROWS, type Place, StreamPosition } from './position.js'
 import type { Prepared } from './preparation.js'
 import { leavePublications, type PreparedPublications } from './publications.js'
 import type { RunContext } from './runContext.js'
-import type { SnapshotProgress, TableProgress } from './scan/progress.js'
+import { mayHaveMore, type SnapshotProgress, type TableProgress } from './scan/progress.js'
 import { toBeRead } from './scan/scanKey.js'
 import type { StreamStart } from './streamBatches.js'
 
@@ -61,15 +61,18 @@ export async function resumedStart(
   const visible = altered || added.length > 0 ? await allVisible(context) : undefined
   const unfinished = (position.place.snapshot?.tables ?? []).filter(({ oid }) => captured.includes(oid))
   const id = visible === undefined ? '' : formatLsn(visible)
-  const scanned: readonly TableProgress[] = [
+  // A host that stores positions by itself may have got rows behind the last one, also before there was any.
+  const hasMore = options.host !== undefined
+  const toRead: readonly TableProgress[] = [
     ...unfinished,
     ...added.filter(({ table }) => unfinished.every(({ oid }) => oid !== table.oid)).map((one) => toBeRead(one, id)),
   ]
+  const scanned = hasMore ? toRead.map(mayHaveMore) : toRead
   const mark = publicationMark(watched.states, watched.tables)
   const origin = { ...position.origin, captured, leaving: someOf(remaining), publications: mark }
   const resumed = new StreamPosition(
     origin,
-    placeOf(position, scanned, publications.created.length > 0 || takesOver ? visible : undefined),
+    placeOf(position, scanned, publications.created.length > 0 || (takesOver && !hasMore) ? visible : undefined),
   )
   const confirmed = (await inspectSlot(control, slot))?.confirmedFlushLsn ?? 0n
   acknowledgements.begin(confirmed, position.origin)

@@ -1,7 +1,7 @@
 import { POSITION_INVALID } from '../../core/errors.js'
 import { formatLsn, parseLsn } from '../../postgres/lsn.js'
 import { EVERY_KEY, NOTHING_OVERTAKEN, type Overtaken } from './overtaken.js'
-import { advance, type KeyText, PASSED, type Reading, type Stretch, UNREAD } from './stretches.js'
+import { advance, firstUnread, type KeyText, PASSED, type Reading, type Stretch, UNREAD } from './stretches.js'
 
 /** How far a snapshot is, as a position has it. Immutable. */
 export interface SnapshotProgress {
@@ -239,6 +239,14 @@ function texts(value: unknown, name: string): readonly string[] {
 
 function whole(value: unknown, name: string): number {
   return Number.isSafeInteger(value) ? (value as number) : invalid(name)
+}
+
+/**
+ * Its rows as they are to be read where the consumer may have more of them than this says: rows that it got behind its last
+ * position, and that were deleted since. Of a table that is still being read it is told of every change then.
+ */
+export function mayHaveMore(table: TableProgress): TableProgress {
+  return { ...table, again: table.again || (table.key.length > 0 && firstUnread(table.stretches) >= 0) }
 }
 
 /** A table that is to be read from its beginning. */

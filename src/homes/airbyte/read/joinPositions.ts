@@ -1,7 +1,6 @@
 import type { Lsn } from '../../../postgres/lsn.js'
 import { comparePlaces, type Place, StreamPosition } from '../../../source/position.js'
-import type { TableProgress } from '../../../source/scan/progress.js'
-import { firstUnread } from '../../../source/scan/stretches.js'
+import { mayHaveMore } from '../../../source/scan/progress.js'
 
 /** Where one captured table was. */
 export interface TablePlace {
@@ -36,6 +35,7 @@ export function joinPositions(tables: readonly TablePlace[], others: readonly St
   const gone = new Set(had.flatMap(({ origin }) => [...(origin.captured ?? []), ...(origin.leaving ?? [])]))
   const leaving = [...gone].filter((oid) => !captured.includes(oid))
   const progress = current.flatMap(({ oid, position }) => {
+    // Rows that were written behind the last STATE are not in it.
     return position.place.snapshot?.tables?.filter((one) => one.oid === oid).map(mayHaveMore) ?? []
   })
   const unproved = new Map(
@@ -58,14 +58,6 @@ export function joinPositions(tables: readonly TablePlace[], others: readonly St
     ahead: new Map(ahead.map(({ oid, position }) => [oid, position.place])),
     outdated: tables.filter((one) => !current.includes(one)).map(({ oid }) => oid),
   }
-}
-
-/**
- * The client may have rows that were written behind its last STATE, and that were deleted since: of a table that is still
- * being read it is told of every change.
- */
-function mayHaveMore(table: TableProgress): TableProgress {
-  return { ...table, again: table.again || (table.key.length > 0 && firstUnread(table.stretches) >= 0) }
 }
 
 /** By their place in the stream alone. */

@@ -94,7 +94,7 @@ test('what does not fit is written out, and a state never tells of more: from ea
   const whole = await read(config, catalog, state)
   // Some keys come twice, since they were written out between; far from as often as they changed.
   expect(whole.records.length).toBeLessThan(5000 + 6 * 100)
-  expect(whole.states.length).toBeGreaterThan(2)
+  expect(whole.states.length).toBeGreaterThan(1)
   const ends = whole.messages.flatMap(({ type }, index) => (type === 'STATE' ? [index + 1] : []))
   const table = (await db.query('SELECT id, v FROM a ORDER BY id')).map(({ id, v }) => [id, v])
   for (const end of [ends[0]!, ends[ends.length >> 1]!, ends.at(-2)!]) {

@@ -39,7 +39,9 @@ test.skipIf(!hasPsql())(
     await first.stop('SIGKILL')
     const running = start()
     await running.says('streaming from')
-    expect((await inShell(page.command('compare'))).stdout).toMatch(page.said('compare'))
+    // While the copy is behind its rows are another number at the first look.
+    const compared = page.said('compare').source.replaceAll(' rows', '(?: and [\\d,]+)? rows')
+    expect((await inShell(page.command('compare'))).stdout).toMatch(new RegExp(compared))
     await running.stop()
     expect(await running.ended).toBe(0)
   },

@@ -9,7 +9,8 @@ test('what a column takes hangs on its type alone', () => {
   expect(textTarget(arrayOf(builtin('box'), ';'))).toStrictEqual({ kind: 'text', array: true, delimiter: ';' })
   // what is nested by way of a domain is the text of an array
   expect(textTarget(arrayOf(arrayOf(builtin('bytea'))))).toStrictEqual({ kind: 'text', array: true, delimiter: ',' })
-  for (const type of [builtin('int4'), hstore, int2vector, compositeOf({ b: builtin('bytea') })]) {
+  expect(textTarget(hstore)).toStrictEqual({ kind: 'text', array: false, hstore: true })
+  for (const type of [builtin('int4'), int2vector, compositeOf({ b: builtin('bytea') })]) {
     expect(textTarget(type)).toStrictEqual({ kind: 'text', array: false })
   }
 })

@@ -10,7 +10,12 @@ test('what a column takes hangs on its type alone', () => {
   // what is nested by way of a domain is the text of an array
   expect(textTarget(arrayOf(arrayOf(builtin('bytea'))))).toStrictEqual({ kind: 'text', array: true, delimiter: ',' })
   expect(textTarget(hstore)).toStrictEqual({ kind: 'text', array: false, hstore: true })
-  for (const type of [builtin('int4'), int2vector, compositeOf({ b: builtin('bytea') })]) {
+  expect(textTarget(compositeOf({ b: builtin('bytea') }))).toStrictEqual({
+    kind: 'text',
+    array: false,
+    fields: [{ name: 'b', target: { kind: 'bytea', array: false } }],
+  })
+  for (const type of [builtin('int4'), int2vector]) {
     expect(textTarget(type)).toStrictEqual({ kind: 'text', array: false })
   }
 })

@@ -1,9 +1,9 @@
 /** As much as Node reads at once: a read of this size means that more is waiting. */
 const FULL_READ = 64 * 1024
 const SHORT_NAP_MS = 1
-/** After so many full reads it rests so long: as long a nap for each one, in fewer and longer ones. */
-const FULL_READS = 4
-const FULL_NAP_MS = 4
+/** After so many full reads it rests so long: a millisecond for each one, in fewer and longer naps. */
+const FULL_READS = 8
+const FULL_NAP_MS = 8
 /** Received within {@link RUSH_MS}, naps left out, this much means that the server sends as fast as it can. */
 const RUSH_BYTES = 32 * 1024
 const RUSH_MS = 4
@@ -18,8 +18,8 @@ const LONGEST_NAP_MS = 4
  *
  * PostgreSQL 15 on loopback, two cores, ratio to pg_recvlogical: 1 M rows in 1,000-row transactions, eager 1.1, so 0.54;
  * 200,000 one-row transactions, always 1 ms 0.43 to 0.7, so 0.41 to 0.46. Naps of 2 ms after each full read are 1.7
- * times as slow: the server stands still in them. One transaction of 2 M rows, streamed: 4 ms after four 10.0 s, 1 ms
- * after each 10.9 s, 8 ms after sixteen 10.5 s.
+ * times as slow: the server stands still in them. One transaction of 2 M rows, streamed, the walsender's processor time in
+ * three runs each, in turn: 4 ms after four 8.3 to 10.0 s, 8 ms after eight 7.4 to 7.7 s, 24 ms after 32 7.2 to 10.6 s.
  */
 export class Napping {
   readonly #pause: () => void

@@ -22,7 +22,7 @@ function socket() {
 
 /** Full chunks one behind the other, as a server at full speed sends them, until the reader naps. */
 function rush(napping: Napping, calls: string[]): void {
-  for (let i = 0; i < 10 && calls.length === 0; i++) napping.chunkEnd(FULL)
+  for (let i = 0; i < 20 && calls.length === 0; i++) napping.chunkEnd(FULL)
   expect(calls).toEqual(['pause'])
 }
 
@@ -30,7 +30,7 @@ describe('a nap', () => {
   test('follows some full chunks in quick succession, and is over after a few milliseconds', () => {
     const { napping, calls } = socket()
     rush(napping, calls)
-    vi.advanceTimersByTime(5)
+    vi.advanceTimersByTime(9)
     expect(calls).toEqual(['pause', 'resume'])
   })
 
@@ -46,7 +46,7 @@ describe('a nap', () => {
     rush(napping, calls)
     const naps = Array.from({ length: 5 }, () => nap(20_000))
     expect(naps.slice(1)).toEqual([1, 2, 4, 4])
-    expect([nap(FULL), nap(FULL), nap(20_000), nap(20_000)]).toEqual([4, 4, 1, 2])
+    expect([nap(FULL), nap(FULL), nap(20_000), nap(20_000)]).toEqual([8, 8, 1, 2])
     vi.advanceTimersByTime(1000)
     for (let i = 0; i < 2; i++) napping.chunkEnd(20_000)
     expect(calls.at(-1)).toBe('resume') // what came in a second is no rush
@@ -56,7 +56,7 @@ describe('a nap', () => {
   test('is shorter by what was spent on the chunks, and left out when that was as long', () => {
     const { napping, calls } = socket()
     const napBehind = (msEach: number): number => {
-      for (let chunk = 0; chunk < 4; chunk++) {
+      for (let chunk = 0; chunk < 8; chunk++) {
         vi.advanceTimersByTime(msEach)
         napping.chunkEnd(FULL)
       }
@@ -66,7 +66,7 @@ describe('a nap', () => {
       }
     }
     napBehind(0)
-    expect([0, 0.5, 0.75, 1, 2].map(napBehind)).toEqual([4, 2, 1, 0, 0])
+    expect([0, 0.5, 0.75, 1, 2].map(napBehind)).toEqual([8, 4, 2, 0, 0])
   })
 
   test('never follows small chunks: latency is not touched', () => {
@@ -81,9 +81,9 @@ describe('a nap', () => {
   test('is taken once, however much comes out of the socket’s own buffer meanwhile', () => {
     const { napping, calls } = socket()
     rush(napping, calls)
-    for (let i = 0; i < 5; i++) napping.chunkEnd(FULL)
+    for (let i = 0; i < 9; i++) napping.chunkEnd(FULL)
     expect(calls).toEqual(['pause'])
-    vi.advanceTimersByTime(5)
+    vi.advanceTimersByTime(9)
     expect(calls).toEqual(['pause', 'resume'])
   })
 })
@@ -117,14 +117,14 @@ describe('back-pressure', () => {
     napping.hold()
     napping.release()
     expect(calls).toEqual(['pause'])
-    vi.advanceTimersByTime(5)
+    vi.advanceTimersByTime(9)
     expect(calls).toEqual(['pause', 'resume'])
   })
 
   test('is not ended by a nap that begins in it', () => {
     const { napping, calls } = socket()
     napping.hold()
-    for (let i = 0; i < 10; i++) napping.chunkEnd(FULL) // what the socket had read before
+    for (let i = 0; i < 20; i++) napping.chunkEnd(FULL) // what the socket had read before
     vi.advanceTimersByTime(60_000)
     expect(calls).toEqual(['pause'])
     napping.release()

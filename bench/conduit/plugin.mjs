@@ -1,7 +1,10 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
+import { mkdirSync, mkdtempSync, rmSync } from 'node:fs'
 import { connect, createServer } from 'node:http2'
 import { connect as connectSocket } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { cpuOf, peakRssOf } from '../machine.mjs'
 import { entries, Frames, framed, message, walk } from './wire.mjs'
 
@@ -16,6 +19,7 @@ export class Plugin {
   schemas
   #child
   #session
+  #folder
   #schemas
 
   /** `known`: schemas that were registered before, as `schemas` of another one gives them. */
@@ -23,10 +27,16 @@ export class Plugin {
     const plugin = new Plugin()
     plugin.schemas = new Map(known.map(([subject, texts]) => [subject, texts.map((one) => Buffer.from(one, 'base64'))]))
     plugin.#schemas = await startSchemas(plugin.schemas)
+    // Node's HTTP/2 reads nothing while a write is under way. Where both sides are Node's, 200 kB of a Unix socket are soon full
+    // of acks and of records, and both wait for ever; TCP takes megabytes. A path that no socket can have leads there.
+    plugin.#folder = mkdtempSync(join(tmpdir(), 'tailrace-bench-'))
+    const TMPDIR = join(plugin.#folder, 'x'.repeat(100))
+    mkdirSync(TMPDIR)
     plugin.#child = spawn(file, [], {
       stdio: ['ignore', 'pipe', 'inherit'],
       env: {
         ...process.env,
+        TMPDIR,
         CONDUIT_PLUGIN_MAGIC_COOKIE: COOKIE,
         PLUGIN_PROTOCOL_VERSIONS: '1,2',
         CONDUIT_CONNECTOR_UTILITIES_GRPC_TARGET: `127.0.0.1:${plugin.#schemas.address().port}`,
@@ -104,6 +114,7 @@ export class Plugin {
     await ended
     this.#session.destroy()
     this.#schemas.close()
+    rmSync(this.#folder, { recursive: true, force: true })
   }
 }
 

@@ -21,8 +21,8 @@ export interface PositionWriter {
   write(bytes: Uint8Array): void
   /** In UTF-8. */
   writeText(text: string): void
-  /** A part of other bytes. */
-  writeOf(source: Buffer, start: number, end: number): void
+  /** All that another writer has. */
+  writeFrom(from: ByteWriter): void
   writeDigits(value: number): void
 }
 
@@ -103,8 +103,7 @@ export class PositionText {
       const pair = at + 2 * columns[i]!
       writeJsonString(scratch, bytes, tape.values[pair]!, tape.values[pair + 1]!)
     }
-    if (scratch.size === scratch.length) writer.writeOf(scratch.bytes, 0, scratch.length)
-    else for (const part of scratch.take()) writer.write(part)
+    writer.writeFrom(scratch)
   }
 
   #enter({ origin }: StreamPosition, transaction: Transaction): void {

@@ -1,4 +1,10 @@
+import { type ByteWriter, viewOf } from '../../../core/byteWriter.js'
+import { copyShort } from '../../../core/copyShort.js'
+
 const FIRST_BYTES = 16 * 1024
+/** Memory of messages that were sent is written again, but for so much of it: a rare large record holds none. */
+const SPARE_BYTES = 2 * 1024 * 1024
+const MOST_SPARE = 2
 /** A length that is filled in later takes as many bytes whatever it is: decoders take a varint with leading zeros. */
 const LENGTH_BYTES = 4
 
@@ -10,6 +16,7 @@ export class ProtoWriter {
   bytes: Buffer = Buffer.allocUnsafeSlow(FIRST_BYTES)
   length = 0
   #view = viewOf(this.bytes)
+  readonly #spare: Buffer[] = []
 
   /** Makes room for `count` more bytes. `bytes` may be another buffer afterwards. */
   reserve(count: number): void {
@@ -100,6 +107,17 @@ export class ProtoWriter {
     this.writeOf(source, start, end)
   }
 
+  /** All that another writer has. */
+  writeFrom(from: ByteWriter): void {
+    if (from.size !== from.length) {
+      for (const part of from.take()) this.write(part)
+      return
+    }
+    this.reserve(from.length)
+    copyShort(from.bytes, from.view, 0, from.length, this.bytes, this.#view, this.length)
+    this.length += from.length
+  }
+
   /** A part of other bytes, as it is. */
   writeOf(source: Buffer, start: number, end: number): void {
     this.reserve(end - start)
@@ -115,23 +133,25 @@ export class ProtoWriter {
     this.length = length
   }
 
-  /** What was written, which nobody writes over; the next message begins, in memory for about as much. */
+  /** What was written, which nobody writes over before `reuse`; the next message begins, in memory for about as much. */
   take(): Buffer {
     const message = this.bytes.subarray(0, this.length)
-    this.bytes = Buffer.allocUnsafeSlow(Math.max(FIRST_BYTES, this.length + (this.length >> 3)))
+    this.bytes = this.#spare.pop() ?? Buffer.allocUnsafeSlow(Math.max(FIRST_BYTES, this.length + (this.length >> 3)))
     this.#view = viewOf(this.bytes)
     this.length = 0
     return message
   }
 
-  /** The same as a copy, for what is small. */
+  /** Nobody reads a message any more that was taken: memory that is made anew for each costs more than filling it. */
+  reuse(message: Buffer): void {
+    if (message.buffer.byteLength > SPARE_BYTES || this.#spare.length === MOST_SPARE) return
+    this.#spare.push(Buffer.from(message.buffer))
+  }
+
+  /** What was written as a copy, for what is small. */
   copy(): Buffer {
     const copied = Buffer.from(this.bytes.subarray(0, this.length))
     this.length = 0
     return copied
   }
-}
-
-function viewOf(bytes: Buffer): DataView {
-  return new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength)
 }

@@ -17,7 +17,7 @@ import { sqlName } from '../../../postgres/identifier.js'
 import { formatLsn } from '../../../postgres/lsn.js'
 import type { Batch } from '../../../source/batch.js'
 import { PositionText } from '../../../source/positionText.js'
-import { sharedMetadata, writeOperation, writeSeq, writeUnchanged } from './metadata.js'
+import { endSeq, tableMetadata, transactionMetadata, writeOperation, writeUnchanged } from './metadata.js'
 import { NO_PART, type PayloadFormat, type TableFormat } from './payloadFormat.js'
 import type { ProtoWriter } from './protoWriter.js'
 import { RecordParts } from './recordParts.js'
@@ -66,11 +66,14 @@ export class RecordWriter {
   #lastTable: Table | undefined
   #lastFormat: TableFormat | undefined
   readonly #parts = new RecordParts()
-  #readAt = 0n
+  #readMs = 0
+  /** Metadata of the last record, but for its index: of its table, and of its transaction. */
   #shared: Buffer = Buffer.alloc(0)
+  #ofTable: Buffer = Buffer.alloc(0)
   #sharedTable: Table | undefined
-  #sharedTransaction: Transaction | undefined
   #sharedOthers: TableFormat['metadata'] = NOTHING
+  #sharedTransaction: Transaction | undefined
+  #sharedMs = 0
   /** What the parts are of that are known. */
   #chosenBatch: Batch | undefined
   #chosenIndex = 0
@@ -83,8 +86,7 @@ export class RecordWriter {
 
   /** To be called before records of a batch are written. */
   begin(): void {
-    this.#readAt = BigInt(Date.now()) * 1_000_000n
-    this.#sharedTable = undefined
+    this.#readMs = Date.now()
     this.#chosenBatch = undefined
   }
 
@@ -139,14 +141,18 @@ export class RecordWriter {
   #writeMetadata(writer: ProtoWriter, rows: RowBatch, head: number, table: Table, operation: number): void {
     const transaction = rows.transactions[rows.heads[head + HEAD_TRANSACTION]!]
     const others = operation === TRUNCATE ? NOTHING : this.#formatOf(table).metadata
-    if (table !== this.#sharedTable || transaction !== this.#sharedTransaction || others !== this.#sharedOthers) {
+    const isOfTable = table === this.#sharedTable && others === this.#sharedOthers
+    if (!isOfTable || transaction !== this.#sharedTransaction || this.#readMs !== this.#sharedMs) {
+      if (!isOfTable) this.#ofTable = tableMetadata(table, others)
+      const ofTransaction = transactionMetadata(transaction, BigInt(this.#readMs) * 1_000_000n)
+      this.#shared = Buffer.concat([this.#ofTable, ofTransaction])
       this.#sharedTable = table
-      this.#sharedTransaction = transaction
       this.#sharedOthers = others
-      this.#shared = sharedMetadata(table, transaction, this.#readAt, others)
+      this.#sharedTransaction = transaction
+      this.#sharedMs = this.#readMs
     }
     writer.write(this.#shared)
-    if (transaction?.commitTime !== undefined) writeSeq(writer, rows.heads[head + HEAD_SEQ]!)
+    if (transaction?.commitTime !== undefined) endSeq(writer, rows.heads[head + HEAD_SEQ]!)
   }
 
   /** Finds the parts of the record at `index`, and what they are written with. */

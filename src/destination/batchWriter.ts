@@ -43,6 +43,8 @@ export interface BatchWriterOptions {
 
 /** What a statement of ours fails with where it does not find what it must. */
 const DIVISION_BY_ZERO = '22012'
+/** After a row was not there although an update said so: in so many batches no row is taken to be there. */
+const INSERTS_ALL = 64
 
 /** Writes batches over one session, in transactions. What fails leaves the session to be rolled back. */
 export class BatchWriter {
@@ -71,6 +73,8 @@ export class BatchWriter {
   #holds = false
   /** In the open transaction. */
   #aside: string[] = []
+  /** Batches to come, see {@link INSERTS_ALL}. */
+  #insertsAll = 0
 
   /** Made something in its transaction that is gone if that fails: another session has to be made then. */
   get isStale(): boolean {
@@ -162,6 +166,7 @@ export class BatchWriter {
     lazily: boolean,
   ): Promise<boolean> {
     const { checkpoint, lazyCommits } = this.#options
+    if (this.#insertsAll > 0) this.#insertsAll--
     const prepared = this.#prepared?.batch === batch ? this.#prepared.loaded : undefined
     this.#prepared = undefined
     if (batch.range?.again === true) return false
@@ -181,6 +186,7 @@ export class BatchWriter {
     } catch (error) {
       // Of a small batch all that is told is that it failed; of others an error of a row or of the connection is the answer.
       if (isPassing(error) || (small === undefined && sqlstateOf(error) !== DIVISION_BY_ZERO)) throw error
+      if (small === undefined) this.#insertsAll = INSERTS_ALL
       await this.session.query('ROLLBACK')
       return false
     }
@@ -193,7 +199,7 @@ export class BatchWriter {
 
   #load(rows: RowBatch, targets: readonly Target[], unless: (target: Target) => boolean): LoadedStep[] {
     const takesCopies = (target: Target) => this.#mayCopy(target) && unless(target)
-    return loadSteps(this.#applier, rows, 0, rows.count, { targets, takesCopies })
+    return loadSteps(this.#applier, rows, 0, rows.count, { targets, takesCopies }, this.#insertsAll === 0)
   }
 
   readonly #mayCopy = (target: Target): boolean => this.#takesCopies.get(target.target) === true

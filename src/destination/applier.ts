@@ -92,6 +92,14 @@ export class Applier {
     }
   }
 
+  /** Whether that was done. */
+  isPrepared(step: LoadedStep): boolean {
+    if ('truncated' in step) return true
+    return step.works.every(({ sql, staged }) =>
+      STAGES.every((stage) => rowsOf(staged, stage) === 0 || this.#created.has(sql.create(stage))),
+    )
+  }
+
   /** The same for whatever may come of rows of these targets. */
   async prepareAll(targets: Iterable<Target>): Promise<void> {
     for (const target of targets) {

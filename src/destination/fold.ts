@@ -153,7 +153,10 @@ export class Fold {
       }
     }
     if (gaps === undefined) {
-      this.effects.set(id, new Effect(id, wasThere, record, newAt, oldAt, newAt, rowFallback, undefined, NOTHING, undefined))
+      this.effects.set(
+        id,
+        new Effect(id, wasThere, record, newAt, oldAt, newAt, rowFallback, undefined, NOTHING, undefined),
+      )
     } else this.#addPartial(id, wasThere, record, newAt, oldAt, gaps, prior, moved)
   }
 

@@ -14,7 +14,13 @@ function staged(builder: BatchBuilder, of: Partial<Target> = {}, overwrites = fa
   const fold = new Fold(builder.batch, one)
   for (let record = 0; record < builder.batch.count; record++) fold.add(record)
   const { rows, updates, gaps, keys, ...counts } = stageFold(fold, one, overwrites)
-  return { rows: `${rows.toBuffer()}`, updates: `${updates.toBuffer()}`, gaps: `${gaps.toBuffer()}`, keys: `${keys.toBuffer()}`, ...counts }
+  return {
+    rows: `${rows.toBuffer()}`,
+    updates: `${updates.toBuffer()}`,
+    gaps: `${gaps.toBuffer()}`,
+    keys: `${keys.toBuffer()}`,
+    ...counts,
+  }
 }
 
 test('rows, keys that are gone, and rows that lack values, as the staging tables have them', () => {

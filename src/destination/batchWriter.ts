@@ -107,7 +107,7 @@ export class BatchWriter {
     const lazily = lazyCommits.isNext(rows.count)
     if (carefully || repeats || this.#holds || fresh.length > 0) {
       await this.#applier.prepareAll(new Set(targets.filter((target) => target !== undefined)))
-      if (!(await this.#begin())) return !lazyCommits.mayHaveBeen
+      if (!(await this.#begin())) return lazyCommits.found()
       this.#holds = repeats || this.#holds
       await this.#deleteGone(batch)
       await this.#writeFollowing(batch, fresh, { targets, takesCopies, carefully })
@@ -115,7 +115,7 @@ export class BatchWriter {
       if (await this.#writeAtOnce(batch, targets, lazily)) return !lazily
       const loaded = loadSteps(this.#applier, rows, 0, rows.count, { targets, takesCopies })
       for (const step of loaded) await this.#applier.prepare(step)
-      if (!(await this.#begin())) return !lazyCommits.mayHaveBeen
+      if (!(await this.#begin())) return lazyCommits.found()
       await this.#deleteGone(batch)
       for (const step of loaded) await this.#applier.apply(step)
     }
@@ -300,14 +300,13 @@ export class BatchWriter {
     const table = batch.rows.tables[index]!
     const reading = isChanged || carefully ? undefined : readingOf(batch, table)
     let target = this.#targets.get(table)
-    if (target === undefined) {
-      target = await findTarget(this.session, table, reading)
-      this.#targets.set(table, target)
-    }
+    target ??= await findTarget(this.session, table, reading)
     targets[index] = target
     this.#seen.set(sqlName(table), table)
     if (isCopied) await this.#lookIfEmpty(target, reading)
     if (isChanged) this.#takesCopies.set(target.target, false)
+    // Not before it is known whether rows are copied: what is made ready meanwhile would be looked into, and all that follows.
+    this.#targets.set(table, target)
     if (reading === undefined || !this.#mayCopy(target)) await pendingKeys.build(this.session, target.target)
   }
 

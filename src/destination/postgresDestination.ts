@@ -70,11 +70,7 @@ export class PostgresDestination implements AsyncDisposable {
     this.#sequences = this.#options.sequences === 'move' ? new SequenceMover() : undefined
     this.#pendingKeys = new PendingKeys(this.#options)
     this.#evolution = this.#options.evolve ? new Evolution(this.#options) : undefined
-    const { synchronousCommit } = this.#options
-    this.#lazyCommits = new LazyCommits({
-      changes: synchronousCommit === 'off',
-      copies: synchronousCommit === undefined || synchronousCommit === 'off',
-    })
+    this.#lazyCommits = new LazyCommits(this.#options.synchronousCommit === 'off')
     this.#copies = new CopiesAhead({
       most: this.#options.copyConnections > 1 ? this.#options.copyConnections : 0,
       connect: () => connectToWrite(this.#options.connection, this.#options, undefined),
@@ -112,8 +108,8 @@ export class PostgresDestination implements AsyncDisposable {
   /**
    * Writes a batch and its position in one transaction. True: both are durable, and the batch may be acknowledged. False: the
    * transaction stays open for the batches to come, since the source would send rows of a table without a key once more
-   * to whoever goes on from here; or it is committed and may still be lost in a crash: with `synchronousCommit: 'off'`, and while batches
-   * of a first copy are written that `prepare` was told of. A later batch gives true, whose acknowledgement is one of all before it.
+   * to whoever goes on from here; or, with `synchronousCommit: 'off'`, it is committed and may still be lost in a crash. A later
+   * batch gives true, whose acknowledgement is one of all before it.
    *
    * Batches come one at a time, in the source's order. After an error nothing of the batch was written (with `evolve`: nothing
    * behind a change of a table that could not be followed), and the same batch may be written again, unless another writer
@@ -147,7 +143,7 @@ export class PostgresDestination implements AsyncDisposable {
   async #writeCopied<Tables extends object>(batch: Batch<Tables>): Promise<boolean | undefined> {
     const copies = this.#copies
     if (!this.#isToldAhead) return undefined
-    const lazily = this.#lazyCommits.isNextCopy()
+    const lazily = this.#lazyCommits.isNext(batch.rows.count)
     try {
       if (!copies.reached(batch.rows, () => this.#writer?.copiesOf(batch))) return undefined
       const ending = this.#checkpoint.ending(batch.position.toJSON(), lazily)
@@ -156,7 +152,6 @@ export class PostgresDestination implements AsyncDisposable {
       this.#options.signal?.throwIfAborted()
       this.#requireNotClosed()
       // What was wrong, and whether it was committed all the same, is found where batches are written one after another.
-      if (lazily) this.#lazyCommits.lost()
       copies.giveUp(batch.rows)
       await this.#retrying(({ session }) => copies.endCut(session))
       return undefined
@@ -190,7 +185,7 @@ export class PostgresDestination implements AsyncDisposable {
   }
 
   /**
-   * Makes durable what was committed without waiting for the disk. True: all that was written is, and the last batch may be
+   * Makes durable what was committed with `synchronousCommit: 'off'`. True: all that was written is, and the last batch may be
    * acknowledged. False: a transaction is open, see {@link write}.
    */
   async flush(): Promise<boolean> {

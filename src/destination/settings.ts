@@ -40,7 +40,7 @@ export const destinationSettings = {
   }),
   synchronousCommit: setting(z.enum(['on', 'off', 'local', 'remote_write', 'remote_apply']).optional(), {
     description:
-      "synchronous_commit while writing: what a commit waits for. off: not even for the target's own disk; a batch is then acknowledged only once a later commit has waited, five times a second, so that a crash of the target loses nothing. Default: the role's own, but local where that is off; batches of a first copy that are copied side by side as with off.",
+      "synchronous_commit while writing: what a commit waits for. off: not even for the target's own disk; a batch is then acknowledged only once a later commit has waited, five times a second, so that a crash of the target loses nothing. Default: the role's own, but local where that is off.",
     example: 'remote_apply',
   }),
   copyConnections: setting(z.int().min(1).max(64).default(2), {

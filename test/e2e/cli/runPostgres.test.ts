@@ -112,7 +112,11 @@ sinks:
 
   // What it says is what the next one goes on from, with changes that came meanwhile.
   await pair.source.query('UPDATE t SET note = id WHERE id % 1000 = 0; DELETE FROM t WHERE id % 1000 = 1')
+  const reader = await pair.target.connect()
+  await reader.query('BEGIN; SELECT FROM t LIMIT 1')
   await using last = startTailrace(['run', file, '--no-control'], { env })
+  await last.says('sink copy builds the key of public.t')
+  await reader.query('COMMIT')
   expect((await last.ended).code, last.stderr).toBe(0)
   for (const table of ['t', 'log']) {
     const digest = `SELECT count(*), sum(hashtextextended(x::text, 0)) FROM ${table} x`

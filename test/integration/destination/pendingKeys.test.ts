@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import type { EmbeddedPostgres } from '../../../src/cli/embedded/server.js'
+import type { KeyEvent } from '../../../src/destination/keyEvent.js'
 import type { DestinationOptions } from '../../../src/destination/options.js'
 import { PostgresSource } from '../../../src/source/postgresSource.js'
 import { failureOf, Replication, rowsOf } from '../../support/replication.js'
@@ -185,6 +186,18 @@ test('a row of somebody else that has the same key is told, and when it is gone 
   }
   expect(await countOf(pair)).toBe(ROWS + 1)
   await pair.to.query("DELETE FROM t WHERE note = 'mine'")
-  await run(pair)
+  // What takes long is told: here the key waits for a reader.
+  const reader = await pair.to.connect()
+  await reader.query('BEGIN; SELECT FROM t LIMIT 1')
+  const told: unknown[] = []
+  const onKey = (event: KeyEvent) => {
+    told.push([event.type, event.table])
+    if (event.type === 'key-building') void reader.query('COMMIT')
+  }
+  await run(pair, { destination: { onKey } })
+  expect(told).toEqual([
+    ['key-building', 'public.t'],
+    ['key-built', 'public.t'],
+  ])
   await expectWhole(pair)
 })

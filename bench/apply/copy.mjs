@@ -20,12 +20,18 @@ import {
 } from './pipeline.mjs'
 
 const TABLE = 'bench'
+const MADE = `${OURS}, auto_create`
+/** Settings of the pipelines. */
+const OF = {
+  [OURS]: { name: OURS, tables: [TABLE], until: 'current' },
+  [MADE]: { name: MADE, tables: [TABLE], until: 'current', sink: ', auto_create: true' },
+}
 /** At least 0.8 times as fast. */
 const LIMIT = 1.25
 const RSS_LIMIT_MB = 300
 
 /**
- * A first copy into an empty keyed table, by the pipeline and from a file by psql. The source is a server of its own, as
+ * A first copy into an empty keyed table, by the pipeline and from a file by psql; and by a pipeline that makes the table. The source is a server of its own, as
  * it mostly is: else its walsender would go over the WAL of the target's rows.
  */
 export async function applyCopy({ server: target, options }) {
@@ -45,7 +51,7 @@ async function copy(server, options) {
     await client.query(`VACUUM (FREEZE, ANALYZE) ${TABLE}`)
   })
   const contestants = [
-    pipeline(server, { tables: [TABLE], until: 'current' }),
+    ...Object.values(OF).map((settings) => pipeline(server, settings)),
     psql && {
       name: PSQL,
       command: psql,
@@ -57,14 +63,20 @@ async function copy(server, options) {
     const results = await interleave(contestants, options.rounds, OURS, async ({ name, ...command }) => {
       await makeTarget(server, {
         fill: async (client) => {
-          await makeTable(client, TABLE)
+          if (name !== MADE) await makeTable(client, TABLE)
           await client.query('CHECKPOINT')
         },
       })
-      if (name === OURS) pipeline(server, { tables: [TABLE], until: 'current' })
+      if (name in OF) pipeline(server, OF[name])
       const usage = await measure(server, command)
       const rows = await numberOf(server, TARGET, `SELECT count(*) FROM ${TABLE}`)
       if (rows !== options.rows) throw new Error(`${name} has copied ${rows} rows`)
+      const keys = await numberOf(
+        server,
+        TARGET,
+        `SELECT count(*) FROM pg_index WHERE indrelid = '${TABLE}'::regclass AND indisprimary`,
+      )
+      if (keys !== 1) throw new Error(`${name} has left the table without its key`)
       return usage
     })
     return report(results, options, statSync(file).size)
@@ -82,8 +94,9 @@ async function writeRows(server, file) {
 }
 
 function report(results, options, bytes) {
-  const [ours, peer] = [OURS, PSQL].map((one) => results.find(({ name }) => name === one))
+  const [ours, made, peer] = [OURS, MADE, PSQL].map((one) => results.find(({ name }) => name === one))
   const shares = ratios(ours, peer, 'wall')
+  const madeShares = made && ratios(made, peer, 'wall')
   const judged = options.rows >= FULL_ROWS
   return {
     name: 'apply-copy',
@@ -92,6 +105,7 @@ function report(results, options, bytes) {
     text: runsTable(results, peer),
     bars: [
       bar('apply-copy: wall, to psql \\copy from a file', shares && median(shares), LIMIT, 2, judged),
+      bar('apply-copy: the same, of a table it makes', madeShares && median(madeShares), LIMIT, 2, judged),
       bar('apply-copy: peak MB', Math.max(...ours.rounds.map(({ rss }) => rss)), RSS_LIMIT_MB, 0, judged),
     ],
   }

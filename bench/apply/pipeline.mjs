@@ -28,8 +28,8 @@ function sourceOf(server) {
   return server.source ?? server
 }
 
-/** `tailrace run` from one database of the server to the other; `until`: to its end; `more`: lines of the source. */
-export function pipeline(server, { tables, until, more = [] }) {
+/** `tailrace run` from one database of the server to the other; `until`: to its end; `more`: lines of the source; `sink`: settings of it. */
+export function pipeline(server, { name = OURS, tables, until, more = [], sink = '' }) {
   const file = join(scratch('run'), 'apply.yaml')
   const source = [
     `url: ${sourceOf(server).url(SOURCE)}`,
@@ -41,9 +41,9 @@ export function pipeline(server, { tables, until, more = [] }) {
   ]
   writeFileSync(
     file,
-    `name: apply\nsource:\n  ${source.join('\n  ')}\nsinks:\n  copy: {type: postgres, url: "${server.url(TARGET)}"}\n`,
+    `name: apply\nsource:\n  ${source.join('\n  ')}\nsinks:\n  copy: {type: postgres, url: "${server.url(TARGET)}"${sink}}\n`,
   )
-  return { ...tailrace(OURS, ['run', file, '--no-control', '--quiet']), state: join(folder, 'run', 'apply.state') }
+  return { ...tailrace(name, ['run', file, '--no-control', '--quiet']), state: join(folder, 'run', 'apply.state') }
 }
 
 /** Both databases anew, the source with what `fill` puts there. */

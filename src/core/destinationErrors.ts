@@ -38,6 +38,14 @@ export const TARGET_KEY_MISSING = defineError('TARGET_KEY_MISSING', {
     `CREATE UNIQUE INDEX ON ${e.table} (${e.key}); or name another key for the table in the setting "${e.setting ?? 'keys'}".`,
 })
 
+export const TARGET_KEY_NOT_BUILT = defineError('TARGET_KEY_NOT_BUILT', {
+  retry: 'operator',
+  message: (e: { table: string; key: string; problem: string; sqlstate: string | undefined; sql: string }) =>
+    `the key (${e.key}) of the target's table ${e.table}, which was to be built behind its first copy, could not be: ${e.problem}${e.sqlstate === undefined ? '' : ` [SQLSTATE ${e.sqlstate}]`}`,
+  hint: (e) =>
+    `It was tried with: ${e.sql}; Rows that have the same key were written there by somebody else: SELECT ${e.key}, count(*) FROM ${e.table} GROUP BY ${e.key} HAVING count(*) > 1; finds them. Delete those, or mend what else the message says, and start again: all that was copied is kept.`,
+})
+
 export const TARGET_TYPE_MISSING = defineError('TARGET_TYPE_MISSING', {
   retry: 'operator',
   message: (e: { table: string; column: string; type: string; what: string; sql: string }) =>

@@ -64,6 +64,8 @@ export class Table {
   /** Indexes into `columns` of the key's columns, in key order. Empty: the table has no key. */
   readonly key: readonly number[]
   readonly replicaIdentity: ReplicaIdentity
+  /** @internal An index of the source's keeps two rows from having the same key; false: perhaps, as it is not known. */
+  readonly keyIsUnique: boolean
   /** @internal All columns that the table had when this was compiled, which may be later than the shape is. */
   readonly present: readonly PresentColumn[] | undefined
 
@@ -76,6 +78,7 @@ export class Table {
     readonly selected: readonly number[]
     readonly key: readonly number[]
     readonly replicaIdentity: ReplicaIdentity
+    readonly keyIsUnique?: boolean | undefined
     readonly present?: readonly PresentColumn[] | undefined
   }) {
     this.oid = shape.oid
@@ -86,6 +89,7 @@ export class Table {
     this.selected = shape.selected
     this.key = shape.key
     this.replicaIdentity = shape.replicaIdentity
+    this.keyIsUnique = shape.keyIsUnique ?? false
     this.present = shape.present
   }
 }

@@ -23,6 +23,8 @@ import { isOfRows, isPassing, serverText } from './failure.js'
 import { deleteGoneRows } from './goneRows.js'
 import type { LazyCommits } from './lazyCommits.js'
 import type { Mode } from './modes.js'
+import { readingOf, type TableReading } from './pendingKey.js'
+import type { PendingKeys } from './pendingKeys.js'
 import { refusedNull } from './refusedNull.js'
 import { planLines, planSteps, type StepOptions } from './steps.js'
 import type { Target } from './target.js'
@@ -30,8 +32,11 @@ import { type Use, usesOf } from './uses.js'
 
 export interface BatchWriterOptions {
   readonly checkpoint: Checkpoint
-  /** Looks a shape's target up, once a session. */
-  readonly findTarget: (session: Session, table: Table) => Promise<Target>
+  /**
+   * Looks a shape's target up, once a session; `reading`: what is to be copied into it, where nothing else is to be written.
+   */
+  readonly findTarget: (session: Session, table: Table, reading: TableReading | undefined) => Promise<Target>
+  readonly pendingKeys: PendingKeys
   readonly targetOf: (table: QualifiedName) => QualifiedName
   readonly mode: Mode
   readonly deadLetters: boolean
@@ -72,10 +77,13 @@ export class BatchWriter {
       session,
       pipe: new ScriptPipe(session),
       load: (batch) => this.#loadAhead(batch),
-      scriptOf: ({ rows }, loaded) => {
+      scriptOf: (batch, loaded) => {
+        const { rows } = batch
         // Of targets that are copied into it may have to be asked whether they are empty.
         const waits =
-          usesOf(rows).some(({ isCopied }) => isCopied) || !loaded.every((step) => this.#applier.isPrepared(step))
+          usesOf(rows).some(({ isCopied }) => isCopied) ||
+          this.#needsKeys(batch) ||
+          !loaded.every((step) => this.#applier.isPrepared(step))
         return waits ? undefined : [options.checkpoint.openingNext, ...this.#applier.script(loaded)]
       },
     })
@@ -113,23 +121,24 @@ export class BatchWriter {
       this.#seen.set(sqlName(table), table)
       if (!this.#holds) await this.#options.evolution!.addLabels(this.session, table)
     }
+    await this.#buildKeys(batch, uses)
     const targets: Target[] = []
-    for (const use of uses) if (!fresh.includes(use)) await this.#resolve(rows, use, targets)
+    for (const use of uses) if (!fresh.includes(use)) await this.#resolve(batch, use, targets, carefully)
     const takesCopies = (target: Target) => !carefully && this.#mayCopy(target)
     const repeats = saysItRepeats(batch.position)
     const lazily = lazyCommits.isNext(rows.count)
     if (carefully || repeats || this.#holds || fresh.length > 0) {
       if (ready.written !== undefined) await this.#rollBack(ready.written)
       await this.#applier.prepareAll(new Set(targets.filter((target) => target !== undefined)))
-      if (!(await this.#begin())) return !lazyCommits.mayHaveBeen
+      if (!(await this.#begin())) return lazyCommits.found()
       this.#holds = repeats || this.#holds
       await this.#deleteGone(batch)
-      await this.#writeFollowing(batch, fresh, { targets, takesCopies })
+      await this.#writeFollowing(batch, fresh, { targets, takesCopies, carefully })
     } else {
       if (await this.#writeAtOnce(batch, targets, lazily, ready)) return !lazily
       const loaded = loadSteps(this.#applier, rows, 0, rows.count, { targets, takesCopies })
       for (const step of loaded) await this.#applier.prepare(step)
-      if (!(await this.#begin())) return !lazyCommits.mayHaveBeen
+      if (!(await this.#begin())) return lazyCommits.found()
       await this.#deleteGone(batch)
       for (const step of loaded) await this.#applier.apply(step)
     }
@@ -165,7 +174,7 @@ export class BatchWriter {
     if (this.#holds || saysItRepeats(batch.position) || isSmall(batch.rows) || batch.range?.again === true)
       return undefined
     const targets = batch.rows.tables.map((table) => this.#targets.get(table)!)
-    if (targets.includes(undefined!)) return undefined
+    if (targets.includes(undefined!) || this.#isOfAnother(batch, targets)) return undefined
     const changes = usesOf(batch.rows).filter(({ isChanged }) => isChanged)
     const changed = new Set(changes.map(({ index }) => targets[index]!.target))
     try {
@@ -180,10 +189,11 @@ export class BatchWriter {
    * What copies a batch, where it is nothing but rows of a first copy into tables that had none, so that it may be copied
    * while those before it are; undefined: it is not known to be such, or to be worth it.
    */
-  copiesOf<Tables extends object>({ rows, position, range }: Batch<Tables>): readonly ScriptPart[] | undefined {
+  copiesOf<Tables extends object>(batch: Batch<Tables>): readonly ScriptPart[] | undefined {
+    const { rows, position, range } = batch
     if (this.#holds || saysItRepeats(position) || range?.again === true || isSmall(rows)) return undefined
     const targets = rows.tables.map((table) => this.#targets.get(table)!)
-    if (targets.includes(undefined!)) return undefined
+    if (targets.includes(undefined!) || this.#isOfAnother(batch, targets)) return undefined
     const lines = planLines(rows, { targets, takesCopies: this.#mayCopy })
     return lines === undefined ? undefined : this.#applier.scriptOfLines(lines)
   }
@@ -266,7 +276,7 @@ export class BatchWriter {
   async #writeFollowing<Tables extends object>(
     batch: Batch<Tables>,
     fresh: readonly Use[],
-    options: StepOptions & { readonly targets: Target[] },
+    options: StepOptions & { readonly targets: Target[]; readonly carefully: boolean },
   ): Promise<void> {
     const careful = new CarefulWriter({
       session: this.session,
@@ -282,7 +292,7 @@ export class BatchWriter {
       try {
         const table = batch.rows.tables[use.index]!
         const shape = await this.#options.evolution!.follow(this.session, table)
-        await this.#resolve(batch.rows, use, options.targets)
+        await this.#resolve(batch, use, options.targets, options.carefully)
         this.#options.evolution!.followed(table, shape, options.targets[use.index]!.facts)
       } catch (error) {
         if (from === 0 || this.#holds || isPassing(error)) throw error
@@ -331,25 +341,66 @@ export class BatchWriter {
   }
 
   /** Finds the target of one of a batch's tables. */
-  async #resolve({ tables }: RowBatch, { index, isCopied, isChanged }: Use, targets: Target[]): Promise<void> {
-    const table = tables[index]!
+  async #resolve<Tables extends object>(
+    batch: Batch<Tables>,
+    { index, isCopied, isChanged }: Use,
+    targets: Target[],
+    carefully: boolean,
+  ): Promise<void> {
+    const { pendingKeys, findTarget } = this.#options
+    const table = batch.rows.tables[index]!
+    const reading = isChanged || carefully ? undefined : readingOf(batch, table)
     let target = this.#targets.get(table)
-    if (target === undefined) {
-      target = await this.#options.findTarget(this.session, table)
-      this.#targets.set(table, target)
-    }
+    target ??= await findTarget(this.session, table, reading)
     targets[index] = target
     this.#seen.set(sqlName(table), table)
-    if (isCopied) await this.#lookIfEmpty(target)
+    if (isCopied) await this.#lookIfEmpty(target, reading)
     if (isChanged) this.#takesCopies.set(target.target, false)
+    // Not before it is known whether rows are copied: what is made ready meanwhile would be looked into, and all that follows.
+    this.#targets.set(table, target)
+    if (reading === undefined || !this.#mayCopy(target)) await pendingKeys.build(this.session, target.target)
   }
 
-  async #lookIfEmpty(target: Target): Promise<void> {
-    if (this.#takesCopies.has(target.target)) return
+  /** What is over, or is read once more. */
+  async #buildKeys<Tables extends object>(
+    { rows, position, range }: Batch<Tables>,
+    uses: readonly Use[],
+  ): Promise<void> {
+    const { pendingKeys, targetOf } = this.#options
+    if (range?.again === true) await pendingKeys.build(this.session, sqlName(targetOf(range)))
+    const written = uses.map(({ index }) => sqlName(targetOf(rows.tables[index]!)))
+    const read = this.#holds ? [] : pendingKeys.read(position)
+    for (const target of read) if (!written.includes(target)) await pendingKeys.build(this.session, target)
+  }
+
+  /** Keys are to be built before it, which is no part of its transaction. */
+  #needsKeys({ rows, position }: Ahead): boolean {
+    const { pendingKeys, targetOf } = this.#options
+    return (
+      pendingKeys.read(position).length > 0 || rows.tables.some((table) => pendingKeys.has(sqlName(targetOf(table))))
+    )
+  }
+
+  /** One of the tables whose keys are to come has rows that were copied of something else. */
+  #isOfAnother(batch: Ahead, targets: readonly Target[]): boolean {
+    const { pendingKeys } = this.#options
+    return targets.some(({ table, target }) => pendingKeys.isOfAnother(target, readingOf(batch, table)))
+  }
+
+  async #lookIfEmpty(target: Target, reading: TableReading | undefined): Promise<void> {
+    const { pendingKeys } = this.#options
+    const isPending = reading !== undefined && pendingKeys.has(target.target)
+    if (isPending && !pendingKeys.isOfAnother(target.target, reading)) {
+      this.#takesCopies.set(target.target, true)
+      return
+    }
+    if (!isPending && this.#takesCopies.has(target.target)) return
     const [row] = await this.session.query<{ empty: boolean }>(
       `SELECT NOT EXISTS (SELECT FROM ${onlyIt(target)}) AS empty`,
     )
-    this.#takesCopies.set(target.target, row!.empty)
+    if (isPending && row!.empty) await pendingKeys.begins(this.session, target.target, reading)
+    const isOfAnother = isPending && pendingKeys.isOfAnother(target.target, reading)
+    this.#takesCopies.set(target.target, row!.empty && !isOfAnother)
   }
 }
 

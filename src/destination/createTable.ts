@@ -17,12 +17,25 @@ const IS_THERE = /^(42P06|42P07|42710|23505)$/
 
 type Made = Pick<ParsedDestination, 'keys' | 'mode'>
 
+/** Statements that note that the key is built later, of columns with these numbers; undefined: it is not. */
+export type Noting = (columns: readonly number[]) => Promise<string[] | undefined>
+
 /**
- * Makes the table `name` for rows of `table`: its selected columns and those of the key, which becomes the primary key. With the types that are missing, all or nothing; within a transaction that is open it is
+ * Makes the table `name` for rows of `table`: its selected columns and those of the key, which becomes the primary key, at
+ * once or (`noting`) later. With the types that are missing, all or nothing; within a transaction that is open it is
  * part of that. A history has neither key nor NOT NULL. Partitioned tables become plain ones, generated columns and defaults plain columns.
  */
-export async function createTable(queryable: Queryable, name: QualifiedName, table: Table, made: Made): Promise<void> {
-  const make = async () => execute(queryable, sqlName(name), 'made', await statementsFor(queryable, name, table, made))
+export async function createTable(
+  queryable: Queryable,
+  name: QualifiedName,
+  table: Table,
+  made: Made,
+  noting: Noting,
+): Promise<void> {
+  const make = async () => {
+    const { statements, told } = await statementsFor(queryable, name, table, made, noting)
+    await execute(queryable, sqlName(name), 'made', statements, told)
+  }
   await make().catch((error) => {
     // Once more, with what is there now; within a transaction this fails for good.
     if (!IS_THERE.test(String((error as TailraceError).details?.sqlstate))) throw error
@@ -35,24 +48,27 @@ async function statementsFor(
   name: QualifiedName,
   table: Table,
   { keys, mode }: Made,
-): Promise<string[]> {
+  noting: Noting,
+): Promise<{ readonly statements: string[]; readonly told: string[] }> {
   const isHistory = mode.kind === 'history'
   const key = isHistory ? [] : keyOf(table, keys)
   requireFree(table, mode)
-  const wanted = wantedColumns(table, keys).map((index) => table.columns[index]!)
+  const indexes = wantedColumns(table, keys)
+  const wanted = indexes.map((index) => table.columns[index]!)
   const types = await planTypes(queryable, wanted, sqlName(name))
-  const columns = wanted.map((column) => {
-    const notNull = column.notNull && !isHistory ? ' NOT NULL' : ''
+  const columns = wanted.map((column, i) => {
+    const notNull = (column.notNull && !isHistory) || key.includes(indexes[i]!) ? ' NOT NULL' : ''
     return `${quoteIdentifier(column.name)} ${types.translate(column.typeName)}${notNull}`
   })
   const added = addedColumns(mode).map((column) => `${quoteIdentifier(column.name)} ${column.type}`)
   const names = key.map((index) => quoteIdentifier(table.columns[index]!.name))
-  const constraints = key.length === 0 ? [] : [`PRIMARY KEY (${names.join(', ')})`]
-  return [
-    ...(await schemasMissing(queryable, [name.schema, ...types.schemas])),
-    ...types.statements,
-    `CREATE TABLE IF NOT EXISTS ${sqlName(name)} (${[...columns, ...added, ...constraints].join(', ')})`,
-  ]
+  // A column's number in a new table is its place there.
+  const later = key.length === 0 ? undefined : await noting(key.map((index) => indexes.indexOf(index) + 1))
+  const before = [...(await schemasMissing(queryable, [name.schema, ...types.schemas])), ...types.statements]
+  const create = (constraints: readonly string[]) =>
+    `CREATE TABLE IF NOT EXISTS ${sqlName(name)} (${[...columns, ...added, ...constraints].join(', ')})`
+  const told = [...before, create(key.length === 0 ? [] : [`PRIMARY KEY (${names.join(', ')})`])]
+  return { statements: later === undefined ? told : [...before, ...later, create([])], told }
 }
 
 /** Statements that make those of these schemas that are missing: even IF NOT EXISTS wants the right to create them. */
@@ -67,12 +83,13 @@ export async function schemasMissing(queryable: Queryable, wanted: readonly stri
   return missing.map((schema) => `CREATE SCHEMA IF NOT EXISTS ${quoteIdentifier(schema)}`)
 }
 
-/** Statements that make or alter a target's table, all or nothing; says with which SQL it failed. */
+/** Statements that make or alter a target's table, all or nothing; says with which SQL it failed: `told`, which anybody can run. */
 export async function execute(
   queryable: Queryable,
   table: string,
   action: 'made' | 'altered',
   statements: readonly string[],
+  told = statements,
 ): Promise<void> {
   try {
     // One message is one transaction, if none is open.
@@ -80,7 +97,7 @@ export async function execute(
   } catch (error) {
     const sqlstate = sqlstateOf(error)
     if (sqlstate === undefined || isTransient(error)) throw error
-    const sql = `${statements.join('; ')};`
+    const sql = `${told.join('; ')};`
     throw TARGET_NOT_MADE(
       { table, action, problem: serverText(error as TailraceError), sqlstate, sql },
       { cause: error },

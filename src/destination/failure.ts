@@ -3,6 +3,7 @@ import {
   ROW_INCOMPLETE,
   TARGET_DENIED,
   TARGET_DISK_FULL,
+  TARGET_KEY_NOT_BUILT,
   TARGET_NOT_MADE,
   TARGET_READ_ONLY,
 } from '../core/destinationErrors.js'
@@ -37,17 +38,18 @@ export function isOfConnection(error: unknown): boolean {
 
 /** It may be one record's fault: then the batch without it can be written. */
 export function isOfRows(error: unknown): boolean {
+  if (TARGET_KEY_NOT_BUILT.is(error)) return false
   return OF_ROWS.test(sqlstateOf(error) ?? '') || ROW_INCOMPLETE.is(error) || KEY_INCOMPLETE.is(error)
 }
 
 export function isOfShape(error: unknown): boolean {
-  return OF_SHAPE.test(sqlstateOf(error) ?? '')
+  return OF_SHAPE.test(sqlstateOf(error) ?? '') && !TARGET_KEY_NOT_BUILT.is(error)
 }
 
 /** With what to do where the server says nothing of it. `writing`: the tables that were written to. */
 export function explained(error: unknown, writing: readonly string[]): unknown {
   const make = EXPLAINED[sqlstateOf(error) ?? '']
-  if (make === undefined || TARGET_NOT_MADE.is(error)) return error
+  if (make === undefined || TARGET_NOT_MADE.is(error) || TARGET_KEY_NOT_BUILT.is(error)) return error
   return make({ problem: serverText(error as TailraceError), tables: writing.join(', ') }, { cause: error })
 }
 

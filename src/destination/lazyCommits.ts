@@ -22,11 +22,6 @@ export class LazyCommits {
     return this.#pending
   }
 
-  /** A commit whose answer was lost may have been one. */
-  get mayHaveBeen(): boolean {
-    return this.#enabled
-  }
-
   /** Whether the next commit does not wait. One without rows does: it is how an idle source frees its WAL. */
   isNext(records: number): boolean {
     return this.#enabled && records > 0 && this.#now() - this.#flushedAt < FLUSH_MS
@@ -35,5 +30,11 @@ export class LazyCommits {
   committed(lazily: boolean): void {
     this.#pending = lazily
     if (!lazily) this.#flushedAt = this.#now()
+  }
+
+  /** A commit whose answer was lost is found to be there. True: it has waited. */
+  found(): boolean {
+    if (this.#enabled) this.#pending = true
+    return !this.#enabled
   }
 }

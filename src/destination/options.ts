@@ -4,6 +4,7 @@ import { parseSettings } from '../core/setting.js'
 import { type ColumnSelection, parseColumnSelection } from '../postgres/columnSelection.js'
 import { type ConnectionOptions, parseConnectionString } from '../postgres/connectionString.js'
 import type { QualifiedName } from '../postgres/identifier.js'
+import type { KeyEvent } from './keyEvent.js'
 import { type Mode, modeOf } from './modes.js'
 import { destinationSettings } from './settings.js'
 import { parseTemplate } from './template.js'
@@ -12,6 +13,8 @@ import { parseTemplate } from './template.js'
 export type DestinationOptions = Readonly<z.input<z.ZodObject<typeof destinationSettings>>> & {
   /** Ends waiting and retries: what runs then rejects with the signal's reason. */
   readonly signal?: AbortSignal | undefined
+  /** Hears of keys that take more than a second to build, behind the first copy of a table that was made (`autoCreate`). */
+  readonly onKey?: ((event: KeyEvent) => void) | undefined
 }
 
 /** The same, checked and read. */
@@ -25,10 +28,11 @@ export interface ParsedDestination
   readonly keys: readonly ColumnSelection[]
   readonly mode: Mode
   readonly signal: AbortSignal | undefined
+  readonly onKey: ((event: KeyEvent) => void) | undefined
 }
 
 export function parseDestination(options: DestinationOptions): ParsedDestination {
-  const { signal, ...given } = options
+  const { signal, onKey, ...given } = options
   // `undefined` means the default.
   const input = Object.fromEntries(Object.entries(given).filter(([, value]) => value !== undefined))
   const parsed = parseSettings(destinationSettings, input)
@@ -44,5 +48,6 @@ export function parseDestination(options: DestinationOptions): ParsedDestination
     keys: keys.map(parseColumnSelection),
     mode: modeOf({ mode, delete: deletes, deletedColumn, historyPrefix }),
     signal,
+    onKey,
   }
 }

@@ -16,6 +16,8 @@ import { Evolution, ShapeRefused } from './evolution.js'
 import { explained, isOfConnection, isOfRows, isOfShape, isPassing } from './failure.js'
 import { LazyCommits } from './lazyCommits.js'
 import { type DestinationOptions, type ParsedDestination, parseDestination } from './options.js'
+import type { TableReading } from './pendingKey.js'
+import { PendingKeys } from './pendingKeys.js'
 import { SequenceMover } from './sequences.js'
 import { joinTarget, type Target } from './target.js'
 import { findTargetTable } from './targetTable.js'
@@ -47,6 +49,7 @@ export class PostgresDestination implements AsyncDisposable {
   readonly #lazyCommits: LazyCommits
   readonly #evolution: Evolution | undefined
   readonly #sequences: SequenceMover | undefined
+  readonly #pendingKeys: PendingKeys
   /** Of a batch whose beginning is committed, since the target could not follow what came behind it. */
   #begun: { readonly rows: RowBatch; readonly count: number } | undefined
   /** By target, what {@link BatchWriter} knows of it beyond a session. */
@@ -65,6 +68,7 @@ export class PostgresDestination implements AsyncDisposable {
     this.#options = parseDestination(options)
     this.#checkpoint = new Checkpoint(this.#options.checkpointSchema, this.#options.source)
     this.#sequences = this.#options.sequences === 'move' ? new SequenceMover() : undefined
+    this.#pendingKeys = new PendingKeys(this.#options)
     this.#evolution = this.#options.evolve ? new Evolution(this.#options) : undefined
     this.#lazyCommits = new LazyCommits(this.#options.synchronousCommit === 'off')
     this.#copies = new CopiesAhead({
@@ -88,7 +92,10 @@ export class PostgresDestination implements AsyncDisposable {
           ...(onRejected === 'dead-letter' ? (['dead_letter'] as const) : []),
           ...(evolve ? (['table_shape'] as const) : []),
         ]
-        return this.#checkpoint.claim(session, beside, async (found) => this.#evolution?.open(session, found))
+        return this.#checkpoint.claim(session, beside, async (found) => {
+          await this.#evolution?.open(session, found)
+          await this.#pendingKeys.open(session, found)
+        })
       })
       this.#lazyCommits.committed(false)
       next = 'open'
@@ -117,6 +124,7 @@ export class PostgresDestination implements AsyncDisposable {
     try {
       const written = (await this.#writeCopied(rest)) ?? (await this.#write(rest))
       this.#begun = undefined
+      this.#pendingKeys.wrote(batch.position)
       // The batch is committed: what fails here is told at the end.
       if (this.#sequences?.isDueAfter(written) === true) await this.#moveSequences().catch(() => {})
       return written
@@ -208,14 +216,18 @@ export class PostgresDestination implements AsyncDisposable {
   }
 
   /**
-   * The run ends here: does what {@link flush} does, and moves the sequences (setting `sequences`).
+   * The run ends here: does what {@link flush} does, builds the keys of tables that were made and copied (`autoCreate`), and
+   * moves the sequences (setting `sequences`).
    */
   async end(): Promise<boolean> {
     const isDurable = await this.flush()
-    if (isDurable && this.#sequences?.isPending === true) {
+    if (isDurable) {
       this.#enter('open')
       try {
-        await this.#moveSequences()
+        for (const target of this.#pendingKeys.read()) {
+          await this.#asking((session) => this.#pendingKeys.build(session, target))
+        }
+        if (this.#sequences?.isPending === true) await this.#moveSequences()
       } finally {
         this.#leave('open')
       }
@@ -314,7 +326,8 @@ export class PostgresDestination implements AsyncDisposable {
     this.#backend = backend
     this.#writer = new BatchWriter(session, this.#takesCopies, {
       checkpoint: this.#checkpoint,
-      findTarget: (through, table) => this.#findTarget(through, table),
+      pendingKeys: this.#pendingKeys,
+      findTarget: (through, table, reading) => this.#findTarget(through, table, reading),
       targetOf: this.#options.targetOf,
       mode: this.#options.mode,
       deadLetters: this.#options.onRejected === 'dead-letter',
@@ -328,15 +341,18 @@ export class PostgresDestination implements AsyncDisposable {
     return this.#writer
   }
 
-  async #findTarget(session: Session, table: Table): Promise<Target> {
+  async #findTarget(session: Session, table: Table, reading: TableReading | undefined): Promise<Target> {
     const name = this.#options.targetOf(table)
     const { autoCreate, keys, mode } = this.#options
     let facts = await findTargetTable(session, name)
     if (facts === undefined && autoCreate) {
-      await createTable(session, name, table, this.#options)
+      await createTable(session, name, table, this.#options, async (columns) => {
+        return reading && this.#pendingKeys.noting(session, name, table, reading, columns)
+      })
       facts = await findTargetTable(session, name)
     }
     if (facts === undefined) throw TARGET_TABLE_MISSING({ table: sqlName(name), source: sqlName(table) })
+    facts = await this.#pendingKeys.expected(session, facts)
     this.#sequences?.add(facts)
     return joinTarget(table, facts, keys, mode)
   }

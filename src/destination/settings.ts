@@ -32,7 +32,7 @@ export const destinationSettings = {
   }),
   checkpointSchema: setting(z.string().min(1).default('tailrace'), {
     description:
-      'Schema of the tables checkpoint, dead_letter and (with evolve) table_shape, made where they are missing.',
+      'Schema of the tables checkpoint, dead_letter, (with evolve) table_shape and (with autoCreate) pending_key, made where they are missing.',
   }),
   replicationRole: setting(z.enum(['auto', 'replica', 'origin']).default('auto'), {
     description:
@@ -49,7 +49,7 @@ export const destinationSettings = {
   }),
   autoCreate: setting(z.boolean().default(false), {
     description:
-      "Make a table that is missing at the target, with its schema: the source's columns with their types and NOT NULL, its key as primary key, and the enums, domains, composites and ranges that these types are.",
+      "Make a table that is missing at the target, with its schema: the source's columns with their types and NOT NULL, its key as primary key (built when its rows are copied), and the enums, domains, composites and ranges that these types are.",
   }),
   mode: setting(z.enum(['mirror', 'history']).default('mirror'), {
     description:

@@ -1,5 +1,6 @@
 import type { PositionJson } from '../core/record.js'
 import type { TailraceError } from '../core/tailraceError.js'
+import type { KeyEvent } from '../destination/keyEvent.js'
 import type { Batch } from '../source/batch.js'
 
 /** What a sink wants to be told again when it is opened the next time: JSON, and nobody else looks into it. */
@@ -7,6 +8,9 @@ export type SinkMark = { readonly [name: string]: unknown } | null
 
 /** A record, by its index in the batch, that no other try could write. */
 export type Reject = (index: number, cause: TailraceError) => void
+
+/** What a sink tells besides errors. */
+export type SinkEvent = KeyEvent
 
 /** What a sink has put aside since it was made. */
 export interface DeadLetterCount {
@@ -40,6 +44,8 @@ export interface Sink {
    * a batch costs much, however small.
    */
   readonly gathersBytes?: number
+  /** Who is told of what goes on in it. Called once, before anything else. */
+  listen?(tell: (event: SinkEvent) => void): void
   /**
    * Makes everything ready. `mark` is what `flush` gave last: in an earlier run of what was recorded, in this one before
    * the sink failed; undefined where nothing ever was.

@@ -15,7 +15,7 @@ export async function loadTypes(
 
 /** The table in the shape in which the stream will send it, from the catalog alone. Its types must be loaded: {@link loadTypes}. */
 export function compileCatalogTable(
-  { table, plan, columns }: PlannedTable,
+  { table, key, plan, columns }: PlannedTable,
   { types, definitions, codecs }: CompilerOptions,
 ): Table {
   const published = table.columns.filter(({ name }) => columns.includes(name))
@@ -33,6 +33,7 @@ export function compileCatalogTable(
     selected: indexes.filter((index) => plan.columns?.includes(published[index]!.name) ?? true),
     key: plan.key.map(indexOf),
     replicaIdentity: table.replicaIdentity === 'full' && plan.notWhole ? 'default' : table.replicaIdentity,
+    keyIsUnique: key.origin !== 'user' && key.origin !== 'none',
     present: table.columns.map(({ name, number, typeName, before }) => ({ name, number, typeName, before })),
   })
 }

@@ -73,6 +73,8 @@ const LEVELS: Readonly<Record<PipelineEvent['type'], LogLevel>> = {
   'sink-retrying': 'warn',
   'sink-recovered': 'warn',
   'sink-dead-letters': 'warn',
+  'key-building': 'info',
+  'key-built': 'info',
   'sink-failed': 'error',
   'sink-gone': 'warn',
   'sinks-alone': 'info',
@@ -86,6 +88,10 @@ function describe(event: PipelineEvent): string {
       return `sink ${event.sink} goes on`
     case 'sink-dead-letters':
       return `warning: sink ${event.sink} has put ${plural(event.count)} aside as dead letters, the last one because: ${event.problem}`
+    case 'key-building':
+      return `sink ${event.sink} builds the key of ${event.table}, whose rows are copied`
+    case 'key-built':
+      return `sink ${event.sink} has built the key of ${event.table} in ${describeSeconds(event.seconds)}`
     case 'sink-failed':
       return `sink ${event.sink} failed, and the pipeline ends`
     case 'sink-gone':

@@ -6,7 +6,7 @@ import { quoteQualified } from '../../postgres/identifier.js'
 import { Session } from '../../postgres/session.js'
 import type { Batch } from '../../source/batch.js'
 import type { LetterFile } from '../deadLetters/letterFile.js'
-import type { DeadLetterCount, Sink, SinkMark } from '../sink.js'
+import type { DeadLetterCount, Sink, SinkEvent, SinkMark } from '../sink.js'
 
 const AT_ONCE = 1000
 
@@ -49,6 +49,10 @@ export class WithExportedLetters implements Sink {
 
   get deadLetters(): DeadLetterCount | undefined {
     return this.#sink.deadLetters
+  }
+
+  listen(tell: (event: SinkEvent) => void): void {
+    this.#sink.listen?.(tell)
   }
 
   async open(mark: SinkMark | undefined): Promise<PositionJson | null | undefined> {

@@ -4,7 +4,7 @@ import type { DestinationOptions } from '../../destination/options.js'
 import { PostgresDestination } from '../../destination/postgresDestination.js'
 import type { Batch } from '../../source/batch.js'
 import { StreamPosition } from '../../source/position.js'
-import type { DeadLetterCount, Sink, SinkMark } from '../sink.js'
+import type { DeadLetterCount, Sink, SinkEvent, SinkMark } from '../sink.js'
 import { isBehind } from './isBehind.js'
 
 /** Of which the target has everything, as the state keeps it; null: of nothing that could be gone on from. */
@@ -23,6 +23,7 @@ export class PostgresSink implements Sink {
   readonly storesPosition = true
   readonly gathersBytes = GATHERED_BYTES
   readonly #options: DestinationOptions
+  #tell: ((event: SinkEvent) => void) | undefined
   #destination: PostgresDestination | undefined
   #written: StreamPosition | undefined
   /** Put aside by those before it. */
@@ -41,8 +42,12 @@ export class PostgresSink implements Sink {
     return { count: this.#letters + count, problem }
   }
 
+  listen(tell: (event: SinkEvent) => void): void {
+    this.#tell = tell
+  }
+
   async open(mark: SinkMark | undefined): Promise<PositionJson | null> {
-    this.#destination = new PostgresDestination(this.#options)
+    this.#destination = new PostgresDestination({ ...this.#options, onKey: this.#tell })
     const found = await this.#destination.open()
     const stored = found === undefined ? undefined : StreamPosition.parse(found)
     const { position: known } = (mark ?? { position: null }) as unknown as PostgresMark

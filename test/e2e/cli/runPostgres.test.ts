@@ -64,10 +64,11 @@ sinks:
   expect(tables.sort(), told).toEqual(['public.items equal', 'public.log equal'])
 }, 180_000)
 
-test('killed while batches are copied side by side, the target has just what its checkpoint says; then every row once', async () => {
+test('killed while batches are copied side by side, the target has just what its checkpoint says; then every row once, and the key of the table that was made', async () => {
   await using server = await startServer()
   const tables = 'CREATE TABLE t (id int PRIMARY KEY, note text); CREATE TABLE log (n int, note text)'
   await using pair = await databasePair(server, tables)
+  await pair.target.query('DROP TABLE t')
   pair.source.expectSlots = true
   await pair.source.query(`
     INSERT INTO t SELECT i, 'row ' || i || repeat(' x\\', 50) FROM generate_series(1, 200000) i;
@@ -84,7 +85,7 @@ source:
   slot: ${pair.source.name}
   until: current
 sinks:
-  copy: {type: postgres, url: "\${COPY_URL}"}
+  copy: {type: postgres, url: "\${COPY_URL}", auto_create: true}
 `,
   )
   const env = { SHOP_URL: pair.source.url, COPY_URL: pair.target.url }
@@ -106,13 +107,20 @@ sinks:
   expect(log).toBe(20_000)
   expect(t).toBeLessThan(200_000)
   expect(StreamPosition.parse(position).place.snapshot?.rows).toBe(t + log)
+  const keys = "SELECT contype, conkey FROM pg_constraint WHERE conrelid = 't'::regclass AND contype = 'p'"
+  expect(await pair.target.query(keys)).toEqual([])
 
   // What it says is what the next one goes on from, with changes that came meanwhile.
   await pair.source.query('UPDATE t SET note = id WHERE id % 1000 = 0; DELETE FROM t WHERE id % 1000 = 1')
+  const reader = await pair.target.connect()
+  await reader.query('BEGIN; SELECT FROM t LIMIT 1')
   await using last = startTailrace(['run', file, '--no-control'], { env })
+  await last.says('sink copy builds the key of public.t')
+  await reader.query('COMMIT')
   expect((await last.ended).code, last.stderr).toBe(0)
   for (const table of ['t', 'log']) {
     const digest = `SELECT count(*), sum(hashtextextended(x::text, 0)) FROM ${table} x`
     expect(await pair.target.query(digest)).toEqual(await pair.source.query(digest))
   }
+  expect(await pair.target.query(keys)).toEqual([{ contype: 'p', conkey: [1] }])
 })

@@ -134,6 +134,30 @@ test('the connections are let go of when the first copy is over', async () => {
   await expectSame(pair, 't')
 })
 
+test('what is told of while the target is looked at is copied as it came', async () => {
+  await using pair = await Replication.between(server, server, 't', TABLE)
+  await pair.from.query(fill('t', 'id', 6000))
+  const other = await pair.to.connect()
+  await using writing = pair.destination()
+  await using reading = new PostgresSource({
+    ...{ url: pair.from.url, tables: 't', slot: pair.from.name, position: await writing.open(), snapshotWorkers: 1 },
+  })
+  const batches: Batch[] = []
+  for await (const batch of reading) {
+    if (batch.length === 0 && (await writing.write(batch))) await batch.ack()
+    if (batch.length > 0 && batches.push(batch) === 2) break
+  }
+  // Its catalog can be read, but not whether it has rows.
+  await other.query('BEGIN; LOCK TABLE t')
+  const written = writing.write(batches[0]!)
+  const waits = "SELECT FROM pg_stat_activity WHERE datname = $1 AND wait_event_type = 'Lock'"
+  await waitFor(async () => (await pair.from.query(waits, [pair.to.name])).length > 0, { what: 'it to wait' })
+  writing.prepare(batches[1]!)
+  await other.query('COMMIT')
+  await written
+  expect(batches[1]!.rows.areLines).toBe(true)
+})
+
 describe('what is committed is a beginning of the stream', () => {
   test('when a row is rejected behind copies that are under way; mended the same command goes on', async () => {
     await using pair = await Replication.between(

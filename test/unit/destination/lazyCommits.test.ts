@@ -5,7 +5,8 @@ test('none where it is not asked for', () => {
   const commits = new LazyCommits(false)
   commits.committed(false)
   expect(commits.isNext(1)).toBe(false)
-  expect(commits.mayHaveBeen).toBe(false)
+  expect(commits.found()).toBe(true)
+  expect(commits.pending).toBe(false)
 })
 
 test('after one that waited, for a fifth of a second; not those without rows', () => {
@@ -21,4 +22,11 @@ test('after one that waited, for a fifth of a second; not those without rows', (
     expect(commits.pending).toBe(true)
   }
   expect(commits.isNext(1)).toBe(false)
+})
+
+test('one that is found to be there, behind one that waited, may be lost', () => {
+  const commits = new LazyCommits(true)
+  commits.committed(false)
+  expect(commits.found()).toBe(false)
+  expect(commits.pending).toBe(true)
 })

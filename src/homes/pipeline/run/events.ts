@@ -1,4 +1,4 @@
-import type { SinkMark } from '../../../sinks/sink.js'
+import type { SinkEvent, SinkMark } from '../../../sinks/sink.js'
 
 /** What a pipeline tells of its sinks, besides what its source tells. */
 export type PipelineEvent =
@@ -12,6 +12,7 @@ export type PipelineEvent =
   | { readonly type: 'sink-recovered'; readonly sink: string; readonly attempts: number }
   /** It has put so many more records aside; `problem`: why the last one. */
   | { readonly type: 'sink-dead-letters'; readonly sink: string; readonly count: number; readonly problem: string }
+  | (SinkEvent & { readonly sink: string })
   | { readonly type: 'sink-failed'; readonly sink: string; readonly cause: Error }
   /** A sink that the state knows is no longer in the pipeline's file. */
   | { readonly type: 'sink-gone'; readonly sink: string }

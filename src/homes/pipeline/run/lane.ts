@@ -84,6 +84,7 @@ export class Lane {
     this.config = config
     this.#listener = listener
     this.#sink = config.create()
+    this.#sink.listen?.((event) => listener.event({ ...event, sink: this.name }))
   }
 
   get name(): string {

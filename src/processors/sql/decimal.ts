@@ -8,6 +8,8 @@ export interface Decimal {
 
 /** What `numeric_in` takes, without the prefixes and underscores of later versions. */
 const NUMBER = /^\s*([-+]?)(\d+(?:\.(\d*))?|\.(\d+))(?:[eE]([-+]?\d{1,5}))?\s*$/
+/** The server takes 131072 digits before the point and 16383 behind it. */
+const MOST_CHARACTERS = 150_000
 const SPECIAL = /^\s*(nan|[-+]?inf(?:inity)?)\s*$/i
 /** NUMERIC_MIN_SIG_DIGITS, DEC_DIGITS and NUMERIC_MAX_DISPLAY_SCALE of the server. */
 const SIGNIFICANT = 16
@@ -16,6 +18,7 @@ const MAX_DISPLAY_SCALE = 1000
 
 /** Undefined: not a number. */
 export function parseDecimal(text: string): Decimal | undefined {
+  if (text.length > MOST_CHARACTERS) return undefined
   const match = NUMBER.exec(text)
   if (match === null) return SPECIAL.test(text) ? { units: 0n, scale: 0, special: specialOf(text.trim()) } : undefined
   const [, sign, body, fraction = '', only, exponent = '0'] = match
@@ -71,8 +74,12 @@ function rank({ special }: Decimal): number {
   return special ?? 0
 }
 
+/** Making them takes longer than the rest of a comparison. */
+const POWERS = Array.from({ length: 32 }, (_, exponent) => 10n ** BigInt(exponent))
+
 function atScale({ units, scale }: Decimal, wanted: number): bigint {
-  return units * 10n ** BigInt(wanted - scale)
+  if (scale === wanted) return units
+  return units * (POWERS[wanted - scale] ?? 10n ** BigInt(wanted - scale))
 }
 
 /** With an infinity or NaN, as doubles have it: there the server's rules are theirs. */

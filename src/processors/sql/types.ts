@@ -206,8 +206,26 @@ export function columnReader(type: SqlType): ReadColumn {
   if (type === 'int2' || type === 'int4') return readSmallInteger
   if (type === 'bool') return (bytes, start) => bytes[start] === 0x74
   if (type === 'enum' || type === 'inet' || type === 'other' || type === 'jsonb') return textAt
+  if (type === 'numeric') return readNumeric
   // What the server printed it also reads.
   return (bytes, start, end) => parseValue(type, textAt(bytes, start, end))!
+}
+
+/** More digits than these make a number that loses some. */
+const SAFE_DIGITS = 15
+
+function readNumeric(bytes: Uint8Array, start: number, end: number): Decimal {
+  const negative = bytes[start] === 0x2d
+  let units = 0
+  let point = -1
+  if (end - start > SAFE_DIGITS) return parseDecimal(textAt(bytes, start, end))!
+  for (let p = negative ? start + 1 : start; p < end; p++) {
+    const digit = bytes[p]! - 0x30
+    if (digit >= 0 && digit <= 9) units = units * 10 + digit
+    else if (digit === -2) point = p
+    else return parseDecimal(textAt(bytes, start, end))!
+  }
+  return { units: BigInt(negative ? -units : units), scale: point < 0 ? 0 : end - point - 1 }
 }
 
 function readSmallInteger(bytes: Uint8Array, start: number, end: number): number {

@@ -159,8 +159,26 @@ function writePartial(
   start: number,
   end: number,
 ): void {
+  if (isAscii(bytes, start, end)) {
+    const length = end - start
+    writer.reserve(length)
+    const out = writer.bytes
+    const shown = length > first + last
+    for (let i = 0; i < length; i++) {
+      const kept = shown && (i < first || i >= length - last)
+      out[writer.length++] = kept ? bytes[start + i]! : STAR
+    }
+    return
+  }
   const characters = [...textAt(bytes, start, end)]
   const shown = characters.length > first + last
   const masked = characters.map((one, i) => (shown && (i < first || i >= characters.length - last) ? one : '*'))
   writer.write(Buffer.from(masked.join('')))
+}
+
+const STAR = 0x2a
+
+function isAscii(bytes: Uint8Array, start: number, end: number): boolean {
+  for (let p = start; p < end; p++) if (bytes[p]! > 0x7f) return false
+  return true
 }

@@ -69,7 +69,7 @@ export function parsePipeline(path: string, text: string, environment: Environme
   const entry = (key: string) => map?.entries.find((one) => one.key === key)
   const place = (key: string) => entry(key)?.keyPlace ?? map?.place ?? start
   const source = map && readSource(reader, entry('source')?.value, place('source'), name)
-  const processors = map && readProcessors(reader, entry('processors')?.value, source)
+  const processors = map && readProcessors(reader, entry('processors')?.value, { codecs: source, folder })
   const sinks = map && readSinks(reader, entry('sinks')?.value, place('sinks'), { folder, pipeline: name })
   const found = [...problems, ...reader.problems].sort((a, b) => a.line - b.line || a.column - b.column)
   if (found.length > 0 || source === undefined || processors === undefined || sinks === undefined) {

@@ -111,6 +111,7 @@ export class PipelineRun {
       this.#signal.removeEventListener('abort', giveUp)
       for (const lane of this.#lanes) lane.stop()
       await this.#settle()
+      await this.#chain?.close()
       await Promise.all(this.#lanes.map((lane) => lane.close().catch(() => {})))
     }
     const { reason } = this.#stop.signal
@@ -176,7 +177,7 @@ export class PipelineRun {
         if (this.#drained !== undefined) break
         waiting = false
         this.#counts.add(batch)
-        this.#give(this.#chain === undefined ? batch : this.#chain.process(batch))
+        this.#give(this.#chain === undefined ? batch : await this.#chain.process(batch))
         await this.#untilRoom()
         if (this.#signal.aborted || (this.#alone !== undefined && isPlain(this.#latest!))) {
           await this.#drain('stopped')

@@ -35,6 +35,7 @@ export class FunctionThread {
   readonly #limits: ThreadLimits
   readonly #progress = new Int32Array(new SharedArrayBuffer(4))
   #worker: Worker | undefined
+  #closed = false
 
   /** `url`: of the module whose default export it is. */
   constructor(url: string, limits: ThreadLimits) {
@@ -48,7 +49,7 @@ export class FunctionThread {
     try {
       return await this.#answer(worker, records)
     } catch (error) {
-      if (!(error instanceof ValueProblem)) throw error
+      if (this.#closed || !(error instanceof ValueProblem)) throw error
       const at = Math.max(0, Atomics.load(this.#progress, 0))
       const others = [...records.slice(0, at), ...records.slice(at + 1)]
       const outcomes = others.length === 0 ? [] : await this.run(others)
@@ -56,7 +57,13 @@ export class FunctionThread {
     }
   }
 
+  /** Ends what is running, and rejects it. */
   async close(): Promise<void> {
+    this.#closed = true
+    await this.#end()
+  }
+
+  async #end(): Promise<void> {
     const worker = this.#worker
     this.#worker = undefined
     await worker?.terminate()
@@ -84,7 +91,7 @@ export class FunctionThread {
     worker.stderr.pipe(process.stderr, { end: false })
     const answer = await this.#heard(worker, START_MS, 'it was not loaded within 10 s')
     if ('failed' in answer) {
-      await this.close()
+      await this.#end()
       throw new ValueProblem(`the module cannot be used: ${answer.failed}`)
     }
     return worker
@@ -128,7 +135,7 @@ export class FunctionThread {
         )
       })
     } catch (error) {
-      await this.close()
+      await this.#end()
       const { code, message } = error as NodeJS.ErrnoException
       if (code !== 'ERR_WORKER_OUT_OF_MEMORY') throw error instanceof ValueProblem ? error : new ValueProblem(message)
       throw new ValueProblem(`it needed more memory than memory_mb (${this.#limits.memoryMb}) allows`)

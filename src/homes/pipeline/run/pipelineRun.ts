@@ -1,5 +1,6 @@
 import { type Deferred, deferred } from '../../../core/deferred.js'
 import { SINK_REWOUND } from '../../../core/pipelineErrors.js'
+import { ProcessorChain } from '../../../processors/chain.js'
 import type { Batch } from '../../../source/batch.js'
 import { StreamPosition } from '../../../source/position.js'
 import { PostgresSource } from '../../../source/postgresSource.js'
@@ -41,6 +42,8 @@ export class PipelineRun {
   readonly #listener: RunListener
   readonly #signal: AbortSignal
   readonly #counts: TableCounts
+  /** Undefined: batches go on as they came. */
+  readonly #chain: ProcessorChain | undefined
   readonly #stop = new AbortController()
   readonly #lanes: Lane[] = []
   #recorder!: Recorder
@@ -82,6 +85,8 @@ export class PipelineRun {
     this.#config = config
     this.#listener = listener
     this.#counts = counts
+    const { processors = [] } = config
+    if (processors.length > 0) this.#chain = new ProcessorChain(processors, (event) => listener.event(event))
     this.#signal = signal
   }
 
@@ -106,6 +111,7 @@ export class PipelineRun {
       this.#signal.removeEventListener('abort', giveUp)
       for (const lane of this.#lanes) lane.stop()
       await this.#settle()
+      await this.#chain?.close()
       await Promise.all(this.#lanes.map((lane) => lane.close().catch(() => {})))
     }
     const { reason } = this.#stop.signal
@@ -171,7 +177,9 @@ export class PipelineRun {
         // The end has begun: what comes now comes again at the next start.
         if (this.#drained !== undefined) break
         waiting = false
-        this.#give(batch)
+        this.#counts.add(batch)
+        const processed = this.#chain === undefined ? batch : await this.#processed(this.#chain, batch)
+        if (processed !== undefined) this.#give(processed)
         await this.#untilRoom()
         if (this.#signal.aborted || (this.#alone !== undefined && isPlain(this.#latest!))) {
           await this.#drain('stopped')
@@ -190,14 +198,31 @@ export class PipelineRun {
     }
   }
 
+  /** Undefined: the end came before it was done, and the batch comes again at the next start. */
+  async #processed(chain: ProcessorChain, batch: Batch): Promise<Batch | undefined> {
+    const processing = chain.process(batch)
+    if (!(processing instanceof Promise)) return processing
+    const ended = deferred<undefined>()
+    const end = () => ended.resolve(undefined)
+    const signals = [this.#signal, this.#stop.signal]
+    for (const signal of signals) signal.addEventListener('abort', end, { once: true })
+    if (signals.some(({ aborted }) => aborted)) end()
+    try {
+      return await Promise.race([processing, ended.promise])
+    } finally {
+      processing.catch(() => {})
+      for (const signal of signals) signal.removeEventListener('abort', end)
+    }
+  }
+
   #give(batch: Batch): void {
     const position = StreamPosition.parse(batch.position)
     this.#latest = position
     this.#together ||= !isPlain(position)
-    if (batch.length > 0) {
+    // That there are no rows in a range is to be heard, too.
+    if (batch.length > 0 || batch.range !== undefined) {
       this.#idle = undefined
       this.#giveLanes(batch)
-      this.#counts.add(batch)
       this.#bytesSinceBarrier += batch.bytes
     } else this.#idle = batch
     if (this.#meets && isBeginning(position)) {

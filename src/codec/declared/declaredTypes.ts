@@ -8,7 +8,7 @@ export const DECLARED_TYPES = [
 ] as const
 
 /** By built-in type: what a column of it can be declared as besides `String`, the usual one first. */
-const ACCEPTED: Readonly<Record<string, readonly string[]>> = {
+export const ACCEPTED_TYPES: Readonly<Record<string, readonly string[]>> = {
   bool: ['Boolean'],
   int2: ['Int16', 'Int32', 'Int64'],
   int4: ['Int32', 'Int64'],
@@ -50,6 +50,6 @@ export function acceptedFor(type: PgType): readonly string[] {
     const lists = type.element.kind === 'scalar' ? LISTS[type.element.name] : undefined
     return [...(lists ?? ['List<String>']), 'String']
   }
-  const own = type.kind === 'scalar' && type.schema === 'pg_catalog' ? ACCEPTED[type.name] : undefined
+  const own = type.kind === 'scalar' && type.schema === 'pg_catalog' ? ACCEPTED_TYPES[type.name] : undefined
   return [...(own ?? []), 'String']
 }

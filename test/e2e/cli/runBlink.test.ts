@@ -48,14 +48,13 @@ const COLUMNS = `
 /** `until: current` is ours: without it a run would not end. */
 const connection = (snapshot: boolean, slot: string) =>
   [
-    'host: ${DATABASE_HOST}, port: ${DATABASE_PORT}, user: ${DATABASE_USER}, database: ${DATABASE_NAME:shop}, schema: public',
+    `host: \${DATABASE_HOST}, port: \${DATABASE_PORT}, user: \${DATABASE_USER}, database: \${DATABASE_NAME:shop}, schema: public`,
     `stream_snapshot: ${snapshot}, until: current${slot}`,
   ].join(', ')
 
 const SINKS = {
   stdout: '\nsink:\n  driver: stdout\n  config: {}\n',
-  postgres:
-    '\nsink:\n  driver: postgres\n  config: {host: ${DATABASE_HOST}, port: ${DATABASE_PORT}, user: ${DATABASE_USER}, database: ${TARGET_NAME}, stream_prefix: ID_}\n',
+  postgres: `\nsink:\n  driver: postgres\n  config: {host: \${DATABASE_HOST}, port: \${DATABASE_PORT}, user: \${DATABASE_USER}, database: \${TARGET_NAME}, stream_prefix: ID_}\n`,
 }
 
 /** Both public shapes; `id` makes slot and target of a test its own. */

@@ -7,10 +7,13 @@ import { type DeclaredStream, isOf } from './declaredStream.js'
 import { typeMismatch } from './typeMismatch.js'
 
 /**
- * How text sinks write the values of these streams' tables. A column that is altered while the pipeline runs, so that it
- * cannot be what it was declared as, is `STREAM_SCHEMA_MISMATCH`; `lenient`: text.
+ * What becomes of a column that cannot be what it was declared as, since it was altered while the pipeline runs, or by a
+ * processor: `STREAM_SCHEMA_MISMATCH`, text, or what its type is.
  */
-export function shownTables(streams: readonly DeclaredStream[], lenient: boolean): (table: Table) => Table {
+export type Mismatch = 'refuse' | 'text' | 'keep'
+
+/** How text sinks write the values of these streams' tables. */
+export function shownTables(streams: readonly DeclaredStream[], mismatch: Mismatch): (table: Table) => Table {
   return (table) => {
     const columns = streams.find((stream) => isOf(stream, table))?.columns
     if (columns === undefined) return table
@@ -22,9 +25,11 @@ export function shownTables(streams: readonly DeclaredStream[], lenient: boolean
       const onMisfit = (problem: string): never => {
         throw VALUE_MISFIT({ table: sqlName(table), column: quoteIdentifier(name), declared, problem })
       }
-      const written = declaredCodec(type, declared, onMisfit) ?? (lenient && declaredCodec(type, 'String', onMisfit))
-      if (!written) throw STREAM_SCHEMA_MISMATCH({ problems: [typeMismatch(table, name, type, declared)] })
-      return written
+      const written = declaredCodec(type, declared, onMisfit)
+      if (written !== undefined) return written
+      if (mismatch === 'keep') return codec
+      if (mismatch === 'text') return declaredCodec(type, 'String', onMisfit)!
+      throw STREAM_SCHEMA_MISMATCH({ problems: [typeMismatch(table, name, type, declared)] })
     })
     return new Table({ ...table, codecs })
   }

@@ -41,7 +41,7 @@ export function readBlink(reader: SettingsReader, file: ConfigMap, place: FilePl
     folder: place.folder,
     pipeline: service.name,
     database: databaseOf(found?.source),
-    shown: found && shownTables(found.streams, found.lenient),
+    shown: found && shownTables(found.streams, found.lenient ? 'text' : 'refuse'),
   }
   return {
     name: service.name,

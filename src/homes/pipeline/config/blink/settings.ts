@@ -2,21 +2,20 @@ import * as z from 'zod'
 import { setting } from '../../../../core/setting.js'
 import { sourceSettings } from '../../../../source/settings.js'
 
-const text = z.string().min(1)
-const identifier = z.union([z.string().min(1), z.int()])
-const port = z.int().min(1).max(65_535)
+const text = () => z.string().min(1)
+const identifier = () => z.union([z.string().min(1), z.int()])
 
 /** Under `service`; `etcd`, `influx` and `stream_schema` are read elsewhere. */
 export const serviceSettings = {
-  pipelineId: setting(identifier.optional(), {
+  pipelineId: setting(identifier().optional(), {
     description: 'What the pipeline is called. Its slot is tailrace_ID where there is no slot_name.',
     example: '1234',
   }),
-  id: setting(identifier.optional(), { description: 'The same, where there is no pipeline_id.' }),
+  id: setting(identifier().optional(), { description: 'The same, where there is no pipeline_id.' }),
   reloadOnRestart: setting(z.boolean().optional(), { description: 'No effect, as in Blink.' }),
   enableEtcdRegistry: setting(z.boolean().optional(), { description: 'No effect, as in Blink.' }),
   enableInflux: setting(z.boolean().optional(), { description: 'No effect: nothing is pushed to InfluxDB.' }),
-  offsetStorageUri: setting(text.optional(), {
+  offsetStorageUri: setting(text().optional(), {
     description: 'No effect: how far the pipeline is stands in its state file.',
     secret: true,
   }),
@@ -31,15 +30,15 @@ export const blinkSourceSettings = {
 } as const
 
 const connection = {
-  host: setting(text, { description: 'Host of the database.', example: 'localhost' }),
-  port: setting(port.default(5432), { description: 'Its port.' }),
-  database: setting(text, { description: 'Name of the database.' }),
-  user: setting(text, { description: 'Who logs in.' }),
+  host: setting(text(), { description: 'Host of the database.', example: 'localhost' }),
+  port: setting(z.int().min(1).max(65_535).default(5432), { description: 'Its port.' }),
+  database: setting(text(), { description: 'Name of the database.' }),
+  user: setting(text(), { description: 'Who logs in.' }),
   password: setting(z.string().optional(), {
     description: 'Its password, with whatever characters it has. Default: as libpq finds one.',
     secret: true,
   }),
-  schema: setting(text.default('public'), {
+  schema: setting(text().default('public'), {
     description: 'Schema of the streams that are written without one.',
   }),
 } as const
@@ -65,7 +64,7 @@ const {
 /** Under `source.config` of postgres_cdc. */
 export const cdcSettings = {
   ...connection,
-  slotName: setting(text.optional(), {
+  slotName: setting(text().optional(), {
     description:
       'The replication slot, whose name is rs_ and this, as in Blink. Default: tailrace_ and the pipeline’s id.',
     example: 'shop',
@@ -99,12 +98,12 @@ export const besideSettings = ofSource
 
 /** Of a column in `stream_schema`, as the file writes them. */
 export const columnSettings = {
-  name: setting(text, { description: 'The column. Only those that stand here are read.' }),
-  databrewType: setting(text.optional(), {
+  name: setting(text(), { description: 'The column. Only those that stand here are read.' }),
+  databrewType: setting(text().optional(), {
     description: 'How text sinks write its values. Default: as the server’s to_json does.',
     example: 'Int32',
   }),
-  nativeConnectorType: setting(text.optional(), {
+  nativeConnectorType: setting(text().optional(), {
     description: 'The column’s type in the database: a warning where that is another one.',
   }),
   pk: setting(z.boolean().default(false), {
@@ -117,7 +116,7 @@ export const columnSettings = {
 /** Under `sink.config` of driver postgres, besides the settings of a postgres sink. */
 export const postgresSinkSettings = {
   ...connection,
-  schema: setting(text.default('public'), { description: 'Schema of the tables that are written to.' }),
+  schema: setting(text().default('public'), { description: 'Schema of the tables that are written to.' }),
   streamPrefix: setting(z.string().default(''), { description: 'What the names of these tables begin with.' }),
   sslRequired: setting(z.boolean().default(false), { description: 'As of the source.' }),
 } as const
@@ -135,7 +134,7 @@ export const secretStorages = {
     prefix: setting(z.string().default(''), { description: 'What the name of a secret’s variable begins with.' }),
   },
   file: {
-    folder: setting(text.default('/run/secrets'), {
+    folder: setting(text().default('/run/secrets'), {
       description:
         'The folder that has a file for each secret, called by its name; a line break at its end does not count.',
     }),

@@ -1,4 +1,5 @@
 import { mkdirSync, writeFileSync } from 'node:fs'
+import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
 import { formatProblem, PIPELINE_INVALID, type PipelineProblem } from '../../../../../src/core/pipelineErrors.js'
@@ -236,6 +237,22 @@ describe('the compatibility matrix, as far as a file alone can tell', () => {
     const both = OLDER.replace('source:\n', 'source:\n  stream_schema: [{stream: other}]\n')
     expect(parse(both).source.tables).toEqual(['public.other'])
     expect(notices(both)).toEqual(['3:3: service.stream_schema: it has no effect: that of source counts'])
+  })
+
+  test('nullable and nested columns have no effect, the second of which is told', () => {
+    const columns = '[{name: id, nullable: false, columns: [{name: x, databrewType: String}]}]'
+    expect(notices(file({ columns, config: ', slot_name: x' }))).toEqual([
+      '4:69: source.stream_schema[0].columns[0].columns: it has no effect: what a JSON column holds is not declared',
+    ])
+  })
+
+  test('the example of docs/blink.md is such a file', async () => {
+    const page = await readFile(new URL('../../../../../docs/blink.md', import.meta.url), 'utf8')
+    const [, example] = /```yaml\n([\s\S]*?)```/.exec(page)!
+    const variables = { DATABASE_HOST: 'db', DATABASE_USER: 'app', SECRET_database: PASSWORD }
+    const { source, name } = parsePipeline('/etc/blink.yaml', example!, variables)
+    expect(name).toBe('1234')
+    expect(parseConnectionString(source.url)).toMatchObject({ user: 'app', password: PASSWORD, database: 'shop' })
   })
 
   test('settings of ours stand beside Blink’s', () => {

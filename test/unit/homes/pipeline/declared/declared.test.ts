@@ -5,7 +5,7 @@ import { VALUE_MISFIT } from '../../../../../src/core/pipelineErrors.js'
 import { checkDeclared } from '../../../../../src/homes/pipeline/declared/checkDeclared.js'
 import type { DeclaredColumn } from '../../../../../src/homes/pipeline/declared/declaredStream.js'
 import { isSameType } from '../../../../../src/homes/pipeline/declared/nativeType.js'
-import { shownTables } from '../../../../../src/homes/pipeline/declared/shownTable.js'
+import { type Mismatch, shownTables } from '../../../../../src/homes/pipeline/declared/shownTable.js'
 import type { CatalogTable } from '../../../../../src/postgres/catalog/tables.js'
 import type { PgType } from '../../../../../src/postgres/catalog/types.js'
 import { arrayOf, builtin, userScalar } from '../../../../support/codecTypes.js'
@@ -18,8 +18,8 @@ function stream(...columns: (Partial<DeclaredColumn> & { readonly name: string }
 }
 
 /** The JSON of a value of `type`, declared as `declared`. */
-function written(type: PgType, declared: string, text: string, lenient = false): string {
-  const shown = shownTables([stream({ name: 'v', type: declared })], lenient)
+function written(type: PgType, declared: string, text: string, mismatch: Mismatch = 'refuse'): string {
+  const shown = shownTables([stream({ name: 'v', type: declared })], mismatch)
   const writer = new ByteWriter()
   const { batch } = new BatchBuilder([typedTable('t', { v: type })]).create([text])
   lineEncoder({ format: 'row', shown, origin: { name: '', database: '' } }).write(writer, batch)
@@ -94,16 +94,17 @@ describe('how a declared type is written', () => {
     },
   )
 
-  test('a column altered to what it cannot be ends the run; lenient: it is text', () => {
+  test('a column altered to what it cannot be ends the run; lenient: it is text; behind processors as it is', () => {
+    expect(written(builtin('bool'), 'Int32', 't', 'keep')).toBe('true')
     expect(() => written(builtin('text'), 'Int32', 'x')).toThrow(
       /column v of public.t is text, which Int32 cannot hold/,
     )
-    expect(written(builtin('text'), 'Int32', 'x', true)).toBe('"x"')
+    expect(written(builtin('text'), 'Int32', 'x', 'text')).toBe('"x"')
   })
 
   test('a column that is not declared, as a processor adds one, is written as it is', () => {
     expect(written(builtin('int4'), 'Int32', '1')).toBe('1')
-    const shown = shownTables([stream({ name: 'other', type: 'String' })], false)
+    const shown = shownTables([stream({ name: 'other', type: 'String' })], 'refuse')
     const table = typedTable('t', { v: builtin('int4') })
     expect(shown(table).codecs).toEqual(table.codecs)
   })

@@ -67,7 +67,11 @@ async function lookedOver(
   signal: AbortSignal,
 ): Promise<PipelineConfig> {
   if (config.preflight === undefined) return config
-  const { source, warnings } = await config.preflight(signal)
+  const found = await config.preflight(signal).catch((error) => {
+    if (!signal.aborted) throw error
+  })
+  if (found === undefined) return config
+  const { source, warnings } = found
   for (const warning of warnings) listener.event({ type: 'declared-otherwise', warning })
   return { ...config, source }
 }

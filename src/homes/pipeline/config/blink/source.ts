@@ -125,6 +125,8 @@ function translate(
     stream.columns === undefined ? [] : [[tablePattern(stream), stream.columns.map(({ name }) => name)] as const],
   )
   return {
+    // A slot that nobody named may be that of another pipeline with the same id: it is not taken for ours.
+    ...(slotName === undefined && { existingSlot: 'refuse' }),
     ...(beside as Partial<SourceOptions>),
     url: connectionText({ ...values, port }, tlsOf(driver, sslRequired === true, environment)),
     tables: streams.map(tablePattern),

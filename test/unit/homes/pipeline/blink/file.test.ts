@@ -172,6 +172,13 @@ describe('the compatibility matrix, as far as a file alone can tell', () => {
     expect(notices(OLDER)).toEqual([])
   })
 
+  test('a slot that nobody named is never taken for the pipeline’s own: two files may have the same id', () => {
+    const [named, unnamed] = [file({ config: ', slot_name: x' }), file()].map((text) => parse(text).source)
+    expect(named).toMatchObject({ slot: 'rs_x', snapshot: 'never', existingSlot: 'resume' })
+    expect(unnamed).toMatchObject({ slot: 'tailrace_7', snapshot: 'never', existingSlot: 'refuse' })
+    expect(parse(file({ config: ', existing_slot: resume' })).source).toMatchObject({ existingSlot: 'resume' })
+  })
+
   test('snapshot_batch_size is the size of pages, the rest of the old keys has no effect, and each is told', () => {
     const config =
       ', slot_name: x, snapshot_batch_size: 500, snapshot_memory_safety_factor: 0.3, tables: [a], tables_schema: s'

@@ -8,9 +8,25 @@ import { isSameType } from '../../../../../src/homes/pipeline/declared/nativeTyp
 import { type Mismatch, shownTables } from '../../../../../src/homes/pipeline/declared/shownTable.js'
 import type { CatalogTable } from '../../../../../src/postgres/catalog/tables.js'
 import type { PgType } from '../../../../../src/postgres/catalog/types.js'
+import { encodeRecords } from '../../../../../src/sinks/files/encodeRecords.js'
+import { Batch } from '../../../../../src/source/batch.js'
+import { StreamPosition } from '../../../../../src/source/position.js'
 import { arrayOf, builtin, userScalar } from '../../../../support/codecTypes.js'
 import { BatchBuilder } from '../../../../support/rowBatches.js'
 import { typedTable } from '../../../../support/typedTable.js'
+
+const POSITION = {
+  version: 1,
+  system: '1',
+  timeline: 1,
+  database: 'd',
+  slot: 's',
+  epoch: 1,
+  lsn: '0/1',
+  seq: 2,
+  sub: 0,
+  end: '0/2',
+}
 
 function stream(...columns: (Partial<DeclaredColumn> & { readonly name: string })[]) {
   const declared = columns.map((column) => ({ type: undefined, native: undefined, isKey: false, ...column }))
@@ -196,4 +212,17 @@ test.each([
   ['mood', 'shop.mood', true],
 ])('a nativeConnectorType %s for %s: %s', (native, typeName, same) => {
   expect(isSameType(native, typeName)).toBe(same)
+})
+
+test('a value that does not fit is put aside where that is wanted, and the others are written', () => {
+  const shown = shownTables([stream({ name: 'v', type: 'Int32' })], 'refuse')
+  const table = typedTable('t', { v: builtin('numeric') })
+  const rows = new BatchBuilder([table]).create(['1']).create(['1.5']).create(['3']).batch
+  const batch = new Batch(rows, StreamPosition.parse(POSITION), () => {})
+  const [writer, rejected] = [new ByteWriter(), [] as number[]]
+  const encoder = lineEncoder({ format: 'row', shown, origin: { name: '', database: '' } })
+  const reject = (index: number) => void rejected.push(index)
+  encodeRecords(encoder, writer, batch, { from: 0, to: 3, maxBytes: undefined, reject })
+  expect(writer.toBuffer().toString()).toBe('{"v":1}\n{"v":3}\n')
+  expect(rejected).toEqual([1])
 })

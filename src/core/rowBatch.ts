@@ -69,6 +69,15 @@ export interface LogicalMessage {
   readonly content: Uint8Array
 }
 
+/** What differs in a batch that is made of another one. */
+export interface DerivedNumbers {
+  readonly heads?: Int32Array
+  readonly count?: number
+  readonly tape?: Tape
+  readonly tables?: readonly Table[]
+  readonly buffers?: readonly Uint8Array[]
+}
+
 /** Numbers of batches that were given up. */
 const spare: { readonly heads: Int32Array; readonly tape: Tape }[] = []
 /** As many as may be on their way at a time. */
@@ -235,6 +244,27 @@ export class RowBatch {
       bytes: share,
       ...{ tables, transactions, messages, snapshotId },
     })
+  }
+
+  /** The same records as those of other tables, one in place of each; what nobody has looked into stays so. */
+  withTables(tables: readonly Table[]): RowBatch {
+    const { lines } = this
+    if (lines !== undefined) return RowBatch.ofLines(lines, tables, this.snapshotId, true)
+    return this.derive({ tables })
+  }
+
+  /** Other records that are made of these; what is not given is the same, and shared with this batch. */
+  derive({ heads = this.heads, count = this.count, ...more }: DerivedNumbers): RowBatch {
+    const { tape = this.tape, tables = this.tables, buffers = this.buffers } = more
+    const derived = new RowBatch()
+    this.#ownsNumbers = false
+    derived.replace(heads, tape)
+    derived.#buffers.push(...buffers)
+    derived.#views.push(...(buffers === this.buffers ? this.views : buffers.map(viewOf)))
+    const { transactions, messages, snapshotId } = this
+    // Its memory is held as long as one record of it is.
+    const bytes = count === 0 ? 0 : this.bytes
+    return Object.assign(derived, { count, bytes, tables: [...tables], transactions, messages, snapshotId })
   }
 
   /** Other heads and another tape, of records that are told by `count`. */

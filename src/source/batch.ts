@@ -129,6 +129,17 @@ export class Batch<Tables extends object = Record<string, Record<string, unknown
   }
 
   /**
+   * @internal The same place with other rows, made of these. `kept`: of each of them its index here, ascending; undefined:
+   * none is gone.
+   */
+  derive(rows: RowBatch, kept: Int32Array | undefined, range: ChunkRange | undefined): Batch<Tables> {
+    const moved = <Value>(at: ((index: number) => Value) | undefined) =>
+      kept === undefined ? at : at && ((index: number) => at(kept[index]!))
+    const places = { snapshotAt: moved(this.#snapshotAt), placedAt: moved(this.#placedAt), range }
+    return new Batch<Tables>(rows, this.#end, this.#ack, places)
+  }
+
+  /**
    * @internal Where a record itself stands. The last one's position is the batch's, which may be further: behind what came
    * after it and was for nobody.
    */

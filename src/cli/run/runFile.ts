@@ -71,6 +71,9 @@ function tell(event: PipelineEvent): void {
 }
 
 const LEVELS: Readonly<Record<PipelineEvent['type'], LogLevel>> = {
+  'processor-notice': 'warn',
+  'processor-skipped': 'warn',
+  'processor-record': 'info',
   'sink-retrying': 'warn',
   'sink-recovered': 'warn',
   'sink-dead-letters': 'warn',
@@ -82,6 +85,12 @@ const LEVELS: Readonly<Record<PipelineEvent['type'], LogLevel>> = {
 
 function describe(event: PipelineEvent): string {
   switch (event.type) {
+    case 'processor-notice':
+      return `warning: processor ${event.processor}: ${event.problem}. ${event.hint}`
+    case 'processor-skipped':
+      return `warning: processor ${event.processor} has left out a record of ${event.table} (id ${event.id}): ${event.problem}`
+    case 'processor-record':
+      return `processor ${event.processor}: ${event.record}`
     case 'sink-retrying':
       return `sink ${event.sink}: ${event.cause.message}; trying again in ${describeSeconds(event.delayMs / 1000)}`
     case 'sink-recovered':

@@ -209,6 +209,18 @@ sink: {driver: stdout, config: {format: blink}}
   })
 }, 60_000)
 
+test('Blink’s sql processor leaves out rows and columns, and what is left keeps its declared forms', async () => {
+  const query = 'select log_id, fare from stream.taxi_rides where log_id > 1 and fare is not null or log_id = 1'
+  const processors = `\nprocessors:\n  - {driver: sql, config: {query: "${query}"}}\n  - {driver: log, config: {stream: taxi_rides}}`
+  const text = `${SHAPES.newer('500', true)}${processors}${SINKS.stdout.replace('{}', '{format: row}')}`
+  await withPipeline(text, async (file) => {
+    const run = await tailrace(['run', file], { env: environment })
+    expect(run.code, run.stderr).toBe(0)
+    expect(run.stdout.split('\n').slice(0, -1)[0]).toBe('{"log_id":1,"fare":"12.50"}')
+    expect(run.stderr).toContain('processor log (processors[1]): {"operation":"snapshot"')
+  })
+})
+
 test('validate tells what has no effect, and every mistake of such a file', async () => {
   await withPipeline(`${SHAPES.newer('400', true)}${SINKS.stdout}`, async (file) => {
     const valid = await tailrace(['validate', '-c', file], { env: environment })

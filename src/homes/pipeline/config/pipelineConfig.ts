@@ -6,12 +6,15 @@ import {
   PIPELINE_UNREADABLE,
   type PipelineProblem,
 } from '../../../core/pipelineErrors.js'
+import type { ProcessorConfig } from '../../../processors/chain.js'
 import type { Sink } from '../../../sinks/sink.js'
 import type { SourceOptions } from '../../../source/options.js'
+import { blinkProcessors } from './blink/processors.js'
 import { isBlinkFile, readBlink } from './blink/readBlink.js'
-import type { ConfigMap } from './configTree.js'
+import type { ConfigMap, ConfigNode } from './configTree.js'
 import type { Environment } from './environment.js'
 import { namePart } from './namePart.js'
+import { loadForProcessors, readProcessors } from './readProcessors.js'
 import { readSinks } from './readSinks.js'
 import { databaseOf, readSource } from './readSource.js'
 import { pipelineSettings } from './settings.js'
@@ -26,6 +29,8 @@ export interface PipelineConfig {
   readonly statePath: string
   readonly bufferBytes: number
   readonly source: SourceOptions
+  /** What is made of the records on their way, in order; undefined or none: they pass as they came. */
+  readonly processors?: readonly ProcessorConfig[]
   readonly sinks: readonly SinkConfig[]
   /** What of the file has no effect, or another one than its author may think. */
   readonly notices?: readonly PipelineProblem[] | undefined
@@ -46,6 +51,7 @@ export interface PipelineParts extends Pick<PipelineConfig, 'notices' | 'preflig
   readonly state: string | undefined
   readonly bufferBytes: number | undefined
   readonly source: SourceOptions | undefined
+  readonly processors: readonly ProcessorConfig[] | undefined
   readonly sinks: readonly SinkConfig[] | undefined
 }
 
@@ -81,10 +87,12 @@ export async function readPipeline(path: string, environment: Environment = proc
     throw PIPELINE_UNREADABLE({ path, problem: (cause as Error).message }, { cause })
   }
   if (text.length > MAX_FILE_BYTES) throw PIPELINE_UNREADABLE({ path, problem: 'it is larger than a pipeline can be' })
+  const { root } = parseYaml(text, environment)
+  if (root?.kind === 'map') await loadForProcessors(isBlinkFile(root) ? blinkProcessors(root) : processorsOf(root))
   return parsePipeline(path, text, environment)
 }
 
-/** The same of a text that is in the file `path`. */
+/** The same of a text that is in the file `path`; what {@link loadForProcessors} loads must be there. */
 export function parsePipeline(path: string, text: string, environment: Environment): PipelineConfig {
   const { root, problems } = parseYaml(text, environment)
   const isBlink = root !== undefined && isBlinkFile(root)
@@ -93,23 +101,35 @@ export function parsePipeline(path: string, text: string, environment: Environme
   const place = { folder: dirname(resolve(path)), file: basename(path, extname(path)), environment }
   const parts = map && (isBlink ? readBlink(reader, map, place) : readParts(reader, map, place))
   const found = [...problems, ...reader.problems].sort((a, b) => a.line - b.line || a.column - b.column)
-  if (found.length > 0 || parts?.source === undefined || parts.sinks === undefined) {
+  const { source, processors, sinks } = parts ?? {}
+  if (
+    found.length > 0 ||
+    parts === undefined ||
+    source === undefined ||
+    processors === undefined ||
+    sinks === undefined
+  ) {
     throw PIPELINE_INVALID({ mistake: formatProblem(path, found[0]!), more: found.length - 1, problems: found })
   }
-  const { name, state, bufferBytes, source, sinks, notices, preflight } = parts
+  const { name, state, bufferBytes, notices, preflight } = parts
   return {
     name,
     statePath: resolve(place.folder, state ?? `${place.file}.state`),
     bufferBytes: bufferBytes ?? pipelineSettings.bufferBytes.parse(undefined),
     source,
+    processors,
     sinks,
     notices,
     preflight,
   }
 }
 
+function processorsOf({ entries }: ConfigMap): ConfigNode | undefined {
+  return entries.find(({ key }) => key === 'processors')?.value
+}
+
 function readParts(reader: SettingsReader, map: ConfigMap, { folder, file }: FilePlace): PipelineParts {
-  const values = reader.settings(map, pipelineSettings, '', ['source', 'sinks'])
+  const values = reader.settings(map, pipelineSettings, '', ['source', 'processors', 'sinks'])
   const name = (values.name as string | undefined) ?? namePart(file)
   const entry = (key: string) => map.entries.find((one) => one.key === key)
   const place = (key: string) => entry(key)?.keyPlace ?? map.place
@@ -120,6 +140,7 @@ function readParts(reader: SettingsReader, map: ConfigMap, { folder, file }: Fil
     state: values.state as string | undefined,
     bufferBytes: values.bufferBytes as number | undefined,
     source,
+    processors: readProcessors(reader, entry('processors')?.value, source),
     sinks: readSinks(reader, entry('sinks')?.value, place('sinks'), surroundings),
   }
 }

@@ -34,6 +34,23 @@ export const pipelineSettings = {
   ),
 } as const
 
+/** Of each processor, whatever its type. */
+export const processorSettings = {
+  streams: setting(z.union([z.string().min(1), z.array(z.string().min(1)).min(1)]).optional(), {
+    description: 'Tables that it is for, as `tables` of the source names them. Default: all.',
+    example: 'orders, sales.inv_*',
+  }),
+  if: setting(z.string().min(1).optional(), {
+    description:
+      'Only rows that this condition, in SQL, is true of; the others pass as they are. Of a delete the row before is asked.',
+    example: "country = 'DE'",
+  }),
+  onError: setting(z.enum(['stop', 'skip']).default('stop'), {
+    description:
+      'When it fails on a record. stop: the pipeline ends with the error. skip: the record is left out, which is logged with its id.',
+  }),
+} as const
+
 /** Of each sink, whatever its type. */
 export const sinkSettings = {
   onError: setting(z.enum(['stop', 'retry', 'dead-letter']).default('stop'), {

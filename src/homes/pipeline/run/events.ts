@@ -1,7 +1,9 @@
+import type { ProcessorEvent } from '../../../processors/chain.js'
 import type { SinkMark } from '../../../sinks/sink.js'
 
-/** What a pipeline tells of its sinks, besides what its source tells. */
+/** What a pipeline tells of its processors and sinks, besides what its source tells. */
 export type PipelineEvent =
+  | ProcessorEvent
   | {
       readonly type: 'sink-retrying'
       readonly sink: string

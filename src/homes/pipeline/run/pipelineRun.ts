@@ -1,5 +1,6 @@
 import { type Deferred, deferred } from '../../../core/deferred.js'
 import { SINK_REWOUND } from '../../../core/pipelineErrors.js'
+import { ProcessorChain } from '../../../processors/chain.js'
 import type { Batch } from '../../../source/batch.js'
 import { StreamPosition } from '../../../source/position.js'
 import { PostgresSource } from '../../../source/postgresSource.js'
@@ -41,6 +42,8 @@ export class PipelineRun {
   readonly #listener: RunListener
   readonly #signal: AbortSignal
   readonly #counts: TableCounts
+  /** Undefined: batches go on as they came. */
+  readonly #chain: ProcessorChain | undefined
   readonly #stop = new AbortController()
   readonly #lanes: Lane[] = []
   #recorder!: Recorder
@@ -82,6 +85,8 @@ export class PipelineRun {
     this.#config = config
     this.#listener = listener
     this.#counts = counts
+    const { processors = [] } = config
+    if (processors.length > 0) this.#chain = new ProcessorChain(processors, (event) => listener.event(event))
     this.#signal = signal
   }
 
@@ -170,7 +175,8 @@ export class PipelineRun {
         // The end has begun: what comes now comes again at the next start.
         if (this.#drained !== undefined) break
         waiting = false
-        this.#give(batch)
+        this.#counts.add(batch)
+        this.#give(this.#chain === undefined ? batch : this.#chain.process(batch))
         await this.#untilRoom()
         if (this.#signal.aborted || (this.#alone !== undefined && isPlain(this.#latest!))) {
           await this.#drain('stopped')
@@ -193,10 +199,10 @@ export class PipelineRun {
     const position = StreamPosition.parse(batch.position)
     this.#latest = position
     this.#together ||= !isPlain(position)
-    if (batch.length > 0) {
+    // That there are no rows in a range is to be heard, too.
+    if (batch.length > 0 || batch.range !== undefined) {
       this.#idle = undefined
       this.#giveLanes(batch)
-      this.#counts.add(batch)
       this.#bytesSinceBarrier += batch.bytes
     } else this.#idle = batch
     if (this.#meets && isBeginning(position)) {

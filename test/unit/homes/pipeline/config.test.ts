@@ -57,7 +57,7 @@ describe('a mistake is told with its line and column, and what was expected', ()
     [
       'a name far from any',
       `${SOURCE}${SINKS}zzz: 1\n`,
-      ['3:1: zzz: there is no such setting. Known are: name, state, buffer_bytes, source, sinks'],
+      ['3:1: zzz: there is no such setting. Known are: name, state, buffer_bytes, source, processors, sinks'],
     ],
     [
       'a choice nearly right',

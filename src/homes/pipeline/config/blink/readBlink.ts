@@ -6,7 +6,7 @@ import { databaseOf } from '../readSource.js'
 import { pipelineSettings } from '../settings.js'
 import type { SettingsReader } from '../settingsReader.js'
 import { Notices } from './notices.js'
-import { refuseProcessors } from './processors.js'
+import { readBlinkProcessors } from './processors.js'
 import { withSecrets } from './secrets.js'
 import { serviceSettings } from './settings.js'
 import { readBlinkSinks } from './sinks.js'
@@ -36,18 +36,19 @@ export function readBlink(reader: SettingsReader, file: ConfigMap, place: FilePl
     entry: entry('source'),
     environment: place.environment,
   })
-  refuseProcessors(reader, entry('processors'))
+  const processors = readBlinkProcessors(reader, map, found?.source)
   const surroundings = {
     folder: place.folder,
     pipeline: service.name,
     database: databaseOf(found?.source),
-    shown: found && shownTables(found.streams, found.lenient ? 'text' : 'refuse'),
+    shown: found && shownTables(found.streams, processors?.length ? 'keep' : found.lenient ? 'text' : 'refuse'),
   }
   return {
     name: service.name,
     state: values.state as string | undefined,
     bufferBytes: values.bufferBytes as number | undefined,
     source: found?.source,
+    processors,
     sinks: readBlinkSinks(reader, map, surroundings),
     notices: notices.all,
     preflight: found?.preflight,

@@ -1,11 +1,12 @@
 import { mkdirSync, writeFileSync } from 'node:fs'
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { describe, expect, test } from 'vitest'
+import { beforeAll, describe, expect, test } from 'vitest'
 import { formatProblem, PIPELINE_INVALID, type PipelineProblem } from '../../../../../src/core/pipelineErrors.js'
 import type { TailraceError } from '../../../../../src/core/tailraceError.js'
 import { type PipelineConfig, parsePipeline } from '../../../../../src/homes/pipeline/config/pipelineConfig.js'
 import { parseConnectionString } from '../../../../../src/postgres/connectionString.js'
+import { loadGrammar } from '../../../../../src/processors/sql/grammar.js'
 import { parseOptions } from '../../../../../src/source/options.js'
 import { temporaryFolder } from '../../../../support/temporaryFolder.js'
 
@@ -312,6 +313,43 @@ describe('sinks', () => {
   })
 })
 
+describe('processors', () => {
+  beforeAll(() => loadGrammar())
+  const processors = (list: string) =>
+    file({ config: ', slot_name: x', rest: `processors: ${list}\nsink: {driver: stdout}\n` })
+
+  test('sql and log are as in Blink, with what ours can have beside', () => {
+    const list = `
+  - driver: sql
+    config: {query: select * from stream.t where id > 10}
+  - {driver: log, config: {stream: t}, if: id > 12}
+  - {driver: log, config: {stream: "*"}}`
+    const { processors: read = [] } = parse(processors(list))
+    expect(read.map(({ type, streams, condition }) => [type, streams?.[0]?.text, condition !== undefined])).toEqual([
+      ['sql', expect.stringContaining('t'), false],
+      ['log', '*."t"', true],
+      ['log', undefined, false],
+    ])
+  })
+
+  test('an empty list is none', () => {
+    expect(parse(processors('')).processors).toEqual([])
+    expect(parse(processors('[]')).processors).toEqual([])
+  })
+
+  test.each([
+    [
+      '[{driver: lambda}]',
+      /^6:23: processors\[0\].driver: there is no processor of driver lambda; one of filter, sql, /,
+    ],
+    ['[{config: {}}]', /^6:14: processors\[0\].driver: it is required, and missing; one of filter, sql, /],
+    ['[{driver: log, stream: t}]', /^6:28: processors\[0\].stream: there is no such setting. Did you mean streams\?/],
+    ['[{driver: sql, config: {query: "select * from stream.t where"}}]', /^6:44: processors\[0\].query: syntax error/],
+  ])('a mistake: %s', (list, told) => {
+    expect(mistakes(processors(list))[0]).toMatch(told)
+  })
+})
+
 describe('variables and secrets', () => {
   const password = (value: string, more = '') =>
     parseConnectionString(
@@ -416,11 +454,6 @@ test.each<[string, string, string[]]>([
     'a slot that cannot be',
     file({ config: ', slot_name: My-Slot' }),
     ['5:54: source.config.slot_name: slot names have lower case letters, digits and underscores, 63 at most'],
-  ],
-  [
-    'processors',
-    file({ rest: 'processors: [{driver: log}]\nsink: {driver: stdout}\n' }),
-    ['6:1: processors: processors are not there yet'],
   ],
 ])('a mistake is told with its line and column: %s', (_, text, told) => {
   expect(mistakes(text)).toEqual(told)

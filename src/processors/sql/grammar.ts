@@ -1,0 +1,77 @@
+import { ExpressionProblem } from './problem.js'
+
+/** A node of the server's parse tree: its kind, and its fields. */
+export type AstNode = Readonly<Record<string, Fields>>
+export type Fields = Readonly<Record<string, unknown>>
+
+interface Grammar {
+  loadModule(): Promise<void>
+  parseSync(sql: string): unknown
+}
+
+let grammar: Grammar | undefined
+
+/** Must have resolved before anything is parsed: PostgreSQL's own parser is 2 MB, for those who need it. */
+export async function loadGrammar(): Promise<void> {
+  if (grammar !== undefined) return
+  const loaded: Grammar = await import('libpg-query')
+  await loaded.loadModule()
+  grammar = loaded
+}
+
+/** What was parsed: `text` as somebody wrote it, behind `prefix` characters of ours. */
+export interface SqlText {
+  readonly text: string
+  readonly prefix: number
+}
+
+/** The one SELECT that `prefix` and the text are. */
+export function parseSelect(text: string, prefix = ''): Fields {
+  let parsed: { readonly stmts?: readonly { readonly stmt?: AstNode }[] }
+  try {
+    parsed = grammar!.parseSync(prefix + text) as typeof parsed
+  } catch (error) {
+    const { sqlDetails, message } = error as Error & { readonly sqlDetails?: { readonly cursorPosition?: number } }
+    throw new ExpressionProblem(message, Math.max(0, (sqlDetails?.cursorPosition ?? 0) - prefix.length))
+  }
+  const [first, second] = parsed.stmts ?? []
+  const select = first?.stmt?.SelectStmt
+  if (select === undefined || second !== undefined) throw new ExpressionProblem('one SELECT is expected', 0)
+  return select
+}
+
+const SELECT = 'SELECT '
+
+/** The tree of one expression; its places are in `SELECT ` and the text. */
+export function parseExpression(text: string): { readonly tree: AstNode; readonly sql: SqlText } {
+  const { targetList, ...others } = parseSelect(text, SELECT)
+  const targets = targetList as readonly AstNode[] | undefined
+  const target = targets?.[0]?.ResTarget
+  const only = targets?.length === 1 && target?.name === undefined && target?.val !== undefined
+  if (!only || clausesOf(others).length > 0) {
+    throw new ExpressionProblem('one expression is expected, and nothing behind it', 0)
+  }
+  return { tree: target.val as AstNode, sql: { text, prefix: SELECT.length } }
+}
+
+/** The clauses of a SELECT that somebody wrote. */
+export function clausesOf(select: Fields): string[] {
+  return Object.keys(select).filter((name) => name !== 'limitOption' && name !== 'op')
+}
+
+/** From a place in the tree, in bytes, to an offset in characters of the text. */
+export function placeIn({ text, prefix }: SqlText, location: unknown): number {
+  if (typeof location !== 'number') return 0
+  return Buffer.from(text)
+    .subarray(0, Math.max(0, location - prefix))
+    .toString().length
+}
+
+export function kindAndFields(node: AstNode): readonly [string, Fields] {
+  return Object.entries(node)[0]!
+}
+
+/** The text of a list of names, such as a function's. */
+export function namesOf(list: unknown): string[] {
+  return ((list as readonly AstNode[] | undefined) ?? []).map((one) => String(one.String?.sval ?? ''))
+}

@@ -1,0 +1,44 @@
+import { readFile, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { expect, test } from 'vitest'
+import { parsePipeline } from '../../../src/homes/pipeline/config/pipelineConfig.js'
+import type { PipelineEvent } from '../../../src/homes/pipeline/run/events.js'
+import { runPipeline } from '../../../src/homes/pipeline/runPipeline.js'
+import { processorTypes } from '../../../src/processors/processorTypes.js'
+import { loadGrammar } from '../../../src/processors/sql/grammar.js'
+import { testDatabase } from '../../support/database.js'
+import { DocPage, DocShell } from '../../support/docPage.js'
+import { startServer } from '../../support/servers.js'
+import { temporaryFolder } from '../../support/temporaryFolder.js'
+
+test('docs/processors.md: each example makes of the rows what stands behind it', async () => {
+  const page = await DocPage.read('processors.md')
+  await loadGrammar()
+  await using server = await startServer()
+  await using db = await testDatabase(server, page.command('tables'))
+  await using folder = await temporaryFolder()
+  for (const type of processorTypes.keys()) {
+    const processors = page.command(type).replaceAll('\n', '\n  ')
+    const text = `source: {url: "\${SHOP_URL}", tables: [orders, customers], snapshot: only}
+sinks: {out: {type: file, path: ${type}.ndjson, format: row}}
+processors:
+  ${processors}
+`
+    const config = parsePipeline(join(folder.path, `${type}.yaml`), text, { SHOP_URL: db.url })
+    const events: PipelineEvent[] = []
+    const listener = {
+      event: (event: PipelineEvent) => void events.push(event),
+      source: async () => {},
+      tryingAgain: () => {},
+    }
+    await runPipeline(config, listener, new AbortController().signal)
+    const logged = events.map((event) => (event.type === 'processor-record' ? event.record : ''))
+    const output = await readFile(join(folder.path, `${type}.ndjson`), 'utf8')
+    expect(`${output}${logged.join('\n')}`).toMatch(page.said(type))
+  }
+  await using shell = await DocShell.open(folder.path)
+  await writeFile(join(folder.path, 'mistakes.yaml'), page.command('mistakes-yaml'))
+  const failed = await shell.sh(page.command('validate')).catch((error) => error)
+  expect(failed).toMatchObject({ code: 2, stderr: expect.stringMatching(page.said('mistakes')) })
+  expect(page.unused).toEqual([])
+})

@@ -30,7 +30,7 @@ async function changed(): Promise<Replication> {
 interface RunOptions {
   readonly destination?: Partial<DestinationOptions>
   /** Called when a batch is written, and the one behind it has been told; false: nothing more is written. */
-  readonly onWritten?: (index: number, writing: PostgresDestination) => Promise<boolean | void>
+  readonly onWritten?: (index: number, writing: PostgresDestination) => Promise<unknown>
 }
 
 /** Tells of each batch while the one before is written, as a pipeline does. */

@@ -1,5 +1,6 @@
 import { PROCESSOR_FAILED } from '../core/processorErrors.js'
 import type { ChunkRange } from '../core/record.js'
+import type { RowBatch } from '../core/rowBatch.js'
 import { TailraceError } from '../core/tailraceError.js'
 import { sqlName } from '../postgres/identifier.js'
 import type { TablePattern } from '../postgres/tablePattern.js'
@@ -67,20 +68,35 @@ export class ProcessorChain {
     })
   }
 
-  /** Stands at the same place, also where no row of it is left. Throws what a processor failed with, unless it skips. */
-  process(batch: Batch): Batch {
-    let { rows } = batch
-    let kept: Int32Array | undefined
-    let range: ChunkRange | undefined = batch.range
-    for (const { step, onError } of this.#steps) {
+  /**
+   * Stands at the same place, also where no row of it is left. Throws what a processor failed with, unless it skips. At once,
+   * unless a processor has somebody else to wait for.
+   */
+  process(batch: Batch): Batch | Promise<Batch> {
+    return this.#from(0, batch, batch.rows, undefined)
+  }
+
+  async close(): Promise<void> {
+    for (const { step } of this.#steps) await step.close()
+  }
+
+  #from(first: number, batch: Batch, from: RowBatch, keptBefore: Int32Array | undefined): Batch | Promise<Batch> {
+    let rows = from
+    let kept = keptBefore
+    for (let i = first; i < this.#steps.length; i++) {
+      const { step, onError } = this.#steps[i]!
       const before = kept
       const done = step.process(rows, (index, error) =>
         this.#failed(batch, before === undefined ? index : before[index]!, step.name, onError, error),
       )
+      if (done instanceof Promise) {
+        return done.then((later) => this.#from(i + 1, batch, later.rows, composed(before, later.kept)))
+      }
       rows = done.rows
-      kept = before === undefined || done.kept === undefined ? (done.kept ?? before) : done.kept.map((i) => before[i]!)
-      range = range && step.range(range)
+      kept = composed(before, done.kept)
     }
+    let range: ChunkRange | undefined = batch.range
+    for (const { step } of this.#steps) range = range && step.range(range)
     return rows === batch.rows && range === batch.range ? batch : batch.derive(rows, kept, range)
   }
 
@@ -92,6 +108,10 @@ export class ProcessorChain {
     if (onError === 'stop') throw PROCESSOR_FAILED(facts, { cause: error })
     this.#tell({ type: 'processor-skipped', ...facts })
   }
+}
+
+function composed(before: Int32Array | undefined, kept: Int32Array | undefined): Int32Array | undefined {
+  return before === undefined || kept === undefined ? (kept ?? before) : kept.map((index) => before[index]!)
 }
 
 /** Undefined: not of the record, but our own fault, or the pipeline's end. */

@@ -20,8 +20,23 @@ export type Plan =
   | { readonly kind: 'judge'; readonly judge: Judge }
   /** Columns are made anew. */
   | { readonly kind: 'rewrite'; readonly rewrite: RowRewrite }
+  /** They are given to somebody else, who says what becomes of each. */
+  | { readonly kind: 'compute'; readonly compute: Compute }
   /** They are only looked at. */
   | { readonly kind: 'look'; readonly look: (rows: RowBatch, index: number) => void }
+
+/** What became of a record elsewhere: columns with other values, by their index; `drop`: it goes no further. */
+export type Outcome =
+  | { readonly drop: true }
+  | { readonly failure: Error }
+  | { readonly after: ReadonlyMap<number, string | null>; readonly before: ReadonlyMap<number, string | null> }
+
+export interface Compute {
+  /** What the rows are of afterwards: columns may be added behind the others. */
+  readonly table: Table
+  /** Of records of the table, by index, in order. */
+  readonly outcomes: (rows: RowBatch, indexes: readonly number[]) => Promise<readonly Outcome[]>
+}
 
 /** What is told of a table when a processor meets it: it works, but not as well as it could. */
 export interface ProcessorNotice {
@@ -38,4 +53,6 @@ export interface Processor {
   plan(table: Table, notice: (notice: ProcessorNotice) => void): Plan | undefined
   /** Of rows that are read once more: their keys as the sinks know them; undefined: they cannot be told any more. */
   range?(range: ChunkRange): ChunkRange | undefined
+  /** Lets go of what it holds. */
+  close?(): Promise<void>
 }

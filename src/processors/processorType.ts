@@ -14,6 +14,8 @@ export interface ProcessorProblem {
 export interface ProcessorPlace {
   /** What it is called in messages. */
   readonly name: string
+  /** Relative paths begin here. */
+  readonly folder: string
   /** Tells a line to whoever watches the pipeline. */
   readonly log: (line: string) => void
   /** How values are read and written. */

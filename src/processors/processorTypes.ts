@@ -3,6 +3,7 @@ import { castType } from './types/cast.js'
 import { dropType } from './types/drop.js'
 import { filterType } from './types/filter.js'
 import { flattenType } from './types/flatten.js'
+import { javascriptType } from './types/javascript.js'
 import { logType } from './types/log.js'
 import { maskType } from './types/mask.js'
 import { renameType } from './types/rename.js'
@@ -17,5 +18,6 @@ export const processorTypes: ReadonlyMap<string, ProcessorType> = new Map([
   ['mask', maskType],
   ['cast', castType],
   ['flatten', flattenType],
+  ['javascript', javascriptType],
   ['log', logType],
 ])

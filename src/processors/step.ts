@@ -11,14 +11,15 @@ import {
   type RowBatch,
 } from '../core/rowBatch.js'
 import type { Table } from '../core/table.js'
+import { NULL_COLUMN } from '../core/tape.js'
 import type { QualifiedName } from '../postgres/identifier.js'
 import { RelationNames, type TablePattern } from '../postgres/tablePattern.js'
 import { unfit } from './describe.js'
 import { matchesOf } from './filterProcessor.js'
-import type { Plan, Processor, ProcessorNotice } from './processor.js'
+import type { Outcome, Plan, Processor, ProcessorNotice } from './processor.js'
 import { filterRows } from './rows/filter.js'
 import type { Processed } from './rows/processed.js'
-import { type Applies, type Failed, rewriteRows } from './rows/rewrite.js'
+import { type Applies, type Failed, type RowRewrite, rewriteRows, SAME, VALUE } from './rows/rewrite.js'
 import { NO_FALLBACK, Tuple } from './rows/tuple.js'
 import type { Matches, SqlCondition } from './sql/expression.js'
 import { NotSent } from './sql/problem.js'
@@ -56,7 +57,7 @@ export class Step {
   }
 
   /** What it makes of a batch: the batch itself where no table of it is touched. */
-  process(rows: RowBatch, failed: Failed): Processed {
+  process(rows: RowBatch, failed: Failed): Processed | Promise<Processed> {
     const planned = rows.tables.map((table) => this.#planFor(table))
     const first = planned.find(({ plan }) => plan !== undefined)?.plan
     if (first === undefined || !concerns(rows, planned)) return { rows, kept: undefined }
@@ -75,10 +76,44 @@ export class Step {
         const rewrites = plans.map((plan) => (plan?.kind === 'rewrite' ? plan.rewrite : undefined))
         return rewriteRows(rows, rewrites, applies, failed)
       }
+      case 'compute':
+        return this.#compute(rows, plans, applies, failed)
       case 'look':
         lookAt(rows, plans, applies, first.look)
         return { rows, kept: undefined }
     }
+  }
+
+  close(): Promise<void> | undefined {
+    return this.#options.processor.close?.()
+  }
+
+  async #compute(
+    rows: RowBatch,
+    plans: readonly (Plan | undefined)[],
+    applies: Applies | undefined,
+    failed: Failed,
+  ): Promise<Processed> {
+    const { heads, count, tables } = rows
+    const asked: number[][] = tables.map(() => [])
+    for (let index = 0; index < count; index++) {
+      const table = heads[index * HEAD + HEAD_TABLE]!
+      if (table < 0 || plans[table]?.kind !== 'compute' || heads[index * HEAD + HEAD_OPERATION]! > DELETE) continue
+      if (applies === undefined || applies(index)) asked[table]!.push(index)
+    }
+    const outcomes = new Map<number, Outcome>()
+    for (const [table, plan] of plans.entries()) {
+      const indexes = asked[table]!
+      if (plan?.kind !== 'compute' || indexes.length === 0) continue
+      for (const [i, outcome] of (await plan.compute.outcomes(rows, indexes)).entries())
+        outcomes.set(indexes[i]!, outcome)
+    }
+    const rewrites = plans.map((plan, i) =>
+      plan?.kind === 'compute' ? computed(tables[i]!, plan.compute.table, outcomes) : undefined,
+    )
+    const kept = (index: number) => !isDropped(outcomes.get(index))
+    const written = rewriteRows(rows, rewrites, undefined, failed)
+    return withoutDropped(written, kept)
   }
 
   range(range: ChunkRange): ChunkRange | undefined {
@@ -148,6 +183,36 @@ export class Step {
       return isTold ? ask(oldAt, NO_FALLBACK) : hides
     }
   }
+}
+
+function isDropped(outcome: Outcome | undefined): boolean {
+  return outcome !== undefined && 'drop' in outcome
+}
+
+/** What others made of a table's records, as a rewrite; columns that they left alone keep their bytes. */
+function computed(before: Table, table: Table, outcomes: ReadonlyMap<number, Outcome>): RowRewrite {
+  const width = before.columns.length
+  const make: RowRewrite['make'] = (column, _, writer, record, isOld) => {
+    const outcome = outcomes.get(record)
+    if (outcome !== undefined && 'failure' in outcome) throw outcome.failure
+    const values = outcome === undefined || 'drop' in outcome ? undefined : isOld ? outcome.before : outcome.after
+    const value = values?.get(column)
+    if (value === undefined) return column < width ? SAME : NULL_COLUMN
+    if (value === null) return NULL_COLUMN
+    writer.write(Buffer.from(value))
+    return VALUE
+  }
+  return { table, from: table.columns.map(() => -1), make }
+}
+
+function withoutDropped({ rows, kept }: Processed, stays: (index: number) => boolean): Processed {
+  const indexes = kept ?? Int32Array.from({ length: rows.count }, (_, index) => index)
+  const places = Int32Array.from(indexes.keys()).filter((place) => stays(indexes[place]!))
+  if (places.length === indexes.length) return { rows, kept }
+  const heads = new Int32Array(places.length * HEAD)
+  for (const [to, place] of places.entries())
+    heads.set(rows.heads.subarray(place * HEAD, (place + 1) * HEAD), to * HEAD)
+  return { rows: rows.derive({ heads, count: places.length }), kept: places.map((place) => indexes[place]!) }
 }
 
 /** Whether any record is of a table that is touched; what nobody has looked into is asked without that. */

@@ -19,6 +19,9 @@ import { Tuple } from './tuple.js'
 /** What {@link RowRewrite.make} says of a column: its value was written. */
 export const VALUE = 0
 
+/** It is the column of the same index, as it came. */
+export const SAME = 1
+
 /** The rows of a table with some columns made anew; the others keep their bytes. */
 export interface RowRewrite {
   /** What the rows are of afterwards. */
@@ -26,10 +29,11 @@ export interface RowRewrite {
   /** Of each of its columns the index of the one it is in the rows that come; -1: it is made. */
   readonly from: readonly number[]
   /**
-   * Writes a column in text form, or gives {@link NULL_COLUMN} or {@link UNCHANGED_COLUMN}; throws what keeps it from that.
+   * Writes a column in text form, or gives {@link NULL_COLUMN}, {@link UNCHANGED_COLUMN} or {@link SAME}; throws what keeps it
+   * from that.
    * Asked of old rows, too, of which all but the key may be NULL.
    */
-  readonly make: (column: number, row: Tuple, writer: ByteWriter) => number
+  readonly make: (column: number, row: Tuple, writer: ByteWriter, record: number, isOld: boolean) => number
 }
 
 /** Whether a record is rewritten; a table's other records keep their description. Undefined: all are. */
@@ -126,7 +130,7 @@ class Rewriter {
     try {
       if (this.#applies?.(index) === false) return true
       this.#enter(heads[to + HEAD_BUFFER]!)
-      this.#tuples(to, rewrite, this.#rows.tables[tableIndex]!)
+      this.#tuples(index, to, rewrite, this.#rows.tables[tableIndex]!)
       heads[to + HEAD_BUFFER] = this.#open
       heads[to + HEAD_TABLE] = this.#described[tableIndex]!
       return true
@@ -137,21 +141,21 @@ class Rewriter {
     }
   }
 
-  #tuples(to: number, rewrite: RowRewrite, table: Table): void {
+  #tuples(index: number, to: number, rewrite: RowRewrite, table: Table): void {
     const heads = this.#heads
     const newAt = heads[to + HEAD_NEW]!
     const old = heads[to + HEAD_OLD]!
     const isSnapshot = heads[to + HEAD_OPERATION] === SNAPSHOT
     if ((old & 3) !== NO_OLD) {
-      heads[to + HEAD_OLD] = (this.#tupleAt(old >> 2, rewrite) << 2) | (old & 3)
+      heads[to + HEAD_OLD] = (this.#tupleAt(old >> 2, rewrite, index, true) << 2) | (old & 3)
     }
     if (newAt < 0) return
-    heads[to + HEAD_NEW] = this.#tupleAt(newAt, rewrite)
+    heads[to + HEAD_NEW] = this.#tupleAt(newAt, rewrite, index, false)
     // Where a row without a key lies stands behind its columns.
     if (isSnapshot && table.key.length === 0) this.#pair(newAt + 2 * table.columns.length)
   }
 
-  #tupleAt(at: number, { from, make }: RowRewrite): number {
+  #tupleAt(at: number, { from, make }: RowRewrite, record: number, isOld: boolean): number {
     const tape = this.#tape
     const placed = tape.length
     tape.reserve(2 * from.length)
@@ -164,7 +168,11 @@ class Rewriter {
         continue
       }
       const start = this.#writer.size
-      const state = make(column, this.#tuple, this.#writer)
+      const state = make(column, this.#tuple, this.#writer, record, isOld)
+      if (state === SAME) {
+        this.#pair(at + 2 * column)
+        continue
+      }
       tape.values[tape.length++] = state === VALUE ? this.#base + start : state
       tape.values[tape.length++] = state === VALUE ? this.#base + this.#writer.size : state
     }

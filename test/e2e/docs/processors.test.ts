@@ -1,11 +1,14 @@
-import { readFile, writeFile } from 'node:fs/promises'
+import { execFile } from 'node:child_process'
+import { copyFile, mkdir, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import { promisify } from 'node:util'
 import { expect, test } from 'vitest'
 import { parsePipeline } from '../../../src/homes/pipeline/config/pipelineConfig.js'
 import type { PipelineEvent } from '../../../src/homes/pipeline/run/events.js'
 import { runPipeline } from '../../../src/homes/pipeline/runPipeline.js'
 import { processorTypes } from '../../../src/processors/processorTypes.js'
 import { loadGrammar } from '../../../src/processors/sql/grammar.js'
+import { cliPath } from '../../support/cli.js'
 import { testDatabase } from '../../support/database.js'
 import { DocPage, DocShell } from '../../support/docPage.js'
 import { startServer } from '../../support/servers.js'
@@ -41,4 +44,20 @@ processors:
   const failed = await shell.sh(page.command('validate')).catch((error) => error)
   expect(failed).toMatchObject({ code: 2, stderr: expect.stringMatching(page.said('mistakes')) })
   expect(page.unused).toEqual([])
+})
+
+test('the parser is loaded only where SQL has to be read', async () => {
+  await using folder = await temporaryFolder()
+  // The command without what npm installs beside it.
+  const cli = join(folder.path, 'dist/cli/main.js')
+  await mkdir(join(folder.path, 'dist/cli'), { recursive: true })
+  await copyFile(cliPath, cli)
+  await copyFile(new URL('../../../package.json', import.meta.url), join(folder.path, 'package.json'))
+  const validate = async (processor: string) => {
+    const text = `source: {url: postgres://app@db/shop, tables: orders}\nsinks: {out: {type: stdout}}\nprocessors: [${processor}]`
+    await writeFile(join(folder.path, 'shop.yaml'), text)
+    return promisify(execFile)(process.execPath, [cli, 'validate', join(folder.path, 'shop.yaml')])
+  }
+  expect((await validate('{type: mask, redact: [name]}')).stdout).toContain('can be run')
+  await expect(validate('{type: filter, where: id = 1}')).rejects.toThrow('libpg-query')
 })

@@ -140,7 +140,7 @@ function readParts(reader: SettingsReader, map: ConfigMap, { folder, file }: Fil
     state: values.state as string | undefined,
     bufferBytes: values.bufferBytes as number | undefined,
     source,
-    processors: readProcessors(reader, entry('processors')?.value, source),
+    processors: readProcessors(reader, entry('processors')?.value, { codecs: source, folder }),
     sinks: readSinks(reader, entry('sinks')?.value, place('sinks'), surroundings),
   }
 }

@@ -1,10 +1,10 @@
 import * as z from 'zod'
-import type { CodecOptions } from '../../../codec/codecFor.js'
 import { nearest } from '../../../core/nearest.js'
 import { snakeCase } from '../../../core/setting.js'
 import { TailraceError } from '../../../core/tailraceError.js'
 import { parseTablePatterns, type TablePattern } from '../../../postgres/tablePattern.js'
 import type { ProcessorConfig } from '../../../processors/chain.js'
+import type { ProcessorPlace } from '../../../processors/processorType.js'
 import { processorTypes } from '../../../processors/processorTypes.js'
 import { SqlCondition } from '../../../processors/sql/expression.js'
 import { loadGrammar } from '../../../processors/sql/grammar.js'
@@ -33,7 +33,7 @@ export async function loadForProcessors(node: ConfigNode | undefined): Promise<v
 export function readProcessors(
   reader: SettingsReader,
   node: ConfigNode | undefined,
-  codecs: CodecOptions | undefined,
+  place: Pick<ProcessorPlace, 'codecs' | 'folder'>,
 ): readonly ProcessorConfig[] | undefined {
   if (node === undefined) return []
   if (node.kind !== 'list') {
@@ -41,7 +41,7 @@ export function readProcessors(
     return undefined
   }
   const before = reader.problems.length
-  const read = node.items.map((item, index) => readProcessor(reader, item, index, codecs))
+  const read = node.items.map((item, index) => readProcessor(reader, item, index, place))
   return reader.problems.length > before ? undefined : read.filter((one) => one !== undefined)
 }
 
@@ -49,7 +49,7 @@ function readProcessor(
   reader: SettingsReader,
   node: ConfigNode,
   index: number,
-  codecs: CodecOptions | undefined,
+  place: Pick<ProcessorPlace, 'codecs' | 'folder'>,
 ): ProcessorConfig | undefined {
   const path = `processors[${index}]`
   const map = reader.map(node, node.place, path)
@@ -91,7 +91,7 @@ function readProcessor(
     condition: asked === undefined ? undefined : SqlCondition.parse(asked),
     onError: (onError as ProcessorConfig['onError'] | undefined) ?? processorSettings.onError.parse(undefined),
     hides: processorType.hides,
-    create: (log) => processorType.create(settings, { name, log, codecs }),
+    create: (log) => processorType.create(settings, { ...place, name, log }),
   }
 }
 

@@ -111,6 +111,7 @@ export class PipelineRun {
       this.#signal.removeEventListener('abort', giveUp)
       for (const lane of this.#lanes) lane.stop()
       await this.#settle()
+      await this.#chain?.close()
       await Promise.all(this.#lanes.map((lane) => lane.close().catch(() => {})))
     }
     const { reason } = this.#stop.signal
@@ -176,7 +177,8 @@ export class PipelineRun {
         if (this.#drained !== undefined) break
         waiting = false
         this.#counts.add(batch)
-        this.#give(this.#chain === undefined ? batch : this.#chain.process(batch))
+        const processed = this.#chain === undefined ? batch : await this.#processed(this.#chain, batch)
+        if (processed !== undefined) this.#give(processed)
         await this.#untilRoom()
         if (this.#signal.aborted || (this.#alone !== undefined && isPlain(this.#latest!))) {
           await this.#drain('stopped')
@@ -192,6 +194,23 @@ export class PipelineRun {
       this.#signal.removeEventListener('abort', end)
       await source.close()
       await listening
+    }
+  }
+
+  /** Undefined: the end came before it was done, and the batch comes again at the next start. */
+  async #processed(chain: ProcessorChain, batch: Batch): Promise<Batch | undefined> {
+    const processing = chain.process(batch)
+    if (!(processing instanceof Promise)) return processing
+    const ended = deferred<undefined>()
+    const end = () => ended.resolve(undefined)
+    const signals = [this.#signal, this.#stop.signal]
+    for (const signal of signals) signal.addEventListener('abort', end, { once: true })
+    if (signals.some(({ aborted }) => aborted)) end()
+    try {
+      return await Promise.race([processing, ended.promise])
+    } finally {
+      processing.catch(() => {})
+      for (const signal of signals) signal.removeEventListener('abort', end)
     }
   }
 

@@ -1,4 +1,5 @@
 import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import type { EmbeddedPostgres } from '../../../../src/cli/embedded/server.js'
 import { parsePipeline } from '../../../../src/homes/pipeline/config/pipelineConfig.js'
@@ -101,4 +102,41 @@ sinks: {copy: {type: postgres, url: "\${COPY}", auto_create: true, evolve: true}
     'SELECT bool_and(length(more_a) = 64) AS hashed, bool_and(extra = 7) AS filled FROM keyed',
   )
   expect(made).toEqual({ hashed: true, filled: true })
+})
+
+test('a pipeline that is stopped does not wait for a function that takes long, and what it had comes again', async () => {
+  await using pair = await databasePair(server, 'CREATE TABLE t (id int PRIMARY KEY, note text)')
+  pair.source.expectSlots = true
+  await using folder = await temporaryFolder()
+  const pipeline = (code: string) =>
+    parsePipeline(
+      join(folder.path, 'slow.yaml'),
+      `
+source: {url: "\${SHOP}", tables: t, slot: ${pair.source.name}}
+processors: [{type: javascript, timeout_ms: 60000, code: ${JSON.stringify(code)}}]
+sinks: {copy: {type: postgres, url: "\${COPY}"}}`,
+      { SHOP: pair.source.url, COPY: pair.target.url },
+    )
+  const copied = async () =>
+    (await pair.target.query('SELECT id, note FROM t ORDER BY id')).map((row) => Object.values(row))
+  {
+    const code = "export default ({ after }) => { while (after.note === 'hangs'); after.note = 'seen' }"
+    await using running = new RunningPipeline(pipeline(code))
+    await running.until(() => running.streaming, 'the stream')
+    await pair.source.query("INSERT INTO t VALUES (1, 'x')")
+    await waitFor(async () => (await copied()).length === 1, { what: 'the first row', timeoutMs: 20_000 })
+    await pair.source.query("INSERT INTO t VALUES (2, 'hangs')")
+    await sleep(500)
+    const started = performance.now()
+    await running.stop()
+    expect(performance.now() - started).toBeLessThan(8000)
+    expect(await copied()).toEqual([[1, 'seen']])
+  }
+  await using running = new RunningPipeline(pipeline("export default ({ after }) => { after.note = 'again' }"))
+  await waitFor(async () => (await copied()).length === 2, { what: 'the second row', timeoutMs: 20_000 })
+  expect(await copied()).toEqual([
+    [1, 'seen'],
+    [2, 'again'],
+  ])
+  await running.stop()
 })

@@ -1,7 +1,6 @@
 import { nearest } from '../../../../core/nearest.js'
 import type { ProcessorConfig } from '../../../../processors/chain.js'
 import { processorTypes } from '../../../../processors/processorTypes.js'
-import type { SourceOptions } from '../../../../source/options.js'
 import type { ConfigEntry, ConfigMap, ConfigNode } from '../configTree.js'
 import { readProcessors } from '../readProcessors.js'
 import type { SettingsReader } from '../settingsReader.js'
@@ -20,13 +19,13 @@ export function blinkProcessors({ entries }: ConfigMap): ConfigNode | undefined 
 export function readBlinkProcessors(
   reader: SettingsReader,
   file: ConfigMap,
-  source: SourceOptions | undefined,
+  place: Parameters<typeof readProcessors>[2],
 ): readonly ProcessorConfig[] | undefined {
   const before = reader.problems.length
   const written = file.entries.find(({ key }) => key === 'processors')?.value
   const items = written?.kind === 'list' ? written.items : []
   for (const [index, item] of items.entries()) checkDriver(reader, item, index)
-  return reader.problems.length > before ? undefined : readProcessors(reader, blinkProcessors(file), source)
+  return reader.problems.length > before ? undefined : readProcessors(reader, blinkProcessors(file), place)
 }
 
 /** `{driver, config: {…}}` → `{type, …}`. */

@@ -36,7 +36,7 @@ export function readBlink(reader: SettingsReader, file: ConfigMap, place: FilePl
     entry: entry('source'),
     environment: place.environment,
   })
-  const processors = readBlinkProcessors(reader, map, found?.source)
+  const processors = readBlinkProcessors(reader, map, { codecs: found?.source, folder: place.folder })
   const surroundings = {
     folder: place.folder,
     pipeline: service.name,

@@ -12,6 +12,7 @@ import '../dist/core/templateErrors.js'
 import '../dist/core/payloadErrors.js'
 import '../dist/core/conduitErrors.js'
 import '../dist/core/airbyteErrors.js'
+import { ACCEPTED_TYPES } from '../dist/codec/declared/declaredTypes.js'
 import { describeSettings, snakeCase } from '../dist/core/setting.js'
 import { definedErrors } from '../dist/core/tailraceError.js'
 import { definedWarnings } from '../dist/core/warnings.js'
@@ -20,6 +21,15 @@ import { airbyteSettings } from '../dist/homes/airbyte/config/settings.js'
 import { conduitDestinationSettings } from '../dist/homes/conduit/settings/destinationSettings.js'
 import { formatDuration } from '../dist/homes/conduit/settings/duration.js'
 import { conduitSourceSettings } from '../dist/homes/conduit/settings/sourceSettings.js'
+import {
+  cdcSettings,
+  columnSettings,
+  incrementalSettings,
+  postgresSinkSettings,
+  secretStorages,
+  secretsSettings,
+  serviceSettings,
+} from '../dist/homes/pipeline/config/blink/settings.js'
 import {
   deadLetterSettings,
   pipelineSettings,
@@ -180,6 +190,37 @@ function pipelinesPage() {
   return page
 }
 
+/** Blink's drivers of sinks that are not of a source we read. */
+const BLINK_SINKS = 'stdout postgres kafka nats rabbitmq redis websocket mongodb clickhouse'.split(' ')
+
+/** The page is written by hand but for its tables. */
+function blinkPage() {
+  const types = Object.entries(ACCEPTED_TYPES).map(
+    ([name, accepted]) => `| \`${name}\` | ${[...accepted, 'String'].map((one) => `\`${one}\``).join(', ')} |`,
+  )
+  const drivers = [...new Set([...BLINK_SINKS, ...sinkTypes.keys()])].map((name) => {
+    const origin = BLINK_SINKS.includes(name) ? 'Blink’s' : 'ours'
+    return `| \`${name}\` | ${origin} | ${sinkTypes.has(name) ? 'yes' : 'not yet: the file is refused'} |`
+  })
+  const tables = {
+    service: settingsTable(serviceSettings, snakeCase),
+    postgres_cdc: settingsTable(cdcSettings, snakeCase),
+    postgres_incremental: settingsTable(incrementalSettings, snakeCase),
+    columns: settingsTable(columnSettings),
+    'the postgres sink': settingsTable(postgresSinkSettings, snakeCase),
+    secrets: settingsTable({ ...secretsSettings, ...secretStorages.environment, ...secretStorages.file }, snakeCase),
+    types: `| column | databrewType |\n|---|---|\n${types.join('\n')}\n`,
+    sinks: `| driver | whose | there |\n|---|---|---|\n${drivers.join('\n')}\n`,
+  }
+  let page = readFileSync(path('blink.md'), 'utf8')
+  for (const [name, table] of Object.entries(tables)) {
+    const between = new RegExp(`(<!-- ${name}: [^\\n]*-->\\n)[\\s\\S]*?(<!-- end -->)`)
+    if (!between.test(page)) throw new Error(`docs/blink.md has no place for ${name}`)
+    page = page.replace(between, (_, begin, end) => `${begin}\n${table}\n${end}`)
+  }
+  return page
+}
+
 /** The page is written by hand but for its tables. */
 function processorsPage() {
   const tables = {
@@ -236,6 +277,7 @@ const pages = {
   'cli.md': cliPage(),
   'connections.md': connectionsPage(),
   'pipelines.md': pipelinesPage(),
+  'blink.md': blinkPage(),
   'processors.md': processorsPage(),
   'airbyte.md': airbytePage(),
   'conduit.md': conduitPage(),

@@ -30,6 +30,8 @@ import { formatTimestamp } from './timestampText.js'
 export interface NdjsonOptions {
   /** `ndjson`: the envelope of design section 2; `row`: only the row (of a delete its key), nothing else. */
   readonly format: 'ndjson' | 'row'
+  /** How a table's values are written, where that is not as the catalog says. */
+  readonly shown?: ((table: Table) => Table) | undefined
 }
 
 const NEWLINE = 0x0a
@@ -56,6 +58,7 @@ const UNCHANGED = Buffer.from(',"unchanged":')
 /** Records to lines of JSON, from wire bytes to output bytes. */
 export class NdjsonEncoder {
   readonly #bare: boolean
+  readonly #shown: (table: Table) => Table
   readonly #tables = new WeakMap<Table, TableLines>()
   /** Of the last row, which is nearly always of the next one's table. */
   #table: Table | undefined
@@ -69,6 +72,7 @@ export class NdjsonEncoder {
 
   constructor(options: NdjsonOptions = { format: 'ndjson' }) {
     this.#bare = options.format === 'row'
+    this.#shown = options.shown ?? ((table) => table)
   }
 
   /** Writes records `from` to `to` (not included) of `batch`, a line each. */
@@ -230,7 +234,7 @@ export class NdjsonEncoder {
 
   #linesOf(table: Table): TableLines {
     if (table === this.#table) return this.#lines!
-    const lines = this.#tables.get(table) ?? compile(table)
+    const lines = this.#tables.get(table) ?? compile(this.#shown(table))
     this.#tables.set(table, lines)
     this.#table = table
     this.#lines = lines

@@ -63,3 +63,24 @@ export const SINK_REWOUND = defineError('SINK_REWOUND', {
   message: (e: { sink: string }) => `the sink ${e.sink} has lost what it had not committed`,
   hint: 'The pipeline begins again where the sink stands, by itself.',
 })
+
+export const VALUE_MISFIT = defineError('VALUE_MISFIT', {
+  retry: 'operator',
+  message: (e: { table: string; column: string; declared: string; problem: string }) =>
+    `a value of ${e.table}.${e.column} does not fit ${e.declared}, as which stream_schema declares the column: ${e.problem}`,
+  hint: 'Declare the column as what holds all its values (String always does), and start again; or have such records put aside: on_error: dead-letter.',
+})
+
+export const STREAM_SCHEMA_MISMATCH = defineError('STREAM_SCHEMA_MISMATCH', {
+  retry: 'operator',
+  message: (e: { problems: readonly string[] }) => `stream_schema does not fit the database: ${e.problems.join('; ')}`,
+  hint: 'Declare what is there, or set source.lenient: true, by which such columns are written as text.',
+})
+
+export const SLOT_OF_BLINK = defineError('SLOT_OF_BLINK', {
+  retry: 'operator',
+  message: (e: { slot: string; plugin: string }) =>
+    `replication slot "${e.slot}" is of output plugin ${e.plugin} (Blink's are of wal2json), which cannot be read here`,
+  hint: (e) =>
+    `What the slot holds back cannot be taken over. Stop Blink, give source.config.slot_name another name and stream_snapshot: true: a new slot is made, and all rows are read. When nobody needs the old one drop it, since it holds WAL: SELECT pg_drop_replication_slot('${e.slot}').`,
+})

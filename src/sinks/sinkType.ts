@@ -1,4 +1,5 @@
 import type * as z from 'zod'
+import type { Table } from '../core/table.js'
 import type { Sink } from './sink.js'
 
 /** What settings cannot say each for itself. */
@@ -16,6 +17,10 @@ export interface SinkPlace {
   readonly pipeline: string
   /** What it is called itself. */
   readonly sink: string
+  /** The source's. */
+  readonly database?: string | undefined
+  /** How text sinks write a table's values, where that is not as the catalog says. */
+  readonly shown?: ((table: Table) => Table) | undefined
 }
 
 /** Where records go that a sink rejects. */

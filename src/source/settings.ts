@@ -159,6 +159,12 @@ export const sourceSettings = {
   snapshotWorkers: setting(z.int().min(1).max(64).default(2), {
     description: 'Connections that read the snapshot in parallel.',
   }),
+  snapshotChunkRows: setting(z.int().min(1).optional(), {
+    description:
+      'The most rows of a chunk where rows are read incrementally. Default: as many as are read in a few hundredths of a second.',
+    unit: 'rows',
+    example: '5000',
+  }),
   slotTimeoutMs: setting(z.int().min(0).default(0), {
     description: 'How long creating a slot may wait for running transactions; 0 waits as long as they run.',
     unit: 'ms',

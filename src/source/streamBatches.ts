@@ -61,6 +61,7 @@ export async function* streamBatches(context: RunContext, start: StreamStart): A
     capture,
     workers: options.snapshotWorkers,
     batchBytes: context.batchBytes,
+    chunkRows: options.snapshotChunkRows,
     resumed: resumed.place.snapshot ?? { id: '', rows: 0 },
     emit,
     signal,

@@ -1,4 +1,4 @@
-import { Command } from 'commander'
+import { Command, InvalidArgumentError } from 'commander'
 import { plainOption } from '../settingOptions.js'
 import { type RunOptions, runFile } from './runFile.js'
 import { validateFile } from './validateFile.js'
@@ -6,8 +6,12 @@ import { validateFile } from './validateFile.js'
 /** `tailrace run`: a source and its sinks, as a file says. */
 export function runCommand(finished: (exitCode: number) => void): Command {
   return new Command('run')
-    .description('Run a pipeline from its YAML file: the rows of tables, then every change, to one sink or several.')
-    .argument('<file>', 'The pipeline, such as pipeline.yaml.')
+    .alias('start')
+    .description(
+      'Run a pipeline from its YAML file, ours or one of Blink’s: the rows of tables, then every change, to one sink or several.',
+    )
+    .argument('[file]', 'The pipeline, such as pipeline.yaml. Default: blink.yaml.')
+    .addOption(plainOption('-c, --config <file>', 'The same, as Blink’s command has it.'))
     .addOption(
       plainOption('--control <path>', 'Listen here for "tailrace signal". Default: beside the pipeline’s state file.'),
     )
@@ -21,24 +25,44 @@ export function runCommand(finished: (exitCode: number) => void): Command {
       ).choices(['text', 'json']),
     )
     .addHelpText('after', RUN_EXAMPLES)
-    .action(async (file: string, options: RunOptions) => finished(await runFile(file, options)))
+    .action(async (file: string | undefined, options: RunOptions & WithConfig) =>
+      finished(await runFile(fileOf(file, options), options)),
+    )
 }
 
 /** `tailrace validate`: what is wrong with a pipeline's file, without a connection to anything. */
 export function validateCommand(finished: (exitCode: number) => void): Command {
   return new Command('validate')
     .description('Show every mistake in a pipeline’s YAML file, with its line and column. Connects to nothing.')
-    .argument('<file>', 'The pipeline, such as pipeline.yaml.')
+    .argument('[file]', 'The pipeline, such as pipeline.yaml. Default: blink.yaml.')
+    .addOption(plainOption('-c, --config <file>', 'The same, as Blink’s command has it.'))
     .addHelpText('after', VALIDATE_EXAMPLES)
-    .action(async (file: string) => finished(await validateFile(file)))
+    .action(async (file: string | undefined, options: WithConfig) =>
+      finished(await validateFile(fileOf(file, options))),
+    )
+}
+
+interface WithConfig {
+  readonly config?: string
+}
+
+/** What Blink's command runs when it is told nothing. */
+const USUAL_FILE = 'blink.yaml'
+
+function fileOf(file: string | undefined, { config }: WithConfig): string {
+  if (file !== undefined && config !== undefined && file !== config) {
+    throw new InvalidArgumentError(`one pipeline is run, and both ${file} and --config ${config} are named`)
+  }
+  return file ?? config ?? USUAL_FILE
 }
 
 const RUN_EXAMPLES = `
 The pipeline keeps how far each sink is beside its file, in pipeline.state: killed and started again it goes on there.
-docs/pipelines.md has all settings.
+docs/pipelines.md has all settings, docs/blink.md is for files of Blink’s.
 
 Examples:
     $ tailrace run pipeline.yaml
+    $ tailrace run -c blink.yaml
     $ DATABASE_URL=postgres://app@localhost/shop tailrace run pipeline.yaml --quiet 2>> pipeline.log
     $ tailrace signal status --state pipeline.state
 

@@ -7,7 +7,7 @@ import { ControlServer } from '../control/controlServer.js'
 import { configureLog, log } from '../log.js'
 import { reportEvents } from '../report/report.js'
 import { Signals } from '../signals.js'
-import { readOrTell } from './validateFile.js'
+import { readOrTell, tellNotices } from './validateFile.js'
 
 export interface RunOptions {
   readonly control?: string | false
@@ -27,6 +27,7 @@ export async function runFile(path: string, options: RunOptions): Promise<number
   configureLog({ format, level: options.quiet ? 'warn' : options.verbose ? 'debug' : 'info' })
   const config = await readOrTell(path)
   if (config === undefined) return WRONG_USAGE
+  tellNotices(path, config)
   const signals = new Signals()
   try {
     const { slot } = config.source
@@ -79,6 +80,7 @@ const LEVELS: Readonly<Record<PipelineEvent['type'], LogLevel>> = {
   'key-building': 'info',
   'key-built': 'info',
   'sink-failed': 'error',
+  'declared-otherwise': 'warn',
   'sink-gone': 'warn',
   'sinks-alone': 'info',
 }
@@ -101,6 +103,8 @@ function describe(event: PipelineEvent): string {
       return `sink ${event.sink} builds the key of ${event.table}, whose rows are copied`
     case 'key-built':
       return `sink ${event.sink} has built the key of ${event.table} in ${describeSeconds(event.seconds)}`
+    case 'declared-otherwise':
+      return `warning: ${event.warning}`
     case 'sink-failed':
       return `sink ${event.sink} failed, and the pipeline ends`
     case 'sink-gone':

@@ -9,9 +9,15 @@ const WRONG_USAGE = 2
 export async function validateFile(path: string): Promise<number> {
   const config = await readOrTell(path)
   if (config === undefined) return WRONG_USAGE
+  tellNotices(path, config)
   const sinks = config.sinks.map(({ name, type }) => (name === type ? name : `${name} (${type})`))
   await print(`${path} can be run: pipeline ${config.name} to ${sinks.join(', ')}; its state is ${config.statePath}\n`)
   return 0
+}
+
+/** What of the file has no effect, a line each. */
+export function tellNotices(path: string, { notices = [] }: PipelineConfig): void {
+  for (const notice of notices) log('info', formatProblem(path, notice), { event: 'notice', ...notice })
 }
 
 /** The pipeline; undefined when the file has mistakes, which are told then, a line each. */

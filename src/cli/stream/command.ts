@@ -59,6 +59,7 @@ export function streamCommand(finished: (exitCode: number) => void): Command {
     )
     .addOption(settingOption('replicationUrl', '--replication-url <url>'))
     .addOption(settingOption('snapshotWorkers'))
+    .addOption(settingOption('snapshotChunkRows'))
     .addOption(settingOption('maxBytes'))
     .addOption(settingOption('streaming', '--streaming <on|off>'))
     .addOption(settingOption('logicalDecodingWorkMem', '--logical-decoding-work-mem <size>'))

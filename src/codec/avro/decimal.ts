@@ -1,5 +1,5 @@
 import { ByteWriter } from '../../core/byteWriter.js'
-import { digits } from './integer.js'
+import { digits } from '../text/digits.js'
 import { putLength, VARINT_ROOM } from './varint.js'
 
 const MINUS = 0x2d

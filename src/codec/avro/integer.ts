@@ -1,8 +1,8 @@
 import type { ByteWriter } from '../../core/byteWriter.js'
+import { digits } from '../text/digits.js'
 import { putVarint, VARINT_ROOM } from './varint.js'
 
 const MINUS = 0x2d
-const ZERO = 0x30
 /** So many digits, twice, always are a safe integer. */
 const SAFE_DIGITS = 15
 const BILLION = 1_000_000_000
@@ -19,12 +19,6 @@ export function writeInteger(writer: ByteWriter, src: Uint8Array, p: number, end
   }
   const value = digits(src, p, end)
   writer.length = putVarint(writer.bytes, writer.length, negative ? 2 * value - 1 : 2 * value)
-}
-
-export function digits(src: Uint8Array, p: number, end: number): number {
-  let value = 0
-  for (; p < end; p++) value = value * 10 + src[p]! - ZERO
-  return value
 }
 
 /**

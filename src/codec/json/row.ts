@@ -33,9 +33,13 @@ export class RowLayout {
   readonly #wordStarts: Int32Array
   readonly #nameLengths: Int32Array
   readonly #room: number
+  /** `,"name":value` for each column. */
+  readonly #unavailable: readonly Uint8Array[] | undefined
 
-  constructor(table: Table, columns: readonly number[]) {
+  /** `unavailable`: of each column the JSON of a value that is unchanged and was not sent; undefined: it is left out. */
+  constructor(table: Table, columns: readonly number[], unavailable?: readonly Uint8Array[]) {
     const names = columns.map((column) => Buffer.from(`,${JSON.stringify(table.columns[column]!.name)}:`))
+    this.#unavailable = unavailable?.map((value, i) => Buffer.concat([names[i]!, value]))
     const words = names.map(toWords)
     this.#offsets = Int32Array.from(columns, (column) => 2 * column)
     this.#forms = Uint8Array.from(columns, (column) => table.codecs[column]!.form)
@@ -49,7 +53,7 @@ export class RowLayout {
 
   /**
    * Writes `{"name":value,…}` of the tuple at `tape[at]`, whose bytes lie in `bytes` (and `view`, the same). An
-   * unchanged column is taken from the tuple at `fallback`, or left out where there is none.
+   * unchanged column is taken from the tuple at `fallback`; where there is none it is unavailable.
    */
   write(writer: ByteWriter, bytes: Uint8Array, view: DataView, tape: Int32Array, at: number, fallback: number): void {
     const count = this.#forms.length
@@ -60,7 +64,14 @@ export class RowLayout {
     for (let i = 0; i < count; i++) {
       let pair = at + this.#offsets[i]!
       if (tape[pair] === UNCHANGED_COLUMN) {
-        if (fallback === NO_FALLBACK) continue
+        if (fallback === NO_FALLBACK) {
+          const member = this.#unavailable?.[i]
+          if (member === undefined) continue
+          writer.write(member)
+          if (empty) writer.bytes[writer.length - member.length] = OPEN
+          empty = false
+          continue
+        }
         pair = fallback + this.#offsets[i]!
       }
       writer.reserve(this.#room)

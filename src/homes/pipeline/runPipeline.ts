@@ -24,14 +24,15 @@ export interface PipelineListener extends RunListener {
  * source, or of a sink, that is not tried again: the same call later goes on where every sink was.
  */
 export async function runPipeline(
-  config: PipelineConfig,
+  given: PipelineConfig,
   listener: PipelineListener,
   signal: AbortSignal,
 ): Promise<PipelineSummary> {
-  await using lock = await StateLock.take(config.statePath)
+  await using lock = await StateLock.take(given.statePath)
   await using held = await listener.locked?.()
   void [lock, held]
-  await removeUnfinished(config.statePath)
+  await removeUnfinished(given.statePath)
+  const config = await lookedOver(given, listener, signal)
   const started = performance.now()
   const counts = new TableCounts()
   const sinks = new Map<string, SinkSummary>()
@@ -57,6 +58,22 @@ export async function runPipeline(
     }
   }
   return { seconds: (performance.now() - started) / 1000, tables: counts.byTable, sinks: [...sinks.values()] }
+}
+
+/** As the server has it that is read. */
+async function lookedOver(
+  config: PipelineConfig,
+  listener: PipelineListener,
+  signal: AbortSignal,
+): Promise<PipelineConfig> {
+  if (config.preflight === undefined) return config
+  const found = await config.preflight(signal).catch((error) => {
+    if (!signal.aborted) throw error
+  })
+  if (found === undefined) return config
+  const { source, warnings } = found
+  for (const warning of warnings) listener.event({ type: 'declared-otherwise', warning })
+  return { ...config, source }
 }
 
 function sum(before: SinkSummary | undefined, one: SinkSummary): SinkSummary {

@@ -2,7 +2,7 @@ import { link, mkdir, rename, rm, stat } from 'node:fs/promises'
 import { dirname } from 'node:path'
 import { promisify } from 'node:util'
 import { gzip } from 'node:zlib'
-import { NdjsonEncoder } from '../../codec/ndjson.js'
+import { type LineEncoder, type LineOptions, lineEncoder } from '../../codec/lines/lineEncoder.js'
 import { ByteWriter } from '../../core/byteWriter.js'
 import { OUTPUT_FAILED } from '../../core/errors.js'
 import { OUTPUT_EXISTS, OUTPUT_MISMATCH } from '../../core/pipelineErrors.js'
@@ -50,7 +50,8 @@ export class FileSink implements Sink {
   readonly #rotates: boolean
   readonly #names: FileNames
   readonly #memberBytes: number
-  #encoder: NdjsonEncoder
+  readonly #lines: LineOptions
+  #encoder: LineEncoder
   readonly #writer = new ByteWriter(256 * 1024)
   #lock: StateLock | undefined
   #output: Output | undefined
@@ -60,18 +61,19 @@ export class FileSink implements Sink {
   #unsynced = false
 
   /** `path` must be absolute. */
-  constructor(settings: FileSettings) {
+  constructor(settings: FileSettings, lines: LineOptions) {
     this.#settings = settings
+    this.#lines = lines
     this.#rotates = settings.rotateBytes !== undefined || settings.rotateSeconds !== undefined
     this.#names = new FileNames(settings.path)
     this.#memberBytes = Math.min(MEMBER_BYTES, settings.rotateBytes ?? MEMBER_BYTES)
-    this.#encoder = new NdjsonEncoder(settings)
+    this.#encoder = lineEncoder(lines)
   }
 
   async open(mark: SinkMark | undefined): Promise<undefined> {
     const last = (mark ?? undefined) as FileMark | undefined
     if (last !== undefined) this.#requireSame(last)
-    this.#encoder = new NdjsonEncoder(this.#settings)
+    this.#encoder = lineEncoder(this.#lines)
     this.#writer.clear()
     await this.#onDisk(this.#settings.path, async () => {
       await mkdir(dirname(this.#rotates ? this.#names.stem : this.#settings.path), { recursive: true })

@@ -1,6 +1,7 @@
 import { resolve } from 'node:path'
 import * as z from 'zod'
 import { setting } from '../../core/setting.js'
+import { formatSetting, lineOptions } from '../files/lineFormat.js'
 import { maxLineBytesSetting } from '../files/settings.js'
 import { sinkType } from '../sinkType.js'
 import { placeholdersOf } from './fileNames.js'
@@ -12,9 +13,7 @@ export const fileSettings = {
       'The file, appended to. Relative to the pipeline’s file. With rotation a template: {number} counts the files, {date} and {time} are when one was begun, in UTC.',
     example: 'out/{date}/orders-{number}.ndjson',
   }),
-  format: setting(z.enum(['ndjson', 'row']).default('ndjson'), {
-    description: 'ndjson: the whole record; row: only the row, of a delete its key.',
-  }),
+  format: formatSetting,
   maxLineBytes: maxLineBytesSetting,
   gzip: setting(z.boolean().default(false), {
     description: 'Compress: members of up to 1 MB of lines, each of which can be read by itself.',
@@ -52,5 +51,8 @@ export const fileSinkType = sinkType({
     return []
   },
   claims: ({ path }, { folder }) => resolve(folder, path),
-  create: (settings, { folder }) => new FileSink({ ...settings, path: resolve(folder, settings.path) }),
+  create: (settings, place) => {
+    const path = resolve(place.folder, settings.path)
+    return new FileSink({ ...settings, path }, lineOptions(settings.format, place))
+  },
 })

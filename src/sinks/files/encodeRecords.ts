@@ -1,7 +1,7 @@
-import type { NdjsonEncoder } from '../../codec/ndjson.js'
+import type { LineEncoder } from '../../codec/lines/lineEncoder.js'
 import type { ByteWriter } from '../../core/byteWriter.js'
 import { VALUE_MALFORMED } from '../../core/errors.js'
-import { LINE_TOO_LONG } from '../../core/pipelineErrors.js'
+import { LINE_TOO_LONG, VALUE_MISFIT } from '../../core/pipelineErrors.js'
 import type { TailraceError } from '../../core/tailraceError.js'
 import { sqlName } from '../../postgres/identifier.js'
 import type { Batch } from '../../source/batch.js'
@@ -15,7 +15,7 @@ export interface EncodeOptions {
 
 /** Records as lines. Those that have none, or one that is too long, go to `reject`; without that the first one is thrown. */
 export function encodeRecords(
-  encoder: NdjsonEncoder,
+  encoder: LineEncoder,
   writer: ByteWriter,
   batch: Batch,
   range: EncodeOptions & { readonly from: number; readonly to: number },
@@ -31,7 +31,7 @@ export function encodeRecords(
     if (bytes <= maxBytes) return
     problem = tooLong(batch, from, bytes, maxBytes)
   } catch (error) {
-    if (!VALUE_MALFORMED.is(error)) throw error
+    if (!VALUE_MALFORMED.is(error) && !VALUE_MISFIT.is(error)) throw error
     problem = error
   }
   writer.rewind(before)

@@ -1,31 +1,28 @@
-import * as z from 'zod'
-import { NdjsonEncoder, type NdjsonOptions } from '../../codec/ndjson.js'
+import { type LineEncoder, type LineOptions, lineEncoder } from '../../codec/lines/lineEncoder.js'
 import { ByteWriter } from '../../core/byteWriter.js'
-import { setting } from '../../core/setting.js'
 import type { Batch } from '../../source/batch.js'
 import { encodeRecords } from '../files/encodeRecords.js'
+import { formatSetting, lineOptions } from '../files/lineFormat.js'
 import { Output } from '../files/output.js'
 import { maxLineBytesSetting } from '../files/settings.js'
 import type { Reject, Sink, SinkMark } from '../sink.js'
 import { sinkType } from '../sinkType.js'
 
 const stdoutSettings = {
-  format: setting(z.enum(['ndjson', 'row']).default('ndjson'), {
-    description: 'ndjson: the whole record; row: only the row, of a delete its key.',
-  }),
+  format: formatSetting,
   maxLineBytes: maxLineBytesSetting,
 }
 
 /** Lines of JSON on standard output: at least once, since nobody can take back what was read from a pipe. */
 export class StdoutSink implements Sink {
-  readonly #encoder: NdjsonEncoder
+  readonly #encoder: LineEncoder
   readonly #writer = new ByteWriter()
   readonly #output = Output.stdout()
   readonly #maxLineBytes: number | undefined
 
-  constructor(options: NdjsonOptions & { readonly maxLineBytes?: number | undefined }) {
-    this.#encoder = new NdjsonEncoder(options)
-    this.#maxLineBytes = options.maxLineBytes
+  constructor(lines: LineOptions, maxLineBytes?: number) {
+    this.#encoder = lineEncoder(lines)
+    this.#maxLineBytes = maxLineBytes
   }
 
   async open(): Promise<undefined> {}
@@ -48,5 +45,5 @@ export class StdoutSink implements Sink {
 export const stdoutSinkType = sinkType({
   settings: stdoutSettings,
   claims: () => 'standard output',
-  create: (settings) => new StdoutSink(settings),
+  create: ({ format, maxLineBytes }, place) => new StdoutSink(lineOptions(format, place), maxLineBytes),
 })

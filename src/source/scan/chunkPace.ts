@@ -12,13 +12,16 @@ const TABLE_SHARE = 200
 
 /** How many rows the next chunk of a table has, by how long the ones before took. */
 export class ChunkPace {
-  rows = FIRST_ROWS
+  rows: number
   readonly #tableRows: number
+  readonly #most: number
   #read = 0
 
-  /** `tableRows`: an estimate, which may be far too low. */
-  constructor(tableRows: number) {
+  /** `tableRows`: an estimate, which may be far too low; `most`: no chunk has more. */
+  constructor(tableRows: number, most = MAX_ROWS) {
     this.#tableRows = tableRows
+    this.#most = Math.min(most, MAX_ROWS)
+    this.rows = Math.min(FIRST_ROWS, this.#most)
   }
 
   /** A chunk was opened in `openingMs`; then its `rows` came, and were handed on, in `readingMs`. */
@@ -29,6 +32,6 @@ export class ChunkPace {
     const targetMs = Math.max(TARGET_MS, OPENING_SHARE * openingMs)
     const step = Math.min(MAX_STEP, Math.max(1 / MAX_STEP, targetMs / Math.max(readingMs, 1)))
     const share = Math.max(FIRST_ROWS, Math.max(this.#tableRows, this.#read) / TABLE_SHARE)
-    this.rows = Math.round(Math.min(share, MAX_ROWS, Math.max(MIN_ROWS, this.rows * step)))
+    this.rows = Math.round(Math.min(share, this.#most, Math.max(MIN_ROWS, this.rows * step)))
   }
 }

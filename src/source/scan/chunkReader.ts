@@ -33,6 +33,8 @@ export interface ChunkReaderOptions {
   readonly control: ControlSession
   readonly capture: CaptureSet
   readonly batchBytes: number
+  /** The most rows of a chunk. */
+  readonly chunkRows: number | undefined
   readonly unproved: Unproved
   readonly isResting: (oid: number) => boolean
   /** Whether a piece can be handed on now. */
@@ -87,7 +89,7 @@ export class ChunkReader {
   constructor(scan: TableScan, options: ChunkReaderOptions) {
     this.#scan = scan
     this.#options = options
-    this.#pace = new ChunkPace(options.capture.estimatedRows(scan.progress.oid))
+    this.#pace = new ChunkPace(options.capture.estimatedRows(scan.progress.oid), options.chunkRows)
   }
 
   /** Reads the next chunk; resolves when all of it was handed on. */

@@ -42,6 +42,8 @@ export interface ScansOptions {
   readonly capture: CaptureSet
   readonly workers: number
   readonly batchBytes: number
+  /** The most rows of a chunk. */
+  readonly chunkRows?: number | undefined
   readonly resumed: SnapshotProgress
   readonly emit: (event: SourceEvent) => void
   readonly signal: AbortSignal
@@ -267,11 +269,12 @@ export class Scans {
   #reader(scan: TableScan): ChunkReader {
     const known = this.#readers.get(scan)
     if (known !== undefined) return known
-    const { connections, capture, batchBytes, emit, signal } = this.#options
+    const { connections, capture, batchBytes, chunkRows, emit, signal } = this.#options
     const reader = new ChunkReader(scan, {
       control: connections.control,
       capture,
       batchBytes,
+      chunkRows,
       emit,
       signal,
       unproved: this.#unproved,

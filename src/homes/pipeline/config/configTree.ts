@@ -10,6 +10,8 @@ export interface ConfigScalar {
   readonly value: string | number | boolean | null
   /** Its value, or a part of it, came from the environment and is never printed; `text`: as it was there. */
   readonly secret?: { readonly text: string }
+  /** Of a number, or of true, false and null: as it stands in the file. */
+  readonly written?: string | undefined
   /** A variable in it has no value, which was told. */
   readonly broken?: boolean
 }

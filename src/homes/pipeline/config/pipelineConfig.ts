@@ -1,13 +1,22 @@
 import { readFile } from 'node:fs/promises'
 import { basename, dirname, extname, resolve } from 'node:path'
-import { formatProblem, PIPELINE_INVALID, PIPELINE_UNREADABLE } from '../../../core/pipelineErrors.js'
+import {
+  formatProblem,
+  PIPELINE_INVALID,
+  PIPELINE_UNREADABLE,
+  type PipelineProblem,
+} from '../../../core/pipelineErrors.js'
 import type { ProcessorConfig } from '../../../processors/chain.js'
 import type { Sink } from '../../../sinks/sink.js'
 import type { SourceOptions } from '../../../source/options.js'
+import { blinkProcessors } from './blink/processors.js'
+import { isBlinkFile, readBlink } from './blink/readBlink.js'
+import type { ConfigMap, ConfigNode } from './configTree.js'
 import type { Environment } from './environment.js'
+import { namePart } from './namePart.js'
 import { loadForProcessors, readProcessors } from './readProcessors.js'
 import { readSinks } from './readSinks.js'
-import { readSource } from './readSource.js'
+import { databaseOf, readSource } from './readSource.js'
 import { pipelineSettings } from './settings.js'
 import { SettingsReader } from './settingsReader.js'
 import { parseYaml } from './yamlFile.js'
@@ -23,6 +32,35 @@ export interface PipelineConfig {
   /** What is made of the records on their way, in order; undefined or none: they pass as they came. */
   readonly processors?: readonly ProcessorConfig[]
   readonly sinks: readonly SinkConfig[]
+  /** What of the file has no effect, or another one than its author may think. */
+  readonly notices?: readonly PipelineProblem[] | undefined
+  /** Looks at the server before anything is made there; may reject. */
+  readonly preflight?: Preflight | undefined
+}
+
+/** What the server says to what a file declares of it. */
+export type Preflight = (signal: AbortSignal) => Promise<{
+  /** To be run in place of the pipeline's. */
+  readonly source: SourceOptions
+  readonly warnings: readonly string[]
+}>
+
+/** What a file has, whatever its shape; undefined where there are problems. */
+export interface PipelineParts extends Pick<PipelineConfig, 'notices' | 'preflight'> {
+  readonly name: string
+  readonly state: string | undefined
+  readonly bufferBytes: number | undefined
+  readonly source: SourceOptions | undefined
+  readonly processors: readonly ProcessorConfig[] | undefined
+  readonly sinks: readonly SinkConfig[] | undefined
+}
+
+/** Where a file is. */
+export interface FilePlace {
+  readonly folder: string
+  /** Its name without the ending. */
+  readonly file: string
+  readonly environment: Environment
 }
 
 export interface SinkConfig {
@@ -50,41 +88,59 @@ export async function readPipeline(path: string, environment: Environment = proc
   }
   if (text.length > MAX_FILE_BYTES) throw PIPELINE_UNREADABLE({ path, problem: 'it is larger than a pipeline can be' })
   const { root } = parseYaml(text, environment)
-  await loadForProcessors(
-    root?.kind === 'map' ? root.entries.find(({ key }) => key === 'processors')?.value : undefined,
-  )
+  if (root?.kind === 'map') await loadForProcessors(isBlinkFile(root) ? blinkProcessors(root) : processorsOf(root))
   return parsePipeline(path, text, environment)
 }
 
 /** The same of a text that is in the file `path`; what {@link loadForProcessors} loads must be there. */
 export function parsePipeline(path: string, text: string, environment: Environment): PipelineConfig {
   const { root, problems } = parseYaml(text, environment)
-  const reader = new SettingsReader()
-  const start = { line: 1, column: 1 }
-  const map = root === undefined ? undefined : reader.map(root, start, '')
-  const folder = dirname(resolve(path))
-  const file = basename(path, extname(path))
-  const values = map && reader.settings(map, pipelineSettings, '', ['source', 'processors', 'sinks'])
-  const name = (values?.name as string | undefined) ?? slotPart(file)
-  const entry = (key: string) => map?.entries.find((one) => one.key === key)
-  const place = (key: string) => entry(key)?.keyPlace ?? map?.place ?? start
-  const source = map && readSource(reader, entry('source')?.value, place('source'), name)
-  const processors = map && readProcessors(reader, entry('processors')?.value, { codecs: source, folder })
-  const sinks = map && readSinks(reader, entry('sinks')?.value, place('sinks'), { folder, pipeline: name })
+  const isBlink = root !== undefined && isBlinkFile(root)
+  const reader = new SettingsReader({ textAsWritten: isBlink })
+  const map = root === undefined ? undefined : reader.map(root, { line: 1, column: 1 }, '')
+  const place = { folder: dirname(resolve(path)), file: basename(path, extname(path)), environment }
+  const parts = map && (isBlink ? readBlink(reader, map, place) : readParts(reader, map, place))
   const found = [...problems, ...reader.problems].sort((a, b) => a.line - b.line || a.column - b.column)
-  if (found.length > 0 || source === undefined || processors === undefined || sinks === undefined) {
+  const { source, processors, sinks } = parts ?? {}
+  if (
+    found.length > 0 ||
+    parts === undefined ||
+    source === undefined ||
+    processors === undefined ||
+    sinks === undefined
+  ) {
     throw PIPELINE_INVALID({ mistake: formatProblem(path, found[0]!), more: found.length - 1, problems: found })
   }
+  const { name, state, bufferBytes, notices, preflight } = parts
   return {
     name,
-    statePath: resolve(folder, (values!.state as string | undefined) ?? `${file}.state`),
-    bufferBytes: (values!.bufferBytes as number | undefined) ?? pipelineSettings.bufferBytes.parse(undefined),
+    statePath: resolve(place.folder, state ?? `${place.file}.state`),
+    bufferBytes: bufferBytes ?? pipelineSettings.bufferBytes.parse(undefined),
     source,
     processors,
     sinks,
+    notices,
+    preflight,
   }
 }
 
-function slotPart(file: string): string {
-  return file.replace(/[^A-Za-z0-9_-]/g, '_').slice(0, 50)
+function processorsOf({ entries }: ConfigMap): ConfigNode | undefined {
+  return entries.find(({ key }) => key === 'processors')?.value
+}
+
+function readParts(reader: SettingsReader, map: ConfigMap, { folder, file }: FilePlace): PipelineParts {
+  const values = reader.settings(map, pipelineSettings, '', ['source', 'processors', 'sinks'])
+  const name = (values.name as string | undefined) ?? namePart(file)
+  const entry = (key: string) => map.entries.find((one) => one.key === key)
+  const place = (key: string) => entry(key)?.keyPlace ?? map.place
+  const source = readSource(reader, entry('source')?.value, place('source'), name)
+  const surroundings = { folder, pipeline: name, database: databaseOf(source) }
+  return {
+    name,
+    state: values.state as string | undefined,
+    bufferBytes: values.bufferBytes as number | undefined,
+    source,
+    processors: readProcessors(reader, entry('processors')?.value, { codecs: source, folder }),
+    sinks: readSinks(reader, entry('sinks')?.value, place('sinks'), surroundings),
+  }
 }

@@ -9,12 +9,32 @@ import { readDeadLetters } from './readDeadLetters.js'
 import { retrySettings, sinkSettings } from './settings.js'
 import type { SettingsReader } from './settingsReader.js'
 
-interface NamedSink {
+/** One sink as it stands in a file. */
+export interface NamedSink {
   readonly name: string
   readonly path: string
   readonly place: Place
   readonly node: ConfigNode
 }
+
+/** What stands under one sink, read by its declarations. */
+export interface SinkParts {
+  readonly type: string
+  readonly onError: unknown
+  readonly retry: RetryPolicy
+  /** Where `dead_letter` is. */
+  readonly map: ConfigMap
+  /** Of its type; `settingsMap` and `settingsPath`: where they stand. */
+  readonly given: Readonly<Record<string, unknown>>
+  readonly settingsMap: ConfigMap
+  readonly settingsPath: string
+}
+
+/** Reads what stands under a sink; undefined, and a problem, if it is none. */
+export type ReadParts = (reader: SettingsReader, sink: NamedSink) => SinkParts | undefined
+
+/** What the sinks of one pipeline have in common. */
+export type SinkSurroundings = Omit<SinkPlace, 'sink'>
 
 const NAME = /^[A-Za-z0-9_-]{1,50}$/
 
@@ -23,15 +43,37 @@ export function readSinks(
   reader: SettingsReader,
   node: ConfigNode | undefined,
   at: Place,
-  pipelinePlace: Omit<SinkPlace, 'sink'>,
+  surroundings: SinkSurroundings,
 ): readonly SinkConfig[] | undefined {
-  const before = reader.problems.length
+  const named = namedSinks(reader, node, at, 'type')
+  return named && readNamedSinks(reader, named, surroundings, readParts)
+}
+
+/** The sinks of a map by name, or of a list, in which one is called by its `name` or else by what stands under `typeKey`. */
+export function namedSinks(
+  reader: SettingsReader,
+  node: ConfigNode | undefined,
+  at: Place,
+  typeKey: string,
+): readonly NamedSink[] | undefined {
   if (node === undefined || node.kind === 'scalar') {
     reader.problem(node?.place ?? at, 'sinks', 'at least one sink is expected here, as a map by name or as a list')
     return undefined
   }
-  const named = node.kind === 'map' ? node.entries.map(ofMap) : node.items.map((item, index) => ofList(item, index))
+  const named =
+    node.kind === 'map' ? node.entries.map(ofMap) : node.items.map((item, index) => ofList(item, index, typeKey))
   if (named.length === 0) reader.problem(node.place, 'sinks', 'at least one sink is expected here')
+  return named
+}
+
+/** These sinks, each by `read`; undefined, and problems, if one cannot be used. */
+export function readNamedSinks(
+  reader: SettingsReader,
+  named: readonly NamedSink[],
+  surroundings: SinkSurroundings,
+  read: ReadParts,
+): readonly SinkConfig[] | undefined {
+  const before = reader.problems.length
   const claimed = new Map<string, string>()
   const sinks: SinkConfig[] = []
   for (const one of named) {
@@ -41,10 +83,12 @@ export function readSinks(
     if (sinks.some(({ name }) => name === one.name)) {
       reader.problem(one.place, one.path, `two sinks are called ${one.name}`, 'Give each a name of its own')
     }
-    const sink = readSink(reader, one, { ...pipelinePlace, sink: one.name }, claimed)
-    if (sink !== undefined) sinks.push(sink)
+    const beforeOne = reader.problems.length
+    const parts = read(reader, one)
+    const sink = parts && makeSink(reader, one, parts, { ...surroundings, sink: one.name }, claimed)
+    if (sink !== undefined && reader.problems.length === beforeOne) sinks.push(sink)
   }
-  return reader.problems.length > before ? undefined : sinks
+  return reader.problems.length > before || named.length === 0 ? undefined : sinks
 }
 
 function ofMap({ key, keyPlace, value }: ConfigEntry): NamedSink {
@@ -52,37 +96,41 @@ function ofMap({ key, keyPlace, value }: ConfigEntry): NamedSink {
 }
 
 /** In a list a sink is called by its `name`, or by its type. */
-function ofList(node: ConfigNode, index: number): NamedSink {
+function ofList(node: ConfigNode, index: number, typeKey: string): NamedSink {
   const text = (key: string) => {
     const value = node.kind === 'map' ? node.entries.find((entry) => entry.key === key)?.value : undefined
     return value?.kind === 'scalar' && value.value !== null ? String(value.value) : undefined
   }
-  return { name: text('name') ?? text('type') ?? String(index), path: `sinks[${index}]`, place: node.place, node }
+  return { name: text('name') ?? text(typeKey) ?? String(index), path: `sinks[${index}]`, place: node.place, node }
 }
 
-function readSink(
+function readParts(reader: SettingsReader, { path, place, node }: NamedSink): SinkParts | undefined {
+  const map = reader.map(node, place, path)
+  if (map === undefined) return undefined
+  const type = readType(reader, map, { key: 'type', path, place })
+  const retry = readRetry(reader, map, path)
+  if (type === undefined) return undefined
+  const shape: Record<string, z.ZodType> = { ...sinkSettings, ...sinkTypes.get(type)!.settings }
+  const elsewhere = path.endsWith(']') ? ['type', 'name', 'retry', 'dead_letter'] : ['type', 'retry', 'dead_letter']
+  const { onError, ...given } = reader.settings(map, shape, path, elsewhere)
+  return { type, onError, retry, map, given, settingsMap: map, settingsPath: path }
+}
+
+function makeSink(
   reader: SettingsReader,
-  { name, path, place, node }: NamedSink,
+  { name, path, place }: NamedSink,
+  { type, onError, retry, map, given, settingsMap, settingsPath }: SinkParts,
   sinkPlace: SinkPlace,
   claimed: Map<string, string>,
 ): SinkConfig | undefined {
-  const map = reader.map(node, place, path)
-  if (map === undefined) return undefined
-  const before = reader.problems.length
-  const type = readType(reader, map, path, place)
-  const retry = readRetry(reader, map, path)
-  if (type === undefined) return undefined
   const sinkType = sinkTypes.get(type)!
-  const shape: Record<string, z.ZodType> = { ...sinkSettings, ...sinkType.settings }
-  const elsewhere = path.endsWith(']') ? ['type', 'name', 'retry', 'dead_letter'] : ['type', 'retry', 'dead_letter']
-  const { onError, ...given } = reader.settings(map, shape, path, elsewhere)
   const putAside = readDeadLetters(reader, map, path, sinkPlace, { isOwn: sinkType.ownDeadLetters, onError })
   // Whatever is wrong was told; what can be said of the rest is said at the same time.
   const { data: settings } = z.object(sinkType.settings).safeParse(given)
   if (settings === undefined) return undefined
   for (const { name: setting, problem } of sinkType.problems(settings)) {
-    const entry = map.entries.find(({ key }) => key === snakeCase(setting))
-    reader.problem(entry?.value.place ?? map.place, `${path}.${snakeCase(setting)}`, problem)
+    const entry = settingsMap.entries.find(({ key }) => key === snakeCase(setting))
+    reader.problem(entry?.value.place ?? settingsMap.place, `${settingsPath}.${snakeCase(setting)}`, problem)
   }
   for (const claim of [sinkType.claims(settings, sinkPlace), putAside?.claim]) {
     if (claim === undefined) continue
@@ -90,7 +138,6 @@ function readSink(
     if (other !== undefined) reader.problem(place, path, `it writes to the same as the sink ${other}`)
     claimed.set(claim, name)
   }
-  if (reader.problems.length > before) return undefined
   return {
     name,
     type,
@@ -100,11 +147,16 @@ function readSink(
   }
 }
 
-function readType(reader: SettingsReader, map: ConfigMap, path: string, place: Place): string | undefined {
+/** Which of our sinks stands under `key`; undefined, and a problem, if it is none. */
+export function readType(
+  reader: SettingsReader,
+  map: ConfigMap,
+  { key, path, place }: { readonly key: 'type' | 'driver'; readonly path: string; readonly place: Place },
+): string | undefined {
   const known = [...sinkTypes.keys()]
-  const entry = map.entries.find(({ key }) => key === 'type')
+  const entry = map.entries.find((one) => one.key === key)
   if (entry === undefined) {
-    reader.problem(place, `${path}.type`, `it is required, and missing; one of ${known.join(', ')} is expected`)
+    reader.problem(place, `${path}.${key}`, `it is required, and missing; one of ${known.join(', ')} is expected`)
     return undefined
   }
   const { value } = entry
@@ -113,12 +165,13 @@ function readType(reader: SettingsReader, map: ConfigMap, path: string, place: P
   if (sinkTypes.has(type)) return type
   const shown = value.kind === 'scalar' && value.secret === undefined
   const near = shown ? nearest(type, known) : undefined
-  const problem = `${shown ? `there is no sink of type ${type}` : 'there is no such sink'}; one of ${known.join(', ')} is expected`
-  reader.problem(value.place, `${path}.type`, problem, near && `Did you mean ${near}?`)
+  const problem = `${shown ? `there is no sink of ${key} ${type}` : 'there is no such sink'}; one of ${known.join(', ')} is expected`
+  reader.problem(value.place, `${path}.${key}`, problem, near && `Did you mean ${near}?`)
   return undefined
 }
 
-function readRetry(reader: SettingsReader, map: ConfigMap, path: string): RetryPolicy {
+/** What stands under `retry`. */
+export function readRetry(reader: SettingsReader, map: ConfigMap, path: string): RetryPolicy {
   const entry = map.entries.find(({ key }) => key === 'retry')
   const given = entry && reader.map(entry.value, entry.keyPlace, `${path}.retry`)
   const values = given === undefined ? {} : reader.settings(given, retrySettings, `${path}.retry`)

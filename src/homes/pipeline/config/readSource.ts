@@ -1,6 +1,7 @@
 import { SETTING_INVALID } from '../../../core/errors.js'
 import { snakeCase } from '../../../core/setting.js'
 import { TailraceError } from '../../../core/tailraceError.js'
+import { parseConnectionString } from '../../../postgres/connectionString.js'
 import { parseOptions, type SourceOptions } from '../../../source/options.js'
 import { sourceSettings } from '../../../source/settings.js'
 import type { ConfigMap, ConfigNode, Place } from './configTree.js'
@@ -38,7 +39,10 @@ export function readSource(
 }
 
 /** A pipeline keeps positions, so it has a slot. */
-function withDefaults(given: Partial<SourceOptions> & Pick<SourceOptions, 'tables'>, pipeline: string): SourceOptions {
+export function withDefaults(
+  given: Partial<SourceOptions> & Pick<SourceOptions, 'tables'>,
+  pipeline: string,
+): SourceOptions {
   const { snapshot, cdcMode, slot, existingSlot } = given
   const makesSlot = snapshot !== 'only' && cdcMode !== 'long_polling'
   const usual = `tailrace_${pipeline.toLowerCase().replace(/[^a-z0-9_]/g, '_')}`.slice(0, 63)
@@ -48,6 +52,11 @@ function withDefaults(given: Partial<SourceOptions> & Pick<SourceOptions, 'table
     // A run without a snapshot can begin wherever its slot stands.
     existingSlot: existingSlot ?? (snapshot === 'never' ? 'resume' : 'refuse'),
   }
+}
+
+/** The name of the database that is read. */
+export function databaseOf(source: SourceOptions | undefined): string | undefined {
+  return source && parseConnectionString(source.url).database
 }
 
 /** Of two settings that do not go together, or of a text that cannot be read: `problem` says what, without the text. */

@@ -10,6 +10,12 @@ export type Shape = Readonly<Record<string, z.ZodType>>
 /** Collects every mistake of a file, and reads its parts as settings. */
 export class SettingsReader {
   readonly problems: PipelineProblem[] = []
+  readonly #textAsWritten: boolean
+
+  /** `textAsWritten`: where a text is expected a number without quotes is one, as it stands there. */
+  constructor({ textAsWritten = false }: { readonly textAsWritten?: boolean } = {}) {
+    this.#textAsWritten = textAsWritten
+  }
 
   problem({ line, column }: Place, setting: string, problem: string, hint?: string): void {
     this.problems.push({ line, column, setting, problem, hint })
@@ -28,16 +34,22 @@ export class SettingsReader {
 
   /**
    * The settings of a map by their declaration, under the names that this has; what is wrong is left out. `others` are
-   * names that are read elsewhere.
+   * names that are read elsewhere; `nameOf`: how the file writes a declared name.
    */
-  settings(map: ConfigMap, shape: Shape, path: string, others: readonly string[] = []): Record<string, unknown> {
-    const byName = new Map(describeSettings(shape).map((one) => [snakeCase(one.name), one]))
+  settings(
+    map: ConfigMap,
+    shape: Shape,
+    path: string,
+    others: readonly string[] = [],
+    nameOf: (name: string) => string = snakeCase,
+  ): Record<string, unknown> {
+    const byName = new Map(describeSettings(shape).map((one) => [nameOf(one.name), one]))
     const known = [...byName.keys(), ...others]
     const values: Record<string, unknown> = {}
     for (const { key, keyPlace, value } of map.entries) {
       if (others.includes(key)) continue
       const described = byName.get(key)
-      if (described === undefined) this.#unknown(key, keyPlace, within(path, key), known)
+      if (described === undefined) this.unknown(key, keyPlace, within(path, key), known)
       else values[described.name] = this.#value(value, shape[described.name]!, described, within(path, key))
     }
     for (const [name, { required }] of byName) {
@@ -47,7 +59,8 @@ export class SettingsReader {
     return Object.fromEntries(Object.entries(values).filter(([, value]) => value !== undefined))
   }
 
-  #unknown(key: string, place: Place, setting: string, known: readonly string[]): void {
+  /** A key that nobody reads, and what may have been meant. */
+  unknown(key: string, place: Place, setting: string, known: readonly string[]): void {
     const near = known.find((name) => name === snakeCase(key)) ?? nearest(key, known)
     const hint = near === undefined ? `Known are: ${known.join(', ')}` : `Did you mean ${near}?`
     this.problem(place, setting, 'there is no such setting', hint)
@@ -59,7 +72,9 @@ export class SettingsReader {
     if (parsed.success) return parsed.data
     // What looks like a number in the environment may be meant as a name; within braces YAML lets it be written in quotes only.
     const secret = node.kind === 'scalar' ? node.secret : undefined
-    for (const other of secret === undefined ? [] : [secret.text, meaningOf(secret.text)]) {
+    const written = this.#textAsWritten && node.kind === 'scalar' && node.value !== null ? node.written : undefined
+    for (const other of secret === undefined ? [written] : [secret.text, meaningOf(secret.text)]) {
+      if (other === undefined) continue
       const read = schema.safeParse(other)
       if (read.success) return read.data
     }

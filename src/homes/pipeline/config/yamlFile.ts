@@ -1,7 +1,7 @@
 import { type Document, isAlias, isMap, isScalar, isSeq, LineCounter, parseDocument, type Scalar } from 'yaml'
 import type { PipelineProblem } from '../../../core/pipelineErrors.js'
 import type { ConfigEntry, ConfigNode, ConfigScalar, Place } from './configTree.js'
-import { type Environment, fillIn, meaningOf } from './environment.js'
+import { type Environment, fillIn, meaningOf, type ShieldedText, shield } from './environment.js'
 
 /** A file of aliases of aliases is small, and means a million values. */
 const MAX_NODES = 20_000
@@ -16,10 +16,11 @@ export interface ParsedYaml {
 /** Reads YAML 1.2 and fills in the environment's values, after parsing: so no value can change what the file says. */
 export function parseYaml(text: string, environment: Environment): ParsedYaml {
   const lines = new LineCounter()
-  const document = parseDocument(text, { lineCounter: lines, prettyErrors: false })
-  const reader = new TreeReader(document, lines, environment)
+  const shielded = shield(text)
+  const document = parseDocument(shielded.text, { lineCounter: lines, prettyErrors: false })
+  const reader = new TreeReader(document, lines, environment, shielded)
   for (const { pos, message } of [...document.errors, ...document.warnings]) {
-    reader.problem(pos[0], '', message.replaceAll(/\s*\n\s*/g, ' '))
+    reader.problem(pos[0], '', shielded.read(message).replaceAll(/\s*\n\s*/g, ' '))
   }
   const root = reader.problems.length > 0 ? undefined : reader.read(document.contents, '', 0)
   return { root, problems: reader.problems }
@@ -30,10 +31,12 @@ class TreeReader {
   readonly #document: Document
   readonly #lines: LineCounter
   readonly #environment: Environment
+  readonly #shielded: ShieldedText
   #nodes = 0
   #tooLarge = false
 
-  constructor(document: Document, lines: LineCounter, environment: Environment) {
+  constructor(document: Document, lines: LineCounter, environment: Environment, shielded: ShieldedText) {
+    this.#shielded = shielded
     this.#document = document
     this.#lines = lines
     this.#environment = environment
@@ -64,7 +67,7 @@ class TreeReader {
   #entries(pairs: readonly { readonly key: unknown; readonly value: unknown }[], setting: string, depth: number) {
     const entries: ConfigEntry[] = []
     for (const { key, value } of pairs) {
-      const name = isScalar(key) ? String(key.value) : undefined
+      const name = isScalar(key) ? this.#shielded.read(String(key.value)) : undefined
       if (name === undefined) {
         this.problem(offsetOf(key), setting, 'a name is expected here')
         continue
@@ -81,10 +84,10 @@ class TreeReader {
   }
 
   #scalar(node: Scalar, offset: number, place: Place, setting: string): ConfigScalar {
-    const { value } = node
+    const { value, source } = node
     if (typeof value === 'number' || typeof value === 'boolean' || value === null)
-      return { kind: 'scalar', place, value }
-    const { text, fromEnvironment, problems } = fillIn(String(value), this.#environment)
+      return { kind: 'scalar', place, value, written: source }
+    const { text, fromEnvironment, problems } = fillIn(this.#shielded.read(String(value)), this.#environment)
     for (const one of problems) this.problem(offset, setting, one)
     if (problems.length > 0) return { kind: 'scalar', place, value: null, broken: true }
     if (!fromEnvironment) return { kind: 'scalar', place, value: text }

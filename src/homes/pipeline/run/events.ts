@@ -15,6 +15,8 @@ export type PipelineEvent =
   /** It has put so many more records aside; `problem`: why the last one. */
   | { readonly type: 'sink-dead-letters'; readonly sink: string; readonly count: number; readonly problem: string }
   | (SinkEvent & { readonly sink: string })
+  /** What the server says to what the file declares of it. */
+  | { readonly type: 'declared-otherwise'; readonly warning: string }
   | { readonly type: 'sink-failed'; readonly sink: string; readonly cause: Error }
   /** A sink that the state knows is no longer in the pipeline's file. */
   | { readonly type: 'sink-gone'; readonly sink: string }

@@ -33,3 +33,12 @@ test('the last chunk of a table says nothing', () => {
   pace.read(10, 1, 500)
   expect(pace.rows).toBe(2000)
 })
+
+test('no chunk has more rows than are wanted, from the first on', () => {
+  const pace = new ChunkPace(1e9, 300)
+  expect(pace.rows).toBe(300)
+  for (let chunk = 0; chunk < 5; chunk++) pace.read(pace.rows, 1, 1)
+  expect(pace.rows).toBe(300)
+  pace.read(300, 1, 1000)
+  expect(pace.rows).toBe(150)
+})

@@ -39,6 +39,12 @@ export class Checkpoints {
     return elapsed >= this.#options.everyMs || (this.#records >= RECORDS && elapsed >= LEAST_MS)
   }
 
+  /** The STATE that is due is on its way: no other is, for the same reason. */
+  claim(): void {
+    this.#at = performance.now()
+    this.#records = 0
+  }
+
   /** Nothing was stated yet. */
   get none(): boolean {
     return this.#position === undefined
@@ -53,8 +59,7 @@ export class Checkpoints {
    * others tell of all streams always.
    */
   lines(position: StreamPosition | undefined, which: 'changed' | ConfiguredStream['mode'] = 'changed'): string {
-    this.#at = performance.now()
-    this.#records = 0
+    this.claim()
     this.#position = position ?? this.#position
     const { type, streams } = this.#options
     if (position !== undefined) this.#lookAtModes(position)

@@ -1,16 +1,15 @@
-import { ByteWriter } from '../../../core/byteWriter.js'
 import { PostgresSource } from '../../../source/postgresSource.js'
-import { type Phase, recordsOf, streamsOf } from './phase.js'
+import { bytesOf, type Phase, recordLinesOf, streamsOf } from './phase.js'
 import { sourceOptions } from './sourceOptions.js'
 
 /** All rows of the streams that want them, in one snapshot. Nothing is made on the server. */
 export async function fullRefreshPhase(phase: Phase): Promise<void> {
   const streams = streamsOf(phase, 'full_refresh')
   if (streams.length === 0) return
-  const { config, signal, output, reports, checkpoints } = phase
+  const { signal, output, reports, checkpoints } = phase
   const stated = streams.map(({ lines }) => lines.stream)
   try {
-    await readRows(phase, new PostgresSource({ ...sourceOptions(config, streams, signal), snapshot: 'only' }))
+    await readRows(phase)
   } catch (error) {
     return reports.fail(error, streams)
   }
@@ -20,20 +19,21 @@ export async function fullRefreshPhase(phase: Phase): Promise<void> {
   reports.status('COMPLETE', stated)
 }
 
-async function readRows(phase: Phase, source: PostgresSource): Promise<void> {
-  const records = recordsOf(phase, streamsOf(phase, 'full_refresh'), undefined)
-  const writer = new ByteWriter()
+async function readRows(phase: Phase): Promise<void> {
+  const streams = streamsOf(phase, 'full_refresh')
+  const lines = recordLinesOf(phase, streams, undefined)
+  const signal = AbortSignal.any([phase.signal, lines.failed])
+  const source = new PostgresSource({ ...sourceOptions(phase.config, streams, signal), snapshot: 'only' })
+  lines.expect(bytesOf(streams))
   const listening = (async () => {
     for await (const event of source.events()) phase.onEvent(event)
   })()
   try {
-    for await (const { rows } of source) {
-      writer.clear()
-      records.write(writer, rows, 0, rows.count, Date.now())
-      if (writer.size > 0) await phase.output.lines(writer.take())
-    }
+    for await (const { rows } of source) await lines.write(rows, {})
+    await lines.settled()
   } finally {
     await source.close()
     await listening
+    await lines.close()
   }
 }

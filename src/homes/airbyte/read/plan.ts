@@ -16,7 +16,7 @@ import { StreamLines } from './streamLines.js'
 
 /** What transactions that run may be waited for, so that all that is in the WAL is visible. */
 const RUNNING_MS = 3000
-const PAGE_BYTES = 8192
+export const PAGE_BYTES = 8192
 
 /** A stream of the run: its table, and how its records are written. */
 export interface RunStream {

@@ -1,0 +1,117 @@
+import type pg from 'pg'
+import { TABLES } from './workload.js'
+
+const NAME = /^\{"type":"RECORD","record":\{"stream":"(\w+)"/
+const CURSOR = /"_ab_cdc_lsn":(\d+)(?:\.(\d+))?,"_ab_cdc_updated_at"/
+/** Digits behind the point, so many that no cursor has more. */
+const DIGITS = 16
+const SHOWN = 5
+
+interface Entry {
+  /** The LSN, and the place in the transaction, exactly as they were written. */
+  readonly lsn: number
+  readonly fraction: string
+  /** Undefined: it was deleted. */
+  readonly version: number | undefined
+  readonly line: string
+}
+
+/**
+ * What a destination has of all runs, and what it makes of that by key and cursor. It hears everything that came, or, where a
+ * kill lost it on its way, only what stands before the last STATE.
+ */
+export class Ledger {
+  /** Of each table and key all records, in the order in which they came. */
+  #records = new Map<string, Map<string, Entry[]>>()
+  records = 0
+
+  take(lines: readonly string[]): void {
+    for (const line of lines) {
+      const table = NAME.exec(line)?.[1]
+      if (table === undefined) continue
+      const { data } = JSON.parse(line).record
+      const [, lsn, fraction = ''] = CURSOR.exec(line)!
+      const key = JSON.stringify(TABLES[table]!.length === 0 ? [data.owner, data.n] : TABLES[table]!.map((k) => data[k]))
+      const version = data._ab_cdc_deleted_at === null ? Number(data.version ?? 0) : undefined
+      const keys = this.#records.get(table) ?? new Map<string, Entry[]>()
+      this.#records.set(table, keys)
+      const entries = keys.get(key) ?? []
+      keys.set(key, entries)
+      entries.push({ lsn: Number(lsn), fraction: fraction.padEnd(DIGITS, '0'), version, line })
+      this.records++
+    }
+  }
+
+  /** The stream was reset: the destination drops what it has of it. */
+  forget(table: string): void {
+    this.#records.delete(table)
+  }
+
+  /** What is wrong: versions that go back, and what differs from the tables. */
+  async problems(client: pg.Client): Promise<string[]> {
+    const problems: string[] = []
+    for (const [table, key] of Object.entries(TABLES)) {
+      const keys = this.#records.get(table) ?? new Map<string, Entry[]>()
+      if (key.length > 0) problems.push(...backwards(table, keys))
+      problems.push(...(await differences(client, table, key, keys)))
+    }
+    return problems
+  }
+}
+
+/** A record with a greater cursor that tells of an older row: a delete undone, or an update. */
+function backwards(table: string, keys: ReadonlyMap<string, readonly Entry[]>): string[] {
+  const found: string[] = []
+  for (const [key, entries] of keys) {
+    let newest = -1
+    let deleted = false
+    for (const { version, lsn, fraction } of sorted(entries)) {
+      if (version === undefined) {
+        deleted = true
+        continue
+      }
+      if (version < newest || (deleted && version === newest)) {
+        found.push(`${table} ${key}: version ${version} at ${lsn}.${fraction} behind ${deleted ? 'the deletion of ' : ''}${newest}`)
+      }
+      if (version > newest) deleted = false
+      newest = Math.max(newest, version)
+    }
+  }
+  return some(found)
+}
+
+/** The rows by the ledger and by the server, compared by the server. */
+async function differences(
+  client: pg.Client,
+  table: string,
+  key: readonly string[],
+  keys: ReadonlyMap<string, readonly Entry[]>,
+): Promise<string[]> {
+  const last = [...keys.values()].map((entries) => sorted(entries).at(-1)!)
+  const lines = last.filter(({ version }) => version !== undefined).map(({ line }) => line)
+  await client.query(`DROP TABLE IF EXISTS folded; CREATE TEMP TABLE folded (LIKE public.${table})`)
+  for (let at = 0; at < lines.length; at += 5000) {
+    await client.query(
+      `INSERT INTO folded SELECT (json_populate_record(NULL::public.${table}, line::json->'record'->'data')).*
+         FROM unnest($1::text[]) AS line`,
+      [lines.slice(at, at + 5000)],
+    )
+  }
+  // Without a key each row may have come more than once.
+  const except = key.length === 0 ? 'EXCEPT' : 'EXCEPT ALL'
+  const { rows } = await client.query<{ what: string; row: string }>(`
+    SELECT 'lacks' AS what, left(l::text, 200) AS row FROM (TABLE public.${table} ${except} TABLE folded) AS l
+    UNION ALL SELECT 'has', left(h::text, 200) FROM (TABLE folded ${except} TABLE public.${table}) AS h`)
+  return some(rows.map(({ what, row }) => `${table}: the ledger ${what} ${row}`))
+}
+
+/** By cursor; of the same one the later is the newer. */
+function sorted(entries: readonly Entry[]): readonly Entry[] {
+  if (entries.length === 1) return entries
+  return [...entries].sort((a, b) => a.lsn - b.lsn || (a.fraction < b.fraction ? -1 : a.fraction > b.fraction ? 1 : 0))
+}
+
+function some(found: readonly string[]): string[] {
+  const more = found.length - SHOWN
+  return more > 0 ? [...found.slice(0, SHOWN), `… and ${more} more like these`] : [...found]
+}

@@ -19,7 +19,10 @@ interface PackedRecords {
 
 /** Rows that nobody has looked into yet. */
 interface PackedLines {
-  readonly lines: readonly (Pick<CopyLines, 'table' | 'columns'> & { readonly count: number; readonly length: number })[]
+  readonly lines: readonly (Pick<CopyLines, 'table' | 'columns'> & {
+    readonly count: number
+    readonly length: number
+  })[]
   readonly snapshotId: string
 }
 

@@ -25,7 +25,7 @@ const PAUSES_MS: Readonly<Record<Phase, number>> = { start: 700, scan: 900, stre
 const PHASE_MS = 60_000
 const LAST_RUN_MS = 180_000
 /** Every so many kills a stream is reset, so that there are rows to be read. */
-const RESET_EVERY = 4
+const RESET_EVERY = 3
 
 /**
  * Kills `tailrace-airbyte read` again and again while sessions change its tables, each run going on from the last whole STATE
@@ -57,8 +57,8 @@ export async function runAirbyteChaos(options: AirbyteChaos): Promise<string[]> 
   try {
     for (let kill = 0; kill < kills; ) {
       if (kill % RESET_EVERY === RESET_EVERY - 1 && states.length > 0) {
-        const table = random.pick(Object.keys(TABLES))
-        if (random.chance(0.7)) {
+        const table = random.chance(0.7) ? 'items' : random.pick(Object.keys(TABLES))
+        if (random.chance(0.8)) {
           states = without(states as readonly StateMessage[], table)
           ledger.forget(table)
           count('streams reset')
@@ -66,7 +66,7 @@ export async function runAirbyteChaos(options: AirbyteChaos): Promise<string[]> 
       }
       const tail = random.chance(0.6)
       await using run = await start(tail)
-      const wanted = random.weighted<Phase>({ start: 1, scan: 4, stream: 5 })
+      const wanted = random.weighted<Phase>({ start: 1, scan: 5, stream: 5 })
       await reaches(run, wanted)
       await Promise.race([pause(random.integer(0, PAUSES_MS[wanted])), run.ended])
       // Who ended by itself is no kill, and is to have ended well.
@@ -115,7 +115,7 @@ async function unnoticed(ledger: Ledger, client: pg.Client): Promise<string[]> {
     ["INSERT INTO items VALUES (-1, 0, 'x')", 'a row more'],
     ['DELETE FROM parts WHERE id = (SELECT max(id) FROM parts)', 'a row less'],
     ["UPDATE bodies SET title = 'x' WHERE id = (SELECT max(id) FROM bodies)", 'another value'],
-    ["INSERT INTO log VALUES (-1, 0)", 'a row more without a key'],
+    ['INSERT INTO log VALUES (-1, 0)', 'a row more without a key'],
   ] as const) {
     await client.query(`BEGIN; ${sql}`)
     if ((await ledger.problems(client)).length === 0) missed.push(`the comparison does not see ${what}`)
@@ -127,7 +127,9 @@ async function unnoticed(ledger: Ledger, client: pg.Client): Promise<string[]> {
 function requireEnd(run: ConnectorRun): void {
   const problem = run.problem()
   if (run.code === 0 && run.errors.length === 0 && problem === undefined) return
-  throw new Error(`it ended with ${run.code}: ${problem ?? JSON.stringify(run.errors)}\n${run.logs.join('\n')}\n${run.stderr}`)
+  throw new Error(
+    `it ended with ${run.code}: ${problem ?? JSON.stringify(run.errors)}\n${run.logs.join('\n')}\n${run.stderr}`,
+  )
 }
 
 const isState = (line: string) => line.startsWith('{"type":"STATE"')
@@ -139,7 +141,8 @@ async function reaches(run: ConnectorRun, phase: Phase): Promise<void> {
   let seen = 0
   let now: Phase = 'start'
   while (run.running && now !== phase && now !== 'stream') {
-    if (Date.now() > deadline) throw new Error(`it does not get to its ${phase}:\n${run.logs.join('\n')}\n${run.stderr}`)
+    if (Date.now() > deadline)
+      throw new Error(`it does not get to its ${phase}:\n${run.logs.join('\n')}\n${run.stderr}`)
     await pause(10)
     for (; seen < run.chunks.length && now !== phase; seen++) {
       const chunk = run.chunks[seen]!
@@ -154,7 +157,10 @@ function phaseOf(run: ConnectorRun): Phase {
   const { lines } = run
   const state = lines.findLast(isState)
   if (state === undefined) return lines.some(isRecord) ? 'scan' : 'start'
-  return lines.filter(isState).slice(-Object.keys(TABLES).length).some((line) => line.includes('"mode":"scanning"'))
+  return lines
+    .filter(isState)
+    .slice(-Object.keys(TABLES).length)
+    .some((line) => line.includes('"mode":"scanning"'))
     ? 'scan'
     : 'stream'
 }

@@ -13,7 +13,14 @@ interface Entry {
   readonly fraction: string
   /** Undefined: it was deleted. */
   readonly version: number | undefined
-  readonly line: string
+}
+
+/** What came of one key. */
+interface Known {
+  readonly entries: Entry[]
+  /** The newest of them by cursor; of the same cursor the later is the newer. */
+  newest: Entry
+  line: string
 }
 
 /**
@@ -22,7 +29,7 @@ interface Entry {
  */
 export class Ledger {
   /** Of each table and key all records, in the order in which they came. */
-  #records = new Map<string, Map<string, Entry[]>>()
+  #records = new Map<string, Map<string, Known>>()
   records = 0
 
   take(lines: readonly string[]): void {
@@ -31,13 +38,19 @@ export class Ledger {
       if (table === undefined) continue
       const { data } = JSON.parse(line).record
       const [, lsn, fraction = ''] = CURSOR.exec(line)!
-      const key = JSON.stringify(TABLES[table]!.length === 0 ? [data.owner, data.n] : TABLES[table]!.map((k) => data[k]))
+      const key = JSON.stringify(
+        TABLES[table]!.length === 0 ? [data.owner, data.n] : TABLES[table]!.map((k) => data[k]),
+      )
       const version = data._ab_cdc_deleted_at === null ? Number(data.version ?? 0) : undefined
-      const keys = this.#records.get(table) ?? new Map<string, Entry[]>()
+      const keys = this.#records.get(table) ?? new Map<string, Known>()
       this.#records.set(table, keys)
-      const entries = keys.get(key) ?? []
-      keys.set(key, entries)
-      entries.push({ lsn: Number(lsn), fraction: fraction.padEnd(DIGITS, '0'), version, line })
+      const entry = { lsn: Number(lsn), fraction: fraction.padEnd(DIGITS, '0'), version }
+      const known = keys.get(key)
+      if (known === undefined) keys.set(key, { entries: [entry], newest: entry, line })
+      else {
+        known.entries.push(entry)
+        if (compare(known.newest, entry) <= 0) Object.assign(known, { newest: entry, line })
+      }
       this.records++
     }
   }
@@ -51,7 +64,7 @@ export class Ledger {
   async problems(client: pg.Client): Promise<string[]> {
     const problems: string[] = []
     for (const [table, key] of Object.entries(TABLES)) {
-      const keys = this.#records.get(table) ?? new Map<string, Entry[]>()
+      const keys = this.#records.get(table) ?? new Map<string, Known>()
       if (key.length > 0) problems.push(...backwards(table, keys))
       problems.push(...(await differences(client, table, key, keys)))
     }
@@ -60,18 +73,20 @@ export class Ledger {
 }
 
 /** A record with a greater cursor that tells of an older row: a delete undone, or an update. */
-function backwards(table: string, keys: ReadonlyMap<string, readonly Entry[]>): string[] {
+function backwards(table: string, keys: ReadonlyMap<string, Known>): string[] {
   const found: string[] = []
-  for (const [key, entries] of keys) {
+  for (const [key, { entries }] of keys) {
     let newest = -1
     let deleted = false
-    for (const { version, lsn, fraction } of sorted(entries)) {
+    for (const { version, lsn, fraction } of [...entries].sort(compare)) {
       if (version === undefined) {
         deleted = true
         continue
       }
       if (version < newest || (deleted && version === newest)) {
-        found.push(`${table} ${key}: version ${version} at ${lsn}.${fraction} behind ${deleted ? 'the deletion of ' : ''}${newest}`)
+        found.push(
+          `${table} ${key}: version ${version} at ${lsn}.${fraction} behind ${deleted ? 'the deletion of ' : ''}${newest}`,
+        )
       }
       if (version > newest) deleted = false
       newest = Math.max(newest, version)
@@ -85,10 +100,9 @@ async function differences(
   client: pg.Client,
   table: string,
   key: readonly string[],
-  keys: ReadonlyMap<string, readonly Entry[]>,
+  keys: ReadonlyMap<string, Known>,
 ): Promise<string[]> {
-  const last = [...keys.values()].map((entries) => sorted(entries).at(-1)!)
-  const lines = last.filter(({ version }) => version !== undefined).map(({ line }) => line)
+  const lines = [...keys.values()].flatMap(({ newest, line }) => (newest.version === undefined ? [] : [line]))
   await client.query(`DROP TABLE IF EXISTS folded; CREATE TEMP TABLE folded (LIKE public.${table})`)
   for (let at = 0; at < lines.length; at += 5000) {
     await client.query(
@@ -105,10 +119,9 @@ async function differences(
   return some(rows.map(({ what, row }) => `${table}: the ledger ${what} ${row}`))
 }
 
-/** By cursor; of the same one the later is the newer. */
-function sorted(entries: readonly Entry[]): readonly Entry[] {
-  if (entries.length === 1) return entries
-  return [...entries].sort((a, b) => a.lsn - b.lsn || (a.fraction < b.fraction ? -1 : a.fraction > b.fraction ? 1 : 0))
+/** By cursor. */
+function compare(a: Entry, b: Entry): number {
+  return a.lsn - b.lsn || (a.fraction < b.fraction ? -1 : a.fraction > b.fraction ? 1 : 0)
 }
 
 function some(found: readonly string[]): string[] {

@@ -58,7 +58,9 @@ async function succeeds(stateType: (typeof STATE_TYPES)[number]): Promise<boolea
   }).catch((error: Error) => [error.stack ?? error.message])
   const took = `${Math.round((performance.now() - began) / 1000)} s`
   if (problems.length === 0) {
-    log(`state of type ${stateType}: by key and cursor the records are the tables, and no record tells of an older row (${took})`)
+    log(
+      `state of type ${stateType}: by key and cursor the records are the tables, and no record tells of an older row (${took})`,
+    )
     await rm(folder, { recursive: true })
     return true
   }

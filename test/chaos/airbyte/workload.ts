@@ -12,6 +12,8 @@ export const TABLES: Readonly<Record<string, readonly string[]>> = {
 }
 
 /**
+ * Of `items` so much that its lines are made in a thread.
+ *
  * Each row knows its version, a number that is greater than all that were drawn before: whoever writes a key is one session
  * (by `owner`), so that of the versions of one key the later one is the greater.
  */
@@ -35,7 +37,7 @@ export function sourceSql(rows: number, owners: number): string {
   CREATE TRIGGER draw BEFORE INSERT OR UPDATE ON names FOR EACH ROW EXECUTE FUNCTION draw();
   CREATE TRIGGER draw BEFORE INSERT OR UPDATE ON parts FOR EACH ROW EXECUTE FUNCTION draw();
   CREATE TRIGGER draw BEFORE INSERT OR UPDATE ON bodies FOR EACH ROW EXECUTE FUNCTION draw();
-  INSERT INTO items SELECT i, 0, repeat(md5(i::text), 4) FROM generate_series(1, ${rows}) i;
+  INSERT INTO items SELECT i, 0, repeat(md5(i::text), 30) FROM generate_series(1, ${rows}) i;
   INSERT INTO names SELECT i % ${owners}, 'c' || i, 0, i / 3.0 FROM generate_series(1, ${few}) i;
   INSERT INTO parts SELECT i, 0, now(), ARRAY['a', NULL, i::text] FROM generate_series(1, ${few}) i;
   INSERT INTO bodies SELECT i, 0, repeat(md5(i::text), 100), 'b' || i FROM generate_series(1, ${Math.ceil(few / 10)}) i;

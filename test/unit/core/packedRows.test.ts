@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest'
+import { packedLength, packRows, unpackRows } from '../../../src/core/packedRows.js'
 import { type CopyLines, RowBatch } from '../../../src/core/rowBatch.js'
 import { readCopyRow } from '../../../src/postgres/copy/row.js'
-import { packedLength, packRows, unpackRows } from '../../../src/core/packedRows.js'
 import { BatchBuilder, textTable } from '../../support/rowBatches.js'
 
 const table = textTable('t', ['a', 'b'], [0])
@@ -34,7 +34,14 @@ test('rows that nobody has looked into are the same again, and nobody looks into
   const linesOf = (...rows: readonly string[]): CopyLines => {
     const ends: number[] = []
     for (const row of rows) ends.push((ends.at(-1) ?? 0) + row.length)
-    return { table: 0, bytes: Buffer.from(rows.join('')), ends: Int32Array.from(ends), columns: 2, read: readCopyRow, onRead }
+    return {
+      table: 0,
+      bytes: Buffer.from(rows.join('')),
+      ends: Int32Array.from(ends),
+      columns: 2,
+      read: readCopyRow,
+      onRead,
+    }
   }
   const made = () => RowBatch.ofLines([linesOf('1\ta\\tb\n', '22\t\\N\n'), linesOf('3\tc\n')], [table], 's', false)
   const batch = made()

@@ -36,7 +36,9 @@ function recordSetupOf(
   streams: readonly RunStream[],
   joined: Joined | undefined,
 ): RecordSetup {
-  const ahead = [...(joined?.ahead ?? [])].map(([oid, { lsn, seq, sub, end }]) => [oid, { lsn, seq, sub, end }] as const)
+  const ahead = [...(joined?.ahead ?? [])].map(
+    ([oid, { lsn, seq, sub, end }]) => [oid, { lsn, seq, sub, end }] as const,
+  )
   return {
     format: config.record_format,
     scan: plan.scan,

@@ -121,13 +121,31 @@ test('a thread writes the same lines, with STATE lines at the same places and th
     const some = async () => {
       const name = String(++number)
       const place = { lsn: BigInt(200 * number), seq: 1, end: BigInt(200 * number + 8) }
-      await give(() => changes(number), () => ({ place }))
-      await give(() => changes(number), ({ state }) => ({ commit: 100, between: state(name) }))
-      await give(() => rows(number), ({ state }) => ({ place, behind: state(name) }))
+      await give(
+        () => changes(number),
+        () => ({ place }),
+      )
+      await give(
+        () => changes(number),
+        ({ state }) => ({ commit: 100, between: state(name) }),
+      )
+      await give(
+        () => rows(number),
+        ({ state }) => ({ place, behind: state(name) }),
+      )
       // Small, and so made here.
-      await give(() => changes(number, 100), ({ state }) => ({ behind: state(name) }))
-      await give(() => rows(number), () => ({ place: { lsn: 5n, seq: -1, end: 5n } }))
-      await give(() => new RowBatch(), ({ state }) => ({ behind: state(name) }))
+      await give(
+        () => changes(number, 100),
+        ({ state }) => ({ behind: state(name) }),
+      )
+      await give(
+        () => rows(number),
+        () => ({ place: { lsn: 5n, seq: -1, end: 5n } }),
+      )
+      await give(
+        () => new RowBatch(),
+        ({ state }) => ({ behind: state(name) }),
+      )
     }
     await waitFor(() => some().then(() => threaded > 2 * number), { what: 'changes in the thread', timeoutMs: 30_000 })
     for (let more = 0; more < 3; more++) await some()

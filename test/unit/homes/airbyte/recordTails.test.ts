@@ -43,7 +43,11 @@ test('changes of one transaction have cursors in their order, however many they 
 })
 
 test('what is kept of a transaction, an operation and a table is used for nothing else', () => {
-  const [one, other] = [1n, 2n].map((commitTime) => ({ xid: Number(commitTime), commitLsn: 800n * commitTime, commitTime }))
+  const [one, other] = [1n, 2n].map((commitTime) => ({
+    xid: Number(commitTime),
+    commitLsn: 800n * commitTime,
+    commitTime,
+  }))
   const tails = new RecordTails('debezium', { lsn: 5n, time: 1000 })
   const others = [table, textTable('"o\\', ['id'], [0])] as const
   const read = '"ts_ms":1000,"schema":"public","table":"t","snapshot":true,"loc":[-1,0,0]}'
@@ -58,7 +62,13 @@ test('what is kept of a transaction, an operation and a table is used for nothin
         ] as const) {
           const lsn = Number(transaction.commitLsn)
           const [cursor] = [`,"_change_lsn":${lsn}.000012`]
-          const meta = { ts_ms: 946_684_800_000, schema: 'public', table: of.name, loc: [lsn, 12, lsn], txid: transaction.xid }
+          const meta = {
+            ts_ms: 946_684_800_000,
+            schema: 'public',
+            table: of.name,
+            loc: [lsn, 12, lsn],
+            txid: transaction.xid,
+          }
           const source = JSON.stringify({ op, source: meta }).slice(0, -1)
           expect(tailOf(tails, transaction, operation, 12, of)).toBe(`${cursor},"_meta":${source}`)
         }

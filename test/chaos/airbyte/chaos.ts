@@ -76,7 +76,7 @@ export async function runAirbyteChaos(options: AirbyteChaos): Promise<string[]> 
       const { lines } = run
       await appendFile(join(options.folder, `${options.stateType}.stderr`), run.stderr)
       if (!killed) requireEnd(run)
-      const phase = phaseOf(run)
+      const phase = phaseOf(lines)
       // What came behind the last STATE may have got to the destination, or not.
       const lost = killed && random.chance(0.5)
       const kept = lost ? lines.slice(0, lines.findLastIndex(isState) + 1) : lines
@@ -135,34 +135,33 @@ function requireEnd(run: ConnectorRun): void {
 const isState = (line: string) => line.startsWith('{"type":"STATE"')
 const isRecord = (line: string) => line.startsWith('{"type":"RECORD"')
 
-/** Roughly that phase, or a later one, or the end: what comes is looked into piece by piece. */
+/**
+ * Roughly that phase, or a later one, or the end: what comes is looked into piece by piece. A STATE that says where the run
+ * begins is no stream yet: there is one where records come, and no table is being read.
+ */
 async function reaches(run: ConnectorRun, phase: Phase): Promise<void> {
   const deadline = Date.now() + PHASE_MS
   let seen = 0
   let now: Phase = 'start'
+  let scanning = true
   while (run.running && now !== phase && now !== 'stream') {
     if (Date.now() > deadline)
       throw new Error(`it does not get to its ${phase}:\n${run.logs.join('\n')}\n${run.stderr}`)
     await pause(10)
     for (; seen < run.chunks.length && now !== phase; seen++) {
       const chunk = run.chunks[seen]!
-      if (!chunk.includes('"type":"STATE"') && !chunk.includes('"type":"RECORD"')) continue
-      now = chunk.includes('"mode":"active"') && !chunk.includes('"mode":"scanning"') ? 'stream' : 'scan'
+      if (chunk.includes('"mode":"scanning"')) scanning = true
+      else if (chunk.includes('"mode":"active"')) scanning = false
+      if (scanning || chunk.includes('"type":"RECORD"')) now = scanning ? 'scan' : 'stream'
     }
   }
 }
 
-/** By its last STATE. */
-function phaseOf(run: ConnectorRun): Phase {
-  const { lines } = run
-  const state = lines.findLast(isState)
-  if (state === undefined) return lines.some(isRecord) ? 'scan' : 'start'
-  return lines
-    .filter(isState)
-    .slice(-Object.keys(TABLES).length)
-    .some((line) => line.includes('"mode":"scanning"'))
-    ? 'scan'
-    : 'stream'
+/** By its last STATE, and whether there were records at all. */
+function phaseOf(lines: readonly string[]): Phase {
+  if (!lines.some(isRecord)) return 'start'
+  const states = lines.filter(isState).slice(-Object.keys(TABLES).length)
+  return states.length === 0 || states.some((line) => line.includes('"mode":"scanning"')) ? 'scan' : 'stream'
 }
 
 /** The state of a client that has reset one stream. */

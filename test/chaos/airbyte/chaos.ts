@@ -143,7 +143,7 @@ async function reaches(run: ConnectorRun, phase: Phase): Promise<void> {
   const deadline = Date.now() + PHASE_MS
   let seen = 0
   let now: Phase = 'start'
-  let scanning = true
+  let scanning: boolean | undefined
   while (run.running && now !== phase && now !== 'stream') {
     if (Date.now() > deadline)
       throw new Error(`it does not get to its ${phase}:\n${run.logs.join('\n')}\n${run.stderr}`)
@@ -152,7 +152,9 @@ async function reaches(run: ConnectorRun, phase: Phase): Promise<void> {
       const chunk = run.chunks[seen]!
       if (chunk.includes('"mode":"scanning"')) scanning = true
       else if (chunk.includes('"mode":"active"')) scanning = false
-      if (scanning || chunk.includes('"type":"RECORD"')) now = scanning ? 'scan' : 'stream'
+      const comes = chunk.includes('"type":"RECORD"')
+      if (scanning === true || (comes && scanning === undefined)) now = 'scan'
+      else if (comes) now = 'stream'
     }
   }
 }

@@ -55,6 +55,7 @@ export async function read(input: ReadInput): Promise<boolean> {
     onEvent: (event) => events.tell(event),
     recordWorker,
   }
+  phase.checkpoints.refreshed(plan.refreshes)
   const phases = [incrementalPhase, fullRefreshPhase]
   // What has no end comes last.
   for (const run of tail ? phases.reverse() : phases) if (!signal.aborted) await run(phase)

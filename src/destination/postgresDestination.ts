@@ -145,7 +145,7 @@ export class PostgresDestination implements AsyncDisposable {
       this.#requireNotClosed()
       // What was wrong, and whether it was committed all the same, is found where batches are written one after another.
       copies.giveUp(batch.rows)
-      await this.#retrying(({ session }) => copies.endCut(session))
+      await this.#asking((session) => copies.endCut(session))
       return undefined
     }
     this.#checkpoint.committed()
@@ -186,7 +186,7 @@ export class PostgresDestination implements AsyncDisposable {
     try {
       if (this.#writer?.holds === true) return false
       if (!this.#lazyCommits.pending) return true
-      await this.#retrying(({ session }) => this.#checkpoint.flush(session))
+      await this.#asking((session) => this.#checkpoint.flush(session))
       this.#lazyCommits.committed(false)
       return true
     } catch (error) {
@@ -245,7 +245,10 @@ export class PostgresDestination implements AsyncDisposable {
     this.#copies.close()
     this.#options.signal?.removeEventListener('abort', this.#onAbort)
     try {
-      if (session !== undefined) await this.#sequences!.move(session)
+      if (session !== undefined) {
+        await this.#writer!.settle()
+        await this.#sequences!.move(session)
+      }
     } catch (error) {
       throw explained(error, this.#sequences!.tables)
     } finally {
@@ -255,6 +258,14 @@ export class PostgresDestination implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.close()
+  }
+
+  /** The same as {@link #retrying}, where nothing of batches to come is open. */
+  #asking(work: (session: Session) => Promise<void>): Promise<void> {
+    return this.#retrying(async (writer) => {
+      await writer.settle()
+      await work(writer.session)
+    })
   }
 
   /** Does `work` over a connection that is there, again and anew while what fails may pass. */
@@ -331,13 +342,14 @@ export class PostgresDestination implements AsyncDisposable {
   }
 
   #moveSequences(): Promise<void> {
-    return this.#retrying(({ session }) => this.#sequences!.move(session))
+    return this.#asking((session) => this.#sequences!.move(session))
   }
 
   async #drop(): Promise<void> {
     const writer = this.#writer
     this.#writer = undefined
-    await writer?.session.close()
+    if (writer?.isAhead === true) writer.session.destroy()
+    else await writer?.session.close()
   }
 
   readonly #onAbort = (): void => {

@@ -72,28 +72,40 @@ export class Ledger {
   }
 }
 
-/** A record with a greater cursor that tells of an older row: a delete undone, or an update. */
+/** Commits begin at multiples of eight, and rows that are read have a cursor between two of them. */
+const isRead = ({ lsn }: Entry) => lsn % 8 !== 0
+
+/**
+ * A record with a greater cursor that tells of an older row: a delete undone, or an update. A row that is read may show what the
+ * stream, which is behind, tells of later: so changes are compared with changes, and rows that are read with all before them.
+ */
 function backwards(table: string, keys: ReadonlyMap<string, Known>): string[] {
   const found: string[] = []
   for (const [key, { entries }] of keys) {
-    let newest = -1
-    let deleted = false
-    for (const { version, lsn, fraction } of [...entries].sort(compare)) {
+    const sorted = [...entries].sort(compare)
+    const changes = { newest: -1, deleted: false }
+    const all = { newest: -1, deleted: false }
+    for (const entry of sorted) {
+      const { version } = entry
+      const before = isRead(entry) ? [all] : [all, changes]
       if (version === undefined) {
-        deleted = true
+        for (const one of before) one.deleted = true
         continue
       }
+      const { newest, deleted } = isRead(entry) ? all : changes
       if (version < newest || (deleted && version === newest)) {
-        found.push(
-          `${table} ${key}: version ${version} at ${lsn}.${fraction} behind ${deleted ? 'the deletion of ' : ''}${newest}`,
-        )
+        found.push(`${table} ${key}: version ${version} is behind ${newest}: ${sorted.map(told).join(', ')}`)
       }
-      if (version > newest) deleted = false
-      newest = Math.max(newest, version)
+      for (const one of before) {
+        if (version > one.newest) one.deleted = false
+        one.newest = Math.max(one.newest, version)
+      }
     }
   }
   return some(found)
 }
+
+const told = ({ version, lsn, fraction }: Entry) => `${version ?? 'deleted'} at ${lsn}.${Number(fraction)}`
 
 /** The rows by the ledger and by the server, compared by the server. */
 async function differences(

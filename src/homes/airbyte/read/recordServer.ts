@@ -31,8 +31,8 @@ export function serveRecords(setup: RecordSetup): void {
   serveEncoder(recordEncoder(setup))
 }
 
-/** The thread's work, without the thread. */
-export function recordEncoder(
+/** The work itself. */
+function recordEncoder(
   setup: RecordSetup,
 ): (writer: ByteWriter, rows: RowBatch, task: RecordTask) => RecordTold {
   const streams = new Map<number, StreamLines>()

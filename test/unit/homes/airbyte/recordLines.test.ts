@@ -78,7 +78,7 @@ function linesBy(entry: URL | undefined) {
   return { lines, state, told, text }
 }
 
-const COUNT = 400
+const COUNT = 200
 
 /** Changes of two tables and of one that nobody wants, of `bytes` by their own word. */
 function changes(number: number, bytes = 300_000): RowBatch {
@@ -147,7 +147,7 @@ test('a thread writes the same lines, with STATE lines at the same places and th
         ({ state }) => ({ behind: state(name) }),
       )
     }
-    await waitFor(() => some().then(() => threaded > 2 * number), { what: 'changes in the thread', timeoutMs: 30_000 })
+    await waitFor(() => some().then(() => threaded > 2 * number), { what: 'changes in the thread', timeoutMs: 30_000, intervalMs: 100 })
     for (let more = 0; more < 3; more++) await some()
     await there.lines.settled()
     expect(threaded).toBeGreaterThan(10)

@@ -147,7 +147,11 @@ test('a thread writes the same lines, with STATE lines at the same places and th
         ({ state }) => ({ behind: state(name) }),
       )
     }
-    await waitFor(() => some().then(() => threaded > 2 * number), { what: 'changes in the thread', timeoutMs: 30_000, intervalMs: 100 })
+    await waitFor(() => some().then(() => threaded > 2 * number), {
+      what: 'changes in the thread',
+      timeoutMs: 30_000,
+      intervalMs: 100,
+    })
     for (let more = 0; more < 3; more++) await some()
     await there.lines.settled()
     expect(threaded).toBeGreaterThan(10)

@@ -12,10 +12,12 @@ execFileSync(process.execPath, [path('node_modules/typescript/bin/tsc'), '-p', '
   stdio: 'inherit',
 })
 
-// Each command as one file, with its dependencies: it starts in half the time that 250 files take (0.11 s of 0.2 s).
+// Each command, and each of their threads, as one file, with its dependencies: it starts in half the time that 250 files take (0.11 s of 0.2 s).
 // Of what tsc made, not of src/: esbuild 0.28 keeps the error of a `using` scope in a `var`, so that in a loop a scope that
 // ends well throws what one before it had failed with.
-for (const file of ['dist/cli/main.js', 'dist/cli/airbyte.js']) {
+const commands = ['dist/cli/main.js', 'dist/cli/airbyte.js']
+const threads = ['dist/cli/encoderWorker.js', 'dist/cli/recordWorker.js']
+for (const file of [...commands, ...threads]) {
   await build({
     entryPoints: [path(file)],
     outfile: path(file),
@@ -35,8 +37,8 @@ for (const file of ['dist/cli/main.js', 'dist/cli/airbyte.js']) {
     },
     logLevel: 'warning',
   })
-  chmodSync(path(file), 0o755)
 }
+for (const file of commands) chmodSync(path(file), 0o755)
 
 // The plugin for Conduit: one file without anything beside it, that can be copied into a folder of connectors. CommonJS by its
 // name, since there it has no package.json to say what it is.

@@ -1,4 +1,6 @@
-// `npm run chaos -- --runs 3 --seed 7`, `npm run chaos -- replicate --kills 50`; `--help` tells the rest.
+// `npm run chaos -- --runs 3 --seed 7`, `npm run chaos -- replicate --kills 50`, `npm run chaos -- airbyte`; `--help` tells the rest.
 import { runCompiled } from './runCompiled.mjs'
 
-runCompiled(process.argv[2] === 'replicate' ? 'test/chaos/replicate/main.ts' : 'test/chaos/main.ts')
+const KINDS = ['replicate', 'airbyte']
+const kind = KINDS.find((name) => name === process.argv[2])
+runCompiled(kind === undefined ? 'test/chaos/main.ts' : `test/chaos/${kind}/main.ts`)

@@ -28,7 +28,11 @@ export function runCompiled(file, given = process.argv.slice(2)) {
   )
   execFileSync(process.execPath, [join(root, 'node_modules/typescript/bin/tsc'), '-p', folder], { stdio: 'inherit' })
 
-  const env = { TAILRACE_CLI: join(root, 'dist/cli/main.js'), ...process.env }
+  const env = {
+    TAILRACE_CLI: join(root, 'dist/cli/main.js'),
+    TAILRACE_AIRBYTE: join(root, 'dist/cli/airbyte.js'),
+    ...process.env,
+  }
   const args = [join(folder, file.replace(/\.ts$/, '.js')), ...given]
   spawn(process.execPath, args, { env, stdio: 'inherit' }).on('exit', (code) => {
     process.exitCode = code ?? 1

@@ -5,6 +5,7 @@ import { parseCommandLine, USAGE } from '../homes/airbyte/commandLine.js'
 import { MessageOutput } from '../homes/airbyte/protocol/messageOutput.js'
 import { runCommand } from '../homes/airbyte/run.js'
 import { Signals } from './signals.js'
+import { RECORD_WORKER } from './threads.js'
 
 /** What a shell shows for a program that died of SIGPIPE. */
 const CLOSED_PIPE = 141
@@ -19,7 +20,10 @@ async function main(argv: readonly string[]): Promise<number> {
   // A client that has its message ends the others by SIGTERM, and takes any end but that for a failure.
   const signal = line.command === 'read' ? new Signals().signal : new AbortController().signal
   try {
-    return await runCommand(line, new MessageOutput({ debug: line.debug }), { signal })
+    return await runCommand(line, new MessageOutput({ debug: line.debug }), {
+      signal,
+      recordWorker: RECORD_WORKER,
+    })
   } catch (error) {
     if (OUTPUT_CLOSED.is(error)) return CLOSED_PIPE
     process.stderr.write(`tailrace-airbyte: ${error instanceof Error ? error.message : String(error)}\n`)

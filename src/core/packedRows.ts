@@ -1,11 +1,13 @@
 import { viewOf } from './byteWriter.js'
 import type { Transaction } from './record.js'
-import { HEAD, RowBatch } from './rowBatch.js'
+import { type CopyLines, HEAD, RowBatch } from './rowBatch.js'
 import type { Table } from './table.js'
 import { Tape } from './tape.js'
 
 /** What is told of packed rows beside the memory that they lie in. */
-export interface PackedRows {
+export type PackedRows = PackedRecords | PackedLines
+
+interface PackedRecords {
   readonly count: number
   /** Numbers on the tape. */
   readonly tapeLength: number
@@ -15,8 +17,19 @@ export interface PackedRows {
   readonly snapshotId: string
 }
 
+/** Rows that nobody has looked into yet. */
+interface PackedLines {
+  readonly lines: readonly (Pick<CopyLines, 'table' | 'columns'> & {
+    readonly count: number
+    readonly length: number
+  })[]
+  readonly snapshotId: string
+}
+
 /** Bytes that a batch takes when it is packed. */
-export function packedLength({ count, tape, buffers }: RowBatch): number {
+export function packedLength(rows: RowBatch): number {
+  if (rows.areLines) return rows.bytes + 4 * rows.count
+  const { count, tape, buffers } = rows
   return buffers.reduce((sum, { length }) => sum + length, 4 * (count * HEAD + tape.length))
 }
 
@@ -26,9 +39,11 @@ export function packedLength({ count, tape, buffers }: RowBatch): number {
  *
  * ```
  * heads, Int32 … | tape, Int32 … | buffer | buffer …
+ * ends of lines, Int32 … | ends … | lines | lines …
  * ```
  */
 export function packRows(rows: RowBatch, memory: ArrayBuffer): PackedRows {
+  if (rows.areLines) return packLines(rows, memory)
   const { count, tape, buffers, transactions, snapshotId } = rows
   new Int32Array(memory, 0, count * HEAD).set(rows.heads.subarray(0, count * HEAD))
   let at = 4 * count * HEAD
@@ -42,8 +57,31 @@ export function packRows(rows: RowBatch, memory: ArrayBuffer): PackedRows {
   return { count, tapeLength: tape.length, bufferLengths, transactions, snapshotId }
 }
 
-/** The batch again, over that memory. */
-export function unpackRows(packed: PackedRows, memory: ArrayBuffer, tables: readonly Table[]): RowBatch {
+function packLines(rows: RowBatch, memory: ArrayBuffer): PackedLines {
+  const lines = rows.lines!
+  let at = 0
+  for (const { ends } of lines) {
+    new Int32Array(memory, at, ends.length).set(ends)
+    at += 4 * ends.length
+  }
+  for (const { bytes } of lines) {
+    new Uint8Array(memory, at, bytes.length).set(bytes)
+    at += bytes.length
+  }
+  const told = lines.map(({ table, columns, bytes, ends }) => {
+    return { table, columns, count: ends.length, length: bytes.length }
+  })
+  return { lines: told, snapshotId: rows.snapshotId }
+}
+
+/** The batch again, over that memory; `readLine` is for lines that nobody had looked into. */
+export function unpackRows(
+  packed: PackedRows,
+  memory: ArrayBuffer,
+  tables: readonly Table[],
+  readLine: CopyLines['read'],
+): RowBatch {
+  if ('lines' in packed) return unpackLines(packed, memory, tables, readLine)
   const { count, tapeLength, bufferLengths, transactions, snapshotId } = packed
   const rows = new RowBatch()
   rows.count = count
@@ -61,4 +99,22 @@ export function unpackRows(packed: PackedRows, memory: ArrayBuffer, tables: read
   rows.transactions.push(...transactions)
   rows.snapshotId = snapshotId
   return rows
+}
+
+function unpackLines(
+  { lines, snapshotId }: PackedLines,
+  memory: ArrayBuffer,
+  tables: readonly Table[],
+  read: CopyLines['read'],
+): RowBatch {
+  let endsAt = 0
+  let at = lines.reduce((sum, { count }) => sum + 4 * count, 0)
+  const unpacked = lines.map(({ table, columns, count, length }): CopyLines => {
+    const ends = new Int32Array(memory, endsAt, count)
+    const bytes = Buffer.from(memory, at, length)
+    endsAt += 4 * count
+    at += length
+    return { table, columns, ends, bytes, read, onRead: () => {} }
+  })
+  return RowBatch.ofLines(unpacked, tables, snapshotId, false)
 }

@@ -83,6 +83,12 @@ const spare: { readonly heads: Int32Array; readonly tape: Tape }[] = []
 /** As many as may be on their way at a time. */
 const MOST_SPARE = 8
 
+/** With room for so many numbers, or none. */
+function spareFor(heads: number, tape: number): (typeof spare)[number] | undefined {
+  const found = spare.pop()
+  return found !== undefined && found.heads.length >= heads && found.tape.values.length >= tape ? found : undefined
+}
+
 /**
  * Records as numbers over the bytes received: a head of {@link HEAD} numbers each, the columns' starts and ends on the
  * tape, and lists of what they refer to. No object is made for a record, nor for a column, until somebody asks.
@@ -119,14 +125,9 @@ export class RowBatch {
   /** With room for about as much as `like` has: batches that follow one another are mostly of a size. */
   constructor(like?: RowBatch) {
     const [heads, tape] = [roomFor(like?.count ?? 0, 64) * HEAD, roomFor(like?.tape.length ?? 0, 1024)]
-    const found = like === undefined ? undefined : spare.pop()
-    if (found !== undefined && found.heads.length >= heads && found.tape.values.length >= tape) {
-      this.#heads = found.heads
-      this.#tape = found.tape
-    } else {
-      this.#heads = new Int32Array(heads)
-      this.#tape = new Tape(tape)
-    }
+    const found = like === undefined ? undefined : spareFor(heads, tape)
+    this.#heads = found?.heads ?? new Int32Array(heads)
+    this.#tape = found?.tape ?? new Tape(tape)
   }
 
   /** A batch of nothing but rows of a snapshot, in order; `shared`: other batches have the same bytes. */
@@ -299,7 +300,9 @@ export class RowBatch {
     const { count } = this
     let columns = 0
     for (const one of lines) columns += one.ends.length * one.columns
-    this.replace(new Int32Array(Math.max(1, count) * HEAD), new Tape(2 * columns))
+    const found = spareFor(Math.max(1, count) * HEAD, 2 * columns)
+    this.replace(found?.heads ?? new Int32Array(Math.max(1, count) * HEAD), found?.tape ?? new Tape(2 * columns))
+    this.#ownsNumbers = true
     this.count = 0
     try {
       for (const one of lines) {

@@ -8,6 +8,7 @@ import { Batch } from './batch.js'
 import type { Origin, StreamPosition } from './position.js'
 import type { ProgressAt } from './scan/progress.js'
 import { slotMark } from './slotMark.js'
+import type { Piece } from './snapshot/pieces.js'
 
 /** How long an acknowledgement is waited for before an empty batch asks for it again. */
 const ASK_MS = 1000
@@ -53,8 +54,8 @@ export class Acknowledgements {
   }
 
   /** A batch of `rows` up to `position`, which acknowledges here. */
-  batch(rows: RowBatch, position: StreamPosition, snapshotAt?: ProgressAt, range?: ChunkRange): Batch {
-    return new Batch(rows, position, (acked) => this.ack(acked), { snapshotAt, range })
+  batch(rows: RowBatch, position: StreamPosition, snapshotAt?: ProgressAt, range?: ChunkRange, piece?: Piece): Batch {
+    return new Batch(rows, position, (acked) => this.ack(acked), { snapshotAt, range, piece })
   }
 
   /**

@@ -14,6 +14,7 @@ import {
 import { BatchRecord } from './batchRecord.js'
 import { OUTSIDE_TRANSACTION, StreamPosition } from './position.js'
 import type { ProgressAt, ReadingSteps } from './scan/progress.js'
+import type { Piece } from './snapshot/pieces.js'
 
 /** Where the records of a batch stand, if not in transactions of the stream. */
 export interface BatchPlaces {
@@ -22,6 +23,7 @@ export interface BatchPlaces {
   /** The position behind each record, where it is of neither: long polling found them, or several batches were joined. */
   readonly placedAt?: ((index: number) => StreamPosition) | undefined
   readonly range?: ChunkRange | undefined
+  readonly piece?: Piece | undefined
 }
 
 /**
@@ -35,6 +37,8 @@ export class Batch<Tables extends object = Record<string, Record<string, unknown
   readonly position: Position
   /** Of rows that were read by key while the stream goes on: of which keys these are all rows that there were. */
   readonly range: ChunkRange | undefined
+  /** @internal Of a batch without records: of a piece of a table all rows were handed on. */
+  readonly piece: Piece | undefined
   /** @internal The records as numbers over the bytes received. */
   readonly rows: RowBatch
   readonly #end: StreamPosition
@@ -66,13 +70,14 @@ export class Batch<Tables extends object = Record<string, Record<string, unknown
     rows: RowBatch,
     position: StreamPosition,
     ack: (position: StreamPosition) => void,
-    { snapshotAt, placedAt, range }: BatchPlaces = {},
+    { snapshotAt, placedAt, range, piece }: BatchPlaces = {},
   ) {
     this.rows = rows
     this.position = this.#end = position
     this.#ack = ack
     this.#snapshotAt = snapshotAt
     this.range = range
+    this.piece = piece
     this.#placedAt = placedAt
   }
 

@@ -9,6 +9,7 @@ import { parseTablePatterns, type TablePattern } from '../postgres/tablePattern.
 import { HEARTBEAT_PREFIX } from './heartbeat.js'
 import { StreamPosition } from './position.js'
 import { sourceSettings } from './settings.js'
+import type { PieceReading } from './snapshot/pieces.js'
 
 type Settings = z.input<z.ZodObject<typeof sourceSettings>>
 
@@ -39,6 +40,8 @@ export type SourceOptions<Tables extends object = Record<string, Record<string, 
   readonly startBatch?: boolean | undefined
   /** @internal */
   readonly host?: HostNeeds | undefined
+  /** @internal */
+  readonly pieces?: PieceReading | undefined
 }
 
 /** @internal What a host needs that stores a position with each record, and can store none without. */
@@ -63,11 +66,12 @@ export interface ParsedOptions
   readonly positionWithData: boolean
   readonly startBatch: boolean
   readonly host: HostNeeds | undefined
+  readonly pieces: PieceReading | undefined
   readonly wantsMessage: (prefix: string) => boolean
 }
 
 export function parseOptions(options: SourceOptions<never>): ParsedOptions {
-  const { position, signal, positionWithData = false, startBatch = false, host, ...given } = options
+  const { position, signal, positionWithData = false, startBatch = false, host, pieces, ...given } = options
   // `undefined` means the default.
   const input = Object.fromEntries(Object.entries(given).filter(([, value]) => value !== undefined))
   const { until, columns, keys, cursors, ...settings } = parseSettings(sourceSettings, input)
@@ -100,6 +104,7 @@ export function parseOptions(options: SourceOptions<never>): ParsedOptions {
     positionWithData,
     startBatch,
     host,
+    pieces,
     wantsMessage: (prefix) =>
       prefix !== HEARTBEAT_PREFIX && (typeof messages === 'boolean' ? messages : prefix.startsWith(messages)),
   }

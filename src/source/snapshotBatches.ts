@@ -67,7 +67,13 @@ export async function* snapshotBatches(context: RunContext, start: SnapshotStart
       acknowledgements.ledger.offer(position, lsn)
       queue.push(acknowledgements.batch(batch, position, snapshotAt), batch.bytes)
     },
-    finished: (unit, last) => progress.finished(unit, last),
+    finished: (unit, last) => {
+      progress.finished(unit, last)
+      if (unit.piece === undefined) return
+      const told = acknowledgements.batch(new RowBatch(), at({ id, rows }), undefined, undefined, unit.piece)
+      queue.push(told, 0)
+    },
+    pieces: context.options.pieces,
     onKeyed: resumable ? (keyed) => progress.ranges(keyed) : undefined,
     emit,
     signal: AbortSignal.any([signal, ended.signal]),

@@ -18,6 +18,8 @@ const FAILED = 1
 export interface Surroundings {
   /** Ends a `read`, with a STATE of all that was written. */
   readonly signal: AbortSignal
+  /** File of the thread that may write records; without it all is done in one. */
+  readonly recordWorker?: URL | undefined
 }
 
 /** Runs one command of the protocol; gives the exit code. Whatever goes wrong is said on the output. */
@@ -52,11 +54,11 @@ const COMMANDS: Readonly<Record<CommandLine['command'], Run>> = {
     await discover(await configOf(line, output), output)
     return OK
   },
-  async read(line, output, { signal }) {
+  async read(line, output, around) {
     const config = await configOf(line, output)
     const catalog = readCatalog(await readJson('catalog', line.catalog))
     const state = line.state === undefined ? NO_STATE : readState(await readJson('state', line.state))
-    return (await read({ config, catalog, state, output, signal })) ? OK : FAILED
+    return (await read({ config, catalog, state, output, ...around })) ? OK : FAILED
   },
 }
 

@@ -18,6 +18,10 @@ export function copySql(unit: SnapshotUnit, query: UnitQuery): string {
   const conditions: string[] = []
   if (unit.fromPage > 0) conditions.push(`ctid >= '(${unit.fromPage},0)'::tid`)
   if (unit.toPage !== undefined) conditions.push(`ctid < '(${unit.toPage},0)'::tid`)
+  if (unit.since !== undefined) {
+    const xid = (unit.since % 2n ** 32n).toString()
+    conditions.push(`pg_catalog.age(xmin) <= pg_catalog.age('${xid}'::pg_catalog.xid)`)
+  }
   if (query.rowFilter !== undefined) conditions.push(`(${query.rowFilter})`)
   const where = conditions.length === 0 ? '' : ` WHERE ${conditions.join(' AND ')}`
   const { schema, name } = unit.relation

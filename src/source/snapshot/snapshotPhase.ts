@@ -7,9 +7,10 @@ import type { PlannedTable } from '../capturePlan.js'
 import type { SourceEvent } from '../events.js'
 import { type KeyedTable, planKeyRanges } from './keyRanges.js'
 import { LockWatch } from './lockWatch.js'
+import { filesNow, type PieceReading } from './pieces.js'
 import type { SnapshotReaders } from './snapshotReaders.js'
 import { SnapshotRun } from './snapshotRun.js'
-import { PAGE_BYTES, planUnits, relationsOf, type SnapshotUnit } from './units.js'
+import { PAGE_BYTES, planPieces, planUnits, relationsOf, type SnapshotUnit } from './units.js'
 
 export { SnapshotReaders } from './snapshotReaders.js'
 
@@ -26,6 +27,8 @@ export interface SnapshotPhase {
   readonly finished: (unit: SnapshotUnit, last: boolean) => void
   /** What can be read by its key is to be, so that an interrupted snapshot can go on; called before the first row. */
   readonly onKeyed: ((keyed: ReadonlyMap<number, KeyedTable>) => void) | undefined
+  /** Tables are read in pieces. */
+  readonly pieces?: PieceReading | undefined
   readonly emit: (event: SourceEvent) => void
   readonly signal: AbortSignal
   /** For looks at who waits for the readers. */
@@ -86,10 +89,15 @@ async function readAll(phase: SnapshotPhase, failure: AbortController): Promise<
     }
     phase.onKeyed(keyed)
   }
+  const bytesNow = (oid: number) => bytes.get(oid) ?? 0
+  const units =
+    phase.pieces === undefined
+      ? planUnits(catalogTables, bytesNow, readers.sessions.length, keyed)
+      : planPieces(catalogTables, bytesNow, readers.sessions.length, phase.pieces, await filesNow(first!, relations))
   const run = new SnapshotRun({
     readers,
     snapshotId: phase.snapshotId,
-    units: planUnits(catalogTables, (oid) => bytes.get(oid) ?? 0, readers.sessions.length, keyed),
+    units,
     tables: new Map(queries),
     estimatedRows: (oid) => estimates.get(oid) ?? 0,
     queue: phase.queue,

@@ -3,6 +3,7 @@ import type { CatalogTable } from '../../postgres/catalog/tables.js'
 import type { QualifiedName } from '../../postgres/identifier.js'
 import { beginOf, type KeyText, type Stretch } from '../scan/stretches.js'
 import type { KeyedTable } from './keyRanges.js'
+import { type FileNow, type PagesRead, type Piece, type PieceReading, pagesLeft, stillRead } from './pieces.js'
 
 /** A relation that has rows of its own: an ordinary table, or a leaf partition. */
 export type Relation = QualifiedName & { readonly oid: number }
@@ -17,6 +18,10 @@ export interface SnapshotUnit {
   /** First page, and the page behind the last; the last range is open, for rows on pages added meanwhile. */
   readonly fromPage: number
   readonly toPage: number | undefined
+  /** Only rows of this transaction (64 bits) and of those behind it: the others were read before. */
+  readonly since?: bigint | undefined
+  /** What is told when all of it was handed on. */
+  readonly piece?: Piece | undefined
 }
 
 export const PAGE_BYTES = 8192
@@ -49,6 +54,49 @@ export function planUnits(
     for (const [index, stretch] of stretches.entries()) {
       const range = { key, from: beginOf(stretches, index), stretch }
       units.push({ table, relation, fromPage: 0, toPage: undefined, range })
+    }
+  }
+  return units
+}
+
+/** Pages of a piece at most: it is read within a few seconds. */
+const MAX_PIECE_PAGES = 4 * MIN_RANGE_PAGES
+
+/** The same in pieces, with what was changed on pages that earlier runs have read. */
+export function planPieces(
+  tables: readonly CatalogTable[],
+  bytesOf: (oid: number) => number,
+  workers: number,
+  { read }: PieceReading,
+  files: ReadonlyMap<number, FileNow>,
+): SnapshotUnit[] {
+  const units: SnapshotUnit[] = []
+  for (const table of tables) {
+    for (const relation of relationsOf(table)) {
+      const pages = Math.ceil(bytesOf(relation.oid) / PAGE_BYTES)
+      const known = stillRead(read.get(relation.oid), files.get(relation.oid)!)
+      const size = Math.min(
+        MAX_PIECE_PAGES,
+        Math.max(MIN_RANGE_PAGES, Math.ceil(pages / (workers * RANGES_PER_WORKER))),
+      )
+      const pieceOf = (part: PagesRead['pages']): Piece => {
+        return { table: table.oid, relation: relation.oid, read: { ...known, pages: part } }
+      }
+      for (const [fromPage, toPage] of known.pages)
+        units.push({ table, relation, fromPage, toPage, since: known.since })
+      for (const [from, end] of pagesLeft(known.pages, pages)) {
+        for (let fromPage = from; fromPage < end || fromPage === from; fromPage += size) {
+          const to = Math.min(fromPage + size, end)
+          // Rows on pages that were added meanwhile are in no snapshot of ours.
+          units.push({
+            table,
+            relation,
+            fromPage,
+            toPage: to === pages ? undefined : to,
+            piece: pieceOf([[fromPage, to]]),
+          })
+        }
+      }
     }
   }
   return units

@@ -46,7 +46,10 @@ export interface Gap {
 }
 
 /** The columns, by table index, that are missing somewhere in the batch; undefined when nothing is. Pays a look a column. */
-export function missingColumns({ heads, count, tables, tape }: RowBatch): Map<number, number[]> | undefined {
+export function missingColumns(rows: RowBatch): Map<number, number[]> | undefined {
+  // Rows of a snapshot have all they have.
+  if (rows.areLines) return undefined
+  const { heads, count, tables, tape } = rows
   let missing: Map<number, number[]> | undefined
   for (let head = 0; head < count * HEAD; head += HEAD) {
     const operation = heads[head + HEAD_OPERATION]!

@@ -72,11 +72,11 @@ test('each table is a stream with its schema, key, namespace, modes and cursor; 
     source_defined_cursor: true,
     default_cursor_field: ['_ab_cdc_lsn'],
     source_defined_primary_key: [['id']],
-    is_resumable: false,
+    is_resumable: true,
   })
   expect(named['sales.Lines']).toMatchObject({ source_defined_primary_key: [['day'], ['No']] })
   expect(named['public.parts']).toMatchObject({ source_defined_primary_key: [['id'], ['region']] })
-  expect(named['public.keyless']).toMatchObject({ supported_sync_modes: ['full_refresh'] })
+  expect(named['public.keyless']).toMatchObject({ supported_sync_modes: ['full_refresh'], is_resumable: false })
   expect(named['public.keyless']).not.toHaveProperty('source_defined_primary_key')
   expect(named['public.full_rows']).toMatchObject({ supported_sync_modes: ['full_refresh', 'incremental'] })
   const logs = run.logs.join('\n')

@@ -8,7 +8,8 @@ import { type WaitOptions, waitFor } from '../waitFor.js'
 import { messageProblem } from './protocolSchemas.js'
 
 /** The built executable, started as a client does: by itself, not through `node`. */
-export const connectorPath = fileURLToPath(new URL('../../../dist/cli/airbyte.js', import.meta.url))
+export const connectorPath =
+  process.env.TAILRACE_AIRBYTE ?? fileURLToPath(new URL('../../../dist/cli/airbyte.js', import.meta.url))
 
 export interface RecordMessage {
   readonly stream: string
@@ -95,6 +96,15 @@ export class ConnectorRun implements AsyncDisposable {
     return this.#child.pid!
   }
 
+  get running(): boolean {
+    return this.#child.exitCode === null && this.#child.signalCode === null
+  }
+
+  /** What has come until now, as it came. */
+  get chunks(): readonly Buffer[] {
+    return this.#stdout
+  }
+
   get stdout(): string {
     return Buffer.concat(this.#stdout).toString()
   }
@@ -164,7 +174,7 @@ export class ConnectorRun implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    if (this.#child.exitCode === null && this.#child.signalCode === null) this.#child.kill('SIGKILL')
+    if (this.running) this.#child.kill('SIGKILL')
     await this.ended
     await this.#folder[Symbol.asyncDispose]()
   }

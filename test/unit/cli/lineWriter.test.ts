@@ -2,13 +2,13 @@ import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import { afterAll, beforeAll, expect, test } from 'vitest'
-import { EncoderThread } from '../../../src/cli/encoderThread.js'
 import { LineWriter, type LineWriterOptions } from '../../../src/cli/stream/lineWriter.js'
 import { codecFor } from '../../../src/codec/codecFor.js'
 import { encodeNdjson } from '../../../src/codec/ndjson.js'
 import { deferred } from '../../../src/core/deferred.js'
 import type { RowBatch } from '../../../src/core/rowBatch.js'
 import { Table } from '../../../src/core/table.js'
+import { EncoderThread } from '../../../src/sinks/lines/encoderThread.js'
 import { StreamPosition } from '../../../src/source/position.js'
 import { arrayOf, builtin } from '../../support/codecTypes.js'
 import { type CompiledModule, compileModule } from '../../support/compiled.js'
@@ -107,7 +107,7 @@ const again = (batch: RowBatch) => batch.part(0, batch.count)
 const wholly = (batches: readonly RowBatch[]) => Buffer.concat(batches.map(linesOf))
 
 test('the thread makes the same bytes, also of values that are not copied', async () => {
-  await using thread = new EncoderThread({ format: 'ndjson', entry })
+  await using thread = new EncoderThread({ data: { format: 'ndjson' }, entry })
   const batches = [batchOf(1), batchOf(2, 50_000, 'y'), new BatchBuilder([wholeTable]).create(ROW).batch]
   const long = ROW.with(2, `${'z'.repeat(200_000)}"`)
   batches.push(new BatchBuilder([rowsTable]).create(long).update(ROW, long, 'row').batch, batchOf(3, 600_000, '"'))
@@ -144,9 +144,9 @@ test('lines come in the order of the batches, whoever makes them, and each posit
   }
   const encode = EncoderThread.prototype.encode
   let threaded = 0
-  EncoderThread.prototype.encode = function (rows) {
+  EncoderThread.prototype.encode = function (rows, task) {
     threaded++
-    return encode.call(this, rows)
+    return encode.call(this, rows, task)
   }
   try {
     await waitFor(
@@ -224,9 +224,9 @@ test('while the thread has enough to do lines are made here too, in order', asyn
   const { writer, written, told } = writerWith({ thread: { entry: pathToFileURL(slow), processors: 2 } })
   const { encode } = EncoderThread.prototype
   let threaded = 0
-  EncoderThread.prototype.encode = function (rows) {
+  EncoderThread.prototype.encode = function (rows, task) {
     threaded++
-    return encode.call(this, rows)
+    return encode.call(this, rows, task)
   }
   const made = Array.from({ length: 6 }, (_, number) => batchOf(number))
   const batches: RowBatch[] = []
@@ -266,9 +266,9 @@ test('what cannot be written is held, no more than a few batches of it, and a fa
   const rows = batchOf(1)
   let given = 0
   const encode = EncoderThread.prototype.encode
-  EncoderThread.prototype.encode = function (batch) {
+  EncoderThread.prototype.encode = function (batch, task) {
     hold = true
-    return encode.call(this, batch)
+    return encode.call(this, batch, task)
   }
   const giving = (async () => {
     for (;;) {

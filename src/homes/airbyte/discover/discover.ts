@@ -54,8 +54,8 @@ export async function discover(config: AirbyteConfig, output: Output): Promise<v
       source_defined_cursor: true,
       default_cursor_field: [CURSOR[format]],
       ...(key.length > 0 && { source_defined_primary_key: key.map((name) => [name]) }),
-      // A full refresh that was cut off begins anew.
-      is_resumable: false,
+      // Without a key a row that was changed between two attempts would stand there twice.
+      is_resumable: key.length > 0,
     }
   })
   output.send({ type: 'CATALOG', catalog: { streams } })

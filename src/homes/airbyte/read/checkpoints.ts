@@ -1,6 +1,7 @@
 import type { StreamPosition } from '../../../source/position.js'
 import type { ConfiguredStream } from './configuredCatalog.js'
 import type { MatchedStream } from './matchStreams.js'
+import type { Refresh } from './refreshState.js'
 import { modeOf, type StatedStream, type StateType, stateLines } from './stateMessages.js'
 import type { StreamLines } from './streamLines.js'
 
@@ -23,11 +24,18 @@ export class Checkpoints {
   readonly #modes = new Map<number, string>()
   #at = performance.now()
   #records = 0
+  /** What full refreshes have read, by number of the stream. */
+  #refreshes: ReadonlyMap<number, Refresh> = new Map()
   /** The last position that all incremental streams have. */
   #position: StreamPosition | undefined
 
   constructor(options: CheckpointOptions) {
     this.#options = options
+  }
+
+  /** So much was read, and written. */
+  refreshed(refreshes: ReadonlyMap<number, Refresh>): void {
+    this.#refreshes = refreshes
   }
 
   count(records: number): void {
@@ -37,6 +45,12 @@ export class Checkpoints {
   get due(): boolean {
     const elapsed = performance.now() - this.#at
     return elapsed >= this.#options.everyMs || (this.#records >= RECORDS && elapsed >= LEAST_MS)
+  }
+
+  /** The STATE that is due is on its way: no other is, for the same reason. */
+  claim(): void {
+    this.#at = performance.now()
+    this.#records = 0
   }
 
   /** Nothing was stated yet. */
@@ -52,22 +66,26 @@ export class Checkpoints {
    * The STATE lines of a place. Of one for each stream those are written of which there is news, or all of a mode; the
    * others tell of all streams always.
    */
-  lines(position: StreamPosition | undefined, which: 'changed' | ConfiguredStream['mode'] = 'changed'): string {
-    this.#at = performance.now()
-    this.#records = 0
+  lines(
+    position: StreamPosition | undefined,
+    which: 'changed' | 'refreshed' | ConfiguredStream['mode'] = 'changed',
+  ): string {
+    this.claim()
     this.#position = position ?? this.#position
     const { type, streams } = this.#options
     if (position !== undefined) this.#lookAtModes(position)
     const wanted = streams.filter(({ matched: { stream }, lines }) => {
       if (type !== 'stream') return true
-      return which === 'changed' ? lines.changed && stream.mode === 'incremental' : stream.mode === which
+      if (which === 'changed') return lines.changed && stream.mode === 'incremental'
+      if (which === 'refreshed') return lines.changed && this.#refreshes.has(lines.number)
+      return stream.mode === which
     })
     const stated = wanted.map(({ matched: { stream, facts }, lines }): StatedStream => {
       const { records } = lines
       lines.records = 0
       lines.changed = false
       const oid = stream.mode === 'incremental' ? facts.table.oid : undefined
-      return { descriptor: stream.descriptor, oid, records }
+      return { descriptor: stream.descriptor, oid, records, refresh: this.#refreshes.get(lines.number) }
     })
     return stateLines(type, this.#position, stated)
   }

@@ -2,6 +2,7 @@ import { AIRBYTE_CATALOG_INVALID, AIRBYTE_KEY_INVALID, AIRBYTE_SYNC_MODE_INVALID
 import type { TailraceError } from '../../../core/tailraceError.js'
 import type { StreamDescriptor } from '../protocol/messages.js'
 import { isFields } from '../readJson.js'
+import { id, type Sync } from './refreshState.js'
 
 /** A stream as the client wants it. */
 export interface ConfiguredStream {
@@ -11,6 +12,8 @@ export interface ConfiguredStream {
   readonly key: readonly string[] | undefined
   /** Columns that the client has in its schema; undefined: all. */
   readonly fields: ReadonlySet<string> | undefined
+  /** Which sync this is. */
+  readonly sync?: Sync | undefined
 }
 
 export interface ConfiguredCatalog {
@@ -42,7 +45,10 @@ export function readCatalog(document: unknown): ConfiguredCatalog {
     const key = keyOf(one.primary_key)
     if (typeof key === 'string') {
       refused.push({ descriptor, error: AIRBYTE_KEY_INVALID({ stream: shown, element: key }) })
-    } else streams.push({ descriptor, mode, key, fields: fieldsOf(stream.json_schema) })
+    } else {
+      const sync = { sync: id(one.sync_id), generation: id(one.generation_id) }
+      streams.push({ descriptor, mode, key, fields: fieldsOf(stream.json_schema), sync })
+    }
   }
   return { streams, refused, tail: document.tail === true || document['estuary.dev/tail'] === true }
 }

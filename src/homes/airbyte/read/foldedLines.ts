@@ -42,8 +42,19 @@ export class FoldedLines implements Lines {
     this.#options = options
   }
 
+  /** Whatever fails, the next batch or the end meets it. */
+  get failed(): AbortSignal {
+    return this.#options.records.failed
+  }
+
   async write(batch: Batch, position: StreamPosition): Promise<void> {
-    const { records, checkpoints, atMost, forAtMostMs } = this.#options
+    const {
+      records: { records },
+      checkpoints,
+      atMost,
+      forAtMostMs,
+      onReached,
+    } = this.#options
     await this.#writing
     records.readAt(position.place)
     checkpoints.count(records.hold(this.#held, batch.rows, Date.now()))
@@ -51,6 +62,7 @@ export class FoldedLines implements Lines {
     if (!position.beginsAnew && isWhole(position)) this.#keepPlace(position, first)
     if (first) await this.#writeDownTo(0)
     else if (this.#held.bytes > atMost) await this.#writeDownTo(KEPT * atMost)
+    if (!position.beginsAnew) onReached(position)
     if (forAtMostMs === undefined || this.#timer !== undefined || this.#held.bytes === 0) return
     this.#timer = setTimeout(() => {
       this.#timer = undefined

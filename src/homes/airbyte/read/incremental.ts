@@ -10,8 +10,6 @@ export interface IncrementalRun {
   readonly incoming: StreamPosition | undefined
   readonly lines: Lines
   readonly onEvent: (event: SourceEvent) => void
-  /** All up to there is written when the run has ended, well or not. */
-  readonly onReached: (position: StreamPosition) => void
 }
 
 /**
@@ -19,7 +17,9 @@ export interface IncrementalRun {
  * Nothing that is handed on here is acknowledged: the client says what it has stored by giving it to the next run.
  */
 export async function readIncremental(run: IncrementalRun): Promise<void> {
-  const { options, incoming, lines, onReached } = run
+  const { incoming, lines } = run
+  const signals = [run.options.signal, lines.failed].filter((one) => one !== undefined)
+  const options: SourceOptions = { ...run.options, signal: AbortSignal.any(signals) }
   const source = new PostgresSource(options)
   const listening = listen(source, run)
   let last: StreamPosition | undefined
@@ -32,7 +32,6 @@ export async function readIncremental(run: IncrementalRun): Promise<void> {
       else if (batch.length === 0 && position === last && options.until !== undefined) break
       last = position
       await lines.write(batch, position)
-      if (!position.beginsAnew) onReached(position)
       if (options.signal?.aborted) break
     }
   } finally {

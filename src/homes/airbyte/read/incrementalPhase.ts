@@ -7,7 +7,8 @@ import { BatchLines } from './batchLines.js'
 import { FoldedLines } from './foldedLines.js'
 import { readIncremental } from './incremental.js'
 import type { Joined } from './joinPositions.js'
-import { type Phase, recordsOf, streamsOf } from './phase.js'
+import { bytesOf, type Phase, recordLinesOf, streamsOf } from './phase.js'
+import type { RunStream } from './plan.js'
 import { sourceOptions } from './sourceOptions.js'
 import { modeOf, resetLine } from './stateMessages.js'
 
@@ -66,7 +67,9 @@ async function readFrom(
   const { config, tail, signal, output, checkpoints, onEvent } = phase
   const streams = streamsOf(phase, 'incremental')
   const forAtMostMs = tail ? config.checkpoint_seconds * 1000 : undefined
-  const parts = { records: recordsOf(phase, streams, from), checkpoints, output }
+  const records = recordLinesOf(phase, streams, from)
+  if (!config.compact) records.expect(bytesOf(streams.filter((one) => !isKnown(one, from))))
+  const parts = { records, checkpoints, output, onReached }
   await readIncremental({
     options: {
       ...sourceOptions(config, streams, signal),
@@ -83,9 +86,16 @@ async function readFrom(
     lines: config.compact
       ? new FoldedLines({ ...parts, atMost: config.compact_bytes, forAtMostMs })
       : new BatchLines(parts),
-    onEvent,
-    onReached,
+    onEvent: (event) => {
+      if (event.type === 'large-transaction' && !config.compact) records.expect(Number.POSITIVE_INFINITY)
+      onEvent(event)
+    },
   })
+}
+
+/** Its rows were read, or some of them. */
+function isKnown({ matched }: RunStream, from: Joined | undefined): boolean {
+  return from?.position.origin.captured?.includes(matched.facts.table.oid) === true
 }
 
 async function dropOurSlot({ config }: Phase): Promise<void> {

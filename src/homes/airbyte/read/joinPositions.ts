@@ -7,6 +7,9 @@ export interface TablePlace {
   readonly position: StreamPosition
 }
 
+/** Where in the stream: a transaction's record, or behind one. */
+export type PlaceInStream = Pick<Place, 'lsn' | 'seq' | 'sub' | 'end'>
+
 export interface Joined {
   /** Where the source goes on: at the least of all places, with each table as far as its own position has it. */
   readonly position: StreamPosition
@@ -64,7 +67,7 @@ function compare(a: Place, b: Place): number {
 }
 
 /** Whether a change of a transaction lies at or before a place. */
-export function isWithin(place: Place, commitLsn: Lsn, seq: number, sub: number): boolean {
+export function isWithin(place: PlaceInStream, commitLsn: Lsn, seq: number, sub: number): boolean {
   if (place.end !== undefined && commitLsn < place.end) return true
   if (commitLsn !== place.lsn) return commitLsn < place.lsn
   return place.end === undefined && (seq !== place.seq ? seq < place.seq : sub <= place.sub)

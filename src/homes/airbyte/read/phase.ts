@@ -1,4 +1,3 @@
-import type { Table } from '../../../core/table.js'
 import { quoteQualified } from '../../../postgres/identifier.js'
 import type { SourceEvent } from '../../../source/events.js'
 import type { AirbyteConfig } from '../config/readConfig.js'
@@ -6,8 +5,9 @@ import type { MessageOutput } from '../protocol/messageOutput.js'
 import type { Checkpoints } from './checkpoints.js'
 import type { ConfiguredStream } from './configuredCatalog.js'
 import type { Joined } from './joinPositions.js'
-import type { ReadPlan, RunStream } from './plan.js'
-import { RecordWriter } from './recordWriter.js'
+import { PAGE_BYTES, type ReadPlan, type RunStream } from './plan.js'
+import { RecordLines } from './recordLines.js'
+import type { RecordSetup } from './recordSetup.js'
 import type { StreamReports } from './streamReports.js'
 
 /** What the phases of a run have in common: its changes, and its full refreshes. */
@@ -22,28 +22,47 @@ export interface Phase {
   readonly reports: StreamReports
   readonly checkpoints: Checkpoints
   readonly onEvent: (event: SourceEvent) => void
+  /** File of the thread that may write records; undefined: there is none. */
+  readonly recordWorker: URL | undefined
 }
 
 export function streamsOf({ plan }: Phase, mode: ConfiguredStream['mode']): readonly RunStream[] {
   return plan.streams.filter(({ matched }) => matched.stream.mode === mode)
 }
 
-/** Writes the records of these streams, which go on from `joined`. */
-export function recordsOf(
-  { config, plan, reports }: Phase,
+/** How the records of these streams are written, which go on from `joined`. */
+function recordSetupOf(
+  { config, plan }: Phase,
   streams: readonly RunStream[],
   joined: Joined | undefined,
-): RecordWriter {
-  const byOid = new Map(streams.map(({ matched, lines }) => [matched.facts.table.oid, lines]))
-  const byName = new Map(
-    streams.map(({ matched: { facts }, lines }) => [quoteQualified(facts.table.schema, facts.table.name), lines]),
+): RecordSetup {
+  const ahead = [...(joined?.ahead ?? [])].map(
+    ([oid, { lsn, seq, sub, end }]) => [oid, { lsn, seq, sub, end }] as const,
   )
-  return new RecordWriter({
+  return {
     format: config.record_format,
     scan: plan.scan,
-    // Made anew under its name it is another table of the same stream.
-    streamOf: ({ oid, schema, name }: Table) => byOid.get(oid) ?? byName.get(quoteQualified(schema, name)),
-    ahead: joined?.ahead ?? new Map(),
+    streams: streams.map(({ matched: { stream, facts }, lines: { number } }) => {
+      const { oid, schema, name } = facts.table
+      return { stream, number, oid, table: quoteQualified(schema, name) }
+    }),
+    ahead: new Map(ahead),
+  }
+}
+
+/** RECORD lines of these streams, in order. */
+export function recordLinesOf(phase: Phase, streams: readonly RunStream[], joined: Joined | undefined): RecordLines {
+  const { output, reports, recordWorker } = phase
+  return new RecordLines({
+    setup: recordSetupOf(phase, streams, joined),
+    streams: new Map(streams.map(({ lines }) => [lines.number, lines])),
+    output,
     onUnsaid: (lines, what) => reports.unsaid(lines, what),
+    worker: recordWorker,
   })
+}
+
+/** Bytes of these streams' tables as they are on the disk. */
+export function bytesOf(streams: readonly RunStream[]): number {
+  return streams.reduce((sum, { matched }) => sum + matched.facts.table.pages * PAGE_BYTES, 0)
 }

@@ -1,4 +1,5 @@
 import type { TailraceError } from '../../../core/tailraceError.js'
+import type { ServerFacts } from '../../../postgres/catalog/server.js'
 import { parseConnectionString } from '../../../postgres/connectionString.js'
 import { inspectSlot } from '../../../postgres/slot.js'
 import { visibleLsn } from '../../../postgres/visibleLsn.js'
@@ -10,13 +11,14 @@ import type { ConfiguredStream } from './configuredCatalog.js'
 import type { Joined } from './joinPositions.js'
 import { type MatchedStream, matchStreams } from './matchStreams.js'
 import type { ScanMoment } from './recordTails.js'
+import { beginRefresh, goOnWith, type Refresh } from './refreshState.js'
 import { resume } from './resume.js'
-import type { SavedState } from './savedState.js'
+import { type SavedState, savedOf } from './savedState.js'
 import { StreamLines } from './streamLines.js'
 
 /** What transactions that run may be waited for, so that all that is in the WAL is visible. */
 const RUNNING_MS = 3000
-const PAGE_BYTES = 8192
+export const PAGE_BYTES = 8192
 
 /** A stream of the run: its table, and how its records are written. */
 export interface RunStream {
@@ -35,6 +37,8 @@ export interface ReadPlan {
   /** Rows that are read count as newer than any change that an earlier run can have written. */
   readonly scan: ScanMoment
   readonly warnings: readonly string[]
+  /** What the full refreshes that can be gone on with have read, by number of the stream. */
+  readonly refreshes: ReadonlyMap<number, Refresh>
   /** Of what is read from its beginning. */
   readonly estimates: readonly Message[]
 }
@@ -60,8 +64,10 @@ export async function planRead(
   const tooOld = resumed.refused.map(({ stream, error }) => ({ descriptor: stream.stream.descriptor, error }))
   const streams = [...resumed.streams, ...ofMode('full_refresh')]
   const { lsn } = await visibleLsn(session, RUNNING_MS, signal)
+  const numbered = streams.map((one, index) => ({ matched: one, lines: new StreamLines(one.stream, index) }))
   return {
-    streams: streams.map((one, index) => ({ matched: one, lines: new StreamLines(one.stream, index) })),
+    streams: numbered,
+    refreshes: refreshesOf(numbered, state, database.server),
     refused: [...matched.refused, ...tooOld],
     joined: resumed.joined,
     removed: resumed.removed,
@@ -69,6 +75,22 @@ export async function planRead(
     warnings: resumed.warnings,
     estimates: streams.flatMap((one) => estimate(one, resumed.joined)),
   }
+}
+
+/** Without a key a row that was changed between two attempts would stand there twice. */
+function refreshesOf(
+  streams: readonly RunStream[],
+  { refreshes }: SavedState,
+  server: ServerFacts,
+): ReadonlyMap<number, Refresh> {
+  const resumable = streams.filter(({ matched: { stream, facts } }) => {
+    return stream.mode === 'full_refresh' && (stream.key ?? facts.planned.key.columns).length > 0
+  })
+  const of = ({ sync, descriptor }: ConfiguredStream) => {
+    const begin = beginRefresh(server, sync ?? { sync: undefined, generation: undefined })
+    return goOnWith(savedOf(refreshes, descriptor)?.refresh, begin)
+  }
+  return new Map(resumable.map(({ matched: { stream }, lines }) => [lines.number, of(stream)]))
 }
 
 function estimate({ stream, facts }: MatchedStream, joined: Joined | undefined): Message[] {

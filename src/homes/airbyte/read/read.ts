@@ -16,10 +16,13 @@ export interface ReadInput {
   readonly state: SavedState
   readonly output: MessageOutput
   readonly signal: AbortSignal
+  /** File of the thread that may write records. */
+  readonly recordWorker?: URL | undefined
 }
 
 /** Reads all streams of a catalog; gives whether every one of them was read as it was wanted. */
-export async function read({ config, catalog, state, output, signal: ended }: ReadInput): Promise<boolean> {
+export async function read(input: ReadInput): Promise<boolean> {
+  const { config, catalog, state, output, signal: ended, recordWorker } = input
   const reports = new StreamReports(output)
   const signal = limited(ended, config.max_lifespan_seconds)
   const tail = config.tail || catalog.tail
@@ -50,7 +53,9 @@ export async function read({ config, catalog, state, output, signal: ended }: Re
       streams: plan.streams,
     }),
     onEvent: (event) => events.tell(event),
+    recordWorker,
   }
+  phase.checkpoints.refreshed(plan.refreshes)
   const phases = [incrementalPhase, fullRefreshPhase]
   // What has no end comes last.
   for (const run of tail ? phases.reverse() : phases) if (!signal.aborted) await run(phase)

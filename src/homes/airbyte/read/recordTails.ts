@@ -1,6 +1,8 @@
 import { formatTimestamp } from '../../../codec/timestampText.js'
+import type { ByteWriter } from '../../../core/byteWriter.js'
 import type { Transaction } from '../../../core/record.js'
 import { CREATE, DELETE, SNAPSHOT, UPDATE } from '../../../core/rowBatch.js'
+import type { Table } from '../../../core/table.js'
 import type { Place } from '../../../source/position.js'
 import type { RecordFormat } from '../recordFormat.js'
 
@@ -12,6 +14,18 @@ export interface ScanMoment {
   readonly time: number
 }
 
+/** Where in the stream rows are read. */
+export type ReadPlace = Pick<Place, 'lsn' | 'seq' | 'end'>
+
+/** What stands behind the columns, in pieces around what only one record has. */
+interface Tail {
+  /** `,"_ab_cdc_lsn":24023128`; the digits of the record's place in its transaction follow. */
+  readonly cursor: Buffer
+  readonly rest: Buffer
+  /** Of the format debezium: what follows the place in the transaction, which stands behind `rest`, too. */
+  readonly behindSeq: Buffer | undefined
+}
+
 const ESTUARY: Readonly<Record<number, string>> = {
   [SNAPSHOT]: 'Insert',
   [CREATE]: 'Insert',
@@ -21,19 +35,22 @@ const ESTUARY: Readonly<Record<number, string>> = {
 const DEBEZIUM: Readonly<Record<number, string>> = { [SNAPSHOT]: 'c', [CREATE]: 'c', [UPDATE]: 'u', [DELETE]: 'd' }
 const DIGITS = 6
 const MANY = 10 ** DIGITS - 1
+const POINT = 0x2e
+const ZERO = 0x30
 
 /**
- * What stands behind the columns in a record's data, of each format: `,"_ab_cdc_lsn":…`. Two parts around what only the
- * record has, its cursor; made once a transaction and operation.
+ * What stands behind the columns in a record's data, of each format: `,"_ab_cdc_lsn":…`. Made once a transaction and
+ * operation (of the format debezium: and table), and kept as bytes.
  */
 export class RecordTails {
   readonly #format: RecordFormat
   readonly #scan: ScanMoment
-  #transaction: Transaction | undefined
-  #lsn = ''
-  #tails = new Map<number, Buffer>()
   #scanLsn: bigint
-  readonly #scanTails = new Map<string, Buffer>()
+  #emittedAt = 0
+  #transaction: Transaction | undefined
+  /** By operation, of `#transaction` and `#table`; an undefined transaction is of rows that are read. */
+  #tails: (Tail | undefined)[] = []
+  #table: Table | undefined
 
   constructor(format: RecordFormat, scan: ScanMoment) {
     this.#format = format
@@ -45,77 +62,82 @@ export class RecordTails {
    * Rows that are read come at this place of the stream: they count as newer than the changes before it, and than all
    * that an earlier run has written, and as older than the changes behind it. Commits begin at multiples of eight.
    */
-  readAt({ lsn, seq, end }: Pick<Place, 'lsn' | 'seq' | 'end'>): void {
+  readAt({ lsn, seq, end }: ReadPlace): void {
     const behind = seq >= 0 && end !== undefined ? lsn + 1n : lsn - 1n
     const at = behind > this.#scan.lsn ? behind : this.#scan.lsn
     if (at === this.#scanLsn) return
     this.#scanLsn = at
-    this.#scanTails.clear()
+    this.#tails = []
   }
 
-  /** Of a row that was read. */
-  scanned(schema: string, table: string): Buffer {
-    const name = this.#format === 'debezium' ? `${schema}.${table}` : ''
-    const known = this.#scanTails.get(name)
-    if (known !== undefined) return known
-    const { time } = this.#scan
-    const when = `${new Date(time).toISOString().slice(0, -1)}000Z`
-    const rest = this.#rest(SNAPSHOT, when, time, { schema, table, loc: [-1, 0, 0], xid: undefined })
-    const tail = Buffer.from(`,"${this.#cursor}":${this.#scanLsn}${rest}`)
-    this.#scanTails.set(name, tail)
-    return tail
+  /** When what is written now is written, in milliseconds since 1970: Estuary's records say so, in seconds. */
+  emittedAt(time: number): void {
+    if (this.#format === 'estuary' && Math.floor(time / 1000) !== Math.floor(this.#emittedAt / 1000)) this.#tails = []
+    this.#emittedAt = time
   }
 
-  /** Of a change: what stands before its cursor, the cursor, what stands behind. */
-  changed(transaction: Transaction, operation: number, seq: number, schema: string, table: string): string | Buffer {
-    if (transaction !== this.#transaction) {
-      this.#transaction = transaction
-      this.#lsn = `,"${this.#cursor}":${transaction.commitLsn}`
-      this.#tails = new Map()
-    }
-    // Debezium's names the table, and the place within the transaction.
-    if (this.#format === 'debezium') return this.#lsn + fraction(seq) + this.#restOf(operation, seq, schema, table)
-    if (seq > 0) return this.#lsn + fraction(seq) + this.#restOf(operation, seq, schema, table)
-    const known = this.#tails.get(operation)
-    if (known !== undefined) return known
-    const tail = Buffer.from(this.#lsn + this.#restOf(operation, seq, schema, table))
-    this.#tails.set(operation, tail)
-    return tail
-  }
-
-  get #cursor(): string {
-    return this.#format === 'airbyte' ? '_ab_cdc_lsn' : '_change_lsn'
-  }
-
-  #restOf(operation: number, seq: number, schema: string, table: string): string {
-    const { commitTime, commitLsn, xid } = this.#transaction!
-    const when = formatTimestamp(commitTime ?? 0n)
-    const loc = [Number(commitLsn), seq, Number(commitLsn)]
-    return this.#rest(operation, when, Date.parse(`${when.slice(0, 23)}Z`), { schema, table, loc, xid })
-  }
-
-  #rest(
+  /**
+   * Writes the tail of a change, or without a transaction of a row that was read. `first`: no column stands before it,
+   * so that no comma parts them.
+   */
+  write(
+    writer: ByteWriter,
+    transaction: Transaction | undefined,
     operation: number,
-    when: string,
-    time: number,
-    source: {
-      readonly schema: string
-      readonly table: string
-      readonly loc: readonly number[]
-      readonly xid: number | undefined
-    },
-  ): string {
+    seq: number,
+    table: Table,
+    first: boolean,
+  ): void {
+    if (transaction !== this.#transaction || (table !== this.#table && this.#format === 'debezium')) {
+      this.#transaction = transaction
+      this.#table = table
+      this.#tails = []
+    }
+    this.#tails[operation] ??= this.#make(operation, table)
+    const { cursor, rest, behindSeq } = this.#tails[operation]
+    writer.write(first ? cursor.subarray(1) : cursor)
+    if (seq > 0 && transaction !== undefined) writeFraction(writer, seq)
+    writer.write(rest)
+    if (behindSeq === undefined) return
+    writer.writeAscii(String(seq))
+    writer.write(behindSeq)
+  }
+
+  #make(operation: number, table: Table): Tail {
+    const transaction = this.#transaction
+    const { time } = this.#scan
+    const lsn = transaction?.commitLsn ?? this.#scanLsn
+    const when =
+      transaction === undefined
+        ? `${new Date(time).toISOString().slice(0, -1)}000Z`
+        : formatTimestamp(transaction.commitTime ?? 0n)
+    const name = this.#format === 'airbyte' ? '_ab_cdc_lsn' : '_change_lsn'
+    const [rest, behindSeq] = this.#rest(operation, when, table)
+    return {
+      cursor: Buffer.from(`,"${name}":${lsn}`),
+      rest: Buffer.from(rest),
+      behindSeq: behindSeq === undefined ? undefined : Buffer.from(behindSeq),
+    }
+  }
+
+  /** Behind the cursor; of the format debezium before and behind the place in the transaction. */
+  #rest(operation: number, when: string, table: Table): readonly [string, string?] {
     switch (this.#format) {
       case 'airbyte':
-        return `,"_ab_cdc_updated_at":"${when}","_ab_cdc_deleted_at":${operation === DELETE ? `"${when}"` : 'null'}`
-      case 'estuary':
-        return `,"_change_type":"${ESTUARY[operation]}","_ingested_at":${Math.floor(Date.now() / 1000)}`
+        return [`,"_ab_cdc_updated_at":"${when}","_ab_cdc_deleted_at":${operation === DELETE ? `"${when}"` : 'null'}`]
+      case 'estuary': {
+        const ingestedAt = Math.floor(this.#emittedAt / 1000)
+        return [`,"_change_type":"${ESTUARY[operation]}","_ingested_at":${ingestedAt}`]
+      }
       case 'debezium': {
-        const { schema, table, loc, xid } = source
-        const snapshot = operation === SNAPSHOT ? { snapshot: true } : {}
-        const meta = { op: DEBEZIUM[operation], source: { ts_ms: time, schema, table, ...snapshot, loc, txid: xid } }
+        const transaction = this.#transaction
+        const name = `"schema":${JSON.stringify(table.schema)},"table":${JSON.stringify(table.name)}`
+        const snapshot = operation === SNAPSHOT ? ',"snapshot":true' : ''
+        const begin = `,"_meta":{"op":"${DEBEZIUM[operation]}","source":{"ts_ms":${Date.parse(`${when.slice(0, 23)}Z`)},${name}`
         // Open: `before` may follow.
-        return `,"_meta":${JSON.stringify(meta).slice(0, -1)}`
+        if (transaction === undefined) return [`${begin}${snapshot},"loc":[-1,0,0]}`]
+        const { commitLsn, xid } = transaction
+        return [`${begin}${snapshot},"loc":[${commitLsn},`, `,${commitLsn}],"txid":${xid}}`]
       }
     }
   }
@@ -125,8 +147,16 @@ export class RecordTails {
  * Behind the LSN of the commit, so that changes of one transaction have an order, too: few digits, so that those who take
  * it for a double see as many of them as can be.
  */
-function fraction(seq: number): string {
-  if (seq <= 0) return ''
-  if (seq < MANY) return `.${String(seq).padStart(DIGITS, '0')}`
-  return `.${MANY}${String(seq - MANY).padStart(10, '0')}`
+function writeFraction(writer: ByteWriter, seq: number): void {
+  if (seq >= MANY) return writer.writeAscii(`.${MANY}${String(seq - MANY).padStart(10, '0')}`)
+  writer.reserve(1 + DIGITS)
+  const { bytes, length } = writer
+  bytes[length] = POINT
+  let left = seq
+  for (let at = length + DIGITS; at > length; at--) {
+    const tens = (left / 10) | 0
+    bytes[at] = ZERO + left - 10 * tens
+    left = tens
+  }
+  writer.length = length + 1 + DIGITS
 }

@@ -20,12 +20,11 @@ import {
 } from '../../../core/rowBatch.js'
 import type { Table } from '../../../core/table.js'
 import { NULL_COLUMN, UNCHANGED_COLUMN } from '../../../core/tape.js'
-import type { Place } from '../../../source/position.js'
 import type { RecordFormat } from '../recordFormat.js'
 import { mayHaveHalf, mendHalves } from './halfPairs.js'
 import type { HeldRecords } from './heldRecords.js'
-import { isWithin } from './joinPositions.js'
-import { RecordTails, type ScanMoment } from './recordTails.js'
+import { isWithin, type PlaceInStream } from './joinPositions.js'
+import { type ReadPlace, RecordTails, type ScanMoment } from './recordTails.js'
 import type { StreamLines, TableLines } from './streamLines.js'
 import type { Unsaid } from './streamReports.js'
 
@@ -34,7 +33,7 @@ export interface RecordWriterOptions {
   readonly scan: ScanMoment
   readonly streamOf: (table: Table) => StreamLines | undefined
   /** Tables of which the client has more than the position that the source goes on from, by OID. */
-  readonly ahead: ReadonlyMap<number, Place>
+  readonly ahead: ReadonlyMap<number, PlaceInStream>
   readonly onUnsaid: (stream: StreamLines, what: Unsaid) => void
 }
 
@@ -66,12 +65,13 @@ export class RecordWriter {
   }
 
   /** The next batch is behind this place of the stream. */
-  readAt(place: Place): void {
+  readAt(place: ReadPlace): void {
     this.#tails.readAt(place)
   }
 
   /** Writes records `from` to `to` (not included); gives how many lines of records these were. */
   write(writer: ByteWriter, batch: RowBatch, from: number, to: number, emittedAt: number): number {
+    this.#tails.emittedAt(emittedAt)
     let count = 0
     for (let index = from; index < to; index++) count += this.#record(writer, undefined, batch, index * HEAD, emittedAt)
     return count
@@ -79,6 +79,7 @@ export class RecordWriter {
 
   /** The same, to be held: of each key the last. */
   hold(held: HeldRecords, batch: RowBatch, emittedAt: number): number {
+    this.#tails.emittedAt(emittedAt)
     let count = 0
     for (let head = 0; head < batch.count * HEAD; head += HEAD) {
       count += this.#record(this.#aside, held, batch, head, emittedAt)
@@ -172,7 +173,8 @@ export class RecordWriter {
     // Without its closing brace; and of a row without columns without the comma that would follow.
     const empty = writer.size - begin === 2
     writer.length--
-    this.#writeTail(writer, batch, head, operation, empty)
+    const transaction = batch.transactions[batch.heads[head + HEAD_TRANSACTION]!]
+    this.#tails.write(writer, transaction, operation, batch.heads[head + HEAD_SEQ]!, this.#table!, empty)
     if (debezium) {
       const old = batch.heads[head + HEAD_OLD]! & 3
       if (operation === UPDATE && old > 0) {
@@ -233,17 +235,6 @@ export class RecordWriter {
 
   #hasOldRow(batch: RowBatch, head: number): boolean {
     return (batch.heads[head + HEAD_OLD]! & 3) === OLD_ROW && this.#table!.replicaIdentity === 'full'
-  }
-
-  #writeTail(writer: ByteWriter, batch: RowBatch, head: number, operation: number, empty: boolean): void {
-    const { schema, name } = this.#table!
-    const transaction = batch.transactions[batch.heads[head + HEAD_TRANSACTION]!]
-    const tail =
-      transaction === undefined
-        ? this.#tails.scanned(schema, name)
-        : this.#tails.changed(transaction, operation, batch.heads[head + HEAD_SEQ]!, schema, name)
-    const whole = typeof tail === 'string' ? Buffer.from(tail) : tail
-    writer.write(empty ? whole.subarray(1) : whole)
   }
 
   /** Takes for NULL what has no form; the values are put back by {@link RecordWriter.#restore}. */

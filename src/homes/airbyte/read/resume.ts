@@ -36,7 +36,7 @@ export function resume(state: SavedState, streams: readonly MatchedStream[], fac
   const places: { readonly stream: MatchedStream; readonly position: StreamPosition }[] = []
   const wanted = new Set<object>()
   for (const stream of streams) {
-    const saved = savedOf(state, stream.stream.descriptor)
+    const saved = savedOf(state.streams, stream.stream.descriptor)
     if (saved === undefined) continue
     wanted.add(saved)
     places.push({ stream, position: toPosition(saved.at, stream.facts.table.oid, facts) })

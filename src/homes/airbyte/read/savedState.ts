@@ -4,10 +4,18 @@ import { StreamPosition } from '../../../source/position.js'
 import type { StreamDescriptor } from '../protocol/messages.js'
 import { type Fields, isFields } from '../readJson.js'
 import { airbyteLsn, estuaryLsn, isAirbyteFinished } from './foreignState.js'
+import { isRefreshing, parseRefresh, type Refresh } from './refreshState.js'
 
 /** What an earlier run left: of each stream where it was. */
 export interface SavedState {
   readonly streams: readonly SavedStream[]
+  /** Full refreshes that were not finished. */
+  readonly refreshes: readonly SavedRefresh[]
+}
+
+export interface SavedRefresh {
+  readonly descriptor: StreamDescriptor
+  readonly refresh: Refresh
 }
 
 export interface SavedStream {
@@ -16,7 +24,7 @@ export interface SavedStream {
   readonly at: StreamPosition | Lsn
 }
 
-export const NO_STATE: SavedState = { streams: [] }
+export const NO_STATE: SavedState = { streams: [], refreshes: [] }
 
 /**
  * Reads a state in every shape that clients pass: nothing at all, a list of state objects, one of them, a whole STATE
@@ -24,10 +32,14 @@ export const NO_STATE: SavedState = { streams: [] }
  */
 export function readState(document: unknown): SavedState {
   const elements = Array.isArray(document) ? document : [document]
-  return { streams: elements.flatMap(readElement) }
+  const saved = elements.flatMap(readElement)
+  return {
+    streams: saved.filter((one) => 'at' in one),
+    refreshes: saved.filter((one) => 'refresh' in one),
+  }
 }
 
-function readElement(element: unknown): SavedStream[] {
+function readElement(element: unknown): (SavedStream | SavedRefresh)[] {
   if (element === undefined || element === null) return []
   if (!isFields(element)) throw invalid('it is no JSON object')
   if (element.type === 'STATE' && isFields(element.state)) return readElement(element.state)
@@ -41,31 +53,44 @@ function readElement(element: unknown): SavedStream[] {
   return readData(element)
 }
 
-function readStream({ stream_descriptor: descriptor, stream_state: state }: Fields): SavedStream[] {
+function readStream({ stream_descriptor: descriptor, stream_state: state }: Fields): (SavedStream | SavedRefresh)[] {
   if (!isFields(state) || Object.keys(state).length === 0) return []
+  if (isRefreshing(state)) return [{ descriptor: readDescriptor(descriptor), refresh: parseRefresh(state) }]
   return [{ descriptor: readDescriptor(descriptor), at: positionOf(state) }]
 }
 
 /** A stream whose state is missing has been reset. */
-function readGlobal({ shared_state: shared, stream_states: states }: Fields): SavedStream[] {
-  if (!isFields(shared) || Object.keys(shared).length === 0) return []
+function readGlobal({ shared_state: shared, stream_states: states }: Fields): (SavedStream | SavedRefresh)[] {
+  const known = Array.isArray(states) ? states.filter(isFields) : []
+  const refreshing = known
+    .filter(({ stream_state: state }) => isFields(state) && isRefreshing(state))
+    .flatMap(readStream)
+  if (!isFields(shared) || Object.keys(shared).length === 0) return refreshing
   const airbyte = airbyteLsn(shared)
   const at = airbyte ?? positionOf(shared)
-  const known = Array.isArray(states) ? states.filter(isFields) : []
   const finished = known.filter(({ stream_state: state }) => {
-    if (!isFields(state)) return false
+    if (!isFields(state) || isRefreshing(state)) return false
     // What it had not finished is read anew: it goes through a table in another way.
     return airbyte === undefined ? Object.keys(state).length > 0 : isAirbyteFinished(state)
   })
-  return finished.map(({ stream_descriptor: descriptor }) => ({ descriptor: readDescriptor(descriptor), at }))
+  return [
+    ...finished.map(({ stream_descriptor: descriptor }) => ({ descriptor: readDescriptor(descriptor), at })),
+    ...refreshing,
+  ]
 }
 
-function readData(data: Fields): SavedStream[] {
+function readData(data: Fields): (SavedStream | SavedRefresh)[] {
   const { streams, position } = data
-  const named = isFields(streams) ? Object.entries(streams).filter(([, state]) => isFields(state)) : []
+  const states = isFields(streams) ? Object.entries(streams).filter(([, state]) => isFields(state)) : []
+  const refreshing = states.flatMap(([name, state]) => {
+    return isRefreshing(state as Fields)
+      ? [{ descriptor: parseName(name), refresh: parseRefresh(state as Fields) }]
+      : []
+  })
+  const named = states.filter(([, state]) => !isRefreshing(state as Fields))
   if (position !== undefined && position !== null) {
     const at = positionOf(data)
-    return named.map(([name]) => ({ descriptor: parseName(name), at }))
+    return [...named.map(([name]) => ({ descriptor: parseName(name), at })), ...refreshing]
   }
   const cursor = estuaryLsn(data.current_lsn ?? data.cursor)
   if (cursor !== undefined) {
@@ -73,7 +98,7 @@ function readData(data: Fields): SavedStream[] {
     const active = named.filter(([, state]) => (state as Fields).mode === 'Active')
     return active.map(([name]) => ({ descriptor: parseName(name), at: cursor }))
   }
-  if (Object.keys(data).length === 0 || data.version === 1) return []
+  if (Object.keys(data).length === 0 || data.version === 1) return refreshing
   throw invalid(`it is of another connector (${Object.keys(data).slice(0, 5).join(', ')})`)
 }
 
@@ -95,7 +120,10 @@ function parseName(name: string): StreamDescriptor {
 }
 
 /** What was saved of a stream; by its name alone where that is the only one and one of both has no namespace. */
-export function savedOf({ streams }: SavedState, { name, namespace }: StreamDescriptor): SavedStream | undefined {
+export function savedOf<Saved extends { readonly descriptor: StreamDescriptor }>(
+  streams: readonly Saved[],
+  { name, namespace }: StreamDescriptor,
+): Saved | undefined {
   const named = streams.filter(({ descriptor }) => descriptor.name === name)
   const exact = named.findLast(({ descriptor }) => descriptor.namespace === namespace)
   if (exact !== undefined) return exact

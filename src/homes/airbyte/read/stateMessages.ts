@@ -2,6 +2,7 @@ import { formatLsn } from '../../../postgres/lsn.js'
 import { StreamPosition } from '../../../source/position.js'
 import type { StreamDescriptor } from '../protocol/messages.js'
 import { describeStream } from './configuredCatalog.js'
+import { type Refresh, refreshToJson } from './refreshState.js'
 
 export type StateType = 'global' | 'stream' | 'legacy'
 
@@ -10,6 +11,8 @@ export interface StatedStream {
   readonly descriptor: StreamDescriptor
   /** OID of its table; undefined: of a full refresh, which has no state. */
   readonly oid: number | undefined
+  /** Of a full refresh that is not finished: what it has read. */
+  readonly refresh?: Refresh | undefined
   /** Records since the state before. */
   readonly records: number
 }
@@ -23,9 +26,10 @@ export function stateLines(
   if (type === 'stream') return streams.map((one) => streamLine(position, one)).join('')
   const records = streams.reduce((sum, one) => sum + one.records, 0)
   const shared = position === undefined ? {} : positionState(position)
-  const states = streams.map(({ descriptor, oid }) => ({
+  const states = streams.map(({ descriptor, oid, refresh }) => ({
     stream_descriptor: descriptor,
-    stream_state: oid === undefined || position === undefined ? {} : { version: 1, mode: modeOf(position, oid) },
+    stream_state:
+      oid === undefined || position === undefined ? refreshState(refresh) : { version: 1, mode: modeOf(position, oid) },
   }))
   if (type === 'global') {
     return line({ type: 'GLOBAL', global: { shared_state: shared, stream_states: states } }, records)
@@ -34,12 +38,18 @@ export function stateLines(
   return line({ type: 'LEGACY', data: { version: 1, ...shared, streams: Object.fromEntries(named) } }, records)
 }
 
-function streamLine(position: StreamPosition | undefined, { descriptor, oid, records }: StatedStream): string {
+function streamLine(position: StreamPosition | undefined, stated: StatedStream): string {
+  const { descriptor, oid, refresh, records } = stated
   const state =
     position === undefined || oid === undefined
-      ? {}
+      ? refreshState(refresh)
       : { ...positionState(ofTable(position, oid)), mode: modeOf(position, oid) }
   return line({ type: 'STREAM', stream: { stream_descriptor: descriptor, stream_state: state } }, records)
+}
+
+/** A finished one begins anew at the next sync. */
+function refreshState(refresh: Refresh | undefined): object {
+  return refresh === undefined ? {} : refreshToJson(refresh)
 }
 
 /** `version` and `lsn` for people; all else is in the position. */

@@ -1,11 +1,10 @@
 import { Worker } from 'node:worker_threads'
-import { FORM_OTHER } from '../codec/json/form.js'
-import type { NdjsonOptions } from '../codec/ndjson.js'
-import { type Deferred, deferred } from '../core/deferred.js'
-import { ENCODER_FAILED } from '../core/errors.js'
-import { packedLength, packRows } from '../core/packedRows.js'
-import type { RowBatch } from '../core/rowBatch.js'
-import type { Table } from '../core/table.js'
+import { FORM_OTHER } from '../../codec/json/form.js'
+import { type Deferred, deferred } from '../../core/deferred.js'
+import { ENCODER_FAILED } from '../../core/errors.js'
+import { packedLength, packRows } from '../../core/packedRows.js'
+import type { RowBatch } from '../../core/rowBatch.js'
+import type { Table } from '../../core/table.js'
 import type { EncodedJob, EncodeJob, PlainTable } from './encoderWorker.js'
 
 /** Lines take two to three times what their rows do. */
@@ -15,45 +14,46 @@ const KEPT_BYTES = 4 * 1024 * 1024
 /** A batch that takes more is not given to the thread: its memory would be held several times. */
 const LARGEST_JOB = 4 * 1024 * 1024
 
-// Beside this file and beside the bundled command, which is dist/cli/main.js, too.
-const ENTRY = new URL('./encoderWorker.js', import.meta.url)
-
 /** Memory that a job takes along. */
 interface Memory {
   readonly input: ArrayBuffer
   readonly output: ArrayBuffer
 }
 
-export interface EncoderThreadOptions extends NdjsonOptions {
+export interface EncoderThreadOptions {
+  /** The thread's own file. */
+  readonly entry: URL
+  /** What it is told when it begins. */
+  readonly data: unknown
   /** It is loaded: a job begins at once from now on. */
   readonly onReady?: (() => void) | undefined
-  /** The thread's own file. */
-  readonly entry?: URL | undefined
 }
 
-export interface Encoded {
+export interface Encoded<Told> {
   readonly lines: readonly Uint8Array[]
+  /** What the thread says of them. */
+  readonly told: Told
   /** The lines were used: their memory is wanted for others. */
   release(): void
 }
 
 /**
  * Makes lines of batches in a thread of its own, in the order in which they are given. Memory goes to and fro between
- * the threads, and none is made anew for a job.
+ * the threads, and none is made anew for a job. `Task`: what is told of a batch beside its rows; `Told`: what is told of
+ * its lines.
  */
-export class EncoderThread implements AsyncDisposable {
+export class EncoderThread<Task = void, Told = void> implements AsyncDisposable {
   readonly #worker: Worker
   readonly #numbers = new WeakMap<Table, number>()
   #told = 0
   #memory: Memory[] = []
-  #pending: Deferred<EncodedJob>[] = []
+  #pending: Deferred<EncodedJob<Told>>[] = []
   #loaded = false
   #failure: { readonly error: Error } | undefined
 
-  constructor({ format, onReady = () => {}, entry = ENTRY }: EncoderThreadOptions) {
-    const workerData: NdjsonOptions = { format }
-    this.#worker = new Worker(entry, { workerData, name: 'tailrace encoder' })
-    this.#worker.on('message', (message: EncodedJob | 'ready') => {
+  constructor({ entry, data, onReady = () => {} }: EncoderThreadOptions) {
+    this.#worker = new Worker(entry, { workerData: data, name: 'tailrace encoder' })
+    this.#worker.on('message', (message: EncodedJob<Told> | 'ready') => {
       if (message !== 'ready') return this.#pending.shift()?.resolve(message) // none is left once it has failed
       this.#loaded = true
       onReady()
@@ -80,19 +80,19 @@ export class EncoderThread implements AsyncDisposable {
   }
 
   /** Rejects with ENCODER_FAILED. The batch may be forgotten at once. */
-  async encode(rows: RowBatch): Promise<Encoded> {
+  async encode(rows: RowBatch, task: Task): Promise<Encoded<Told>> {
     if (this.#failure !== undefined) throw this.#failure.error
     const length = packedLength(rows)
     const { input, output } = this.#memory.pop() ?? { input: new ArrayBuffer(0), output: new ArrayBuffer(FIRST_OUTPUT) }
     const enough = input.byteLength >= length ? input : new ArrayBuffer(length + (length >> 2))
     const newTables: PlainTable[] = []
     const tables = rows.tables.map((table) => this.#numberOf(table, newTables))
-    const job: EncodeJob = { newTables, tables, rows: packRows(rows, enough), input: enough, output }
-    const answer = deferred<EncodedJob>()
+    const job: EncodeJob<Task> = { newTables, tables, rows: packRows(rows, enough), task, input: enough, output }
+    const answer = deferred<EncodedJob<Told>>()
     this.#pending.push(answer)
     this.#worker.postMessage(job, [enough, output])
-    const { lines, ...memory } = await answer.promise
-    return { lines, release: () => this.#keep(memory) }
+    const { lines, told, ...memory } = await answer.promise
+    return { lines, told, release: () => this.#keep(memory) }
   }
 
   /** Ends the thread; what it was to do is given up. */

@@ -153,6 +153,27 @@ export class BatchWriter {
   }
 
   /**
+   * The targets of a batch that is nothing but changes of tables that this session knows, and large enough to be worth several
+   * connections; else undefined.
+   */
+  targetsOfChanges<Tables extends object>({ rows, position, range }: Batch<Tables>): readonly Target[] | undefined {
+    if (this.#holds || range !== undefined || rows.areLines || isSmall(rows) || saysItRepeats(position))
+      return undefined
+    const targets = rows.tables.map((table) => this.#targets.get(table)!)
+    return targets.includes(undefined!) ? undefined : targets
+  }
+
+  /** The batch of {@link targetsOfChanges} is being written by somebody else, over this session and others. */
+  noteChanges(rows: RowBatch): void {
+    for (const { index } of usesOf(rows)) this.#note(rows.tables[index]!, this.#targets.get(rows.tables[index]!)!, true)
+  }
+
+  /** Of this session. */
+  get applier(): Applier {
+    return this.#applier
+  }
+
+  /**
    * Sends the whole transaction without waiting for anything in between. False: nothing was written, and how it is to be
    * written, whether it was, or what is wrong with it is found elsewhere.
    */
@@ -291,8 +312,12 @@ export class BatchWriter {
       this.#targets.set(table, target)
     }
     targets[index] = target
-    this.#seen.set(sqlName(table), table)
     if (isCopied) await this.#lookIfEmpty(target)
+    this.#note(table, target, isChanged)
+  }
+
+  #note(table: Table, target: Target, isChanged: boolean): void {
+    this.#seen.set(sqlName(table), table)
     if (isChanged) this.#takesCopies.set(target.target, false)
   }
 

@@ -128,6 +128,12 @@ export class Batch<Tables extends object = Record<string, Record<string, unknown
     return new Batch(this.rows.part(from, to), this.#positionAt(to - 1), this.#ack, places)
   }
 
+  /** @internal Some of the records, by their indexes in order, and all that the position says. */
+  pick(records: readonly number[]): Batch<Tables> {
+    const placedAt = (index: number) => this.#positionAt(records[index]!)
+    return new Batch<Tables>(this.rows.pick(records), this.#end, this.#ack, { placedAt, range: this.range })
+  }
+
   /**
    * @internal Where a record itself stands. The last one's position is the batch's, which may be further: behind what came
    * after it and was for nobody.

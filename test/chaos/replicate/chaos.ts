@@ -22,6 +22,8 @@ export interface ReplicateChaos {
   readonly targetRestarts: number
   readonly rows: number
   readonly writers: number
+  /** Each run applies over up to so many connections. */
+  readonly applyConnections: number
   readonly log: (line: string) => void
 }
 
@@ -58,8 +60,9 @@ export async function runReplicateChaos(options: ReplicateChaos): Promise<string
   await using targetProxy = await TcpProxy.to(target.port)
   const urls = { source: sourceProxy.url(source.url()), target: targetProxy.url(target.url()) }
   const args = (name: string) => ['run', join(folder, name), '--no-control', '--log', 'text', '--verbose']
-  await writeFile(join(folder, 'pipeline.yaml'), yaml(urls, ''))
-  await writeFile(join(folder, 'last.yaml'), yaml(urls, 'until: current'))
+  const lanes = random.fork()
+  const connections = () => lanes.integer(Math.min(2, options.applyConnections), options.applyConnections)
+  await writeFile(join(folder, 'last.yaml'), yaml(urls, connections(), 'until: current'))
   const disturbers = {
     source: new Disturber(sourceProxy, source, (line) => log(`  source:${line}`)),
     target: new Disturber(targetProxy, target, (line) => log(`  target:${line}`)),
@@ -72,6 +75,7 @@ export async function runReplicateChaos(options: ReplicateChaos): Promise<string
   try {
     for (let kill = 0; kill < kills; kill++) {
       for (;;) {
+        await writeFile(join(folder, 'pipeline.yaml'), yaml(urls, connections()))
         await using run = startTailrace(args('pipeline.yaml'))
         for (const { side, what } of faults.filter(({ at }) => at === kill)) {
           await pause(random.integer(0, 2000))
@@ -87,6 +91,7 @@ export async function runReplicateChaos(options: ReplicateChaos): Promise<string
           run.kill('SIGKILL')
           await run.ended
           count(`killed in ${phaseOf(run)}`)
+          if (await areLanesAhead(target.url())) count('lanes ahead of the checkpoint behind it')
           log(`kill ${kill + 1}/${kills}: in ${phaseOf(run)}`)
           await told(run)
           break
@@ -115,7 +120,7 @@ export async function runReplicateChaos(options: ReplicateChaos): Promise<string
   return problems
 }
 
-function yaml(urls: { source: string; target: string }, more: string): string {
+function yaml(urls: { source: string; target: string }, applyConnections: number, more = ''): string {
   return `
 name: chaos
 state: chaos.state
@@ -129,6 +134,7 @@ sinks:
     type: postgres
     url: ${urls.target}
     on_error: dead-letter
+    apply_connections: ${applyConnections}
 `
 }
 
@@ -175,6 +181,16 @@ async function lastRun(args: readonly string[], told: (run: TailraceProcess) => 
 async function appliedBatches(url: string): Promise<string> {
   const [row] = await query(url, 'SELECT epoch::text, version::text FROM tailrace.checkpoint')
   return `${row?.version} batches by ${row?.epoch} writers`
+}
+
+/** As far as it can be asked: false where the server is away, or nothing was parted yet. */
+async function areLanesAhead(url: string): Promise<boolean> {
+  try {
+    const ahead = 'SELECT FROM tailrace.lane l JOIN tailrace.checkpoint c USING (source) WHERE l.version > c.version'
+    return (await query(url, ahead)).length > 0
+  } catch {
+    return false
+  }
 }
 
 async function sql(url: string, statements: string): Promise<void> {

@@ -156,16 +156,24 @@ export class BatchWriter {
    * The targets of a batch that is nothing but changes of tables that this session knows, and large enough to be worth several
    * connections; else undefined.
    */
-  targetsOfChanges<Tables extends object>({ rows, position, range }: Batch<Tables>): readonly Target[] | undefined {
-    if (this.#holds || range !== undefined || rows.areLines || isSmall(rows) || saysItRepeats(position))
-      return undefined
-    const targets = rows.tables.map((table) => this.#targets.get(table)!)
-    return targets.includes(undefined!) ? undefined : targets
+  targetsOfChanges<Tables extends object>(batch: Batch<Tables>): readonly Target[] | undefined {
+    if (!this.#isOfChanges(batch)) return undefined
+    const targets = batch.rows.tables.map((table) => this.#targets.get(table)!)
+    return usesOf(batch.rows).some(({ index }) => targets[index] === undefined) ? undefined : targets
   }
 
-  /** The batch of {@link targetsOfChanges} is being written by somebody else, over this session and others. */
-  noteChanges(rows: RowBatch): void {
-    for (const { index } of usesOf(rows)) this.#note(rows.tables[index]!, this.#targets.get(rows.tables[index]!)!, true)
+  /** The same, and those that it does not know are looked up, unless they may have to be altered. */
+  async findTargetsOfChanges<Tables extends object>(batch: Batch<Tables>): Promise<readonly Target[] | undefined> {
+    if (!this.#isOfChanges(batch)) return undefined
+    const uses = usesOf(batch.rows)
+    if (this.#freshOf(batch.rows, uses).length > 0) return undefined
+    const targets: Target[] = []
+    for (const use of uses) if (!use.isCopied) await this.#resolve(batch.rows, use, targets)
+    return uses.some(({ isCopied }) => isCopied) ? undefined : targets
+  }
+
+  #isOfChanges<Tables extends object>({ rows, position, range }: Batch<Tables>): boolean {
+    return !(this.#holds || range !== undefined || rows.areLines || isSmall(rows) || saysItRepeats(position))
   }
 
   /** Of this session. */
@@ -312,12 +320,8 @@ export class BatchWriter {
       this.#targets.set(table, target)
     }
     targets[index] = target
-    if (isCopied) await this.#lookIfEmpty(target)
-    this.#note(table, target, isChanged)
-  }
-
-  #note(table: Table, target: Target, isChanged: boolean): void {
     this.#seen.set(sqlName(table), table)
+    if (isCopied) await this.#lookIfEmpty(target)
     if (isChanged) this.#takesCopies.set(target.target, false)
   }
 

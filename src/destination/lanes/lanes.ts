@@ -71,7 +71,8 @@ export class Lanes {
   prepare<Tables extends object>(batch: Batch<Tables>, writer: BatchWriter): boolean {
     if (this.#prepared !== undefined || this.#lanes.length === 0 || this.#resting > 0) return false
     const targets = writer.targetsOfChanges(batch)
-    if (targets === undefined || targets.some((target) => !this.#facts.has(target))) return false
+    if (targets === undefined || targets.some((target) => target !== undefined && !this.#facts.has(target)))
+      return false
     this.#prepared = this.#partsOf(batch, targets, writer)
     return this.#prepared !== undefined
   }
@@ -89,7 +90,6 @@ export class Lanes {
     const store = { version: checkpoint.nextVersion, position, routing: parts.routing, lazily }
     const main: Promise<void>[] = []
     try {
-      writer.noteChanges(batch.rows)
       await this.#prepareTables(parts, writer)
       checkpoint.lanes.isUnsettled = true
       const others = parts.loaded.map(async (steps, lane) => {
@@ -137,25 +137,28 @@ export class Lanes {
   async #next<Tables extends object>(batch: Batch<Tables>, writer: BatchWriter): Promise<Parts | undefined> {
     const prepared = this.#prepared?.batch === batch ? this.#prepared : undefined
     this.#prepared = undefined
-    const targets = writer.targetsOfChanges(batch)
-    if (targets === undefined || !this.#isBetweenPlainPlaces(batch)) return undefined
-    if (this.#resting > 0) {
-      this.#resting--
-      return undefined
-    }
+    if (!this.#isBetweenPlainPlaces(batch)) return undefined
     try {
+      const targets = await writer.findTargetsOfChanges(batch)
+      if (targets === undefined) return undefined
+      if (this.#resting > 0) {
+        this.#resting--
+        return undefined
+      }
       for (const target of targets) {
-        if (!this.#facts.has(target)) this.#facts.set(target, await findLaneFacts(writer.session, target))
+        if (target !== undefined && !this.#facts.has(target)) {
+          this.#facts.set(target, await findLaneFacts(writer.session, target))
+        }
       }
       const lanes = this.#lanes
       if (!(await this.#connected())) return undefined
       if (prepared !== undefined && lanes === this.#lanes) return prepared
+      return this.#partsOf(batch, targets, writer)
     } catch {
       // Whoever writes in one piece will meet it as well, or can do without.
       this.#giveUp()
       return undefined
     }
-    return this.#partsOf(batch, targets, writer)
   }
 
   /** Else it cannot be told by places of the stream what comes between the two. */

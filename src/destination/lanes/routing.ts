@@ -44,7 +44,8 @@ export interface Routed {
 
 /**
  * Parts a batch among lanes, so that what each of them writes can be committed apart from all else: records of one key come into
- * one lane, and of tables that do not stand alone into {@link MAIN}. Undefined: it is to be written in one piece.
+ * one lane, and into {@link MAIN} those of tables that do not stand alone, or of which a key changes so that it would leave its
+ * lane. Undefined: it is to be written in one piece.
  */
 export function routeBatch(
   batch: RowBatch,
@@ -52,40 +53,65 @@ export function routeBatch(
   factsOf: (target: Target) => LaneFacts,
   lanes: number,
 ): Routed | undefined {
+  const tables = new Set<number>()
+  for (let record = 0; record < batch.count; record++) {
+    const operation = batch.heads[record * HEAD + HEAD_OPERATION]!
+    if (operation === TRUNCATE || operation === SNAPSHOT) return undefined
+    if (operation < TRUNCATE) tables.add(batch.heads[record * HEAD + HEAD_TABLE]!)
+  }
+  if ([...tables].some((index) => factsOf(targets[index]!).writesOthers)) return undefined
+  const keys = keysOf(tables, targets, factsOf)
+  for (;;) {
+    if (keys.size === 0) return undefined
+    const parted = part(batch, keys, lanes)
+    if (Array.isArray(parted)) {
+      if (parted.every((of, lane) => lane === MAIN || of.length === 0)) return undefined
+      const named = [...keys].map(([index, key]) => {
+        const { table } = targets[index]!
+        return [sqlName(table), key.map((column) => table.columns[column]!.name)]
+      })
+      return { routing: { lanes, tables: Object.fromEntries(named) }, records: parted }
+    }
+    const { target } = targets[parted]!
+    for (const index of tables) if (targets[index]!.target === target) keys.delete(index)
+  }
+}
+
+/** By index: the key of each table that is to be parted. */
+function keysOf(
+  tables: ReadonlySet<number>,
+  targets: readonly Target[],
+  factsOf: (target: Target) => LaneFacts,
+): Map<number, readonly number[]> {
+  const keys = new Map<number, readonly number[]>()
+  const columnsOf = new Map<string, Set<string>>()
+  for (const index of tables) {
+    const target = targets[index]!
+    const key = factsOf(target).standsAlone ? inNameOrder(target.table, target.key) : []
+    const columns = columnsOf.get(target.target) ?? new Set()
+    columnsOf.set(target.target, columns.add(JSON.stringify(key.map((column) => target.table.columns[column]!.name))))
+    keys.set(index, key)
+  }
+  // Two shapes, or two tables, that come together at a target are parted alike, or not at all.
+  for (const [index, key] of keys) {
+    if (key.length === 0 || columnsOf.get(targets[index]!.target)!.size > 1) keys.delete(index)
+  }
+  return keys
+}
+
+/** Records by lane; or the index of a table that cannot be parted. */
+function part(batch: RowBatch, keys: ReadonlyMap<number, readonly number[]>, lanes: number): number[][] | number {
   const { heads, count } = batch
-  const keys: (readonly number[] | undefined)[] = []
-  const names: Record<string, readonly string[]> = {}
-  const byTarget = new Map<string, string>()
   const records: number[][] = Array.from({ length: lanes }, () => [])
   for (let record = 0; record < count; record++) {
-    const head = record * HEAD
-    const operation = heads[head + HEAD_OPERATION]!
-    if (operation > TRUNCATE) continue
-    if (operation === TRUNCATE || operation === SNAPSHOT) return undefined
-    const index = heads[head + HEAD_TABLE]!
-    if (!(index in keys)) {
-      const target = targets[index]!
-      const facts = factsOf(target)
-      if (facts.writesOthers) return undefined
-      const key = facts.standsAlone ? inNameOrder(target.table, target.key) : []
-      const columns = key.map((column) => target.table.columns[column]!.name)
-      // Two shapes, or two tables, that come together at the target have to be parted alike.
-      const said = JSON.stringify(columns)
-      if ((byTarget.get(target.target) ?? said) !== said) return undefined
-      byTarget.set(target.target, said)
-      const name = sqlName(target.table)
-      if (JSON.stringify(names[name] ?? columns) !== said) return undefined
-      names[name] = columns
-      keys[index] = key
-    }
-    const key = keys[index]!
-    const lane = key.length === 0 ? MAIN : laneOfRecord(batch, record, key, lanes)
-    if (lane === undefined) return undefined
+    if (heads[record * HEAD + HEAD_OPERATION]! > TRUNCATE) continue
+    const index = heads[record * HEAD + HEAD_TABLE]!
+    const key = keys.get(index)
+    const lane = key === undefined ? MAIN : laneOfRecord(batch, record, key, lanes)
+    if (lane === undefined) return index
     records[lane]!.push(record)
   }
-  if (records.every((of, lane) => lane === MAIN || of.length === 0)) return undefined
-  const parted = Object.entries(names).filter(([, columns]) => columns.length > 0)
-  return { routing: { lanes, tables: Object.fromEntries(parted) }, records }
+  return records
 }
 
 /** One order whatever the shape: that of the key's columns may differ between tables that come together at a target. */

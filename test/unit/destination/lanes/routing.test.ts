@@ -66,10 +66,14 @@ test('columns of a key count in the order of their names, and do not run into ea
   }
 })
 
-test('a key that changes within its lane is parted; one that leaves it makes it one piece', () => {
+test('a key that changes within its lane is parted; where one leaves it the table stays with the main lane', () => {
   const filled = () => ids.reduce((builder, id) => builder.create([id, null]), new BatchBuilder([a]))
   expect(route(filled().update([same, 'x'], [one, null]))).toBeDefined()
   expect(route(filled().update([other, 'x'], [one, null]))).toBeUndefined()
+  const more = ids.reduce((builder, id) => builder.create([id, id, null], 1), new BatchBuilder([a, both]))
+  const { records, routing } = route(more.create([one, null]).update([other, 'x'], [one, null]))!
+  expect(routing.tables).toEqual({ 'public.two': ['x', 'y'] })
+  expect(records[0]).toEqual(expect.arrayContaining([30, 31]))
   // The whole old row, and the key as it was.
   expect(route(filled().update([one, 'x'], [one, 'w'], 'row'))).toBeDefined()
   // A key that was not sent is the old one's.
@@ -98,7 +102,7 @@ describe('one piece', () => {
       'two shapes of a table with other keys',
       () => {
         const later = textTable('a', ['n', 'id'], [0])
-        return route(filled([a, later]).create(['1', '2'], 1), { targets: [targetOf(a), targetOf(later, 'b')] })
+        return route(filled([a, later]).create(['1', '2'], 1), { targets: [targetOf(a), targetOf(later)] })
       },
     ],
   ])('%s', (_, routed) => expect(routed()).toBeUndefined())

@@ -8,6 +8,7 @@ import { Disturber, type Restartable } from '../disturber.js'
 import { type Disturbance, describeDisturbance } from '../moments.js'
 import type { Random } from '../random.js'
 import { differences, unnoticed } from './compare.js'
+import { Holder } from './holder.js'
 import { sourceSql, TABLES, targetSql } from './tables.js'
 import { Workload } from './workload.js'
 
@@ -72,6 +73,7 @@ export async function runReplicateChaos(options: ReplicateChaos): Promise<string
   const count = (what: string) => tally.set(what, (tally.get(what) ?? 0) + 1)
   const told = (run: TailraceProcess) => appendFile(join(folder, 'stderr'), `${run.stderr}\n---\n`)
   const workload = new Workload(source.url(), options.writers, rows, random.fork())
+  const holder = options.applyConnections > 1 ? new Holder(target.url(), random.fork()) : undefined
   try {
     for (let kill = 0; kill < kills; kill++) {
       for (;;) {
@@ -109,6 +111,7 @@ export async function runReplicateChaos(options: ReplicateChaos): Promise<string
   } finally {
     await Promise.allSettled([disturbers.source.over(), disturbers.target.over()])
     await workload.stop()
+    await holder?.stop()
   }
   log(`${workload.transactions} transactions committed; ${[...tally].map(([what, n]) => `${n} ${what}`).join(', ')}`)
   const problems = await lastRun(args('last.yaml'), told)

@@ -9,7 +9,7 @@ import { type Staged, stageFold, stageLines, stageRecords } from './staging.js'
 import type { Folded, LinesStep, Step, TruncateStep } from './steps.js'
 import { byReferences, type Target } from './target.js'
 
-const STAGES: readonly Stage[] = ['rows', 'gaps', 'keys']
+const STAGES: readonly Stage[] = ['rows', 'updates', 'gaps', 'keys']
 
 interface Work extends Folded {
   readonly facts: Target['facts']
@@ -46,12 +46,17 @@ export class Applier {
     this.#onMissing = onMissing
   }
 
-  /** Everything of a step that needs no server. */
-  load(batch: RowBatch, step: Step): LoadedStep {
+  /**
+   * Everything of a step that needs no server. With `overwrites`, for {@link script}: whoever sends that has another way for rows
+   * that are not there although an update says so. An UPDATE writes half the WAL of INSERT … ON CONFLICT, which locks each row first.
+   */
+  load(batch: RowBatch, step: Step, overwrites = false): LoadedStep {
     if ('truncated' in step) return step
     const appends = byReferences(step.appends.map((one) => ({ ...one, facts: one.target.facts })))
     const works = step.folds.map(({ target, fold }): Work => {
-      return { target, fold, facts: target.facts, sql: this.sqlOf(target), staged: stageFold(fold, target) }
+      const sql = this.sqlOf(target)
+      const staged = stageFold(fold, target, overwrites && sql.canOverwrite)
+      return { target, fold, facts: target.facts, sql, staged }
     })
     return {
       copies: appends.map(({ target, records }) => {
@@ -87,10 +92,19 @@ export class Applier {
     }
   }
 
+  /** Whether that was done. */
+  isPrepared(step: LoadedStep): boolean {
+    if ('truncated' in step) return true
+    return step.works.every(({ sql, staged }) =>
+      STAGES.every((stage) => rowsOf(staged, stage) === 0 || this.#created.has(sql.create(stage))),
+    )
+  }
+
   /** The same for whatever may come of rows of these targets. */
   async prepareAll(targets: Iterable<Target>): Promise<void> {
     for (const target of targets) {
-      if (target.key.length > 0) for (const stage of STAGES) await this.#create(target, stage)
+      if (target.key.length === 0) continue
+      for (const stage of STAGES) if (stage !== 'updates') await this.#create(target, stage)
     }
   }
 
@@ -203,7 +217,7 @@ function scriptOf({ copies, works }: Exclude<LoadedStep, TruncateStep>, used: Se
     ...works.flatMap(({ staged, sql }) => (staged.movedRows > 0 ? [sql.fill(staged.movedRows)] : [])),
     ...[...works].reverse().flatMap(deletes),
     ...works.flatMap(({ staged, sql }) => (staged.updatedRows > 0 ? [sql.update(staged.updatedRows)] : [])),
-    ...works.flatMap(upserts),
+    ...works.flatMap((work) => [...overwrites(work), ...upserts(work)]),
     ...behind,
   ]
   return statements.length === 0 ? parts : [...parts, statements.join(';\n')]
@@ -226,6 +240,10 @@ function deletes({ sql, staged, target }: Work): string[] {
   ]
 }
 
+function overwrites({ sql, staged }: Work): string[] {
+  return staged.overwrittenRows > 0 ? [sql.overwrite(staged.overwrittenRows)] : []
+}
+
 function upserts({ sql, staged }: Work): string[] {
   return [...(staged.wholeRows > 0 ? sql.upsert('rows') : []), ...(staged.movedRows > 0 ? sql.upsert('gaps') : [])]
 }
@@ -234,6 +252,8 @@ function rowsOf(staged: Staged, stage: Stage): number {
   switch (stage) {
     case 'rows':
       return staged.wholeRows
+    case 'updates':
+      return staged.overwrittenRows
     case 'gaps':
       return staged.movedRows + staged.updatedRows
     case 'keys':

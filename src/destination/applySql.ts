@@ -2,8 +2,11 @@ import { quoteIdentifier } from '../postgres/identifier.js'
 import type { Target } from './target.js'
 import type { TargetColumn } from './targetTable.js'
 
-/** The staging tables of a target: `rows` has whole rows, `gaps` rows with missing columns, `keys` those to delete. */
-export type Stage = 'rows' | 'gaps' | 'keys'
+/**
+ * The staging tables of a target: `rows` has whole rows, `updates` those whose keys the target should have, `gaps` rows with
+ * missing columns, `keys` those to delete.
+ */
+export type Stage = 'rows' | 'updates' | 'gaps' | 'keys'
 
 /** What stands in `gaps` beside the row: a name that no column has is not to be found, so they are numbered. */
 export interface GapColumns {
@@ -53,7 +56,7 @@ export class ApplySql {
     const { columns, keyColumns } = this.#target
     const defined = (column: TargetColumn) => `${quoteIdentifier(column.name)} ${column.stagingType}`
     const definitions =
-      stage === 'rows'
+      stage === 'rows' || stage === 'updates'
         ? columns.map(defined)
         : stage === 'keys'
           ? keyColumns.map(defined)
@@ -123,6 +126,21 @@ export class ApplySql {
   /** What stands where a row is to be written, of a target that {@link Target.replaces}. */
   makeWay(stage: 'rows' | 'gaps'): string {
     return this.#deleteUsing(stage, this.#onlyMoved(stage, 's.'))
+  }
+
+  /** Whether {@link overwrite} does for rows that are there what {@link upsert} does, in whatever order they are written. */
+  get canOverwrite(): boolean {
+    const { byBytes, facts, hasArbiter, isIndexed, replaces } = this.#target
+    const isFree = hasArbiter && !replaces && !facts.references.includes(facts.oid)
+    return byBytes && isIndexed && isFree && this.#overwritten('s').length > 0
+  }
+
+  /** Overwrites the rows with the keys of `updates`, and fails where one of them is not there, as {@link fill} does. */
+  overwrite(required: number): string {
+    return this.#counted(
+      `UPDATE ${this.#read} AS t SET ${this.#overwritten('s').join(', ')} FROM ${this.#stage('updates')} AS s WHERE ${this.#matches()}`,
+      required,
+    )
   }
 
   /** Inserts or overwrites the rows of `rows`, or the moved ones of `gaps`. */

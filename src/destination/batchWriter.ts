@@ -4,7 +4,7 @@ import type { Position } from '../core/record.js'
 import { HEAD, HEAD_TABLE, type RowBatch } from '../core/rowBatch.js'
 import type { Table } from '../core/table.js'
 import type { TailraceError } from '../core/tailraceError.js'
-import { runScript, type ScriptPart } from '../postgres/copy/script.js'
+import { type ScriptPart, ScriptPipe } from '../postgres/copy/script.js'
 import { type QualifiedName, sqlName } from '../postgres/identifier.js'
 import { sqlstateOf } from '../postgres/serverError.js'
 import type { Session } from '../postgres/session.js'
@@ -12,6 +12,7 @@ import type { Batch } from '../source/batch.js'
 import { StreamPosition } from '../source/position.js'
 import { Applier, type LoadedStep } from './applier.js'
 import { onlyIt } from './applySql.js'
+import { BatchesAhead, type Ready } from './batchesAhead.js'
 import { rejectionOf } from './blame.js'
 import { CarefulWriter, loadSteps, type Rejected } from './carefulWriter.js'
 import type { Checkpoint } from './checkpoint.js'
@@ -41,8 +42,13 @@ export interface BatchWriterOptions {
   readonly onPutAside: (problems: readonly string[]) => void
 }
 
+/** Of a batch what can be done before its turn. */
+export type Ahead = Pick<Batch, 'rows' | 'position' | 'range'>
+
 /** What a statement of ours fails with where it does not find what it must. */
 const DIVISION_BY_ZERO = '22012'
+/** After a row was not there although an update said so: in so many batches no row is taken to be there. */
+const INSERTS_ALL = 64
 
 /** Writes batches over one session, in transactions. What fails leaves the session to be rolled back. */
 export class BatchWriter {
@@ -52,7 +58,7 @@ export class BatchWriter {
   readonly #targets = new WeakMap<Table, Target>()
   /** The last shape of each of the source's tables. */
   readonly #seen = new Map<string, Table>()
-  #prepared: { readonly batch: object; readonly loaded: readonly LoadedStep[] } | undefined
+  readonly #ahead: BatchesAhead<Ahead>
   /** By name: whether the target has nothing but snapshot rows that we copied into it. */
   readonly #takesCopies: Map<string, boolean>
 
@@ -62,6 +68,17 @@ export class BatchWriter {
     this.#options = options
     this.#takesCopies = takesCopies
     this.#applier = new Applier(session)
+    this.#ahead = new BatchesAhead({
+      session,
+      pipe: new ScriptPipe(session),
+      load: (batch) => this.#loadAhead(batch),
+      scriptOf: ({ rows }, loaded) => {
+        // Of targets that are copied into it may have to be asked whether they are empty.
+        const waits =
+          usesOf(rows).some(({ isCopied }) => isCopied) || !loaded.every((step) => this.#applier.isPrepared(step))
+        return waits ? undefined : [options.checkpoint.openingNext, ...this.#applier.script(loaded)]
+      },
+    })
   }
 
   /** A transaction is open with batches in it that were not committed: they are lost with the session. */
@@ -71,6 +88,8 @@ export class BatchWriter {
   #holds = false
   /** In the open transaction. */
   #aside: string[] = []
+  /** Batches to come, see {@link INSERTS_ALL}. */
+  #insertsAll = 0
 
   /** Made something in its transaction that is gone if that fails: another session has to be made then. */
   get isStale(): boolean {
@@ -86,7 +105,7 @@ export class BatchWriter {
   async write<Tables extends object>(batch: Batch<Tables>, carefully: boolean): Promise<boolean> {
     const { checkpoint, lazyCommits } = this.#options
     const { rows } = batch
-    if (this.#prepared?.batch !== batch) this.#prepared = undefined
+    const ready = await this.#ahead.take(batch)
     const uses = usesOf(rows)
     const fresh = this.#freshOf(rows, uses)
     for (const { index } of fresh) {
@@ -100,13 +119,14 @@ export class BatchWriter {
     const repeats = saysItRepeats(batch.position)
     const lazily = lazyCommits.isNext(rows.count)
     if (carefully || repeats || this.#holds || fresh.length > 0) {
+      if (ready.written !== undefined) await this.#rollBack(ready.written)
       await this.#applier.prepareAll(new Set(targets.filter((target) => target !== undefined)))
       if (!(await this.#begin())) return !lazyCommits.mayHaveBeen
       this.#holds = repeats || this.#holds
       await this.#deleteGone(batch)
       await this.#writeFollowing(batch, fresh, { targets, takesCopies })
     } else {
-      if (await this.#writeAtOnce(batch, targets, lazily)) return !lazily
+      if (await this.#writeAtOnce(batch, targets, lazily, ready)) return !lazily
       const loaded = loadSteps(this.#applier, rows, 0, rows.count, { targets, takesCopies })
       for (const step of loaded) await this.#applier.prepare(step)
       if (!(await this.#begin())) return !lazyCommits.mayHaveBeen
@@ -124,19 +144,35 @@ export class BatchWriter {
   }
 
   /**
-   * Makes ready what a batch will need, while another is being written: the next one, which need not come. Nothing is
-   * asked of the server.
+   * Tells of the batch behind the one that is being written, and all that it was told of: it is made ready, and sent up to its
+   * commit when the one before it is on its way. It need not come.
    */
-  prepare<Tables extends object>(batch: Batch<Tables>): void {
-    if (this.#prepared !== undefined || this.#holds || saysItRepeats(batch.position) || isSmall(batch.rows)) return
+  prepare(batch: Ahead): void {
+    this.#ahead.tell(batch)
+  }
+
+  /** The session is to be asked something else: what was sent of batches that have not come is rolled back. */
+  async settle(): Promise<void> {
+    await this.#ahead.clear()
+  }
+
+  /** Something of batches that have not come is, or will be, open in the session. */
+  get isAhead(): boolean {
+    return this.#ahead.isOpen
+  }
+
+  #loadAhead(batch: Ahead): readonly LoadedStep[] | undefined {
+    if (this.#holds || saysItRepeats(batch.position) || isSmall(batch.rows) || batch.range?.again === true)
+      return undefined
     const targets = batch.rows.tables.map((table) => this.#targets.get(table)!)
-    if (targets.includes(undefined!)) return
+    if (targets.includes(undefined!)) return undefined
     const changes = usesOf(batch.rows).filter(({ isChanged }) => isChanged)
     const changed = new Set(changes.map(({ index }) => targets[index]!.target))
     try {
-      this.#prepared = { batch, loaded: this.#load(batch.rows, targets, (target) => !changed.has(target.target)) }
+      return this.#load(batch.rows, targets, (target) => !changed.has(target.target))
     } catch {
       // It is told when its turn comes.
+      return undefined
     }
   }
 
@@ -157,14 +193,14 @@ export class BatchWriter {
    * connections; else undefined.
    */
   targetsOfChanges<Tables extends object>(batch: Batch<Tables>): readonly Target[] | undefined {
-    if (!this.#isOfChanges(batch)) return undefined
+    if (!this.isOfChanges(batch)) return undefined
     const targets = batch.rows.tables.map((table) => this.#targets.get(table)!)
     return usesOf(batch.rows).some(({ index }) => targets[index] === undefined) ? undefined : targets
   }
 
   /** The same, and those that it does not know are looked up, unless they may have to be altered. */
   async findTargetsOfChanges<Tables extends object>(batch: Batch<Tables>): Promise<readonly Target[] | undefined> {
-    if (!this.#isOfChanges(batch)) return undefined
+    if (!this.isOfChanges(batch)) return undefined
     const uses = usesOf(batch.rows)
     if (this.#freshOf(batch.rows, uses).length > 0) return undefined
     const targets: Target[] = []
@@ -172,8 +208,19 @@ export class BatchWriter {
     return uses.some(({ isCopied }) => isCopied) ? undefined : targets
   }
 
-  #isOfChanges<Tables extends object>({ rows, position, range }: Batch<Tables>): boolean {
+  /** Whether it is such a batch, whatever is known of its tables. */
+  isOfChanges<Tables extends object>({ rows, position, range }: Batch<Tables>): boolean {
     return !(this.#holds || range !== undefined || rows.areLines || isSmall(rows) || saysItRepeats(position))
+  }
+
+  /** See {@link Applier.load}. */
+  get overwrites(): boolean {
+    return this.#insertsAll === 0
+  }
+
+  /** Batches that it was told of, and that were not sent, go another way. */
+  forgetAhead(): void {
+    this.#ahead.forget()
   }
 
   /** Of this session. */
@@ -189,30 +236,42 @@ export class BatchWriter {
     batch: Batch<Tables>,
     targets: readonly Target[],
     lazily: boolean,
+    { loaded: prepared, written }: Ready,
   ): Promise<boolean> {
     const { checkpoint, lazyCommits } = this.#options
-    const prepared = this.#prepared?.batch === batch ? this.#prepared.loaded : undefined
-    this.#prepared = undefined
+    if (this.#insertsAll > 0) this.#insertsAll--
     if (batch.range?.again === true) return false
-    const small = prepared === undefined && isSmall(batch.rows) ? this.#direct(batch.rows, targets) : undefined
-    const opening = checkpoint.opening
+    const isReady = written !== undefined || prepared !== undefined
+    const small = !isReady && isSmall(batch.rows) ? this.#direct(batch.rows, targets) : undefined
     const ending = checkpoint.ending(batch.position.toJSON(), lazily)
     try {
-      if (small !== undefined) await this.session.query([opening, ...small, ending].join(';\n'))
-      else {
+      if (small !== undefined) await this.session.query([checkpoint.opening, ...small, ending].join(';\n'))
+      else if (written !== undefined) {
+        // What was refused before may be told at once: the session is free only when its end was answered, too.
+        const ended = this.#ahead.finish([ending])
+        for (const { status, reason } of (await Promise.allSettled([written, ended])) as PromiseRejectedResult[])
+          if (status === 'rejected') throw reason
+      } else {
         const loaded = prepared ?? this.#load(batch.rows, targets, () => true)
         for (const step of loaded) await this.#applier.prepare(step)
-        await runScript(this.session, [opening, ...this.#applier.script(loaded), ending])
+        await this.#ahead.finish([checkpoint.opening, ...this.#applier.script(loaded), ending])
       }
       checkpoint.committed()
       lazyCommits.committed(lazily)
       return true
     } catch (error) {
+      this.#ahead.forget()
       // Of a small batch all that is told is that it failed; of others an error of a row or of the connection is the answer.
       if (isPassing(error) || (small === undefined && sqlstateOf(error) !== DIVISION_BY_ZERO)) throw error
+      if (small === undefined) this.#insertsAll = INSERTS_ALL
       await this.session.query('ROLLBACK')
       return false
     }
+  }
+
+  async #rollBack(written: Promise<void>): Promise<void> {
+    await written.catch(() => {})
+    await this.session.query('ROLLBACK')
   }
 
   #direct(rows: RowBatch, targets: readonly Target[]): readonly string[] | undefined {
@@ -222,7 +281,7 @@ export class BatchWriter {
 
   #load(rows: RowBatch, targets: readonly Target[], unless: (target: Target) => boolean): LoadedStep[] {
     const takesCopies = (target: Target) => this.#mayCopy(target) && unless(target)
-    return loadSteps(this.#applier, rows, 0, rows.count, { targets, takesCopies })
+    return loadSteps(this.#applier, rows, 0, rows.count, { targets, takesCopies }, this.overwrites)
   }
 
   readonly #mayCopy = (target: Target): boolean => this.#takesCopies.get(target.target) === true

@@ -72,15 +72,16 @@ export class CarefulWriter {
   }
 }
 
-/** Records `from` to `to` (not included) as what applies them: nothing that needs the server. */
+/** Records `from` to `to` (not included) as what applies them: nothing that needs the server. `overwrites`: see {@link Applier.load}. */
 export function loadSteps(
   applier: Applier,
   rows: RowBatch,
   from: number,
   to: number,
   options: StepOptions,
+  overwrites = false,
 ): LoadedStep[] {
   const lines = from === 0 && to === rows.count ? planLines(rows, options) : undefined
   if (lines !== undefined) return [applier.loadLines(lines)]
-  return planSteps(rows, from, to, options).map((step) => applier.load(rows, step))
+  return planSteps(rows, from, to, options).map((step) => applier.load(rows, step, overwrites))
 }

@@ -138,9 +138,18 @@ export class Checkpoint {
     return `BEGIN ISOLATION LEVEL READ COMMITTED; ${this.locking}`
   }
 
+  /** {@link opening} of the batch behind one that is being committed. */
+  get openingNext(): string {
+    return `BEGIN ISOLATION LEVEL READ COMMITTED; ${this.#lockingAt(this.#version + 1n)}`
+  }
+
   /** The same within a transaction that has begun: what it wrote before counts only if this is the row's next version. */
   get locking(): string {
-    const isOurs = `source = ${quoteLiteral(this.#source)} AND epoch = ${this.#epoch} AND version = ${this.#version}`
+    return this.#lockingAt(this.#version)
+  }
+
+  #lockingAt(version: bigint): string {
+    const isOurs = `source = ${quoteLiteral(this.#source)} AND epoch = ${this.#epoch} AND version = ${version}`
     return `SELECT 1 / pg_catalog.count(*) FROM (SELECT FROM ${this.#name} WHERE ${isOurs} FOR UPDATE) AS ours`
   }
 

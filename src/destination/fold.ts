@@ -56,9 +56,12 @@ export class Effect {
   /** Unchanged columns whose value only the target has: in the row of `base`'s key, as it was before all this. */
   readonly missing: readonly number[]
   readonly base: Effect
+  /** As far as the records tell, the target had a row of this key before all this. */
+  readonly wasThere: boolean
 
   constructor(
     id: string,
+    wasThere: boolean,
     record: number,
     keyAt: number,
     keyFallback: number,
@@ -69,6 +72,7 @@ export class Effect {
     base: Effect | undefined,
   ) {
     this.id = id
+    this.wasThere = wasThere
     this.record = record
     this.keyAt = keyAt
     this.keyFallback = keyFallback
@@ -126,10 +130,12 @@ export class Fold {
     const newAt = heads[head + HEAD_NEW]!
     const id = this.#keyId(record, newAt, oldAt)
     let prior = this.effects.get(id)
+    let wasThere = prior?.wasThere ?? operation === UPDATE
     let moved: Effect | undefined
     if (oldAt !== NONE) {
       const oldId = this.#keyId(record, oldAt, NONE)
       if (oldId !== id) {
+        wasThere = prior?.wasThere ?? false
         prior = this.effects.get(oldId)
         moved = this.#gone(oldId, record, oldAt)
         this.effects.set(oldId, moved)
@@ -147,8 +153,11 @@ export class Fold {
       }
     }
     if (gaps === undefined) {
-      this.effects.set(id, new Effect(id, record, newAt, oldAt, newAt, rowFallback, undefined, NOTHING, undefined))
-    } else this.#addPartial(id, record, newAt, oldAt, gaps, prior, moved)
+      this.effects.set(
+        id,
+        new Effect(id, wasThere, record, newAt, oldAt, newAt, rowFallback, undefined, NOTHING, undefined),
+      )
+    } else this.#addPartial(id, wasThere, record, newAt, oldAt, gaps, prior, moved)
   }
 
   /** Of a column of an effect that is a row; undefined: it is one of those missing. */
@@ -177,6 +186,7 @@ export class Fold {
 
   #addPartial(
     id: string,
+    wasThere: boolean,
     record: number,
     newAt: number,
     oldAt: number,
@@ -185,7 +195,7 @@ export class Fold {
     moved: Effect | undefined,
   ): void {
     if (prior === undefined) {
-      this.effects.set(id, new Effect(id, record, newAt, oldAt, newAt, NONE, undefined, gaps, moved))
+      this.effects.set(id, new Effect(id, wasThere, record, newAt, oldAt, newAt, NONE, undefined, gaps, moved))
       return
     }
     if (prior.isGone) throw ROW_INCOMPLETE({ table: this.shape.target, count: 1 })
@@ -196,11 +206,12 @@ export class Fold {
     }
     const missing = gaps.filter((column) => !known.has(column))
     const base = missing.length === 0 ? undefined : prior.base
-    this.effects.set(id, new Effect(id, record, newAt, oldAt, newAt, NONE, known, missing, base))
+    this.effects.set(id, new Effect(id, wasThere, record, newAt, oldAt, newAt, NONE, known, missing, base))
   }
 
   #gone(id: string, record: number, oldAt: number): Effect {
-    return new Effect(id, record, oldAt, NONE, NONE, NONE, undefined, NOTHING, undefined)
+    const wasThere = this.effects.get(id)?.wasThere ?? true
+    return new Effect(id, wasThere, record, oldAt, NONE, NONE, NONE, undefined, NOTHING, undefined)
   }
 
   #keyPair(at: number, fallback: number, column: number): number {

@@ -14,9 +14,29 @@ export function inKeyOrder({ effects, shape }: Fold): Effect[] {
   if (shape.key.length > 1 || !INTEGERS.has(shape.table.columns[column!]!.typeOid)) {
     return list.sort((a, b) => (a.id < b.id ? -1 : a.id > b.id ? 1 : 0))
   }
-  // Beyond 2^53 neighbours may change places.
-  const numbers = Float64Array.from(list, ({ id }) => Number(id))
-  const order = Uint32Array.from(list, (_, index) => index)
+  return byNumber(
+    list,
+    list.map(({ id }) => Number(id)),
+  )
+}
+
+/** Beyond 2^53 neighbours may change places. */
+function byNumber(list: Effect[], numbers: number[]): Effect[] {
+  const count = list.length
+  let least = Number.POSITIVE_INFINITY
+  let most = Number.NEGATIVE_INFINITY
+  for (const number of numbers) {
+    if (number < least) least = number
+    if (number > most) most = number
+  }
+  const order = new Float64Array(count)
+  if ((most - least + 1) * count <= Number.MAX_SAFE_INTEGER) {
+    // A comparison in JavaScript costs more than all the rest: so number and place are one number.
+    for (let i = 0; i < count; i++) order[i] = (numbers[i]! - least) * count + i
+    order.sort()
+    return Array.from(order, (packed) => list[packed % count]!)
+  }
+  for (let i = 0; i < count; i++) order[i] = i
   order.sort((a, b) => numbers[a]! - numbers[b]!)
   return Array.from(order, (index) => list[index]!)
 }

@@ -149,7 +149,7 @@ export class PostgresDestination implements AsyncDisposable {
       this.#requireNotClosed()
       // What was wrong, and whether it was committed all the same, is found where batches are written one after another.
       copies.giveUp(batch.rows)
-      await this.#retrying(({ session }) => copies.endCut(session))
+      await this.#asking((session) => copies.endCut(session))
       return undefined
     }
     this.#checkpoint.committed()
@@ -170,7 +170,7 @@ export class PostgresDestination implements AsyncDisposable {
     if (outcome === 'not begun') return undefined
     this.#options.signal?.throwIfAborted()
     await this.#afterFailure(undefined)
-    const isThere = await this.#retrying(({ session }) => this.#lanes.settle(session))
+    const isThere = await this.#asking((session) => this.#lanes.settle(session))
     return isThere ? !this.#lazyCommits.mayHaveBeen : undefined
   }
 
@@ -207,7 +207,7 @@ export class PostgresDestination implements AsyncDisposable {
     try {
       if (this.#writer?.holds === true) return false
       if (!this.#lazyCommits.pending) return true
-      await this.#retrying(({ session }) => this.#checkpoint.flush(session))
+      await this.#asking((session) => this.#checkpoint.flush(session))
       this.#lazyCommits.committed(false)
       return true
     } catch (error) {
@@ -269,7 +269,10 @@ export class PostgresDestination implements AsyncDisposable {
     this.#lanes.close()
     this.#options.signal?.removeEventListener('abort', this.#onAbort)
     try {
-      if (session !== undefined) await this.#sequences!.move(session)
+      if (session !== undefined) {
+        await this.#writer!.settle()
+        await this.#sequences!.move(session)
+      }
     } catch (error) {
       throw explained(error, this.#sequences!.tables)
     } finally {
@@ -279,6 +282,14 @@ export class PostgresDestination implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.close()
+  }
+
+  /** The same as {@link #retrying}, where nothing of batches to come is open. */
+  #asking<T>(work: (session: Session) => Promise<T>): Promise<T> {
+    return this.#retrying(async (writer) => {
+      await writer.settle()
+      return work(writer.session)
+    })
   }
 
   /** Does `work` over a connection that is there, again and anew while what fails may pass. */
@@ -345,13 +356,14 @@ export class PostgresDestination implements AsyncDisposable {
   }
 
   #moveSequences(): Promise<void> {
-    return this.#retrying(({ session }) => this.#sequences!.move(session))
+    return this.#asking((session) => this.#sequences!.move(session))
   }
 
   async #drop(): Promise<void> {
     const writer = this.#writer
     this.#writer = undefined
-    await writer?.session.close()
+    if (writer?.isAhead === true) writer.session.destroy()
+    else await writer?.session.close()
   }
 
   readonly #onAbort = (): void => {

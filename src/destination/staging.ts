@@ -19,9 +19,12 @@ import type { Target } from './target.js'
 /** What a fold comes to, as COPY's text for the staging tables, and how many rows each has. */
 export interface Staged {
   readonly rows: ByteWriter
+  /** Whole rows that are to be written over those that the target has. */
+  readonly updates: ByteWriter
   readonly gaps: ByteWriter
   readonly keys: ByteWriter
   readonly wholeRows: number
+  readonly overwrittenRows: number
   readonly goneKeys: number
   /** Rows with missing columns: those that are filled and written anew, and those updated where they are. */
   readonly movedRows: number
@@ -35,11 +38,15 @@ const ROOM = 1024
 /** What is not enough grows. */
 const ROOM_OF_A_ROW = 128
 
-export function stageFold(fold: Fold, target: Target): Staged {
-  const rows = new ByteWriter(fold.effects.size * ROOM_OF_A_ROW + ROOM)
+/** `overwrites`: rows that should be there are told apart from those that may be. */
+export function stageFold(fold: Fold, target: Target, overwrites = false): Staged {
+  const room = fold.effects.size * ROOM_OF_A_ROW + ROOM
+  const rows = new ByteWriter(overwrites ? ROOM : room)
+  const updates = new ByteWriter(overwrites ? room : ROOM)
   const gaps = new ByteWriter(1024)
   const keys = new ByteWriter(1024)
   let wholeRows = 0
+  let overwrittenRows = 0
   let goneKeys = 0
   let movedRows = 0
   let updatedRows = 0
@@ -49,9 +56,12 @@ export function stageFold(fold: Fold, target: Target): Staged {
       writeKey(keys, fold, effect, target)
       writeCopyEnd(keys)
     } else if (effect.missing.length === 0) {
-      wholeRows++
-      writeRow(rows, fold, effect, target)
-      writeCopyEnd(rows)
+      const isOverwritten = overwrites && effect.wasThere
+      if (isOverwritten) overwrittenRows++
+      else wholeRows++
+      const writer = isOverwritten ? updates : rows
+      writeRow(writer, fold, effect, target)
+      writeCopyEnd(writer)
     } else {
       const moved = effect.base.id !== effect.id || !target.byBytes || target.replaces
       if (moved) movedRows++
@@ -64,7 +74,7 @@ export function stageFold(fold: Fold, target: Target): Staged {
       writeCopyEnd(gaps)
     }
   }
-  return { rows, gaps, keys, wholeRows, goneKeys, movedRows, updatedRows }
+  return { rows, updates, gaps, keys, wholeRows, overwrittenRows, goneKeys, movedRows, updatedRows }
 }
 
 function writeKey(writer: ByteWriter, fold: Fold, effect: Effect, { key }: Target): void {

@@ -4,8 +4,8 @@ import type { Batch } from '../../source/batch.js'
 import { StreamPosition } from '../../source/position.js'
 import { Applier, type LoadedStep } from '../applier.js'
 import type { BatchWriter } from '../batchWriter.js'
+import { loadSteps } from '../carefulWriter.js'
 import type { Checkpoint } from '../checkpoint.js'
-import { planSteps } from '../steps.js'
 import type { Target } from '../target.js'
 import { type Backend, terminate, type WriteSession } from '../writeSession.js'
 import { isBefore, type LaneMark, withoutApplied } from './applied.js'
@@ -67,12 +67,13 @@ export class Lanes {
     this.#options = options
   }
 
-  /** Makes a batch to come ready; false: it is none to be parted. Nothing is asked of the server. */
+  /** Makes a batch to come ready; false: it will not be parted. Nothing is asked of the server. */
   prepare<Tables extends object>(batch: Batch<Tables>, writer: BatchWriter): boolean {
-    if (this.#prepared !== undefined || this.#lanes.length === 0 || this.#resting > 0) return false
+    if (this.#options.count === 1 || this.#resting > 0 || !writer.isOfChanges(batch)) return false
     const targets = writer.targetsOfChanges(batch)
-    if (targets === undefined || targets.some((target) => target !== undefined && !this.#facts.has(target)))
-      return false
+    const isKnown = targets?.every((target) => target === undefined || this.#facts.has(target))
+    if (targets === undefined || isKnown !== true || this.#prepared !== undefined || this.#lanes.length === 0)
+      return true
     this.#prepared = this.#partsOf(batch, targets, writer)
     return this.#prepared !== undefined
   }
@@ -90,6 +91,7 @@ export class Lanes {
     const store = { version: checkpoint.nextVersion, position, routing: parts.routing, lazily }
     const main: Promise<void>[] = []
     try {
+      writer.forgetAhead()
       await this.#prepareTables(parts, writer)
       checkpoint.lanes.isUnsettled = true
       const others = parts.loaded.map(async (steps, lane) => {
@@ -137,14 +139,16 @@ export class Lanes {
   async #next<Tables extends object>(batch: Batch<Tables>, writer: BatchWriter): Promise<Parts | undefined> {
     const prepared = this.#prepared?.batch === batch ? this.#prepared : undefined
     this.#prepared = undefined
-    if (!this.#isBetweenPlainPlaces(batch)) return undefined
+    if (!writer.isOfChanges(batch)) return undefined
+    if (this.#resting > 0) {
+      this.#resting--
+      return undefined
+    }
+    // It was sent in one piece, before it was known that it need not be.
+    if (writer.isAhead || !this.#isBetweenPlainPlaces(batch)) return undefined
     try {
       const targets = await writer.findTargetsOfChanges(batch)
       if (targets === undefined) return undefined
-      if (this.#resting > 0) {
-        this.#resting--
-        return undefined
-      }
       for (const target of targets) {
         if (target !== undefined && !this.#facts.has(target)) {
           this.#facts.set(target, await findLaneFacts(writer.session, target))
@@ -188,8 +192,7 @@ export class Lanes {
       const loaded = routed.records.map((records, lane) => {
         const rows = batch.rows.pick(records)
         const applier = lane === MAIN ? writer.applier : this.#lanes[lane]!.applier
-        const steps = planSteps(rows, 0, rows.count, { targets, takesCopies: () => false })
-        return steps.map((step) => applier.load(rows, step))
+        return loadSteps(applier, rows, 0, rows.count, { targets, takesCopies: () => false }, writer.overwrites)
       })
       return { batch, routing: routed.routing, loaded }
     } catch {

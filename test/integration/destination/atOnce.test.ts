@@ -63,6 +63,15 @@ describe.each([
     expect(failure?.message).toContain('id=2')
   })
 
+  test('a whole row that the target should have, and has not, is written', async () => {
+    await using pair = await between()
+    await pair.from.query('INSERT INTO t SELECT i, i FROM generate_series(1, 3) i')
+    await pair.expectSame(ALL, INSERTS)
+    await pair.to.query('DELETE FROM t WHERE id = 2')
+    await pair.from.query(`BEGIN; ${filler}; UPDATE t SET n = 9 WHERE id IN (1, 2); COMMIT`)
+    await pair.expectSame(ALL, INSERTS)
+  })
+
   // A division by zero is what our own statements fail with, too: it must not be taken for that.
   test("a check of the target's that divides by zero is told as what it is", async () => {
     await using pair = await between()

@@ -46,6 +46,7 @@ function apply(fold: Fold, target: Map<string, Row>, same: (key: string) => stri
   const gone: string[] = []
   for (const effect of fold.effects.values()) {
     const key = same(effect.id)
+    if (byBytes && effect.wasThere !== target.has(key)) throw new Error(`${key} was there: ${target.has(key)}`)
     const row = effect.isGone ? [] : rowOf(fold, effect)
     if (effect.isGone) gone.push(key)
     else if (effect.missing.length === 0) rows.push(row as Row)

@@ -18,6 +18,7 @@ test('numbers are in the order of numbers, each key once', () => {
   const table = new Table({ ...text, columns: text.columns.map((column) => ({ ...column, typeOid: 20 })) })
   const rows = ['10', '9', '-3', '100', '9', '9007199254740993', '2'].map((id) => [id, 'x'])
   expect(ordered(table, rows)).toEqual(['-3', '2', '9', '10', '100', '9007199254740993'])
+  expect(ordered(table, rows.slice(0, 4))).toEqual(['-3', '9', '10', '100'])
 })
 
 test('other keys are in the order of their bytes', () => {

@@ -9,12 +9,18 @@ import { BatchBuilder, textTable } from '../../support/rowBatches.js'
 const table = textTable('t', ['id', 'n', 'big'], [0])
 const target = { table, target: 't', key: [0], written: [0, 1, 2], byBytes: true, replaces: false } as unknown as Target
 
-function staged(builder: BatchBuilder, of: Partial<Target> = {}) {
+function staged(builder: BatchBuilder, of: Partial<Target> = {}, overwrites = false) {
   const one = { ...target, ...of }
   const fold = new Fold(builder.batch, one)
   for (let record = 0; record < builder.batch.count; record++) fold.add(record)
-  const { rows, gaps, keys, ...counts } = stageFold(fold, one)
-  return { rows: `${rows.toBuffer()}`, gaps: `${gaps.toBuffer()}`, keys: `${keys.toBuffer()}`, ...counts }
+  const { rows, updates, gaps, keys, ...counts } = stageFold(fold, one, overwrites)
+  return {
+    rows: `${rows.toBuffer()}`,
+    updates: `${updates.toBuffer()}`,
+    gaps: `${gaps.toBuffer()}`,
+    keys: `${keys.toBuffer()}`,
+    ...counts,
+  }
 }
 
 test('rows, keys that are gone, and rows that lack values, as the staging tables have them', () => {
@@ -25,9 +31,27 @@ test('rows, keys that are gone, and rows that lack values, as the staging tables
     .update(['1', 'c', undefined])
   expect(staged(builder)).toEqual({
     rows: '1\tc\t\\N\n',
+    updates: '',
     gaps: 'f\t{2}\t2\t2\tx\t\\N\nt\t{2}\t3\t4\ty\t\\N\n',
     keys: '3\n',
-    ...{ wholeRows: 1, goneKeys: 1, movedRows: 1, updatedRows: 1 },
+    ...{ wholeRows: 1, overwrittenRows: 0, goneKeys: 1, movedRows: 1, updatedRows: 1 },
+  })
+})
+
+test('rows that should be there, apart from new ones', () => {
+  const builder = new BatchBuilder([table])
+    .update(['1', 'a', 'x'])
+    .create(['2', 'a', 'x'])
+    .update(['2', 'b', 'x'])
+    .delete(['3', null, null])
+    .create(['3', 'c', 'x'])
+    .update(['5', 'd', 'x'], ['4', null, null])
+    .snapshot(['6', 'e', 'x'])
+  expect(staged(builder, {}, true)).toMatchObject({
+    rows: '2\tb\tx\n5\td\tx\n6\te\tx\n',
+    updates: '1\ta\tx\n3\tc\tx\n',
+    keys: '4\n',
+    ...{ wholeRows: 3, overwrittenRows: 2 },
   })
 })
 

@@ -1,5 +1,5 @@
 import { expect, test, vi } from 'vitest'
-import { runScript } from '../../../src/postgres/copy/script.js'
+import { runScript, ScriptPipe } from '../../../src/postgres/copy/script.js'
 import { COMMAND_COMPLETE, COPY_IN_RESPONSE, ERROR_RESPONSE, READY_FOR_QUERY } from '../../../src/postgres/frames.js'
 import type { Session } from '../../../src/postgres/session.js'
 import type { TakeoverHandler } from '../../../src/postgres/takeover.js'
@@ -61,4 +61,36 @@ test('a lost connection ends it', async () => {
   const done = runScript(session, PARTS)
   lose(new Error('lost'))
   await expect(done).rejects.toThrow('lost')
+})
+
+test('a script is sent while another is under way, and each has its own answers', async () => {
+  const { session, sent, answer, release } = socket()
+  const pipe = new ScriptPipe(session)
+  const first = pipe.send(['BEGIN', 'COMMIT'])
+  const second = pipe.send(['BEGIN'])
+  expect(sent).toHaveLength(3)
+  answer(READY_FOR_QUERY, 'T')
+  answer(READY_FOR_QUERY, 'I')
+  await first
+  expect([pipe.isBusy, release.mock.calls.length]).toEqual([true, 0])
+  answer(READY_FOR_QUERY, 'T')
+  await second
+  expect([pipe.isBusy, release.mock.calls.length]).toEqual([false, 1])
+})
+
+test('what was refused is told when the server has answered what was sent behind it', async () => {
+  const { session, answer, release } = socket()
+  const pipe = new ScriptPipe(session)
+  const told: unknown[] = []
+  const first = pipe.send(['BEGIN', 'COMMIT']).catch((error) => told.push(error.details.message))
+  const second = pipe.send(['BEGIN']).catch((error) => told.push(error.details.message))
+  answer(READY_FOR_QUERY, 'T')
+  answer(ERROR_RESPONSE, 'SERROR\0C22012\0Mfirst\0\0')
+  answer(READY_FOR_QUERY, 'E')
+  await new Promise((resolve) => setImmediate(resolve))
+  expect(told).toEqual([])
+  answer(ERROR_RESPONSE, 'SERROR\0C25P02\0Msecond\0\0')
+  answer(READY_FOR_QUERY, 'E')
+  await Promise.all([first, second])
+  expect([told, release.mock.calls.length]).toEqual([['first', 'second'], 1])
 })

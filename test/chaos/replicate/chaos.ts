@@ -44,6 +44,8 @@ interface Fault {
 const EARLY = 0.4
 /** A kill comes so long after its phase has begun at most. */
 const PAUSES_MS: Readonly<Record<Phase, number>> = { start: 1500, snapshot: 1200, stream: 900 }
+/** Of the transactions, where several connections apply: only batches of many rows are parted. */
+const BULKS = 0.3
 const STREAMS_MS = 90_000
 const LAST_RUN_MS = 300_000
 /** What a run may end with when the source was away: whoever runs it starts it again. The target is waited for. */
@@ -61,6 +63,7 @@ export async function runReplicateChaos(options: ReplicateChaos): Promise<string
   await using targetProxy = await TcpProxy.to(target.port)
   const urls = { source: sourceProxy.url(source.url()), target: targetProxy.url(target.url()) }
   const args = (name: string) => ['run', join(folder, name), '--no-control', '--log', 'text', '--verbose']
+  const parted = options.applyConnections > 1
   const lanes = random.fork()
   const connections = () => lanes.integer(Math.min(2, options.applyConnections), options.applyConnections)
   await writeFile(join(folder, 'last.yaml'), yaml(urls, connections(), 'until: current'))
@@ -72,8 +75,8 @@ export async function runReplicateChaos(options: ReplicateChaos): Promise<string
   const tally = new Map<string, number>()
   const count = (what: string) => tally.set(what, (tally.get(what) ?? 0) + 1)
   const told = (run: TailraceProcess) => appendFile(join(folder, 'stderr'), `${run.stderr}\n---\n`)
-  const workload = new Workload(source.url(), options.writers, rows, random.fork())
-  const holder = options.applyConnections > 1 ? new Holder(target.url(), random.fork()) : undefined
+  const workload = new Workload(source.url(), options.writers, rows, random.fork(), parted ? BULKS : undefined)
+  const holder = parted ? new Holder(target.url(), random.fork()) : undefined
   try {
     for (let kill = 0; kill < kills; kill++) {
       for (;;) {
@@ -183,7 +186,9 @@ async function lastRun(args: readonly string[], told: (run: TailraceProcess) => 
 
 async function appliedBatches(url: string): Promise<string> {
   const [row] = await query(url, 'SELECT epoch::text, version::text FROM tailrace.checkpoint')
-  return `${row?.version} batches by ${row?.epoch} writers`
+  const lanes = await query(url, "SELECT to_regclass('tailrace.lane') IS NOT NULL AS there")
+  const wrote = lanes[0]!.there ? await query(url, 'SELECT FROM tailrace.lane WHERE position IS NOT NULL') : []
+  return `${row?.version} batches by ${row?.epoch} writers, over ${1 + wrote.length} connections at a time`
 }
 
 /** As far as it can be asked: false where the server is away, or nothing was parted yet. */

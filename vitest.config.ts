@@ -15,8 +15,8 @@ const integration = {
 export default defineConfig({
   test: {
     pool: 'forks',
-    // on two cores: integration tests wait for servers a third of their time
-    maxWorkers: 3,
+    // on two cores: integration tests wait for servers nearly half of their time
+    maxWorkers: 4,
     // a process takes one file after another: to load 200 modules anew for each took a third of the whole time
     isolate: false,
     projects: [

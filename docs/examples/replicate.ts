@@ -9,6 +9,7 @@ await using source = new PostgresSource({
   tables: ['orders', 'customers'],
   slot: 'shop_copy',
   position: await destination.open(), // undefined the first time: all rows are copied
+  positionWithData: true, // it is stored in the transaction of the rows
   until: 'current', // ends when it has caught up; leave it out to go on for ever
 })
 for await (const batch of source) {

@@ -324,6 +324,31 @@ export const MUTATIONS = [
     tests: SCAN_TESTS,
   },
   {
+    rule: 'exactness: who may have rows behind the position hears of every delete',
+    name: 'only of those that the rows do not show',
+    edits: [
+      {
+        file: tableScan,
+        from: 'return this.#progress.again || this.#progress.more === true',
+        to: 'return this.#progress.again',
+      },
+    ],
+    tests: SCAN_TESTS,
+  },
+  {
+    rule: 'exactness: where rows begin is durable before the first of them',
+    name: 'only handed out before',
+    edits: [
+      {
+        file: 'src/source/recordBegin.ts',
+        from: 'if (!options.positionWithData && !options.startBatch) yield* acknowledgements.settle(signal)',
+        to: 'void [options, signal]',
+      },
+    ],
+    tests: ['test/integration/source/handedOver.test.ts'],
+    filter: 'no row comes before',
+  },
+  {
     rule: 'exactness: of a table read once more, what makes a deleted row again goes on',
     name: 'suppressed, as the snapshot shows it',
     edits: [

@@ -31,6 +31,11 @@ export interface Sink {
   /** It stores the position with the data, and gives it when it is opened. */
   readonly storesPosition?: boolean
   /**
+   * `open` takes back all that stands behind its mark. Of a sink that neither does nor stores positions it is taken that it
+   * keeps what it got beyond its mark: of rows that it may have from there it is told when they are gone.
+   */
+  readonly takesBack?: boolean
+  /**
    * How many received bytes of batches that wait are to be written as one; undefined: each as it came. For a sink to which
    * a batch costs much, however small.
    */

@@ -19,6 +19,7 @@ import {
   temporaryName,
 } from './publications.js'
 import type { WatchedPublications } from './publicationWatch.js'
+import { recordBegin } from './recordBegin.js'
 import type { RunContext } from './runContext.js'
 import { toBeRead } from './scan/scanKey.js'
 import { snapshotBatches } from './snapshotBatches.js'
@@ -111,9 +112,12 @@ export async function* freshBatches(context: RunContext, run: FreshRun): AsyncGe
   }
   // With it the temporary slot goes, too.
   await owner.close()
-  // Says that the snapshot is finished: recorded before anything that follows.
-  acknowledgements.ledger.offer(resumed, lsn)
-  yield acknowledgements.batch(new RowBatch(), resumed)
+  if (incremental) yield* recordBegin(context, resumed)
+  else {
+    // Says that the snapshot is finished: recorded before anything that follows.
+    acknowledgements.ledger.offer(resumed, lsn)
+    yield acknowledgements.batch(new RowBatch(), resumed)
+  }
   yield* streamBatches(context, { ...stream, slot: slotName, owner: undefined })
 }
 

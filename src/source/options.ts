@@ -12,7 +12,7 @@ import { sourceSettings } from './settings.js'
 
 type Settings = z.input<z.ZodObject<typeof sourceSettings>>
 
-/** What a `PostgresSource` is made of: the settings of docs/settings.md, and three things that are not settings. */
+/** What a `PostgresSource` is made of: the settings of docs/settings.md, and what is no setting. */
 export type SourceOptions<Tables extends object = Record<string, Record<string, unknown>>> = Readonly<
   Omit<Settings, 'tables'>
 > & {
@@ -23,18 +23,25 @@ export type SourceOptions<Tables extends object = Record<string, Record<string, 
   /** Ends the run: the loop ends without an error, what was not acknowledged comes again. */
   readonly signal?: AbortSignal | undefined
   /**
-   * Of a run that is resumed an empty batch comes first, with the place where it begins: recorded before any row of a new
-   * table it has deletes told after a crash, also of rows that were delivered and not recorded. Default: false.
+   * Whether whoever gives back a position has nothing that came behind it: because each position is stored in one
+   * transaction with what was made of the records (as `PostgresDestination` does), or all behind it is taken back first.
+   *
+   * Default: false, it may have got more. Of tables that were still being read then, it is told of every delete, also of
+   * rows that it never had, so that none of those stays with it which are gone before they are read again. With `true`
+   * exactly what happened to what it has is told, and a consumer that has more keeps such rows for ever.
+   */
+  readonly positionWithData?: boolean | undefined
+  /**
+   * An empty batch comes first with the place where the run begins, and is not waited for: for consumers whose positions
+   * stand between the records, in their order. Others get one where nothing is recorded yet of rows to be read, and rows
+   * when it was acknowledged. Default: false.
    */
   readonly startBatch?: boolean | undefined
   /** @internal */
   readonly host?: HostNeeds | undefined
 }
 
-/**
- * @internal What a host needs that stores a position with each record, and can store none without: it may have got records
- * behind the position that it gives.
- */
+/** @internal What a host needs that stores a position with each record, and can store none without. */
 export interface HostNeeds {
   /** Who the publications are made for, besides the slot: stands in their comment. */
   readonly owner: string
@@ -53,13 +60,14 @@ export interface ParsedOptions
   readonly until: 'current' | Lsn | undefined
   readonly position: StreamPosition | undefined
   readonly signal: AbortSignal | undefined
+  readonly positionWithData: boolean
   readonly startBatch: boolean
   readonly host: HostNeeds | undefined
   readonly wantsMessage: (prefix: string) => boolean
 }
 
 export function parseOptions(options: SourceOptions<never>): ParsedOptions {
-  const { position, signal, startBatch = false, host, ...given } = options
+  const { position, signal, positionWithData = false, startBatch = false, host, ...given } = options
   // `undefined` means the default.
   const input = Object.fromEntries(Object.entries(given).filter(([, value]) => value !== undefined))
   const { until, columns, keys, cursors, ...settings } = parseSettings(sourceSettings, input)
@@ -89,6 +97,7 @@ export function parseOptions(options: SourceOptions<never>): ParsedOptions {
     until: parseUntil(until),
     position: position === undefined ? undefined : StreamPosition.parse(position),
     signal,
+    positionWithData,
     startBatch,
     host,
     wantsMessage: (prefix) =>

@@ -23,6 +23,11 @@ export interface ResumedFrom extends Remembered {
   readonly publications: PreparedPublications
 }
 
+export interface ResumedStart extends Omit<StreamStart, 'onTables'> {
+  /** Rows are to be read, and no position was given that a crash could lead back to. */
+  readonly unrecorded: boolean
+}
+
 /** What transactions that run for long may be waited for at a time, until all that is in the WAL is visible. */
 const RUNNING_MS = 3000
 const PAUSE_MS = 200
@@ -31,7 +36,7 @@ const PAUSE_MS = 200
 export async function resumedStart(
   context: RunContext,
   { prepared, position, leaving, recorded, publication, publications }: ResumedFrom,
-): Promise<Omit<StreamStart, 'onTables'>> {
+): Promise<ResumedStart> {
   const { options, connections, acknowledgements, emit, signal } = context
   const { control } = connections
   const slot = position.origin.slot!
@@ -61,18 +66,20 @@ export async function resumedStart(
   const visible = altered || added.length > 0 ? await allVisible(context) : undefined
   const unfinished = (position.place.snapshot?.tables ?? []).filter(({ oid }) => captured.includes(oid))
   const id = visible === undefined ? '' : formatLsn(visible)
-  // A host that stores positions by itself may have got rows behind the last one, also before there was any.
-  const hasMore = options.host !== undefined
   const toRead: readonly TableProgress[] = [
     ...unfinished,
     ...added.filter(({ table }) => unfinished.every(({ oid }) => oid !== table.oid)).map((one) => toBeRead(one, id)),
   ]
-  const scanned = hasMore ? toRead.map(mayHaveMore) : toRead
+  const losesRows = planned.filter(({ plan }) => plan.key.length > 0 && !plan.insertsOnly)
+  const keyed = new Set(losesRows.map(({ table }) => table.oid))
+  const scanned = options.positionWithData ? toRead : toRead.map((one) => mayHaveMore(one, keyed.has(one.oid)))
   const mark = publicationMark(watched.states, watched.tables)
   const origin = { ...position.origin, captured, leaving: someOf(remaining), publications: mark }
+  // A host that cannot record where it begins may have got rows by the place at which the slot stands.
+  const beginsThere = takesOver && options.host === undefined
   const resumed = new StreamPosition(
     origin,
-    placeOf(position, scanned, publications.created.length > 0 || (takesOver && !hasMore) ? visible : undefined),
+    placeOf(position, scanned, publications.created.length > 0 || beginsThere ? visible : undefined),
   )
   const confirmed = (await inspectSlot(control, slot))?.confirmedFlushLsn ?? 0n
   acknowledgements.begin(confirmed, position.origin)
@@ -89,6 +96,7 @@ export async function resumedStart(
     publicationName: publication,
     owner: undefined,
     fresh: false,
+    unrecorded: takesOver && scanned.length > 0,
   }
 }
 

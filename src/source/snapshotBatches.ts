@@ -7,6 +7,7 @@ import type { Batch } from './batch.js'
 import type { PlannedTable } from './capturePlan.js'
 import { BEFORE_ROWS, type Origin, StreamPosition } from './position.js'
 import { compileTables, type Prepared } from './preparation.js'
+import { recordBegin } from './recordBegin.js'
 import type { RunContext } from './runContext.js'
 import type { SnapshotProgress } from './scan/progress.js'
 import { ConsistentProgress } from './snapshot/consistentProgress.js'
@@ -38,8 +39,11 @@ export async function* snapshotBatches(context: RunContext, start: SnapshotStart
     new StreamPosition(origin, { lsn, seq: BEFORE_ROWS, sub: 0, end: undefined, fingerprint: 0, snapshot })
   const begun = at(resumable ? progress.now : { id, rows: 0 })
   acknowledgements.begin(lsn, origin)
-  acknowledgements.ledger.offer(begun, lsn)
-  yield acknowledgements.batch(new RowBatch(), begun)
+  if (resumable) yield* recordBegin(context, begun)
+  else {
+    acknowledgements.ledger.offer(begun, lsn)
+    yield acknowledgements.batch(new RowBatch(), begun)
+  }
 
   const began = performance.now()
   const ended = new AbortController()

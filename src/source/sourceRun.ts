@@ -1,5 +1,6 @@
 import { deferred } from '../core/deferred.js'
 import { PUBLICATION_CHANGED, PUBLICATION_MISSING, SIGNAL_UNAVAILABLE, SOURCE_ENDED } from '../core/errors.js'
+import { RowBatch } from '../core/rowBatch.js'
 import { PASSWORD_FILE_PASSED_OVER, PUBLICATION_LEFT, TABLES_CHANGED } from '../core/warnings.js'
 import { sqlName } from '../postgres/identifier.js'
 import { formatLsn } from '../postgres/lsn.js'
@@ -26,6 +27,7 @@ import {
   preparePublications,
   watchPublications,
 } from './publications.js'
+import { recordBegin } from './recordBegin.js'
 import { resumedStart } from './resumedStart.js'
 import type { RunContext } from './runContext.js'
 import { RunWatch } from './runWatch.js'
@@ -159,6 +161,10 @@ export class SourceRun {
     const publications = await this.#preparePublications(prepared, publication, position.origin.slot!, true)
     const start = await resumedStart(this.#context, { prepared, ...remembered, publication, publications })
     const { onTables } = this
+    if (start.unrecorded) yield* recordBegin(this.#context, start.resumed)
+    else if (this.#context.options.startBatch) {
+      yield this.#context.acknowledgements.batch(new RowBatch(), start.resumed)
+    }
     yield* streamBatches(this.#context, { ...start, onTables })
   }
 

@@ -1,5 +1,4 @@
 import { SOURCE_ENDED, TEMPORARY_SLOT_LOST } from '../core/errors.js'
-import { RowBatch } from '../core/rowBatch.js'
 import type { TailraceError } from '../core/tailraceError.js'
 import { timelineWhereStreams } from '../postgres/ownServer.js'
 import { publicationMark } from '../postgres/publicationState.js'
@@ -176,7 +175,6 @@ export async function* streamBatches(context: RunContext, start: StreamStart): A
   }
   signal.addEventListener('abort', end, { once: true })
   if (signal.aborted) end()
-  if (options.startBatch && !start.fresh) yield acknowledgements.batch(new RowBatch(), resumed)
   const running = loop.run().then(
     () => queue.end(),
     (cause) => {

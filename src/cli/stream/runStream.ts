@@ -23,7 +23,7 @@ import { readState, type State, writeState } from './stateFile.js'
 
 /** As commander gives them: names of settings, but `--key` for `keys` and `--wal-budget` for `walBudgetBytes`. */
 export interface StreamOptions
-  extends Omit<SourceOptions, 'keys' | 'cursors' | 'walBudgetBytes' | 'position' | 'signal'> {
+  extends Omit<SourceOptions, 'keys' | 'cursors' | 'walBudgetBytes' | 'position' | 'positionWithData' | 'signal'> {
   readonly key?: readonly string[]
   readonly cursor?: readonly string[]
   readonly walBudget?: number
@@ -94,7 +94,12 @@ async function streamOnce(
       await writeState(statePath, state)
     }
     const ahead = statePath !== undefined && output.isFile ? new AheadFile(statePath, state!, output.bytes) : undefined
-    const source = new PostgresSource({ ...settings, position: (state?.position as PositionJson) ?? undefined })
+    const source = new PostgresSource({
+      ...settings,
+      position: (state?.position as PositionJson) ?? undefined,
+      // The output was cut back to it just now.
+      positionWithData: statePath !== undefined && output.isFile,
+    })
     const ack = (acked: Position) => source.ack(acked)
     const checkpoint = new Checkpoint({ output, statePath, file, start, ahead, ack }, (error) => stop.abort(error))
     const lines = new LineWriter({

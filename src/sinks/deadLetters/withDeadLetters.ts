@@ -34,6 +34,10 @@ export class WithDeadLetters implements Sink {
     return this.#sink.storesPosition === true
   }
 
+  get takesBack(): boolean {
+    return this.#sink.takesBack === true
+  }
+
   get deadLetters(): DeadLetterCount {
     return { count: this.#count, problem: this.#problem }
   }

@@ -45,6 +45,7 @@ interface FinishedFile {
  * another get their names when it is recorded that they are complete: what has its name never changes again.
  */
 export class FileSink implements Sink {
+  readonly takesBack = true
   readonly #settings: FileSettings
   readonly #rotates: boolean
   readonly #names: FileNames

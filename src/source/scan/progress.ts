@@ -1,7 +1,7 @@
 import { POSITION_INVALID } from '../../core/errors.js'
 import { formatLsn, parseLsn } from '../../postgres/lsn.js'
 import { EVERY_KEY, NOTHING_OVERTAKEN, type Overtaken } from './overtaken.js'
-import { advance, firstUnread, type KeyText, PASSED, type Reading, type Stretch, UNREAD } from './stretches.js'
+import { advance, type KeyText, PASSED, type Reading, type Stretch, UNREAD } from './stretches.js'
 
 /** How far a snapshot is, as a position has it. Immutable. */
 export interface SnapshotProgress {
@@ -50,8 +50,10 @@ export interface TableProgress {
   /** Columns of the key by which it is read; empty: it is read whole, in one snapshot. */
   readonly key: readonly string[]
   readonly stretches: readonly Stretch[]
-  /** The consumer has had its rows before. */
+  /** The consumer has had its rows before: it is told of every change. */
   readonly again: boolean
+  /** It may have rows that this does not say it has: of those it is told when they are gone. */
+  readonly more?: true | undefined
   /** Only rows for which this SQL holds. */
   readonly where: string | undefined
   /** A table that is read whole was begun: it comes again from its first row. */
@@ -89,7 +91,7 @@ export function progressToJson({ id, rows, tables, intent, unproved = [] }: Snap
 }
 
 function tableToJson(progress: TableProgress): object {
-  const { oid, id, schema, name, key, stretches, again, where, begun, overtaken, apart, next } = progress
+  const { oid, id, schema, name, key, stretches, again, more, where, begun, overtaken, apart, next } = progress
   return {
     oid,
     id,
@@ -101,6 +103,7 @@ function tableToJson(progress: TableProgress): object {
       ...(read === PASSED ? { read: true } : read !== undefined && readingToJson(read)),
     })),
     ...(again && { again }),
+    ...(more && { more }),
     ...(where !== undefined && { where }),
     ...(begun && { begun }),
     ...(overtaken === EVERY_KEY && { overtaken }),
@@ -167,6 +170,7 @@ function parseTable(stored: unknown): TableProgress {
     key: texts(fields.key, 'key'),
     stretches,
     again: fields.again === true,
+    ...(fields.more === true && { more: true }),
     where: fields.where === undefined ? undefined : text(fields.where, 'where'),
     begun: fields.begun === true,
     overtaken: parseOvertaken(fields.overtaken),
@@ -243,10 +247,14 @@ function whole(value: unknown, name: string): number {
 
 /**
  * Its rows as they are to be read where the consumer may have more of them than this says: rows that it got behind its last
- * position, and that were deleted since. Of a table that is still being read it is told of every change then.
+ * position, and that are gone by the time they are read again. What becomes of the others they show themselves. Where it is
+ * read whole, by no key, changes of the records' keys are not seen: there the consumer is told of all that happens.
+ *
+ * `keyed`: its records have a key; without one nobody could tell which row is gone.
  */
-export function mayHaveMore(table: TableProgress): TableProgress {
-  return { ...table, again: table.again || (table.key.length > 0 && firstUnread(table.stretches) >= 0) }
+export function mayHaveMore(table: TableProgress, keyed: boolean): TableProgress {
+  if (table.key.length > 0) return { ...table, more: true }
+  return keyed ? { ...table, again: true } : table
 }
 
 /** A table that is to be read from its beginning. */

@@ -22,7 +22,9 @@ export type Verdict = typeof EMIT | typeof DROP | typeof WAIT | typeof ONLY_DELE
 
 /** Rows that were read in a snapshot show it. */
 const SHOWN = 5
-type Side = typeof EMIT | typeof DROP | typeof WAIT | typeof SHOWN
+/** Rows that are still to be read will show it. */
+const COMING = 6
+type Side = typeof EMIT | typeof DROP | typeof WAIT | typeof SHOWN | typeof COMING
 
 export type ScannedOperation = 'insert' | 'update' | 'delete'
 
@@ -212,6 +214,7 @@ export class TableScan {
 
   /** Of an inserted or changed row. */
   #shown(key: KeyText, side: Side, partial: boolean, transaction: Transaction): Verdict {
+    if (side === COMING) return DROP
     if (side !== SHOWN) return side
     const { where, overtaken } = this.#progress
     if (where !== undefined) return EMIT
@@ -223,11 +226,12 @@ export class TableScan {
   }
 
   #delete(key: KeyText, side: Side): Verdict {
-    const { again, where, overtaken } = this.#progress
+    const { where, overtaken } = this.#progress
     if (side === EMIT || side === WAIT) return side
     // The consumer may hold a row from before that this deletes.
-    if (!again && !(side === SHOWN && (where !== undefined || isOvertaken(overtaken, key)))) return DROP
-    this.#overtake(key)
+    if (!this.#mayBeHeld && !(side === SHOWN && (where !== undefined || isOvertaken(overtaken, key)))) return DROP
+    // Rows that are still to be read come behind it.
+    if (side !== COMING) this.#overtake(key)
     return EMIT
   }
 
@@ -237,18 +241,23 @@ export class TableScan {
     if (old === WAIT) return WAIT
     const now = this.#side(newKey, transaction, false)
     if (now === WAIT) return WAIT
-    const { again, where, overtaken } = this.#progress
+    const { where, overtaken } = this.#progress
     if (where !== undefined) return EMIT
-    const goes = old === EMIT || again || (old === SHOWN && isOvertaken(overtaken, oldKey))
-    const isThere = now === DROP || (now === SHOWN && !isOvertaken(overtaken, newKey))
+    const goes = old === EMIT || this.#mayBeHeld || (old === SHOWN && isOvertaken(overtaken, oldKey))
+    const isThere = now === DROP || now === COMING || (now === SHOWN && !isOvertaken(overtaken, newKey))
     if (!isThere && partial && old !== EMIT) {
       // What was not sent stands nowhere but in the table.
       this.#options.onPartial(newKey, transaction)
       return WAIT
     }
-    if (goes && old !== EMIT) this.#overtake(oldKey)
+    if (goes && old !== EMIT && old !== COMING) this.#overtake(oldKey)
     if (isThere) return goes ? ONLY_DELETE : DROP
     return goes ? EMIT : ONLY_CREATE
+  }
+
+  /** The consumer may have rows that nothing in the progress says it has. */
+  get #mayBeHeld(): boolean {
+    return this.#progress.again || this.#progress.more === true
   }
 
   /** The row of `key` (undefined: of any) is deleted that a snapshot may show to have come again. */
@@ -295,7 +304,7 @@ export class TableScan {
     const phase = this.#phase
     if (phase.phase === 'asking') return WAIT
     if (phase.phase === 'reading' && phase.stretch === rank) {
-      if (phase.snapshot.sees(transaction.xid, transaction.commitLsn)) return again ? EMIT : DROP
+      if (phase.snapshot.sees(transaction.xid, transaction.commitLsn)) return again ? EMIT : COMING
       // A row that nobody has a key for cannot come before itself. Another snapshot would show it once more.
       if (isInsert && this.isWhole) {
         this.begun()
@@ -305,7 +314,7 @@ export class TableScan {
       return WAIT
     }
     this.#options.onUnproved(transaction, this.#progress.oid)
-    return again ? EMIT : DROP
+    return again ? EMIT : COMING
   }
 
   #sees(read: Reading, { xid, commitLsn }: Transaction): boolean {

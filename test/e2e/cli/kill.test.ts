@@ -5,13 +5,13 @@ import { temporaryFolder } from '../../support/temporaryFolder.js'
 
 const seed = Number(process.env.TAILRACE_SEED ?? Date.now() % 1e9)
 
-test('killed by SIGKILL 14 times and cut off twice under load, the output amounts to the tables, every record once', async () => {
+test('killed by SIGKILL 10 times and cut off twice under load, the output amounts to the tables, every record once', async () => {
   await using folder = await temporaryFolder()
   await using server = await startServer({ settings: { deadlock_timeout: '100ms' } })
   const log = [`TAILRACE_SEED=${seed}`]
   const report = await runChaos({
     ...{ server, folder: folder.path, seed, log: (line) => log.push(line) },
-    ...{ kills: 14, cuts: 2, restarts: 0, rows: 50_000, writers: 3 },
+    ...{ kills: 10, cuts: 2, restarts: 0, rows: 50_000, writers: 3 },
   }).catch((error) => {
     throw new Error(`${error.message}\n${log.join('\n')}`, { cause: error })
   })

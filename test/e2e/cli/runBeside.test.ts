@@ -9,7 +9,7 @@ import { parseLines, startTailrace } from '../../support/tailrace.js'
 import { temporaryFolder } from '../../support/temporaryFolder.js'
 import { databasePair } from '../../support/verifying.js'
 
-const ROWS = 30_000
+const ROWS = 16_000
 const COUNTS = 'SELECT count(*) AS rows, sum(n) AS sum, (SELECT count(*) FROM log) AS log FROM items'
 
 test('a copy beside a file, killed again and again while rows are read: both go on, and have each row once', async () => {
@@ -39,7 +39,7 @@ sinks:
   const copied = async () => (await pair.target.query('SELECT FROM items')).length
   const random = seededRandom(SEED)
   const counts: number[] = []
-  for (let kill = 0; kill < 6; kill++) {
+  for (let kill = 0; kill < 5; kill++) {
     await using running = start()
     const before = await copied()
     await running.waitFor(async () => (await copied()) > before, 'it to write', { timeoutMs: 60_000 })

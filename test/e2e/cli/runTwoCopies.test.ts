@@ -67,7 +67,7 @@ ${sink}
     const random = seededRandom(SEED)
     const counts: string[] = []
     let alone = 0
-    for (let kill = 0; kill < 4; kill++) {
+    for (let kill = 0; kill < 3; kill++) {
       await using running = start()
       // The first ones come at any time, also before there is a slot.
       if (kill < 2) await sleep(200 + random() * 500)

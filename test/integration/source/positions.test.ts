@@ -82,6 +82,7 @@ test.each(TABLES)(
       slot: `s_${db.name}`,
       strategy: 'incremental' as const,
       maxBytes: 65536,
+      positionWithData: true,
     }
     let over = false
     const writing = write(db, random, () => over)

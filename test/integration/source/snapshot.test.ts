@@ -94,7 +94,7 @@ describe('an interrupted snapshot', () => {
       'UPDATE t SET n = 1 WHERE id % 3 = 0; DELETE FROM t WHERE id % 5 = 0; UPDATE t SET id = -id WHERE id % 7 = 0',
     )
     const { position } = reader.records.at(-1)!
-    await using next = readSource({ url: db.url, tables: 't', slot: `s_${db.name}`, position })
+    await using next = readSource({ url: db.url, tables: 't', slot: `s_${db.name}`, position, positionWithData: true })
     await next.told('snapshot-finished')
     await db.query("INSERT INTO t VALUES (1000000, 2, 'late')")
     await next.seen(({ key }) => key?.id === 1_000_000, 'the last row')

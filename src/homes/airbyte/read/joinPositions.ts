@@ -1,6 +1,5 @@
 import type { Lsn } from '../../../postgres/lsn.js'
 import { comparePlaces, type Place, StreamPosition } from '../../../source/position.js'
-import { mayHaveMore } from '../../../source/scan/progress.js'
 
 /** Where one captured table was. */
 export interface TablePlace {
@@ -35,8 +34,7 @@ export function joinPositions(tables: readonly TablePlace[], others: readonly St
   const gone = new Set(had.flatMap(({ origin }) => [...(origin.captured ?? []), ...(origin.leaving ?? [])]))
   const leaving = [...gone].filter((oid) => !captured.includes(oid))
   const progress = current.flatMap(({ oid, position }) => {
-    // Rows that were written behind the last STATE are not in it.
-    return position.place.snapshot?.tables?.filter((one) => one.oid === oid).map(mayHaveMore) ?? []
+    return position.place.snapshot?.tables?.filter((one) => one.oid === oid) ?? []
   })
   const unproved = new Map(
     current.flatMap(({ position }) => position.place.snapshot?.unproved ?? []).map((one) => [one.commitLsn, one]),

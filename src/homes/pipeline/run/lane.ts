@@ -104,6 +104,11 @@ export class Lane {
     return this.#sink.storesPosition === true
   }
 
+  /** The sink has nothing behind the position with which it goes on. */
+  get isExact(): boolean {
+    return this.storesPosition || this.#sink.takesBack === true
+  }
+
   /**
    * Gives the position that the sink has stored itself; undefined: none. Tries again as it is set. `mark`: recorded of the
    * sink, and to be told to it; undefined if nothing is.

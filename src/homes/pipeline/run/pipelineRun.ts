@@ -145,6 +145,7 @@ export class PipelineRun {
       ...settings,
       slot,
       position,
+      positionWithData: this.#lanes.every(({ isExact }) => isExact),
       signal: this.#stop.signal,
     })
     // What the others still need of the WAL stays.
@@ -205,7 +206,13 @@ export class PipelineRun {
       this.#meeting = this.#barrier
     }
     // Nothing is made on the server before its intent is recorded.
-    else if (position.beginsAnew || this.#goInTurns || this.#bytesSinceBarrier >= this.#config.bufferBytes / 4)
+    // Nor are rows read before a consumer that keeps positions apart has recorded where they begin.
+    else if (
+      position.beginsAnew ||
+      isBeginning(position) ||
+      this.#goInTurns ||
+      this.#bytesSinceBarrier >= this.#config.bufferBytes / 4
+    )
       this.#makeBarrier()
     else this.#timer ??= setTimeout(() => this.#makeBarrier(), this.#delayMs)
   }

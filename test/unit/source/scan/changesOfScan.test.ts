@@ -153,6 +153,30 @@ test('of a table that is read once more nothing is lost that was deleted and mad
   expect(scan.judge(update('60'), VISIBLE)).toBe(EMIT)
 })
 
+test('of rows that the consumer may have from behind its position it is told what becomes of none, and when they are gone', () => {
+  const { scan, apart, unproved } = halfRead({ more: true })
+  // Still to be read: the row itself comes, but not that there is none.
+  expect(scan.judge(insert('60'), VISIBLE)).toBe(DROP)
+  expect(scan.judge(change('update', undefined, '60', true), VISIBLE)).toBe(DROP)
+  expect(scan.judge(remove('60'), UNSEEN)).toBe(EMIT)
+  expect(unproved.provedBy('90:100:90', OID)).toBe(false)
+  expect(scan.judge(move('60', '70', true), OPEN)).toBe(ONLY_DELETE)
+  expect(scan.judge(move('60', '7'), OPEN)).toBe(EMIT)
+  // Nobody knows whether the consumer has what was not sent.
+  expect(scan.judge(move('60', '7', true), OPEN)).toBe(WAIT)
+  expect(apart).toEqual(['7'])
+  scan.deliveredApart(['7'], { snapshot: '100:100:', until: 8000n })
+  expect(scan.judge(move('60', '7', true), OPEN)).toBe(ONLY_DELETE)
+  expect(scan.progress.overtaken).toEqual([])
+  // Gone before it was read by itself, which an earlier run may have done before that.
+  expect(scan.judge(remove('7'), at(95, 6500n))).toBe(EMIT)
+  // Read, and gone by then: an earlier run may have read it before.
+  expect(scan.judge(remove('8'), VISIBLE)).toBe(EMIT)
+  expect(scan.judge(insert('8'), VISIBLE)).toBe(EMIT)
+  expect(scan.judge(insert('9'), VISIBLE)).toBe(DROP)
+  expect(scan.judge(move('9', '60'), VISIBLE)).toBe(ONLY_DELETE)
+})
+
 test('behind an insert that went on before the rows of a table without a key there is no going on', () => {
   const { scan, told } = scanOf({ key: [] })
   const create: ScannedChange = { operation: 'insert', oldKey: undefined, newKey: [], partial: false }

@@ -1,7 +1,7 @@
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
 import { EVERY_KEY } from '../../../../src/source/scan/overtaken.js'
-import { parseProgress, progressToJson, unreadTable } from '../../../../src/source/scan/progress.js'
+import { mayHaveMore, parseProgress, progressToJson, unreadTable } from '../../../../src/source/scan/progress.js'
 import { PASSED } from '../../../../src/source/scan/stretches.js'
 
 const key = fc.array(fc.string(), { minLength: 1, maxLength: 3 })
@@ -21,6 +21,7 @@ const table = fc.record({
   key: fc.array(fc.string(), { maxLength: 3 }),
   stretches: fc.array(stretch, { minLength: 1, maxLength: 4 }),
   again: fc.boolean(),
+  more: fc.option(fc.constant(true as const), { nil: undefined }),
   where: fc.option(fc.string(), { nil: undefined }),
   begun: fc.boolean(),
   overtaken: fc.oneof(
@@ -51,6 +52,14 @@ test('whatever a position says of a snapshot is read again', () => {
       expect(parseProgress(JSON.parse(JSON.stringify(progressToJson(one))))).toEqual(one)
     }),
   )
+})
+
+test('of rows that no position tells of a consumer hears by their key, and of none where they have no key', () => {
+  const of = (key: string[]) => unreadTable({ oid: 1, id: '0/1', schema: 'public', name: 't', key })
+  expect(mayHaveMore(of(['id']), true)).toMatchObject({ again: false, more: true })
+  // Read whole, by no index: what becomes of a key is not seen.
+  expect(mayHaveMore(of([]), true)).toMatchObject({ again: true })
+  expect(mayHaveMore(of([]), false)).toEqual(of([]))
 })
 
 test('one that cannot be gone on with has no tables', () => {

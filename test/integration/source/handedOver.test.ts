@@ -1,0 +1,133 @@
+import { setTimeout as sleep } from 'node:timers/promises'
+import { afterAll, beforeAll, expect, test } from 'vitest'
+import type { EmbeddedPostgres } from '../../../src/cli/embedded/server.js'
+import type { PositionJson } from '../../../src/core/record.js'
+import type { Batch } from '../../../src/source/batch.js'
+import { testDatabase } from '../../support/database.js'
+import { changeRows, folded, present, tableOf } from '../../support/handedOver.js'
+import { startServer } from '../../support/servers.js'
+import { readSource, readToCurrent, type SourceRecord } from '../../support/sourceReader.js'
+
+let server: EmbeddedPostgres
+beforeAll(async () => {
+  server = await startServer({ settings: { max_replication_slots: '20', max_wal_senders: '20' } })
+})
+afterAll(() => server?.[Symbol.asyncDispose]())
+
+const ROWS = 3000
+
+interface Consumer {
+  readonly options: Parameters<typeof readSource>[0]
+  readonly has: SourceRecord[]
+  stored: PositionJson | undefined
+}
+
+/** Takes so many records, of which the last `behind` stand behind the position that is stored. */
+async function takeAndDie(consumer: Consumer, count: number, behind: number): Promise<void> {
+  const { options, has, stored } = consumer
+  await using reader = readSource({ ...options, position: stored }, {
+    ack: ({ length, position }) => {
+      if (length === 0 && reader.records.length === 0) consumer.stored = position.toJSON()
+      return length === 0
+    },
+  } as Parameters<typeof readSource>[1])
+  await reader.until(() => reader.records.length >= count, { what: `${count} records` })
+  await reader.close()
+  has.push(...reader.records)
+  consumer.stored = reader.records.at(-1 - behind)?.position ?? consumer.stored
+}
+
+test.concurrent.each([
+  ['consistent', 'before any of them a position was stored', 1500, 1500],
+  ['consistent', 'behind a row in their midst', 1500, 500],
+  ['incremental', 'before any of them a position was stored', 1500, 1500],
+  ['incremental', 'behind a row in their midst', 1500, 500],
+] as const)(
+  'rows of a snapshot (%s) that were handed over and are gone before they are read again do not stay: %s',
+  { timeout: 60_000 },
+  async (strategy, _, count, behind) => {
+    await using db = await testDatabase(server, tableOf(ROWS))
+    db.expectSlots = true
+    const slot = `h_${db.name}`
+    const options = { url: db.url, tables: 't', slot, strategy, maxBytes: 65536, snapshotWorkers: 1 }
+    const consumer: Consumer = { options, has: [], stored: undefined }
+    await takeAndDie(consumer, count, behind)
+    for (let round = 0; round < 3; round++) {
+      await changeRows(db, ROWS, round)
+      if (round < 2) await takeAndDie(consumer, 200, 100)
+    }
+    const rest = await readToCurrent({ ...options, position: consumer.stored } as never)
+    expect(folded([...consumer.has, ...rest.records])).toEqual(await present(db))
+  },
+)
+
+test.concurrent('no row comes before who stores positions late has one that tells of the tables', async () => {
+  for (const strategy of ['consistent', 'incremental'] as const) {
+    await using db = await testDatabase(server, tableOf(ROWS))
+    db.expectSlots = true
+    let stored: PositionJson | undefined
+    const late = async (batch: Batch) => {
+      await sleep(100)
+      stored = batch.position.toJSON()
+      await batch.ack().catch(() => {})
+    }
+    await using reader = readSource(
+      { url: db.url, tables: 't', slot: `h_${db.name}`, strategy },
+      {
+        ack: (batch) => {
+          void late(batch)
+          return false
+        },
+      },
+    )
+    await reader.seen(({ operation }) => operation === 'snapshot', 'a row')
+    expect(stored?.snapshot).toMatchObject({ tables: [{ name: 't' }] })
+    expect(stored?.snapshot).not.toHaveProperty('intent')
+  }
+})
+
+test.concurrent('who has nothing behind the position that he gives is told of nothing that he has not', async () => {
+  await using db = await testDatabase(server, tableOf(ROWS))
+  db.expectSlots = true
+  const slot = `h_${db.name}`
+  const options = { url: db.url, tables: 't', slot, maxBytes: 65536, snapshotWorkers: 1, positionWithData: true }
+  const consumer: Consumer = { options, has: [], stored: undefined }
+  await takeAndDie(consumer, 1500, 500)
+  const had = consumer.has.slice(0, -500)
+  await changeRows(db, ROWS, 0)
+  const { records } = await readToCurrent({ ...options, position: consumer.stored } as never)
+  expect(folded([...had, ...records])).toEqual(await present(db))
+  const seen = new Set(had.map(({ key }) => key!.id))
+  for (const { operation, key, oldKey } of records) {
+    if (operation === 'delete' || oldKey !== undefined) expect(seen).toContain((oldKey ?? key)!.id)
+    seen.add(key!.id)
+  }
+})
+
+test.concurrent('of a table that was added, and a slot that was taken over, no handed row stays that is gone', async () => {
+  await using db = await testDatabase(server, `${tableOf(ROWS)}; CREATE TABLE other (id int PRIMARY KEY)`)
+  db.expectSlots = true
+  await db.query(`SELECT pg_create_logical_replication_slot('h_${db.name}', 'pgoutput')`)
+  const options = { url: db.url, slot: `h_${db.name}`, maxBytes: 65536, snapshotWorkers: 1 }
+  const consumer: Consumer = {
+    options: { ...options, tables: 't', existingSlot: 'snapshot' },
+    has: [],
+    stored: undefined,
+  }
+  await takeAndDie(consumer, 1500, 1500)
+  await changeRows(db, ROWS, 0)
+  await using one = readSource({ ...consumer.options, position: consumer.stored, until: 'current' })
+  await one.ended
+  expect(folded([...consumer.has, ...one.records])).toEqual(await present(db))
+
+  const added: Consumer = { options: { ...options, tables: 't,other' }, has: [], stored: undefined }
+  await using without = await readToCurrent({ ...options, tables: 'other', position: one.batches.at(-1)!.position })
+  added.stored = without.batches.at(-1)!.position.toJSON()
+  const from = added.stored
+  await takeAndDie(added, 1500, 1500)
+  // Nothing was stored at all: the table is as new as it was.
+  await changeRows(db, ROWS, 1)
+  const rest = await readToCurrent({ ...added.options, position: from } as never)
+  const of = [...added.has, ...rest.records].filter(({ table }) => table === 't')
+  expect(folded(of)).toEqual(await present(db))
+}, 60_000)

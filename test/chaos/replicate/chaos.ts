@@ -46,6 +46,8 @@ const EARLY = 0.4
 const PAUSES_MS: Readonly<Record<Phase, number>> = { start: 1500, snapshot: 1200, stream: 900 }
 /** Of the transactions, where several connections apply: only batches of many rows are parted. */
 const BULKS = 0.3
+/** A kill in the stream comes later there: nothing is parted before the rows that are read are behind it. */
+const PARTED_MS = 12_000
 const STREAMS_MS = 90_000
 const LAST_RUN_MS = 300_000
 /** What a run may end with when the source was away: whoever runs it starts it again. The target is waited for. */
@@ -91,7 +93,11 @@ export async function runReplicateChaos(options: ReplicateChaos): Promise<string
         const early = kill < kills * EARLY
         // Of the early ones some come while it starts, most while it reads rows, as long as there are any.
         const wanted = !early ? 'stream' : random.chance(0.3) ? 'start' : 'snapshot'
-        if (await reaches(run, wanted)) await Promise.race([pause(random.integer(0, PAUSES_MS[wanted])), run.ended])
+        if (await reaches(run, wanted))
+          await Promise.race([
+            pause(random.integer(0, wanted === 'stream' && parted ? PARTED_MS : PAUSES_MS[wanted])),
+            run.ended,
+          ])
         if (run.running) {
           run.kill('SIGKILL')
           await run.ended

@@ -1,5 +1,5 @@
 import { execFileSync } from 'node:child_process'
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -8,6 +8,7 @@ import { dist } from '../dist.mjs'
 import { CpuWatch } from '../machine.mjs'
 
 const LIMIT_SECONDS = 300
+const LIGHT = fileURLToPath(new URL('light', import.meta.url))
 const HOST = fileURLToPath(new URL('../../test/conformance/conduit/host', import.meta.url))
 
 const plugin = resolve(dist, 'tailrace-conduit.cjs')
@@ -20,22 +21,40 @@ export function scratch(name) {
   return join(folder, name)
 }
 
-/** One of the clients beside this file, to its end: figures of the whole, and what it has seen. */
-export function runClient(server, name, wishes) {
-  const path = fileURLToPath(new URL(`${name}.mjs`, import.meta.url))
+/** The light client, of its own folder; undefined without Go. */
+let light
+
+/**
+ * The client that neither encodes nor decodes records, `source` or `destination`, to its end: figures of the whole, and
+ * what it has seen. Without Go it is Node's, which costs as much as the plugin.
+ */
+export function runClient(server, role, wishes) {
+  light ??= { binary: build('light', LIGHT, 'the client is one for Node, as dear as the plugin') }
   const environment = { BENCH_CONDUIT: JSON.stringify({ file: plugin, ...wishes }) }
+  if (light.binary !== undefined) return run(server, { command: light.binary, args: [role], environment })
+  const path = fileURLToPath(new URL(`${role}Client.mjs`, import.meta.url))
   return run(server, { command: process.execPath, args: [path], environment })
+}
+
+/** What it is, for a title. */
+export function clientName() {
+  return light?.binary === undefined ? 'a client for Node' : 'a client in Go'
 }
 
 /** The Go host with Conduit's own protocol library; undefined without Go. */
 export function buildHost() {
-  const binary = scratch('host')
+  return build('host', HOST, 'the Go host is left out')
+}
+
+function build(name, sources, without) {
+  const binary = scratch(name)
+  if (existsSync(binary)) return binary
   const env = { ...process.env, PATH: `${process.env.PATH}:/usr/local/go/bin` }
   try {
-    execFileSync('go', ['build', '-o', binary, '.'], { cwd: HOST, env, stdio: ['ignore', 'inherit', 'inherit'] })
+    execFileSync('go', ['build', '-o', binary, '.'], { cwd: sources, env, stdio: ['ignore', 'inherit', 'inherit'] })
     return binary
   } catch {
-    console.log('WARNING: no Go (1.25 or later), or its modules cannot be had: the Go host is left out')
+    console.log(`WARNING: no Go (1.25 or later), or its modules cannot be had: ${without}`)
     return undefined
   }
 }

@@ -4,7 +4,7 @@ import { FULL_ROWS } from '../options.mjs'
 import { interleave, measure, median, ratios } from '../rounds.mjs'
 import { copySlot, dropSlot, settle, withClient } from '../server.mjs'
 import { bar, fixed, runsTable, table } from '../table.mjs'
-import { runClient, scratch } from './client.mjs'
+import { clientName, runClient, scratch } from './client.mjs'
 
 const TABLE = 'bench'
 const BASE_SLOT = 'conduit_base'
@@ -62,7 +62,7 @@ async function record(server, records, file) {
     ...{ 'sdk.batch.size': '10000', 'sdk.batch.delay': '1s' },
   }
   try {
-    const { said } = await runClient(server, 'sourceClient', { settings, records, acks: 'batch', record: file })
+    const { said } = await runClient(server, 'source', { settings, records, acks: 'batch', record: file })
     return said.schemas
   } finally {
     await withClient(server, SOURCE, (client) => dropSlot(client, slot))
@@ -71,7 +71,7 @@ async function record(server, records, file) {
 
 function byPlugin(server, { rows, recorded, schemas, ahead }) {
   const settings = { url: server.url(TARGET) }
-  return runClient(server, 'destinationClient', { settings, records: rows, recorded, schemas, ahead })
+  return runClient(server, 'destination', { settings, records: rows, recorded, schemas, ahead })
 }
 
 async function byPipeline(server) {
@@ -108,7 +108,7 @@ function report(results, rows, judged) {
   const rss = Math.max(...plugins.flatMap(({ rounds }) => rounds.map(({ said }) => said.pluginRss)))
   return {
     name: 'conduit-apply',
-    title: `${rows.toLocaleString('en-US')} inserts in transactions of 1,000, into a table with a key`,
+    title: `${rows.toLocaleString('en-US')} inserts in transactions of 1,000, into a table with a key; ${clientName()}`,
     results,
     text: `${runsTable(results, peer)}\n\n${table(['', 'plugin CPU s', 'host CPU s', '1,000 records/s', 'plugin MB'], sides)}`,
     bars: [

@@ -4,7 +4,7 @@ import { FULL_ROWS } from '../options.mjs'
 import { interleave, measure, median, ratios } from '../rounds.mjs'
 import { copySlot, createSlot, currentLsn, dropSlot, settle, withClient } from '../server.mjs'
 import { bar, fixed, runsTable, table } from '../table.mjs'
-import { buildHost, runClient, runHost } from './client.mjs'
+import { buildHost, clientName, runClient, runHost } from './client.mjs'
 
 const TABLE = 'bench'
 const AVRO = 'our plugin, Avro, to a client that decodes nothing'
@@ -112,7 +112,7 @@ export async function conduitSnapshot({ server, options }) {
 
 function contestantsOf({ server, rows, host, ours, peer, name }) {
   const client = (acks, more) => (slot) =>
-    runClient(server, 'sourceClient', { settings: ours(slot, more), records: rows, acks })
+    runClient(server, 'source', { settings: ours(slot, more), records: rows, acks })
   return [
     { name: AVRO, run: client('batch') },
     peer && { name, run: (slot) => measure(server, peer(slot)) },
@@ -161,7 +161,7 @@ function report(name, title, results, peerName, limit, judged, more) {
   )
   return {
     name,
-    title: `${ours.rounds[0].said.records.toLocaleString('en-US')} rows, ${title}; ${BATCH} records a message`,
+    title: `${ours.rounds[0].said.records.toLocaleString('en-US')} rows, ${title}; ${BATCH} records a message, ${clientName()}`,
     results,
     text: `${runsTable(results, peer)}\n\n${table(['', 'plugin CPU s', 'host CPU s', '1,000 records/s', 'plugin MB'], sides)}`,
     bars: [

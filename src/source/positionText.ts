@@ -21,8 +21,8 @@ export interface PositionWriter {
   write(bytes: Uint8Array): void
   /** In UTF-8. */
   writeText(text: string): void
-  /** A part of other bytes. */
-  writeOf(source: Buffer, start: number, end: number): void
+  /** All that another writer has. */
+  writeFrom(from: ByteWriter): void
   writeDigits(value: number): void
 }
 
@@ -52,17 +52,38 @@ export class PositionText {
     const { heads } = rows
     const seq = heads[head + HEAD_SEQ]!
     if (batch.steps !== undefined && index < rows.count - 1) return this.#writeStep(writer, batch, batch.steps, index)
-    if (!batch.isStreamed || index === rows.count - 1 || seq === OUTSIDE_TRANSACTION) {
+    const transaction = rows.transactions[heads[head + HEAD_TRANSACTION]!]
+    if (!batch.isStreamed || seq === OUTSIDE_TRANSACTION || transaction === undefined) {
       return writer.writeText(batch.at(index)!.position.toString())
     }
-    this.#enter(batch.position as StreamPosition, rows.transactions[heads[head + HEAD_TRANSACTION]!]!)
-    writer.write(this.#head)
-    writer.writeDigits(seq)
-    writer.write(SUB)
-    writer.writeDigits(heads[head + HEAD_SUB]!)
+    if (index === rows.count - 1) return this.#writeLast(writer, batch.position as StreamPosition, transaction, seq)
+    this.#enter((batch.position as StreamPosition).origin, transaction)
+    this.#writeRow(writer, seq, heads[head + HEAD_SUB]!)
     writer.write(FINGERPRINT)
     writer.writeDigits(heads[head + HEAD_FINGERPRINT]!)
     writer.write(END)
+  }
+
+  /** That of the batch, which may be further than its last row: behind the transaction, or idle. */
+  #writeLast(writer: PositionWriter, position: StreamPosition, transaction: Transaction, rowSeq: number): void {
+    const { lsn, seq, sub, end, fingerprint, polling } = position.place
+    if (lsn !== transaction.commitLsn || seq !== rowSeq || polling !== undefined) {
+      return writer.writeText(position.toString())
+    }
+    this.#enter(position.origin, transaction)
+    this.#writeRow(writer, seq, sub)
+    if (end === undefined) {
+      writer.write(FINGERPRINT)
+      writer.writeDigits(fingerprint)
+      writer.write(END)
+    } else writer.writeText(`,"end":"${formatLsn(end)}"}`)
+  }
+
+  #writeRow(writer: PositionWriter, seq: number, sub: number): void {
+    writer.write(this.#head)
+    writer.writeDigits(seq)
+    writer.write(SUB)
+    writer.writeDigits(sub)
   }
 
   /** Of rows that are read only their number and key differ. */
@@ -103,11 +124,10 @@ export class PositionText {
       const pair = at + 2 * columns[i]!
       writeJsonString(scratch, bytes, tape.values[pair]!, tape.values[pair + 1]!)
     }
-    if (scratch.size === scratch.length) writer.writeOf(scratch.bytes, 0, scratch.length)
-    else for (const part of scratch.take()) writer.write(part)
+    writer.writeFrom(scratch)
   }
 
-  #enter({ origin }: StreamPosition, transaction: Transaction): void {
+  #enter(origin: Origin, transaction: Transaction): void {
     if (transaction === this.#transaction && origin === this.#origin) return
     if (origin !== this.#origin) {
       this.#origin = origin

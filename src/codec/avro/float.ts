@@ -5,9 +5,19 @@ const POINT = 0x2e
 const ZERO = 0x30
 const NINE = 0x39
 const SAFE_DIGITS = 15
+/** Two doubles have so many digits, of which 17 are what a float8 has at most. */
+const MOST_DIGITS = 19
+/** A sign, a point, zeros before and behind it, and digits: what is longer is rare. */
+const MOST_CHARACTERS = 26
 
 /** Powers of ten that a double has exactly. */
-const EXACT = Float64Array.from({ length: SAFE_DIGITS + 1 }, (_, power) => 10 ** power)
+const EXACT = Float64Array.from({ length: 23 }, (_, power) => 10 ** power)
+const MOST_DECIMALS = EXACT.length - 1
+
+/** 2^27 + 1: parts a double in two of 26 bits. */
+const SPLITTER = 134_217_729
+/** More than what a correction may be wrong by, as a share of it. */
+const DOUBT = 2 ** -50
 
 /** float8. */
 export function writeDouble(writer: ByteWriter, src: Uint8Array, p: number, end: number): void {
@@ -26,24 +36,66 @@ export function writeFloat(writer: ByteWriter, src: Uint8Array, p: number, end: 
 }
 
 /**
- * Up to 15 digits and a power of ten are exact in a double each, so that one division gives the nearest double; anything
- * else (exponents, NaN, the infinities) is JavaScript's to read, in the same words.
+ * Up to 15 digits and a power of ten are exact in a double each, so that one division gives the nearest double; up to 19
+ * are in two. Anything else (exponents, NaN, the infinities) is JavaScript's to read, in the same words.
  */
 function parse(src: Uint8Array, start: number, end: number): number {
-  if (end - start > SAFE_DIGITS + 1) return slow(src, start, end)
+  if (end - start > MOST_CHARACTERS) return slow(src, start, end)
   let p = start
   const negative = src[p] === MINUS
   if (negative) p++
   let value = 0
+  /** Of the first 15 digits, zeros in front left out, and how many follow. */
+  let head = 0
+  let count = 0
   let point = end
   for (; p < end; p++) {
     const byte = src[p]!
     if (byte === POINT) point = p + 1
-    else if (byte >= ZERO && byte <= NINE) value = value * 10 + byte - ZERO
-    else return slow(src, start, end)
+    else if (byte >= ZERO && byte <= NINE) {
+      if (count === SAFE_DIGITS) {
+        head = value
+        value = 0
+      }
+      value = value * 10 + byte - ZERO
+      if (count > 0 || value > 0) count++
+    } else return slow(src, start, end)
   }
-  if (point < end) value /= EXACT[end - point]!
+  const decimals = end - point
+  if (count > MOST_DIGITS || decimals > MOST_DECIMALS) return slow(src, start, end)
+  if (count > SAFE_DIGITS) {
+    value = divided(head, EXACT[count - SAFE_DIGITS]!, value, EXACT[decimals]!)
+    if (Number.isNaN(value)) return slow(src, start, end)
+  } else if (decimals > 0) value /= EXACT[decimals]!
   return negative ? -value : value
+}
+
+/**
+ * The double nearest to (`head` * `scale` + `rest`) / `divisor`, all of them whole; NaN: two are as near as can be told. By
+ * Dekker's exact sums and products of two doubles.
+ */
+function divided(head: number, scale: number, rest: number, divisor: number): number {
+  const product = head * scale
+  const high = product + rest
+  const shift = high - product
+  const low = product - (high - shift) + (rest - shift) + productError(head, scale, product)
+  const quotient = high / divisor
+  const back = quotient * divisor
+  const remainder = high - back - productError(quotient, divisor, back)
+  const correction = (remainder + low) / divisor
+  const value = quotient + correction * (1 - DOUBT)
+  return value === quotient + correction * (1 + DOUBT) ? value : Number.NaN
+}
+
+/** What `product`, which is `a` * `b` rounded, lacks. */
+function productError(a: number, b: number, product: number): number {
+  const bigA = SPLITTER * a
+  const highA = bigA - (bigA - a)
+  const lowA = a - highA
+  const bigB = SPLITTER * b
+  const highB = bigB - (bigB - b)
+  const lowB = b - highB
+  return lowA * lowB - (product - highA * highB - lowA * highB - highA * lowB)
 }
 
 function slow(src: Uint8Array, start: number, end: number): number {

@@ -1,22 +1,20 @@
 import type { ByteWriter } from '../../core/byteWriter.js'
+import { copyShort } from '../../core/copyShort.js'
 import type { Column } from '../../core/table.js'
 import { NULL_COLUMN, UNCHANGED_COLUMN } from '../../core/tape.js'
-import { copyShort, SHORT } from '../json/short.js'
 import type { AvroCodec } from './codec.js'
 import { writeTimestamp } from './dateTime.js'
 import { writeDouble } from './float.js'
 import { writeInteger } from './integer.js'
 import { ORIGINAL_NAME } from './read/schema.js'
 import { writeBoolean, writeText } from './text.js'
+import { putLength, VARINT_ROOM } from './varint.js'
 
 // record:    its fields, one behind the other, nothing between
 // nullable:  of a union ["null", T]: 0 for null, else 2 (the zigzag of 1) and the value
 
 const NULL_BRANCH = 0
 const VALUE_BRANCH = 2
-
-/** A length below this is one byte. */
-const ONE_BYTE = 64
 
 export interface AvroField {
   /** The column's, in its table. */
@@ -70,13 +68,10 @@ export class AvroRecord {
       switch (this.#kinds[i]) {
         case KIND_TEXT: {
           const length = end - start
-          if (length > SHORT) {
-            writeText(writer, bytes, start, end)
-            break
-          }
-          writer.reserve(1 + ONE_BYTE)
-          writer.view.setUint8(writer.length, 2 * length)
-          writer.length = copyShort(view, start, end, writer.view, writer.length + 1)
+          writer.reserve(VARINT_ROOM + length)
+          const to = putLength(writer.bytes, writer.length, length)
+          copyShort(bytes, view, start, end, writer.bytes, writer.view, to)
+          writer.length = to + length
           break
         }
         case KIND_INTEGER:

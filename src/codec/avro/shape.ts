@@ -2,7 +2,7 @@ import type { Table } from '../../core/table.js'
 import { NULL_COLUMN, UNCHANGED_COLUMN } from '../../core/tape.js'
 import { typeOf } from '../codecFor.js'
 import { NO_FALLBACK } from '../json/row.js'
-import type { AvroOptions } from './codec.js'
+import type { AvroCodec, AvroOptions } from './codec.js'
 import { avroCodecFor, isConnectorType, TEXT, textCodecFor } from './codecFor.js'
 import { byBytes, fieldNames, legalName } from './names.js'
 import { type AvroField, AvroRecord } from './record.js'
@@ -31,11 +31,18 @@ export class AvroShape {
   /** What the row before this one needed, and its record where that was not `record`: rows of a kind come in company. */
   readonly #needs: Uint8Array
   #last: AvroRecord | undefined
+  readonly #offsets: Int32Array
+  readonly #nullable: Uint8Array
+  readonly #fits: readonly AvroCodec['fits'][]
 
   constructor(table: Table, columns: readonly number[], name: string, options: AvroOptions) {
     this.#table = table
     this.record = new AvroRecord(name, fieldsOf(table, columns, options))
     this.#needs = new Uint8Array(columns.length)
+    const { fields } = this.record
+    this.#offsets = Int32Array.from(fields, ({ index }) => 2 * index)
+    this.#nullable = Uint8Array.from(fields, ({ nullable }) => (nullable ? 1 : 0))
+    this.#fits = fields.map(({ codec: { fits } }) => fits)
   }
 
   /**
@@ -43,9 +50,10 @@ export class AvroShape {
    * for both, for the one at `other` (or `NO_TUPLE`).
    */
   recordFor(bytes: Uint8Array, tape: Int32Array, at: number, fallback: number, other: number = NO_TUPLE): AvroRecord {
+    const isPlain = this.#isPlain(bytes, tape, at, fallback)
+    if (isPlain && (other === NO_TUPLE || this.#isPlain(bytes, tape, other, NO_FALLBACK))) return this.record
     const { fields } = this.record
     const needs = this.#needs
-    let plain = true
     for (let i = 0; i < fields.length; i++) {
       const field = fields[i]!
       const pair = at + 2 * field.index
@@ -54,15 +62,30 @@ export class AvroShape {
       if (other !== NO_TUPLE) {
         need |= needOf(field, bytes, tape[other + 2 * field.index]!, tape[other + 2 * field.index + 1]!)
       }
-      if (need !== AS_IS) plain = false
       if (need !== needs[i]) {
         needs[i] = need
         this.#last = undefined
       }
     }
-    if (plain) return this.record
     this.#last ??= this.#variant(needs)
     return this.#last
+  }
+
+  /** Whether `record` has room for all of a tuple, as nearly always. */
+  #isPlain(bytes: Uint8Array, tape: Int32Array, at: number, fallback: number): boolean {
+    const count = this.#offsets.length
+    for (let i = 0; i < count; i++) {
+      let pair = at + this.#offsets[i]!
+      if (tape[pair] === UNCHANGED_COLUMN && fallback !== NO_FALLBACK) pair = fallback + this.#offsets[i]!
+      const start = tape[pair]!
+      if (start < 0) {
+        if (start !== NULL_COLUMN || this.#nullable[i] === 0) return false
+        continue
+      }
+      const fits = this.#fits[i]
+      if (fits !== undefined && !fits(bytes, start, tape[pair + 1]!)) return false
+    }
+    return true
   }
 
   #variant(needs: Uint8Array): AvroRecord {

@@ -124,10 +124,9 @@ class AvroFormat implements TableFormat {
     const scratch = this.#scratch
     scratch.clear()
     record.write(scratch, bytes, view, tape, at, fallback)
-    if (scratch.size === scratch.length) return writer.fieldOf(RAW_DATA, scratch.bytes, 0, scratch.length)
     writer.byte(RAW_DATA)
     writer.varint(scratch.size)
-    for (const part of scratch.take()) writer.write(part)
+    writer.writeFrom(scratch)
   }
 }
 

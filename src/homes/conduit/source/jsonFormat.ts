@@ -18,7 +18,7 @@ export const jsonFormat: PayloadFormat = {
         layout.write(scratch, bytes, view, tape, at, fallback)
         writer.byte(RAW_DATA)
         writer.varint(scratch.size)
-        for (const part of scratch.take()) writer.write(part)
+        writer.writeFrom(scratch)
       }
     }
     const writeKey = writerOf(table.key)

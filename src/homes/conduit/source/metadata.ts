@@ -11,47 +11,55 @@ const ENTRY_VALUE = 0x12
 /** Microseconds from 1970 to 2000, PostgreSQL's epoch. */
 const EPOCH_MICROSECONDS = 946_684_800_000_000n
 
+/** What the metadata of a record ends with, but for the digits of the row's index in its transaction, and three lengths. */
+const SEQ = Buffer.from('postgres.seq')
+const SEQ_BYTES = 6 + SEQ.length
+
 const shared = new ProtoWriter()
 
-/** What is the same for all records of a table in one transaction (undefined: of a snapshot), as entries of the map. */
-export function sharedMetadata(
-  table: Table,
-  transaction: Transaction | undefined,
-  readAt: bigint,
-  others: Readonly<Record<string, string>>,
-): Buffer {
-  const writer = shared
-  const add = (name: string, value: string) => writeEntry(writer, Buffer.from(name), Buffer.from(value))
+/** What is the same for all records of a table, as entries of the map. */
+export function tableMetadata(table: Table, others: Readonly<Record<string, string>>): Buffer {
   add('opencdc.collection', table.name)
-  add('opencdc.readAt', String(readAt))
   add('postgres.schema', table.schema)
+  for (const [name, value] of Object.entries(others)) add(name, value)
+  return shared.copy()
+}
+
+/**
+ * The same of all records of one transaction (undefined: of a snapshot). Where rows have an index in theirs it ends with
+ * what `endSeq` completes.
+ */
+export function transactionMetadata(transaction: Transaction | undefined, readAt: bigint): Buffer {
+  add('opencdc.readAt', String(readAt))
   if (transaction !== undefined) {
     const { commitTime, commitLsn, xid, polledXid } = transaction
     if (commitTime !== undefined) add('opencdc.createdAt', String((commitTime + EPOCH_MICROSECONDS) * 1000n))
     if (polledXid === undefined) add('postgres.lsn', formatLsn(commitLsn))
     add('postgres.xid', String(polledXid ?? xid))
+    if (commitTime !== undefined) beginSeq(shared)
   }
-  for (const [name, value] of Object.entries(others)) add(name, value)
-  return writer.copy()
+  return shared.copy()
 }
 
-/** Of the entry of a row's index: its key, and the tag of its value. */
-const SEQ_KEY = Buffer.from('postgres.seq')
-const SEQ = Buffer.concat([Buffer.from([ENTRY_KEY, SEQ_KEY.length]), SEQ_KEY, Buffer.from([ENTRY_VALUE])])
+function beginSeq(writer: ProtoWriter): void {
+  writer.byte(ENTRY)
+  writer.byte(0)
+  writer.field(ENTRY_KEY, SEQ)
+  writer.byte(ENTRY_VALUE)
+  writer.byte(0)
+}
+
+/** The row's index in its transaction: behind what `transactionMetadata` gave of one. */
+export function endSeq(writer: ProtoWriter, seq: number): void {
+  const start = writer.length
+  writer.writeDigits(seq)
+  const digits = writer.length - start
+  writer.bytes[start - 1] = digits
+  writer.bytes[start - SEQ_BYTES + 1] = SEQ_BYTES - 2 + digits
+}
+
 const UNCHANGED = Buffer.from('postgres.unchanged')
 const OPERATION = Buffer.from('postgres.operation')
-
-/** The row's index in its transaction. */
-export function writeSeq(writer: ProtoWriter, seq: number): void {
-  const entry = writer.open(ENTRY)
-  writer.write(SEQ)
-  // A number has one digit at least: its length is known when it is written.
-  const length = writer.length
-  writer.byte(0)
-  writer.writeDigits(seq)
-  writer.bytes[length] = writer.length - length - 1
-  writer.close(entry)
-}
 
 /** Columns that an update left as they were and the server did not send, as a JSON array. */
 export function writeUnchanged(writer: ProtoWriter, names: readonly string[]): void {
@@ -63,9 +71,20 @@ export function writeOperation(writer: ProtoWriter, operation: string): void {
   writeEntry(writer, OPERATION, Buffer.from(operation))
 }
 
+function add(name: string, value: string): void {
+  writeEntry(shared, Buffer.from(name), Buffer.from(value))
+}
+
 function writeEntry(writer: ProtoWriter, name: Buffer, value: Buffer): void {
-  const entry = writer.open(ENTRY)
+  writer.byte(ENTRY)
+  writer.varint(fieldBytes(name) + fieldBytes(value))
   writer.field(ENTRY_KEY, name)
   writer.field(ENTRY_VALUE, value)
-  writer.close(entry)
+}
+
+/** With tag and length. */
+function fieldBytes({ length }: Buffer): number {
+  let bytes = 2 + length
+  for (let rest = length; rest > 0x7f; rest >>>= 7) bytes++
+  return bytes
 }

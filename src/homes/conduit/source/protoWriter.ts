@@ -1,4 +1,14 @@
+import { type ByteWriter, viewOf } from '../../../core/byteWriter.js'
+import { copyShort } from '../../../core/copyShort.js'
+
 const FIRST_BYTES = 16 * 1024
+/** Memory of messages that were sent is written again, but for so much of it: a rare large record holds none. */
+const SPARE_BYTES = 2 * 1024 * 1024
+const MOST_SPARE = 2
+/** Up to here a loop costs less than a call. */
+const SHORT_BYTES = 24
+const MOST_INT = 2 ** 31 - 1
+const INT_CHARACTERS = 11
 /** A length that is filled in later takes as many bytes whatever it is: decoders take a varint with leading zeros. */
 const LENGTH_BYTES = 4
 
@@ -10,6 +20,7 @@ export class ProtoWriter {
   bytes: Buffer = Buffer.allocUnsafeSlow(FIRST_BYTES)
   length = 0
   #view = viewOf(this.bytes)
+  readonly #spare: Buffer[] = []
 
   /** Makes room for `count` more bytes. `bytes` may be another buffer afterwards. */
   reserve(count: number): void {
@@ -61,9 +72,17 @@ export class ProtoWriter {
 
   /** Bytes as they are. */
   write(source: Uint8Array): void {
-    this.reserve(source.length)
-    this.bytes.set(source, this.length)
-    this.length += source.length
+    const { length } = source
+    this.reserve(length)
+    if (length > SHORT_BYTES) {
+      this.bytes.set(source, this.length)
+      this.length += length
+      return
+    }
+    const { bytes } = this
+    let to = this.length
+    for (let p = 0; p < length; p++) bytes[to++] = source[p]!
+    this.length = to
   }
 
   /** In UTF-8. */
@@ -74,16 +93,23 @@ export class ProtoWriter {
 
   /** A whole number in decimal digits. */
   writeDigits(value: number): void {
-    if (value < 0) return this.writeText(String(value))
-    this.reserve(16)
-    let digits = 1
-    for (let rest = value; rest >= 10; rest = Math.floor(rest / 10)) digits++
-    for (let at = this.length + digits - 1; at >= this.length; at--) {
-      const rest = Math.floor(value / 10)
-      this.bytes[at] = 0x30 + value - 10 * rest
-      value = rest
+    if (value > MOST_INT || value < -MOST_INT) return this.writeText(String(value))
+    this.reserve(INT_CHARACTERS)
+    const { bytes } = this
+    let from = this.length
+    let rest = value
+    if (value < 0) {
+      bytes[from++] = 0x2d
+      rest = -value
     }
-    this.length += digits
+    let to = from + 1
+    for (let bound = 10; rest >= bound; bound *= 10) to++
+    this.length = to
+    while (to > from) {
+      const tenth = (rest / 10) | 0
+      bytes[--to] = 0x30 + rest - 10 * tenth
+      rest = tenth
+    }
   }
 
   /** A text or bytes of which all is there, with tag and length. */
@@ -98,6 +124,17 @@ export class ProtoWriter {
     this.byte(tag)
     this.varint(end - start)
     this.writeOf(source, start, end)
+  }
+
+  /** All that another writer has. */
+  writeFrom(from: ByteWriter): void {
+    if (from.size !== from.length) {
+      for (const part of from.take()) this.write(part)
+      return
+    }
+    this.reserve(from.length)
+    copyShort(from.bytes, from.view, 0, from.length, this.bytes, this.#view, this.length)
+    this.length += from.length
   }
 
   /** A part of other bytes, as it is. */
@@ -115,23 +152,25 @@ export class ProtoWriter {
     this.length = length
   }
 
-  /** What was written, which nobody writes over; the next message begins, in memory for about as much. */
+  /** What was written, which nobody writes over before `reuse`; the next message begins, in memory for about as much. */
   take(): Buffer {
     const message = this.bytes.subarray(0, this.length)
-    this.bytes = Buffer.allocUnsafeSlow(Math.max(FIRST_BYTES, this.length + (this.length >> 3)))
+    this.bytes = this.#spare.pop() ?? Buffer.allocUnsafeSlow(Math.max(FIRST_BYTES, this.length + (this.length >> 3)))
     this.#view = viewOf(this.bytes)
     this.length = 0
     return message
   }
 
-  /** The same as a copy, for what is small. */
+  /** Nobody reads a message any more that was taken: memory that is made anew for each costs more than filling it. */
+  reuse(message: Buffer): void {
+    if (message.buffer.byteLength > SPARE_BYTES || this.#spare.length === MOST_SPARE) return
+    this.#spare.push(Buffer.from(message.buffer))
+  }
+
+  /** What was written as a copy, for what is small. */
   copy(): Buffer {
     const copied = Buffer.from(this.bytes.subarray(0, this.length))
     this.length = 0
     return copied
   }
-}
-
-function viewOf(bytes: Buffer): DataView {
-  return new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength)
 }

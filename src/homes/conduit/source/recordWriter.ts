@@ -1,34 +1,26 @@
 import { NO_FALLBACK } from '../../../codec/json/row.js'
-import { keyChanged, keyFallback } from '../../../codec/key.js'
 import { TABLE_TRUNCATED } from '../../../core/conduitErrors.js'
 import type { Transaction } from '../../../core/record.js'
 import {
-  CREATE,
   DELETE,
   HEAD,
-  HEAD_BUFFER,
-  HEAD_NEW,
-  HEAD_OLD,
   HEAD_OPERATION,
   HEAD_SEQ,
   HEAD_TABLE,
   HEAD_TRANSACTION,
-  NO_OLD,
-  OLD_ROW,
   type RowBatch,
   SNAPSHOT,
   TRUNCATE,
-  UPDATE,
 } from '../../../core/rowBatch.js'
 import type { Table } from '../../../core/table.js'
-import { UNCHANGED_COLUMN } from '../../../core/tape.js'
 import { sqlName } from '../../../postgres/identifier.js'
 import { formatLsn } from '../../../postgres/lsn.js'
 import type { Batch } from '../../../source/batch.js'
 import { PositionText } from '../../../source/positionText.js'
-import { sharedMetadata, writeOperation, writeSeq, writeUnchanged } from './metadata.js'
-import { NO_PART, type PayloadFormat, type RowParts, type TableFormat, type Tuple } from './payloadFormat.js'
+import { endSeq, tableMetadata, transactionMetadata, writeOperation, writeUnchanged } from './metadata.js'
+import { NO_PART, type PayloadFormat, type TableFormat } from './payloadFormat.js'
 import type { ProtoWriter } from './protoWriter.js'
+import { RecordParts } from './recordParts.js'
 
 /** Source.Run.Response: `repeated Record records = 1`. */
 const RECORD = 0x0a
@@ -73,31 +65,15 @@ export class RecordWriter {
   readonly #formats = new WeakMap<Table, TableFormat>()
   #lastTable: Table | undefined
   #lastFormat: TableFormat | undefined
-  readonly #parts: { -readonly [Name in keyof RowParts]: RowParts[Name] } = {
-    bytes: Buffer.alloc(0),
-    view: new DataView(new ArrayBuffer(0)),
-    tape: new Int32Array(0),
-    keyAt: NO_PART,
-    keyFallback: NO_FALLBACK,
-    beforeAt: NO_PART,
-    beforeIsKey: false,
-    afterAt: NO_PART,
-    afterFallback: NO_FALLBACK,
-  }
-  readonly #tuple: { -readonly [Name in keyof Tuple]: Tuple[Name] } = {
-    bytes: Buffer.alloc(0),
-    view: new DataView(new ArrayBuffer(0)),
-    tape: new Int32Array(0),
-    at: 0,
-    fallback: NO_FALLBACK,
-  }
-  #bytes: Uint8Array | undefined
-  #buffer: Buffer = Buffer.alloc(0)
-  #readAt = 0n
+  readonly #parts = new RecordParts()
+  #readMs = 0
+  /** Metadata of the last record, but for its index: of its table, and of its transaction. */
   #shared: Buffer = Buffer.alloc(0)
+  #ofTable: Buffer = Buffer.alloc(0)
   #sharedTable: Table | undefined
-  #sharedTransaction: Transaction | undefined
   #sharedOthers: TableFormat['metadata'] = NOTHING
+  #sharedTransaction: Transaction | undefined
+  #sharedMs = 0
   /** What the parts are of that are known. */
   #chosenBatch: Batch | undefined
   #chosenIndex = 0
@@ -110,8 +86,7 @@ export class RecordWriter {
 
   /** To be called before records of a batch are written. */
   begin(): void {
-    this.#readAt = BigInt(Date.now()) * 1_000_000n
-    this.#sharedTable = undefined
+    this.#readMs = Date.now()
     this.#chosenBatch = undefined
   }
 
@@ -151,20 +126,6 @@ export class RecordWriter {
     return true
   }
 
-  /** An update of a key whose new row is whole: it can be told as a delete and a create. */
-  changesKey({ rows }: Batch, index: number): boolean {
-    const head = index * HEAD
-    if (rows.heads[head + HEAD_OPERATION] !== UPDATE) return false
-    const table = rows.tables[rows.heads[head + HEAD_TABLE]!]!
-    const bytes = rows.buffers[rows.heads[head + HEAD_BUFFER]!]!
-    const old = rows.heads[head + HEAD_OLD]!
-    const newAt = rows.heads[head + HEAD_NEW]!
-    const tape = rows.tape.values
-    if (!keyChanged(table, bytes, tape, newAt, old >> 2, old & 3)) return false
-    if ((old & 3) === OLD_ROW && table.replicaIdentity === 'full') return true
-    return table.selected.every((column) => tape[newAt + 2 * column] !== UNCHANGED_COLUMN)
-  }
-
   #tellsTruncate(rows: RowBatch, head: number): boolean {
     const table = rows.tables[rows.heads[head + HEAD_TABLE]!]!
     const { truncate, onTruncateIgnored } = this.#wishes
@@ -180,14 +141,18 @@ export class RecordWriter {
   #writeMetadata(writer: ProtoWriter, rows: RowBatch, head: number, table: Table, operation: number): void {
     const transaction = rows.transactions[rows.heads[head + HEAD_TRANSACTION]!]
     const others = operation === TRUNCATE ? NOTHING : this.#formatOf(table).metadata
-    if (table !== this.#sharedTable || transaction !== this.#sharedTransaction || others !== this.#sharedOthers) {
+    const isOfTable = table === this.#sharedTable && others === this.#sharedOthers
+    if (!isOfTable || transaction !== this.#sharedTransaction || this.#readMs !== this.#sharedMs) {
+      if (!isOfTable) this.#ofTable = tableMetadata(table, others)
+      const ofTransaction = transactionMetadata(transaction, BigInt(this.#readMs) * 1_000_000n)
+      this.#shared = Buffer.concat([this.#ofTable, ofTransaction])
       this.#sharedTable = table
-      this.#sharedTransaction = transaction
       this.#sharedOthers = others
-      this.#shared = sharedMetadata(table, transaction, this.#readAt, others)
+      this.#sharedTransaction = transaction
+      this.#sharedMs = this.#readMs
     }
     writer.write(this.#shared)
-    if (transaction?.commitTime !== undefined) writeSeq(writer, rows.heads[head + HEAD_SEQ]!)
+    if (transaction?.commitTime !== undefined) endSeq(writer, rows.heads[head + HEAD_SEQ]!)
   }
 
   /** Finds the parts of the record at `index`, and what they are written with. */
@@ -197,29 +162,9 @@ export class RecordWriter {
     }
     this.#chosenBatch = undefined
     const { rows } = batch
-    const { heads } = rows
-    const head = index * HEAD
-    const table = rows.tables[heads[head + HEAD_TABLE]!]!
+    const table = rows.tables[rows.heads[index * HEAD + HEAD_TABLE]!]!
     const parts = this.#parts
-    parts.bytes = this.#bufferOf(rows.buffers[heads[head + HEAD_BUFFER]!]!)
-    parts.view = rows.views[heads[head + HEAD_BUFFER]!]!
-    parts.tape = rows.tape.values
-    const newAt = heads[head + HEAD_NEW]!
-    const oldAt = heads[head + HEAD_OLD]! >> 2
-    const oldKind = heads[head + HEAD_OLD]! & 3
-    // The server sent the whole row before, and says so of every partition too.
-    const full = oldKind === OLD_ROW && table.replicaIdentity === 'full'
-    const keyed = table.key.length > 0
-    const isDelete = operation === DELETE
-    parts.keyAt = !keyed ? NO_PART : isDelete ? oldAt : newAt
-    parts.keyFallback = isDelete ? NO_FALLBACK : keyFallback(oldAt, oldKind)
-    const tellsOld =
-      operation !== CREATE &&
-      (full || (keyed && oldKind !== NO_OLD && this.#tellsOldKey(operation, table, newAt, oldAt, oldKind)))
-    parts.beforeAt = tellsOld ? oldAt : NO_PART
-    parts.beforeIsKey = !full
-    parts.afterAt = isDelete ? NO_PART : newAt
-    parts.afterFallback = full ? oldAt : NO_FALLBACK
+    parts.find(rows, index, table, operation)
     const missing = this.#formatOf(table).choose(parts)
     if (missing !== undefined) return missing
     this.#chosenBatch = batch
@@ -233,36 +178,27 @@ export class RecordWriter {
     const format = this.#formatOf(table)
     if (parts.keyAt !== NO_PART) {
       const key = writer.open(KEY)
-      format.writeKey(writer, this.#tupleAt(parts.keyAt, parts.keyFallback))
+      format.writeKey(writer, parts.tupleAt(parts.keyAt, parts.keyFallback))
       writer.close(key)
     }
     if (parts.afterAt !== NO_PART && operation !== SNAPSHOT && parts.afterFallback === NO_FALLBACK) {
-      this.#writeUnchanged(writer, table, parts.afterAt)
+      const unchanged = parts.unchanged(table)
+      if (unchanged !== undefined) writeUnchanged(writer, unchanged)
     }
     const payload = writer.open(PAYLOAD)
     if (parts.beforeAt !== NO_PART) {
       const before = writer.open(BEFORE)
-      const tuple = this.#tupleAt(parts.beforeAt, NO_FALLBACK)
+      const tuple = parts.tupleAt(parts.beforeAt, NO_FALLBACK)
       if (parts.beforeIsKey) format.writeOldKey(writer, tuple)
       else format.writeRow(writer, tuple)
       writer.close(before)
     }
     if (parts.afterAt !== NO_PART) {
       const after = writer.open(AFTER)
-      format.writeRow(writer, this.#tupleAt(parts.afterAt, parts.afterFallback))
+      format.writeRow(writer, parts.tupleAt(parts.afterAt, parts.afterFallback))
       writer.close(after)
     }
     writer.close(payload)
-  }
-
-  #tupleAt(at: number, fallback: number): Tuple {
-    const tuple = this.#tuple
-    tuple.bytes = this.#parts.bytes
-    tuple.view = this.#parts.view
-    tuple.tape = this.#parts.tape
-    tuple.at = at
-    tuple.fallback = fallback
-    return tuple
   }
 
   #formatOf(table: Table): TableFormat {
@@ -272,31 +208,6 @@ export class RecordWriter {
     this.#lastTable = table
     this.#lastFormat = format
     return format
-  }
-
-  /** The same bytes, as a Buffer: most are one already. */
-  #bufferOf(bytes: Uint8Array): Buffer {
-    if (bytes === this.#bytes) return this.#buffer
-    this.#bytes = bytes
-    this.#buffer = Buffer.isBuffer(bytes) ? bytes : Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength)
-    return this.#buffer
-  }
-
-  #tellsOldKey(operation: number, table: Table, newAt: number, oldAt: number, oldKind: number): boolean {
-    if (operation === DELETE) return true
-    const { bytes, tape } = this.#parts
-    return operation === UPDATE && keyChanged(table, bytes, tape, newAt, oldAt, oldKind)
-  }
-
-  #writeUnchanged(writer: ProtoWriter, table: Table, newAt: number): void {
-    const { tape } = this.#parts
-    let names: string[] | undefined
-    for (const column of table.selected) {
-      if (tape[newAt + 2 * column] !== UNCHANGED_COLUMN) continue
-      names ??= []
-      names.push(table.columns[column]!.name)
-    }
-    if (names !== undefined) writeUnchanged(writer, names)
   }
 }
 

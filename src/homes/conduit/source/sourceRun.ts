@@ -8,14 +8,15 @@ import type { OpenedSource } from './openedSource.js'
 import type { PayloadFormat } from './payloadFormat.js'
 import { ProtoWriter } from './protoWriter.js'
 import { halfway, type ResumedAt } from './readPosition.js'
+import { changesKey } from './recordParts.js'
 import { isSnapshotRow, RecordWriter } from './recordWriter.js'
 import { readAcks, SentRecords } from './sentRecords.js'
 import type { SourceSettings } from './sourceOptions.js'
 
 /** Where messages go: the host's stream. */
 export interface Outlet {
-  /** False: not before `drained` more of them should be written. */
-  write(message: Buffer): boolean
+  /** False: not before `drained` more of them should be written. `done`: nobody reads this one any more. */
+  write(message: Buffer, done: () => void): boolean
   drained(): Promise<void>
 }
 
@@ -165,7 +166,7 @@ export class SourceRun {
 
   /** What is to be awaited before the record can be written: a schema that is new. */
   #missing(batch: Batch, index: number): Promise<void> | undefined {
-    if (!this.#splitsKeyChange || !this.#records.changesKey(batch, index)) return this.#records.missing(batch, index)
+    if (!this.#splitsKeyChange || !changesKey(batch.rows, index)) return this.#records.missing(batch, index)
     return this.#records.missing(batch, index, DELETE) ?? this.#records.missing(batch, index, CREATE)
   }
 
@@ -192,7 +193,7 @@ export class SourceRun {
   }
 
   #write(batch: Batch, index: number, position?: string): void {
-    if (this.#splitsKeyChange && this.#records.changesKey(batch, index)) {
+    if (this.#splitsKeyChange && changesKey(batch.rows, index)) {
       const before = index === 0 ? this.#before : batch.at(index - 1)!.position
       if (this.#half || before !== undefined) {
         if (!this.#half) this.#writeAs(DELETE, batch, index, halfway(before!.toString()))
@@ -221,7 +222,8 @@ export class SourceRun {
     if (this.#count === 0) return true
     this.#lastPosition = Buffer.from(this.#writer.bytes.subarray(this.#pendingStart, this.#pendingEnd))
     this.#count = 0
-    return this.#outlet.write(this.#writer.take())
+    const message = this.#writer.take()
+    return this.#outlet.write(message, () => this.#writer.reuse(message))
   }
 
   /** To the engine, when all records up to there are acknowledged. */

@@ -190,6 +190,46 @@ describe('a server', () => {
   })
 })
 
+test('memory of a message can be written over once it is said to be done, and not before, however slow the reader is', async () => {
+  const begun = deferred<StreamCall>()
+  const server = new GrpcServer({ maxReceiveBytes: 1000, describe: String, onCall: () => {} })
+  const nothing = () => {}
+  server.stream(STREAM, (call) => {
+    begun.resolve(call)
+    return { onMessage: nothing, onCancelled: nothing, onFailed: nothing }
+  })
+  const port = await server.listen({ host: '127.0.0.1', port: 0 })
+  const client = new Client(`127.0.0.1:${port}`, credentials.createInsecure(), {
+    'grpc.max_receive_message_length': -1,
+  })
+  const stream = client.makeBidiStreamRequest(STREAM.path, bytes, bytes)
+  stream.on('error', () => {})
+  const call = await begun.promise
+  const count = 60
+  let done = 0
+  for (let i = 0; i < count; i++) {
+    const message = Buffer.alloc(300_000, i)
+    call.write(message, () => {
+      done++
+      message.fill(255)
+    })
+  }
+  expect(done).toBeLessThan(count)
+  const came: number[] = []
+  const all = deferred<void>()
+  stream.on('data', (message: Buffer) => {
+    expect(message.equals(Buffer.alloc(300_000, came.length))).toBe(true)
+    came.push(message[0]!)
+    if (came.length === count) all.resolve()
+  })
+  await all.promise
+  await call.drained()
+  await expect.poll(() => done).toBe(count)
+  stream.cancel()
+  client.close()
+  server.close()
+})
+
 test('a client has answers, statuses with their text, a limit of time, and a new connection where the old one is gone', async () => {
   const method = { ...METHOD, requestSerialize: bytes, responseDeserialize: bytes }
   const serve = (port: number) => {

@@ -4,6 +4,9 @@ import { statusHeaders } from './status.js'
 
 export const RESPONSE_HEADERS = { ':status': 200, 'content-type': 'application/grpc' } as const
 
+/** So much waits for the other side while more is made: nobody waits for whoever is quicker. */
+const AHEAD_BYTES = 1024 * 1024
+
 export interface StreamListener {
   /** A message has come: it lies there, and nobody writes over it. What this throws ends the call. */
   readonly onMessage: (bytes: Buffer, start: number, end: number) => void
@@ -24,6 +27,9 @@ export class StreamCall {
   readonly #wishes: StreamWishes
   #listener: StreamListener | undefined
   #over = false
+  /** Bytes that were written and that the other side has not taken. */
+  #ahead = 0
+  #drained: (() => void) | undefined
 
   constructor(stream: ServerHttp2Stream, wishes: StreamWishes) {
     this.#stream = stream
@@ -53,28 +59,33 @@ export class StreamCall {
     })
   }
 
-  /** False: not before `drained` more should be written. */
-  write(message: Buffer): boolean {
+  /** False: not before `drained` more should be written. `done`: nobody reads it any more, it is the other side's. */
+  write(message: Buffer, done: () => void = () => {}): boolean {
     if (this.#over) return true
     const stream = this.#stream
+    this.#ahead += message.length
     stream.cork()
     stream.write(frameHead(message.length))
-    const goesOn = stream.write(message)
+    stream.write(message, (error) => {
+      this.#ahead -= message.length
+      if (this.#ahead < AHEAD_BYTES) this.#drained?.()
+      if (!error) done()
+    })
     stream.uncork()
-    return goesOn
+    return this.#ahead < AHEAD_BYTES
   }
 
   /** More can be written, or nobody takes it any more. */
   drained(): Promise<void> {
     const stream = this.#stream
     return new Promise((resolve) => {
-      if (this.#over || !stream.writableNeedDrain) return resolve()
+      if (this.#over || stream.destroyed || this.#ahead < AHEAD_BYTES) return resolve()
       const done = () => {
-        stream.off('drain', done)
+        this.#drained = undefined
         stream.off('close', done)
         resolve()
       }
-      stream.on('drain', done)
+      this.#drained = done
       stream.on('close', done)
     })
   }

@@ -25,6 +25,8 @@ import {
 const TABLE = 'bench'
 const BASE = 'apply_base'
 const BASE_SLOT = 'apply_base'
+/** Over several connections, where `--apply-connections` says so. */
+const PARTED = 'tailrace run, parted'
 const PER_TRANSACTION = 100
 const LIMIT = 1
 const RSS_LIMIT_MB = 300
@@ -41,11 +43,12 @@ export async function applyChanges({ server, options }) {
   const backlog = await prepare(server, options.rows, distinct, PER_TRANSACTION)
   try {
     let batches = 0
-    const contestants = [{ name: OURS }, psql && { name: PSQL }].filter(Boolean)
+    const parted = options.applyConnections > 1 && { name: PARTED }
+    const contestants = [{ name: OURS }, parted, psql && { name: PSQL }].filter(Boolean)
     const results = await interleave(contestants, options.rounds, OURS, async ({ name }) => {
       if (name === PSQL) return byPsql(server, backlog, batches)
-      const usage = await byPipeline(server, backlog)
-      batches = usage.batches
+      const usage = await byPipeline(server, backlog, name === PARTED ? options.applyConnections : 1)
+      if (name === OURS) batches = usage.batches
       return usage
     })
     return reportChanges(results, options, distinct)
@@ -137,9 +140,10 @@ async function write(client, changes, perTransaction) {
   await client.query('CHECKPOINT')
 }
 
-async function byPipeline(server, { state, final }) {
+async function byPipeline(server, { state, final }, connections = 1) {
   await makeTarget(server, { template: BASE })
-  const command = pipeline(server, { tables: [TABLE], until: 'current' })
+  const sink = { apply_connections: connections }
+  const command = pipeline(server, { tables: [TABLE], until: 'current', sink })
   copyFileSync(state, command.state)
   await withClient(server, SOURCE, async (client) => {
     await copySlot(client, BASE_SLOT, SLOT)

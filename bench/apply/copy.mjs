@@ -24,7 +24,7 @@ const MADE = `${OURS}, auto_create`
 /** Settings of the pipelines. */
 const OF = {
   [OURS]: { name: OURS, tables: [TABLE], until: 'current' },
-  [MADE]: { name: MADE, tables: [TABLE], until: 'current', sink: ', auto_create: true' },
+  [MADE]: { name: MADE, tables: [TABLE], until: 'current', sink: { auto_create: true } },
 }
 /** At least 0.8 times as fast. */
 const LIMIT = 1.25

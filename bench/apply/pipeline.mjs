@@ -29,7 +29,7 @@ function sourceOf(server) {
 }
 
 /** `tailrace run` from one database of the server to the other; `until`: to its end; `more`: lines of the source; `sink`: settings of it. */
-export function pipeline(server, { name = OURS, tables, until, more = [], sink = '' }) {
+export function pipeline(server, { name = OURS, tables, until, more = [], sink = {} }) {
   const file = join(scratch('run'), 'apply.yaml')
   const source = [
     `url: ${sourceOf(server).url(SOURCE)}`,
@@ -39,10 +39,8 @@ export function pipeline(server, { name = OURS, tables, until, more = [], sink =
     ...(until === undefined ? [] : [`until: ${until}`]),
     ...more,
   ]
-  writeFileSync(
-    file,
-    `name: apply\nsource:\n  ${source.join('\n  ')}\nsinks:\n  copy: {type: postgres, url: "${server.url(TARGET)}"${sink}}\n`,
-  )
+  const settings = JSON.stringify({ type: 'postgres', url: server.url(TARGET), ...sink })
+  writeFileSync(file, `name: apply\nsource:\n  ${source.join('\n  ')}\nsinks:\n  copy: ${settings}\n`)
   return { ...tailrace(name, ['run', file, '--no-control', '--quiet']), state: join(folder, 'run', 'apply.state') }
 }
 

@@ -268,6 +268,22 @@ export class RowBatch {
     return Object.assign(derived, { count, bytes, tables: [...tables], transactions, messages, snapshotId })
   }
 
+  /** Some of the records, by their indexes, as {@link part}. */
+  pick(records: readonly number[]): RowBatch {
+    const heads = new Int32Array(Math.max(1, records.length) * HEAD)
+    const own = this.heads
+    for (let i = 0; i < records.length; i++) {
+      const from = records[i]! * HEAD
+      for (let field = 0; field < HEAD; field++) heads[i * HEAD + field] = own[from + field]!
+    }
+    const picked = this.part(0, 0)
+    picked.replace(heads, this.tape)
+    return Object.assign(picked, {
+      count: records.length,
+      bytes: Math.floor((this.bytes * records.length) / Math.max(1, this.count)),
+    })
+  }
+
   /** Other heads and another tape, of records that are told by `count`. */
   replace(heads: Int32Array, tape: Tape): void {
     this.#heads = heads

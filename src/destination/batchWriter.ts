@@ -199,6 +199,47 @@ export class BatchWriter {
   }
 
   /**
+   * The targets of a batch that is nothing but changes of tables that this session knows, and large enough to be worth several
+   * connections; else undefined.
+   */
+  targetsOfChanges<Tables extends object>(batch: Batch<Tables>): readonly Target[] | undefined {
+    if (!this.isOfChanges(batch)) return undefined
+    const targets = batch.rows.tables.map((table) => this.#targets.get(table)!)
+    return usesOf(batch.rows).some(({ index }) => targets[index] === undefined) ? undefined : targets
+  }
+
+  /** The same, and those that it does not know are looked up, unless they may have to be altered. */
+  async findTargetsOfChanges<Tables extends object>(batch: Batch<Tables>): Promise<readonly Target[] | undefined> {
+    if (!this.isOfChanges(batch)) return undefined
+    const uses = usesOf(batch.rows)
+    if (this.#freshOf(batch.rows, uses).length > 0) return undefined
+    await this.#buildKeys(batch, uses)
+    const targets: Target[] = []
+    for (const use of uses) if (!use.isCopied) await this.#resolve(batch, use, targets, false)
+    return uses.some(({ isCopied }) => isCopied) ? undefined : targets
+  }
+
+  /** Whether it is such a batch, whatever is known of its tables. */
+  isOfChanges<Tables extends object>({ rows, position, range }: Batch<Tables>): boolean {
+    return !(this.#holds || range !== undefined || rows.areLines || isSmall(rows) || saysItRepeats(position))
+  }
+
+  /** See {@link Applier.load}. */
+  get overwrites(): boolean {
+    return this.#insertsAll === 0
+  }
+
+  /** Batches that it was told of, and that were not sent, go another way. */
+  forgetAhead(): void {
+    this.#ahead.forget()
+  }
+
+  /** Of this session. */
+  get applier(): Applier {
+    return this.#applier
+  }
+
+  /**
    * Sends the whole transaction without waiting for anything in between. False: nothing was written, and how it is to be
    * written, whether it was, or what is wrong with it is found elsewhere.
    */
@@ -251,7 +292,7 @@ export class BatchWriter {
 
   #load(rows: RowBatch, targets: readonly Target[], unless: (target: Target) => boolean): LoadedStep[] {
     const takesCopies = (target: Target) => this.#mayCopy(target) && unless(target)
-    return loadSteps(this.#applier, rows, 0, rows.count, { targets, takesCopies }, this.#insertsAll === 0)
+    return loadSteps(this.#applier, rows, 0, rows.count, { targets, takesCopies }, this.overwrites)
   }
 
   readonly #mayCopy = (target: Target): boolean => this.#takesCopies.get(target.target) === true

@@ -3,6 +3,7 @@ import type { PositionJson } from '../core/record.js'
 import { quoteIdentifier, quoteLiteral, quoteQualified } from '../postgres/identifier.js'
 import type { Queryable } from '../postgres/queryable.js'
 import { createDeadLettersSql, type DeadLetterRow } from './deadLetters.js'
+import { createLanesSql, LaneRows } from './lanes/laneRows.js'
 import { createTableShapesSql } from './tableShapes.js'
 
 /** What the checkpoint's row says. */
@@ -10,6 +11,14 @@ interface Row {
   readonly epoch: string
   readonly version: string
 }
+
+/** What stands beside it where it is wanted. */
+const CREATE_SQL = {
+  dead_letter: createDeadLettersSql,
+  table_shape: createTableShapesSql,
+  lane: createLanesSql,
+} as const
+type TableName = 'checkpoint' | keyof typeof CREATE_SQL
 
 /** So that two that begin at once do not make the tables both: any number, the same for all. */
 const CREATION_LOCK = 7_461_696_972
@@ -25,14 +34,33 @@ export class Checkpoint {
   readonly #source: string
   readonly #name: string
   readonly #deadLetters: string
+  readonly #hasLanes: boolean
   #epoch: string | undefined
   #version = 0n
+  #position: PositionJson | undefined
+  /** Of what is being committed. */
+  #ending: PositionJson | undefined
+  /** Of connections that apply beside the one that writes this row. */
+  readonly lanes: LaneRows
 
-  constructor(schema: string, source: string) {
+  /** `lanes`: how many connections apply beside the one that writes this row. */
+  constructor(schema: string, source: string, lanes: number) {
+    this.lanes = new LaneRows(schema, source, lanes)
+    this.#hasLanes = lanes > 0
     this.#schema = schema
     this.#source = source
     this.#name = quoteQualified(schema, 'checkpoint')
     this.#deadLetters = quoteQualified(schema, 'dead_letter')
+  }
+
+  /** As it was committed last, as far as is known. */
+  get position(): PositionJson | undefined {
+    return this.#position
+  }
+
+  /** The row's when the next batch is there. */
+  get nextVersion(): bigint {
+    return this.#version + 1n
   }
 
   /**
@@ -44,7 +72,7 @@ export class Checkpoint {
     beside: readonly ('dead_letter' | 'table_shape')[],
     look: (position: PositionJson | undefined) => Promise<void> = async () => {},
   ): Promise<PositionJson | undefined> {
-    await this.#create(queryable, beside)
+    await this.#create(queryable, ['checkpoint', ...beside, ...(this.#hasLanes ? (['lane'] as const) : [])])
     await queryable.query('BEGIN ISOLATION LEVEL READ COMMITTED')
     const [row] = await queryable.query<Row & { position: string | null }>(
       `INSERT INTO ${this.#name} AS c (source, epoch, version) VALUES ($1, 1, 0)
@@ -54,10 +82,12 @@ export class Checkpoint {
     )
     const { epoch, version, position: text } = row!
     const position = text === null ? undefined : (JSON.parse(text) as PositionJson)
+    await this.lanes.claim(queryable, BigInt(version), position)
     await look(position)
     await queryable.query('COMMIT')
     this.#epoch = epoch
     this.#version = BigInt(version)
+    this.#position = position
     return position
   }
 
@@ -76,8 +106,22 @@ export class Checkpoint {
       throw DESTINATION_REWOUND({ ...names, lost: Number(this.#version - version) })
     }
     if (version !== this.#version + 1n) throw DESTINATION_FENCED(names)
-    this.#version++
+    this.committed()
     return false
+  }
+
+  /** Learns what lanes have done of a batch, nothing more of which they will do. False: all of it was committed before. */
+  async settle(queryable: Queryable): Promise<boolean> {
+    if (!(await this.begin(queryable))) {
+      // The batch came to its end, so they had done so, too.
+      this.lanes.isUnsettled = false
+      return false
+    }
+    await this.lanes.claim(queryable, this.#version, this.#position)
+    this.lanes.isUnsettled = true
+    await queryable.query('COMMIT')
+    this.lanes.isUnsettled = false
+    return true
   }
 
   /** Writes the position and commits; `lazily`: without waiting for the disk. */
@@ -110,13 +154,14 @@ export class Checkpoint {
   }
 
   ending(position: PositionJson, lazily: boolean): string {
-    return `${this.#store(position)};
-            ${lazily ? 'SET LOCAL synchronous_commit = off; ' : ''}COMMIT`
+    return `${this.storing(position)};
+            ${this.committing(lazily)}`
   }
 
   /** What was sent as a whole is committed. */
   committed(): void {
     this.#version++
+    this.#position = this.#ending
   }
 
   /** Commits something that waits for the disk, and so makes durable all that was committed before. */
@@ -128,9 +173,16 @@ export class Checkpoint {
     )
   }
 
-  #store(position: PositionJson): string {
+  /** The first half of {@link ending}. */
+  storing(position: PositionJson): string {
+    this.#ending = position
     return `UPDATE ${this.#name} SET position = ${quoteLiteral(JSON.stringify(position))}, version = version + 1,
-              written_at = pg_catalog.now() WHERE source = ${quoteLiteral(this.#source)}`
+              written_at = pg_catalog.now() WHERE source = ${quoteLiteral(this.#source)}${this.lanes.keeping(this.nextVersion, position)}`
+  }
+
+  /** The second. */
+  committing(lazily: boolean): string {
+    return `${lazily ? 'SET LOCAL synchronous_commit = off; ' : ''}COMMIT`
   }
 
   /** Puts a row aside, in the batch's transaction. */
@@ -141,8 +193,7 @@ export class Checkpoint {
     )
   }
 
-  async #create(queryable: Queryable, beside: readonly ('dead_letter' | 'table_shape')[]): Promise<void> {
-    const wanted = ['checkpoint', ...beside]
+  async #create(queryable: Queryable, wanted: readonly TableName[]): Promise<void> {
     const there = await queryable.query<{ name: string }>(
       `SELECT c.relname AS name FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
         WHERE n.nspname = $1 AND c.relname = ANY ($2::pg_catalog.text[])`,
@@ -163,9 +214,9 @@ export class Checkpoint {
          written_at timestamptz
        )`,
     ]
-    if (beside.includes('dead_letter')) statements.push(createDeadLettersSql(this.#deadLetters))
-    if (beside.includes('table_shape'))
-      statements.push(createTableShapesSql(quoteQualified(this.#schema, 'table_shape')))
+    for (const [name, create] of Object.entries(CREATE_SQL)) {
+      if (wanted.includes(name as TableName)) statements.push(create(quoteQualified(this.#schema, name)))
+    }
     try {
       await queryable.query([...statements, 'COMMIT'].join(';\n'))
     } catch (error) {

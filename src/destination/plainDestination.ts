@@ -1,5 +1,3 @@
-import { sleep } from '../core/abort.js'
-import { backoffMs } from '../core/backoff.js'
 import { DESTINATION_CLOSED } from '../core/destinationErrors.js'
 import type { RowBatch } from '../core/rowBatch.js'
 import type { Table } from '../core/table.js'
@@ -10,15 +8,14 @@ import type { QualifiedName } from '../postgres/identifier.js'
 import type { Queryable } from '../postgres/queryable.js'
 import { sqlstateOf } from '../postgres/serverError.js'
 import { type Rejection, rejectionOf } from './blame.js'
-import { explained, isOfConnection, isOfShape, isPassing } from './failure.js'
+import { explained, isOfConnection, isOfShape } from './failure.js'
 import type { Mode } from './modes.js'
 import { isRejection, PlainWriter, type Written } from './plainWriter.js'
+import { retrying } from './retrying.js'
 import { becomeTheWriter } from './soleWriter.js'
 import { joinTarget, type Target } from './target.js'
 import { findTargetTable, type TargetTable } from './targetTable.js'
 import { type Backend, connectToWrite, type WriteSettings } from './writeSession.js'
-
-const BACKOFF = { firstMs: 100, maxMs: 5000 }
 
 export interface PlainDestinationOptions extends WriteSettings {
   readonly connection: ConnectionOptions
@@ -145,25 +142,14 @@ export class PlainDestination {
     return this.#inTurn(() => this.#retryingNow(work, tables))
   }
 
-  async #retryingNow<T>(work: (writer: PlainWriter) => Promise<T>, tables: readonly string[]): Promise<T> {
+  #retryingNow<T>(work: (writer: PlainWriter) => Promise<T>, tables: readonly string[]): Promise<T> {
     const { signal, retryMs } = this.#options
-    let deadline: number | undefined
-    for (let attempt = 1; ; attempt++) {
-      signal?.throwIfAborted()
-      try {
-        return await work(await this.#connected())
-      } catch (error) {
-        signal?.throwIfAborted()
-        if (error instanceof TargetChanged) throw error
-        await this.#afterFailure(error)
-        const delayMs = backoffMs(attempt, BACKOFF)
-        deadline ??= performance.now() + retryMs
-        // A first connection that fails without the server's own word is a mistake more often.
-        const mayPass = isPassing(error) && (this.#backend !== undefined || sqlstateOf(error) !== undefined)
-        if (!mayPass || this.#closed || performance.now() + delayMs > deadline) throw explained(error, tables)
-        await sleep(delayMs, signal)
-      }
-    }
+    return retrying(async () => work(await this.#connected()), {
+      ...{ signal, retryMs, afterFailure: (error) => this.#afterFailure(error) },
+      // A first connection that fails without the server's own word is a mistake more often.
+      mayGoOn: (error) => !this.#closed && (this.#backend !== undefined || sqlstateOf(error) !== undefined),
+      explain: (error) => explained(error, tables),
+    })
   }
 
   async #afterFailure(error: unknown): Promise<void> {

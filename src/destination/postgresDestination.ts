@@ -1,5 +1,3 @@
-import { sleep } from '../core/abort.js'
-import { backoffMs } from '../core/backoff.js'
 import { DESTINATION_CLOSED, DESTINATION_REWOUND, TARGET_TABLE_MISSING } from '../core/destinationErrors.js'
 import type { PositionJson } from '../core/record.js'
 import type { RowBatch } from '../core/rowBatch.js'
@@ -13,17 +11,17 @@ import { Checkpoint } from './checkpoint.js'
 import { CopiesAhead } from './copiesAhead.js'
 import { createTable } from './createTable.js'
 import { Evolution, ShapeRefused } from './evolution.js'
-import { explained, isOfConnection, isOfRows, isOfShape, isPassing } from './failure.js'
+import { explained, isOfConnection, isOfRows, isOfShape } from './failure.js'
+import { Lanes } from './lanes/lanes.js'
 import { LazyCommits } from './lazyCommits.js'
 import { type DestinationOptions, type ParsedDestination, parseDestination } from './options.js'
 import type { TableReading } from './pendingKey.js'
 import { PendingKeys } from './pendingKeys.js'
+import { retrying } from './retrying.js'
 import { SequenceMover } from './sequences.js'
 import { joinTarget, type Target } from './target.js'
 import { findTargetTable } from './targetTable.js'
 import { type Backend, connectToWrite } from './writeSession.js'
-
-const BACKOFF = { firstMs: 100, maxMs: 5000 }
 
 type State = 'not open' | 'open' | 'busy' | 'closed'
 
@@ -51,11 +49,12 @@ export class PostgresDestination implements AsyncDisposable {
   readonly #sequences: SequenceMover | undefined
   readonly #pendingKeys: PendingKeys
   /** Of a batch whose beginning is committed, since the target could not follow what came behind it. */
-  #begun: { readonly rows: RowBatch; readonly count: number } | undefined
+  #begun: { readonly rows: RowBatch; readonly rest: object } | undefined
   /** By target, what {@link BatchWriter} knows of it beyond a session. */
   readonly #takesCopies = new Map<string, boolean>()
   #state: State = 'not open'
   readonly #copies: CopiesAhead
+  readonly #lanes: Lanes
   /** Whoever writes tells of batches that are to come. */
   #isToldAhead = false
   #writer: BatchWriter | undefined
@@ -66,15 +65,17 @@ export class PostgresDestination implements AsyncDisposable {
 
   constructor(options: DestinationOptions) {
     this.#options = parseDestination(options)
-    this.#checkpoint = new Checkpoint(this.#options.checkpointSchema, this.#options.source)
+    const { checkpointSchema, source, applyConnections: count } = this.#options
+    const checkpoint = new Checkpoint(checkpointSchema, source, count - 1)
+    this.#checkpoint = checkpoint
     this.#sequences = this.#options.sequences === 'move' ? new SequenceMover() : undefined
     this.#pendingKeys = new PendingKeys(this.#options)
     this.#evolution = this.#options.evolve ? new Evolution(this.#options) : undefined
     this.#lazyCommits = new LazyCommits(this.#options.synchronousCommit === 'off')
-    this.#copies = new CopiesAhead({
-      most: this.#options.copyConnections > 1 ? this.#options.copyConnections : 0,
-      connect: () => connectToWrite(this.#options.connection, this.#options, undefined),
-    })
+    const connect = () => connectToWrite(this.#options.connection, this.#options, undefined)
+    const { copyConnections } = this.#options
+    this.#copies = new CopiesAhead({ most: copyConnections > 1 ? copyConnections : 0, connect })
+    this.#lanes = new Lanes({ count, checkpoint, connect })
     this.#options.signal?.addEventListener('abort', this.#onAbort, { once: true })
   }
 
@@ -112,17 +113,20 @@ export class PostgresDestination implements AsyncDisposable {
    * batch gives true, whose acknowledgement is one of all before it.
    *
    * Batches come one at a time, in the source's order. After an error nothing of the batch was written (with `evolve`: nothing
-   * behind a change of a table that could not be followed), and the same batch may be written again, unless another writer
+   * behind a change of a table that could not be followed; with `applyConnections` parts of it may be), and the same batch may be written again, unless another writer
    * has taken over (`DESTINATION_FENCED`), a transaction was open, or the target has lost some (`DESTINATION_REWOUND`): then
    * `open()` says where the source is to begin.
    */
   async write<Tables extends object>(batch: Batch<Tables>): Promise<boolean> {
     this.#enter('open')
     let next: State = 'open'
-    const done = this.#begun?.rows === batch.rows ? this.#begun.count : 0
-    const rest = batch.part(done, batch.length)
+    let rest = this.#begun?.rows === batch.rows ? (this.#begun.rest as Batch<Tables>) : batch
     try {
-      const written = (await this.#writeCopied(rest)) ?? (await this.#write(rest))
+      let written = (await this.#writeCopied(rest)) ?? (await this.#writeParted(rest))
+      if (written === undefined) {
+        rest = this.#lanes.unwritten(rest)
+        written = await this.#write(rest)
+      }
       this.#begun = undefined
       this.#pendingKeys.wrote(batch.position)
       // The batch is committed: what fails here is told at the end.
@@ -132,7 +136,7 @@ export class PostgresDestination implements AsyncDisposable {
       if (this.#hasLostBatches) next = 'not open'
       if (!(error instanceof ShapeRefused)) throw error
       await this.#write(rest.part(0, error.at))
-      this.#begun = { rows: batch.rows, count: done + error.at }
+      this.#begun = { rows: batch.rows, rest: rest.part(error.at, rest.length) }
       throw explained(error.cause, this.#targetsOf(batch.rows.tables))
     } finally {
       this.#leave(next)
@@ -142,7 +146,7 @@ export class PostgresDestination implements AsyncDisposable {
   /** What was, or can be, copied beside others. Undefined: the batch is to be written as any other. */
   async #writeCopied<Tables extends object>(batch: Batch<Tables>): Promise<boolean | undefined> {
     const copies = this.#copies
-    if (!this.#isToldAhead) return undefined
+    if (!this.#isToldAhead || this.#checkpoint.lanes.isUnsettled) return undefined
     const lazily = this.#lazyCommits.isNext(batch.rows.count)
     try {
       if (!copies.reached(batch.rows, () => this.#writer?.copiesOf(batch))) return undefined
@@ -159,6 +163,23 @@ export class PostgresDestination implements AsyncDisposable {
     this.#checkpoint.committed()
     this.#lazyCommits.committed(lazily)
     return !lazily
+  }
+
+  /** What is written by several connections, parted by key. Undefined: the batch, or what of it is not there, is yet to be written. */
+  async #writeParted<Tables extends object>(batch: Batch<Tables>): Promise<boolean | undefined> {
+    const { lanes } = this.#checkpoint
+    if (this.#options.applyConnections === 1) return undefined
+    const lazily = this.#lazyCommits.isNext(batch.rows.count)
+    const outcome = lanes.isUnsettled ? 'failed' : await this.#lanes.write(batch, this.#writer, lazily)
+    if (outcome === 'written') {
+      this.#lazyCommits.committed(lazily)
+      return !lazily
+    }
+    if (outcome === 'not begun') return undefined
+    this.#options.signal?.throwIfAborted()
+    await this.#afterFailure(undefined)
+    const isThere = await this.#asking((session) => this.#lanes.settle(session))
+    return isThere ? this.#lazyCommits.found() : undefined
   }
 
   #write<Tables extends object>(batch: Batch<Tables>): Promise<boolean> {
@@ -244,7 +265,9 @@ export class PostgresDestination implements AsyncDisposable {
     this.#isToldAhead = true
     // What is written otherwise would wait for a copy, which waits for its turn behind it.
     this.#copies.tell(next.rows, () => this.#writer?.copiesOf(next))
-    if (!this.#copies.isBusy) this.#writer?.prepare(next)
+    const writer = this.#writer
+    if (this.#copies.isBusy || writer === undefined) return
+    if (!this.#lanes.prepare(next, writer)) writer.prepare(next)
   }
 
   /**
@@ -255,6 +278,7 @@ export class PostgresDestination implements AsyncDisposable {
     const session = this.#state === 'open' && this.#sequences?.isPending === true ? this.#writer?.session : undefined
     this.#state = 'closed'
     this.#copies.close()
+    this.#lanes.close()
     this.#options.signal?.removeEventListener('abort', this.#onAbort)
     try {
       if (session !== undefined) {
@@ -273,35 +297,25 @@ export class PostgresDestination implements AsyncDisposable {
   }
 
   /** The same as {@link #retrying}, where nothing of batches to come is open. */
-  #asking(work: (session: Session) => Promise<void>): Promise<void> {
+  #asking<T>(work: (session: Session) => Promise<T>): Promise<T> {
     return this.#retrying(async (writer) => {
       await writer.settle()
-      await work(writer.session)
+      return work(writer.session)
     })
   }
 
   /** Does `work` over a connection that is there, again and anew while what fails may pass. */
-  async #retrying<T>(work: (writer: BatchWriter) => Promise<T>, tables: readonly Table[] = []): Promise<T> {
+  #retrying<T>(work: (writer: BatchWriter) => Promise<T>, tables: readonly Table[] = []): Promise<T> {
     const { signal, retryMs } = this.#options
-    let deadline: number | undefined
-    for (let attempt = 1; ; attempt++) {
-      signal?.throwIfAborted()
-      try {
-        return await work(await this.#connected())
-      } catch (error) {
-        signal?.throwIfAborted()
-        await this.#afterFailure(error)
-        const delayMs = backoffMs(attempt, BACKOFF)
-        deadline ??= performance.now() + retryMs
-        // A first connection that fails without the server's own word is a mistake more often.
-        const mayPass =
-          isPassing(error) && !this.#hasLostBatches && (this.#backend !== undefined || sqlstateOf(error) !== undefined)
-        if (!mayPass || this.#state === 'closed' || performance.now() + delayMs > deadline) {
-          throw explained(error, this.#targetsOf(tables))
-        }
-        await sleep(delayMs, signal)
-      }
-    }
+    return retrying(async () => work(await this.#connected()), {
+      ...{ signal, retryMs, afterFailure: (error) => this.#afterFailure(error) },
+      // A first connection that fails without the server's own word is a mistake more often.
+      mayGoOn: (error) =>
+        !this.#hasLostBatches &&
+        this.#state !== 'closed' &&
+        (this.#backend !== undefined || sqlstateOf(error) !== undefined),
+      explain: (error) => explained(error, this.#targetsOf(tables)),
+    })
   }
 
   #targetsOf(tables: readonly Table[]): string[] {
@@ -370,6 +384,7 @@ export class PostgresDestination implements AsyncDisposable {
 
   readonly #onAbort = (): void => {
     this.#copies.close()
+    this.#lanes.close()
     this.#writer?.session.destroy()
   }
 

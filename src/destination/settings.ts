@@ -32,7 +32,7 @@ export const destinationSettings = {
   }),
   checkpointSchema: setting(z.string().min(1).default('tailrace'), {
     description:
-      'Schema of the tables checkpoint, dead_letter, (with evolve) table_shape and (with autoCreate) pending_key, made where they are missing.',
+      'Schema of the tables checkpoint, dead_letter, (with evolve) table_shape, (with autoCreate) pending_key and (with applyConnections) lane, made where they are missing.',
   }),
   replicationRole: setting(z.enum(['auto', 'replica', 'origin']).default('auto'), {
     description:
@@ -46,6 +46,11 @@ export const destinationSettings = {
   copyConnections: setting(z.int().min(1).max(64).default(2), {
     description:
       "How many batches of a first copy are copied at a time, each over a connection of its own beside that which writes everything else. They are committed in the source's order, as with 1. Not for rows without a key.",
+  }),
+  applyConnections: setting(z.int().min(1).max(64).default(1), {
+    description:
+      'Over how many connections the changes of a batch are applied at a time, parted by key. With more than 1 a reader of the target may for a moment see a part of a transaction of the source. Only worth it where the target has cores to spare.',
+    example: '4',
   }),
   autoCreate: setting(z.boolean().default(false), {
     description:

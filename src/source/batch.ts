@@ -133,6 +133,12 @@ export class Batch<Tables extends object = Record<string, Record<string, unknown
     return new Batch(this.rows.part(from, to), this.#positionAt(to - 1), this.#ack, places)
   }
 
+  /** @internal Some of the records, by their indexes in order, and all that the position says. */
+  pick(records: readonly number[]): Batch<Tables> {
+    const placedAt = (index: number) => this.#positionAt(records[index]!)
+    return new Batch<Tables>(this.rows.pick(records), this.#end, this.#ack, { placedAt, range: this.range })
+  }
+
   /**
    * @internal The same place with other rows, made of these. `kept`: of each of them its index here, ascending; undefined:
    * none is gone.

@@ -78,6 +78,11 @@ export class StreamPosition implements Position {
     return this.beginsAnew || this.place.snapshot?.tables?.some(({ begun }) => begun) === true
   }
 
+  /** A place of the stream and nothing else: what comes between two such is a list of transactions. */
+  get isPlain(): boolean {
+    return this.place.snapshot === undefined && this.place.polling === undefined
+  }
+
   toJSON(): PositionJson {
     const { lsn, seq, sub, end, fingerprint, snapshot, polling } = this.place
     return {

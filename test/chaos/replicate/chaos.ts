@@ -8,6 +8,7 @@ import { Disturber, type Restartable } from '../disturber.js'
 import { type Disturbance, describeDisturbance } from '../moments.js'
 import type { Random } from '../random.js'
 import { differences, unnoticed } from './compare.js'
+import { Holder } from './holder.js'
 import { sourceSql, TABLES, targetSql } from './tables.js'
 import { Workload } from './workload.js'
 
@@ -22,6 +23,8 @@ export interface ReplicateChaos {
   readonly targetRestarts: number
   readonly rows: number
   readonly writers: number
+  /** Each run applies over up to so many connections. */
+  readonly applyConnections: number
   readonly log: (line: string) => void
 }
 
@@ -41,6 +44,10 @@ interface Fault {
 const EARLY = 0.4
 /** A kill comes so long after its phase has begun at most. */
 const PAUSES_MS: Readonly<Record<Phase, number>> = { start: 1500, snapshot: 1200, stream: 900 }
+/** Of the transactions, where several connections apply: only batches of many rows are parted. */
+const BULKS = 0.3
+/** A kill in the stream comes later there: nothing is parted before the rows that are read are behind it. */
+const PARTED_MS = 12_000
 const STREAMS_MS = 90_000
 const LAST_RUN_MS = 300_000
 /** What a run may end with when the source was away: whoever runs it starts it again. The target is waited for. */
@@ -58,8 +65,10 @@ export async function runReplicateChaos(options: ReplicateChaos): Promise<string
   await using targetProxy = await TcpProxy.to(target.port)
   const urls = { source: sourceProxy.url(source.url()), target: targetProxy.url(target.url()) }
   const args = (name: string) => ['run', join(folder, name), '--no-control', '--log', 'text', '--verbose']
-  await writeFile(join(folder, 'pipeline.yaml'), yaml(urls, ''))
-  await writeFile(join(folder, 'last.yaml'), yaml(urls, 'until: current'))
+  const parted = options.applyConnections > 1
+  const lanes = random.fork()
+  const connections = () => lanes.integer(Math.min(2, options.applyConnections), options.applyConnections)
+  await writeFile(join(folder, 'last.yaml'), yaml(urls, connections(), 'until: current'))
   const disturbers = {
     source: new Disturber(sourceProxy, source, (line) => log(`  source:${line}`)),
     target: new Disturber(targetProxy, target, (line) => log(`  target:${line}`)),
@@ -68,10 +77,12 @@ export async function runReplicateChaos(options: ReplicateChaos): Promise<string
   const tally = new Map<string, number>()
   const count = (what: string) => tally.set(what, (tally.get(what) ?? 0) + 1)
   const told = (run: TailraceProcess) => appendFile(join(folder, 'stderr'), `${run.stderr}\n---\n`)
-  const workload = new Workload(source.url(), options.writers, rows, random.fork())
+  const workload = new Workload(source.url(), options.writers, rows, random.fork(), parted ? BULKS : undefined)
+  const holder = parted ? new Holder(target.url(), random.fork()) : undefined
   try {
     for (let kill = 0; kill < kills; kill++) {
       for (;;) {
+        await writeFile(join(folder, 'pipeline.yaml'), yaml(urls, connections()))
         await using run = startTailrace(args('pipeline.yaml'))
         for (const { side, what } of faults.filter(({ at }) => at === kill)) {
           await pause(random.integer(0, 2000))
@@ -82,11 +93,16 @@ export async function runReplicateChaos(options: ReplicateChaos): Promise<string
         const early = kill < kills * EARLY
         // Of the early ones some come while it starts, most while it reads rows, as long as there are any.
         const wanted = !early ? 'stream' : random.chance(0.3) ? 'start' : 'snapshot'
-        if (await reaches(run, wanted)) await Promise.race([pause(random.integer(0, PAUSES_MS[wanted])), run.ended])
+        if (await reaches(run, wanted))
+          await Promise.race([
+            pause(random.integer(0, wanted === 'stream' && parted ? PARTED_MS : PAUSES_MS[wanted])),
+            run.ended,
+          ])
         if (run.running) {
           run.kill('SIGKILL')
           await run.ended
           count(`killed in ${phaseOf(run)}`)
+          if (await areLanesAhead(target.url())) count('lanes ahead of the checkpoint behind it')
           log(`kill ${kill + 1}/${kills}: in ${phaseOf(run)}`)
           await told(run)
           break
@@ -104,6 +120,7 @@ export async function runReplicateChaos(options: ReplicateChaos): Promise<string
   } finally {
     await Promise.allSettled([disturbers.source.over(), disturbers.target.over()])
     await workload.stop()
+    await holder?.stop()
   }
   log(`${workload.transactions} transactions committed; ${[...tally].map(([what, n]) => `${n} ${what}`).join(', ')}`)
   const problems = await lastRun(args('last.yaml'), told)
@@ -115,7 +132,7 @@ export async function runReplicateChaos(options: ReplicateChaos): Promise<string
   return problems
 }
 
-function yaml(urls: { source: string; target: string }, more: string): string {
+function yaml(urls: { source: string; target: string }, applyConnections: number, more = ''): string {
   return `
 name: chaos
 state: chaos.state
@@ -129,6 +146,7 @@ sinks:
     type: postgres
     url: ${urls.target}
     on_error: dead-letter
+    apply_connections: ${applyConnections}
 `
 }
 
@@ -174,7 +192,19 @@ async function lastRun(args: readonly string[], told: (run: TailraceProcess) => 
 
 async function appliedBatches(url: string): Promise<string> {
   const [row] = await query(url, 'SELECT epoch::text, version::text FROM tailrace.checkpoint')
-  return `${row?.version} batches by ${row?.epoch} writers`
+  const lanes = await query(url, "SELECT to_regclass('tailrace.lane') IS NOT NULL AS there")
+  const wrote = lanes[0]!.there ? await query(url, 'SELECT FROM tailrace.lane WHERE position IS NOT NULL') : []
+  return `${row?.version} batches by ${row?.epoch} writers, over ${1 + wrote.length} connections at a time`
+}
+
+/** As far as it can be asked: false where the server is away, or nothing was parted yet. */
+async function areLanesAhead(url: string): Promise<boolean> {
+  try {
+    const ahead = 'SELECT FROM tailrace.lane l JOIN tailrace.checkpoint c USING (source) WHERE l.version > c.version'
+    return (await query(url, ahead)).length > 0
+  } catch {
+    return false
+  }
 }
 
 async function sql(url: string, statements: string): Promise<void> {

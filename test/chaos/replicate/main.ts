@@ -20,6 +20,7 @@ round that fails keeps its files, and ends all with exit code 1.
   --target-major <n>
   --rows <n>             of the largest tables at the start; default 30000
   --writers <n>          sessions that change the source; default 3
+  --apply-connections <n>  each run draws from 2 to so many, with 1 all have one; 1 or 4 by default, drawn
   --log <file>           append what is printed to this file, too
 `
 
@@ -36,6 +37,7 @@ const { values } = parseArgs({
     'target-major': { type: 'string' },
     rows: { type: 'string', default: '30000' },
     writers: { type: 'string', default: '3' },
+    'apply-connections': { type: 'string' },
     log: { type: 'string' },
     help: { type: 'boolean', short: 'h', default: false },
   },
@@ -60,8 +62,10 @@ async function succeeds(seed: number): Promise<boolean> {
   }
   const [from, to] = [major(values['source-major']), major(values['target-major'])]
   const [kills, cuts] = [Number(values.kills), Number(values.cuts)]
+  const drawnConnections = random.pick([1, 4])
+  const applyConnections = Number(values['apply-connections'] ?? drawnConnections)
   log(
-    `seed ${seed}: PostgreSQL ${from} to ${to}, ${kills} kills, ${cuts} cuts, target restarted ${values['target-restarts']} times, source ${values['source-restarts']} times`,
+    `seed ${seed}: PostgreSQL ${from} to ${to}, up to ${applyConnections} connections apply, ${kills} kills, ${cuts} cuts, target restarted ${values['target-restarts']} times, source ${values['source-restarts']} times`,
   )
   const folder = await mkdtemp(join(tmpdir(), `tailrace-replicate-${seed}-`))
   await chmod(folder, 0o755)
@@ -75,6 +79,7 @@ async function succeeds(seed: number): Promise<boolean> {
     targetRestarts: Number(values['target-restarts']),
     rows: Number(values.rows),
     writers: Number(values.writers),
+    applyConnections,
   }).catch((error: Error) => [error.stack ?? error.message])
   const took = `${Math.round((performance.now() - began) / 1000)} s`
   if (problems.length === 0) {

@@ -10,12 +10,15 @@ const AGAIN_MS = 200
 /** Sessions that change the five tables in transactions of all sizes, and come back when the server does. */
 export class Workload {
   transactions = 0
+  readonly #bulks: number
   readonly #stopped = new AbortController()
   readonly #writers: Promise<void>[]
   #failure: Error | undefined
   #next = 1_000_000
 
-  constructor(url: string, writers: number, rows: number, random: Random) {
+  /** `bulks`: how many of the transactions write many rows at once, as a share. */
+  constructor(url: string, writers: number, rows: number, random: Random, bulks = 0.01) {
+    this.#bulks = bulks
     this.#writers = Array.from({ length: writers }, (_, writer) => this.#write(url, writer + 1, rows, random.fork()))
   }
 
@@ -55,7 +58,7 @@ export class Workload {
     const statements = random.chance(0.04) ? random.integer(50, 400) : random.integer(1, 6)
     const list = Array.from({ length: statements }, () => this.#statement(writer, rows, random))
     if (random.chance(0.1)) list.splice(1, 0, 'SAVEPOINT s', this.#statement(writer, rows, random), 'ROLLBACK TO s')
-    if (random.chance(0.01)) list.push(this.#bulk(random, rows))
+    if (random.chance(this.#bulks)) list.push(this.#bulk(random, rows))
     return ['BEGIN', ...list, random.chance(0.05) ? 'ROLLBACK' : 'COMMIT'].join(';\n')
   }
 

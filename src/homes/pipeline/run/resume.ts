@@ -1,9 +1,10 @@
-import { REDELIVERY_CHANGED, STATE_MISMATCH } from '../../../core/errors.js'
+import { STATE_MISMATCH } from '../../../core/errors.js'
 import { SINKS_APART } from '../../../core/pipelineErrors.js'
 import { HEAD_OPERATION, SNAPSHOT } from '../../../core/rowBatch.js'
 import { formatLsn } from '../../../postgres/lsn.js'
 import type { Batch } from '../../../source/batch.js'
 import { BEFORE_ROWS, comparePlaces, StreamPosition } from '../../../source/position.js'
+import { recordsUpTo } from '../../../source/recordsUpTo.js'
 
 /** Up to where a sink has everything, though the source begins before that. */
 export interface Ahead {
@@ -13,8 +14,8 @@ export interface Ahead {
 }
 
 /** Where sinks are compared by transactions alone: what is missing between two such places is known. */
-export function isPlain({ place }: StreamPosition): boolean {
-  return place.snapshot === undefined && place.polling === undefined
+export function isPlain(position: StreamPosition): boolean {
+  return position.isPlain
 }
 
 /** Nothing of a snapshot was read yet. */
@@ -80,22 +81,7 @@ export function beyond(batch: Batch, { position, sameRun }: Ahead): Batch | unde
   }
   // A snapshot that no sink had whole is read anew for all of them.
   if (!sameRun && batch.rows.heads[HEAD_OPERATION] === SNAPSHOT) return batch
-  let low = 0
-  for (let high = batch.length; low < high; ) {
-    const middle = (low + high) >> 1
-    if (comparePlaces(batch.ownPosition(middle).place, position.place) <= 0) low = middle + 1
-    else high = middle
-  }
-  if (low > 0 && !sameRun) requireSameCount(batch.ownPosition(low - 1), position)
+  const low = recordsUpTo(batch, position, { sameRun })
   if (low === 0) return batch
   return low === batch.length ? undefined : batch.part(low, batch.length)
-}
-
-/** The index counts alike only while the publication stayed the same: see design section 3, rule 2. */
-function requireSameCount({ place: skipped }: StreamPosition, { place: known }: StreamPosition): void {
-  const same = skipped.lsn === known.lsn && skipped.seq === known.seq && skipped.sub === known.sub
-  if (!same || skipped.end !== undefined || known.end !== undefined) return
-  if (skipped.fingerprint !== known.fingerprint) {
-    throw REDELIVERY_CHANGED({ lsn: formatLsn(known.lsn), seq: known.seq + 1 })
-  }
 }

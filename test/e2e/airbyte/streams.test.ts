@@ -244,7 +244,9 @@ test('half a surrogate pair in json, however deep, comes as U+FFFD, and is told;
 })
 
 test('both modes in one catalog: each as it is wanted', async () => {
-  await using db = await database(`${TWO} INSERT INTO a VALUES (1); INSERT INTO b VALUES (1)`)
+  await using db = await database(
+    `${TWO} CREATE TABLE c (id int PRIMARY KEY); INSERT INTO a VALUES (1); INSERT INTO b VALUES (1)`,
+  )
   for (const state_type of stateTypesOf('global')) {
     const config = configOf(db, { state_type, slot_name: `${state_type}_${db.name}`, publication_name: state_type })
     const streams = await discovered(config)
@@ -254,6 +256,20 @@ test('both modes in one catalog: each as it is wanted', async () => {
     const first = await read(config, catalog)
     const second = await read(config, catalog, foldedStates(first.states))
     expect([ids(second, 'a'), ids(second, 'b')]).toEqual([[], [1]])
+    // Without end the full refresh comes first: what it states keeps what the client has of the others.
+    await db.query('INSERT INTO c VALUES (1)')
+    const all = { streams: [...catalog.streams, ...configured(named(streams, 'c')).streams], tail: true }
+    await using running = await startConnector('read', { config, catalog: all, state: foldedStates(first.states) })
+    await running.waitFor(() => running.states.length > 0, 'a state')
+    running.kill('SIGKILL')
+    await running.ended
+    const stored = foldedStates([...first.states, running.states[0]!])
+    await db.query('DELETE FROM a')
+    const last = await read(config, { ...all, tail: false }, stored)
+    expect([ids(last, 'a'), ids(last, 'b'), ids(last, 'c')]).toEqual([[1], [1], [1]])
+    expect(last.records.find(({ stream }) => stream === 'a')!.data._ab_cdc_deleted_at).not.toBeNull()
+    expect(last.logs.join('\n')).not.toContain('is read anew')
+    await db.query('INSERT INTO a VALUES (1); DELETE FROM c')
   }
 })
 

@@ -361,6 +361,38 @@ test('a row that was written behind the last state, and deleted before the run i
   }
 })
 
+test('rows that came, of which no state was stored, and that are gone before the next run: it deletes them', async () => {
+  await using db = await database(`${TWO} INSERT INTO a SELECT i, 'x' FROM generate_series(1, 3000) i`)
+  const config = configOf(db)
+  const catalog = configured(named(await discovered(config), 'a'))
+  const whole = await read(config, catalog)
+  expect(ids(whole, 'a')).toHaveLength(3000)
+  await db.query(
+    "DELETE FROM a WHERE id % 100 = 1; UPDATE a SET v = 'y' WHERE id % 100 = 2; INSERT INTO a VALUES (3001)",
+  )
+  const again = await read(config, catalog)
+  const rows = new Map<unknown, Readonly<Record<string, unknown>>>()
+  for (const { data } of [...whole.records, ...again.records]) {
+    if (((rows.get(data.id)?._ab_cdc_lsn as number) ?? 0) <= (data._ab_cdc_lsn as number)) rows.set(data.id, data)
+  }
+  const live = [...rows.values()].filter((data) => data._ab_cdc_deleted_at === null).map(({ id, v }) => ({ id, v }))
+  live.sort((one, other) => Number(one.id) - Number(other.id))
+  expect(live).toEqual(await db.query('SELECT id, v FROM a ORDER BY id'))
+})
+
+test('a slot that was made before its publication is read from now on', async () => {
+  await using db = await database(`${TWO} INSERT INTO a VALUES (1)`)
+  const config = configOf(db, { publication_name: 'younger' })
+  await db.query("SELECT pg_create_logical_replication_slot($1, 'pgoutput')", [config.slot_name])
+  await db.query("UPDATE a SET v = 'x'")
+  await db.query('CREATE PUBLICATION younger FOR TABLE a, b')
+  const catalog = configured(await discovered(config))
+  const first = await read(config, catalog)
+  expect(first.records.map(({ data }) => [data.id, data.v])).toEqual([[1, 'x']])
+  await db.query('DELETE FROM a')
+  expect(ids(await read(config, catalog, foldedStates(first.states)), 'a')).toEqual([1])
+})
+
 test('values that JSON or a format has not are null, and the record says so; all others fit their schema', async () => {
   await using db = await database(`
     CREATE TABLE a (id int PRIMARY KEY, big bigint, num numeric, float float8, day date, at timestamptz, local timestamp,

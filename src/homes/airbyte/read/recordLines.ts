@@ -85,7 +85,7 @@ export class RecordLines {
     return this.#lines.write(rows, {
       here: (writer) => {
         // The thread takes lines, once it is loaded.
-        const own = this.#lines.isLoading ? rows.unnoticed() : rows
+        const own = this.isLoading ? rows.unnoticed() : rows
         if (place !== undefined) this.records.readAt(place)
         this.records.write(writer, own, 0, commit, emittedAt)
         if (between !== undefined) writer.write(Buffer.from(between()))
@@ -100,6 +100,11 @@ export class RecordLines {
         written?.()
       },
     })
+  }
+
+  /** The thread is begun, and nothing is made there yet. */
+  get isLoading(): boolean {
+    return this.#lines.isLoading
   }
 
   settled(): Promise<void> {

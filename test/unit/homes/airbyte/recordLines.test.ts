@@ -172,13 +172,29 @@ test('a thread writes the same lines, with STATE lines at the same places and th
 }, 60_000)
 
 test('what the output refuses ends the lines: nobody waits for more, and the end tells of it', async () => {
-  const output = { lines: () => Promise.reject(new Error('closed')) } as unknown as MessageOutput
+  let closed = false
+  const lineless = async () => {
+    if (closed) throw new Error('closed')
+  }
+  const output = { lines: lineless } as unknown as MessageOutput
   const streams = new Map(setup.streams.map(({ stream, number }) => [number, new StreamLines(stream, number)]))
   const lines = new RecordLines({ setup, streams, output, onUnsaid: () => {}, worker })
   let written = 0
+  const write = () => lines.write(rows(1), { written: () => (closed ? written++ : 0) })
   try {
     lines.expect(Number.POSITIVE_INFINITY)
-    await lines.write(rows(1), { written: () => written++ })
+    await expect(
+      (async () => {
+        await write()
+        closed = true
+        // Made here until the thread is loaded: then whoever writes hears of it at once.
+        await write()
+      })(),
+    ).rejects.toThrow('closed')
+    closed = false
+    await waitFor(() => lines.isLoading === false, { what: 'the thread', timeoutMs: 30_000 })
+    closed = true
+    await write()
     await waitFor(() => lines.failed.aborted, { what: 'the failure', timeoutMs: 30_000 })
     await expect(lines.settled()).rejects.toThrow('closed')
   } finally {

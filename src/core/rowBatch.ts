@@ -247,6 +247,15 @@ export class RowBatch {
     })
   }
 
+  /**
+   * The same records, to be looked into by who would rather have lines: those to come are not read for that. Of lines nobody may
+   * look into this batch afterwards, whose bytes they are.
+   */
+  unnoticed(): RowBatch {
+    const lines = this.#lines?.map((one) => ({ ...one, onRead: () => {} }))
+    return lines === undefined ? this : RowBatch.ofLines(lines, this.tables, this.snapshotId, this.#linesAreShared)
+  }
+
   /** The same records as those of other tables, one in place of each; what nobody has looked into stays so. */
   withTables(tables: readonly Table[]): RowBatch {
     const { lines } = this

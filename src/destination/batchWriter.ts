@@ -224,6 +224,11 @@ export class BatchWriter {
     return !(this.#holds || range !== undefined || rows.areLines || isSmall(rows) || saysItRepeats(position))
   }
 
+  /** A batch was written by several connections. */
+  wroteParted(): void {
+    if (this.#insertsAll > 0) this.#insertsAll--
+  }
+
   /** See {@link Applier.load}. */
   get overwrites(): boolean {
     return this.#insertsAll === 0
@@ -322,7 +327,8 @@ export class BatchWriter {
     const careful = new CarefulWriter({
       session: this.session,
       applier: this.#applier,
-      isRejection: isOfRows,
+      // What is tried in halves needs the keys that are to come: it is all tried again, with them.
+      isRejection: (error) => isOfRows(error) && (options.carefully || !this.#areKeysPending(options.targets)),
       reject: (record, cause) => this.#reject(batch, record, options.targets, cause as TailraceError),
     })
     let from = 0
@@ -390,7 +396,9 @@ export class BatchWriter {
   ): Promise<void> {
     const { pendingKeys, findTarget } = this.#options
     const table = batch.rows.tables[index]!
-    const reading = isChanged || carefully ? undefined : readingOf(batch, table)
+    // In a transaction that stays open nothing could be tried again with the key.
+    const isHeld = this.#holds || saysItRepeats(batch.position)
+    const reading = isChanged || carefully || isHeld ? undefined : readingOf(batch, table)
     let target = this.#targets.get(table)
     target ??= await findTarget(this.session, table, reading)
     targets[index] = target
@@ -412,6 +420,10 @@ export class BatchWriter {
     const written = uses.map(({ index }) => sqlName(targetOf(rows.tables[index]!)))
     const read = this.#holds ? [] : pendingKeys.read(position)
     for (const target of read) if (!written.includes(target)) await pendingKeys.build(this.session, target)
+  }
+
+  #areKeysPending(targets: readonly Target[]): boolean {
+    return targets.some((target) => target !== undefined && this.#options.pendingKeys.has(target.target))
   }
 
   /** Keys are to be built before it, which is no part of its transaction. */

@@ -4,6 +4,8 @@ import type { LoadedStep } from './applier.js'
 
 /** A transaction that waits for its turn longer than this is rolled back: it holds locks. */
 const LONGEST_WAIT_MS = 500
+/** One that waits for somebody's lock is not waited for longer than this: its session is given up. */
+const LONGEST_UNDO_MS = 2000
 
 export interface BatchesAheadOptions<B extends object> {
   readonly session: Session
@@ -66,6 +68,8 @@ export class BatchesAhead<B extends object> {
       this.#loaded = undefined
       return { loaded: steps }
     }
+    // Another one that was made ready was to come before it.
+    this.#loaded = undefined
     if (this.#told[0] === batch) this.#told.shift()
     else this.forget()
     return {}
@@ -133,7 +137,9 @@ export class BatchesAhead<B extends object> {
     const { written } = this.#sent!
     this.forget()
     const roll = async () => {
+      const tooLong = setTimeout(() => this.#options.session.destroy(), LONGEST_UNDO_MS)
       await written.catch(() => {})
+      clearTimeout(tooLong)
       await this.#options.session.query('ROLLBACK')
     }
     this.#rollback = roll()

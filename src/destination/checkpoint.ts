@@ -23,6 +23,9 @@ type TableName = 'checkpoint' | keyof typeof CREATE_SQL
 /** So that two that begin at once do not make the tables both: any number, the same for all. */
 const CREATION_LOCK = 7_461_696_972
 
+/** Of a transaction that waits for the client: whoever is cut off, or put to sleep, must not hold the row for ever. */
+export const OPEN_FOR_LONG = `SET LOCAL idle_in_transaction_session_timeout = '10s'`
+
 /**
  * The row of one source in the table `checkpoint` of the target, written in each batch's own transaction. `epoch` is raised
  * by each writer that takes the row over, `version` by each batch. A batch locks the row before it writes anything: so
@@ -117,10 +120,13 @@ export class Checkpoint {
       this.lanes.isUnsettled = false
       return false
     }
-    await this.lanes.claim(queryable, this.#version, this.#position)
-    this.lanes.isUnsettled = true
-    await queryable.query('COMMIT')
-    this.lanes.isUnsettled = false
+    try {
+      await this.lanes.claim(queryable, this.#version, this.#position)
+      await queryable.query('COMMIT')
+    } catch (error) {
+      this.lanes.isUnsettled = true
+      throw error
+    }
     return true
   }
 
@@ -140,7 +146,7 @@ export class Checkpoint {
 
   /** {@link opening} of the batch behind one that is being committed. */
   get openingNext(): string {
-    return `BEGIN ISOLATION LEVEL READ COMMITTED; ${this.#lockingAt(this.#version + 1n)}`
+    return `BEGIN ISOLATION LEVEL READ COMMITTED; ${OPEN_FOR_LONG}; ${this.#lockingAt(this.#version + 1n)}`
   }
 
   /** The same within a transaction that has begun: what it wrote before counts only if this is the row's next version. */

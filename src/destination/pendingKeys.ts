@@ -122,7 +122,11 @@ export class PendingKeys {
   /** The facts of a table as they are with the key that is to come. One that another source has to come is built at once. */
   async expected(queryable: Queryable, facts: TargetTable): Promise<TargetTable> {
     const target = sqlName(facts)
-    if (facts.uniqueIndexes.some((index) => index.is_primary)) return facts
+    if (facts.uniqueIndexes.some((index) => index.is_primary)) {
+      // It may have been noted in a transaction that was rolled back.
+      this.#keys.delete(target)
+      return facts
+    }
     const [row] = await this.#rows(queryable, 'schema = $1 AND name = $2', [facts.schema, facts.name])
     if (row === undefined) {
       this.#keys.delete(target)

@@ -99,5 +99,6 @@ export function isTransient(error: unknown): boolean {
   if (!(error instanceof TailraceError)) return false
   const sqlstate = sqlstateOf(error)
   if (sqlstate === undefined) return error.retry === 'later'
-  return sqlstate.startsWith('08') || /^57P0[123]$/.test(sqlstate) || sqlstate === '53300' || error.retry === 'later'
+  const hasEnded = /^(08...|57P0[123]|25P03|53300)$/.test(sqlstate)
+  return hasEnded || error.retry === 'later'
 }

@@ -4,6 +4,7 @@ import { formatLsn, type Lsn, lastRecordEnd } from '../postgres/lsn.js'
 import { publicationMark } from '../postgres/publicationState.js'
 import { describeTransaction, waitForRunningTransactions } from '../postgres/runningTransactions.js'
 import { inspectSlot } from '../postgres/slot.js'
+import { isBeforeSlot } from '../postgres/slotHorizon.js'
 import { visibleLsn } from '../postgres/visibleLsn.js'
 import { restrictByPublications } from './capturePlan.js'
 import { CaptureSet } from './captureSet.js'
@@ -75,8 +76,10 @@ export async function resumedStart(
   const scanned = options.positionWithData ? toRead : toRead.map((one) => mayHaveMore(one, keyed.has(one.oid)))
   const mark = publicationMark(watched.states, watched.tables)
   const origin = { ...position.origin, captured, leaving: someOf(remaining), publications: mark }
-  // A host that cannot record where it begins may have got rows by the place at which the slot stands.
-  const beginsThere = takesOver && options.host === undefined
+  // Who cannot record where it begins, or does not wait until that is done, may have got rows by the place at which the
+  // slot stands. From there where the publication was there: before that the slot has nothing but an error.
+  const isThere = options.startBatch && takesOver && (await isPublishedBefore(context, slot, watched))
+  const beginsThere = takesOver && options.host === undefined && !isThere
   const resumed = new StreamPosition(
     origin,
     placeOf(position, scanned, publications.created.length > 0 || beginsThere ? visible : undefined),
@@ -98,6 +101,16 @@ export async function resumedStart(
     fresh: false,
     unrecorded: takesOver && scanned.length > 0,
   }
+}
+
+/** Whether the publications were there before any change that the slot gives. */
+async function isPublishedBefore(
+  { connections }: RunContext,
+  slot: string,
+  { states }: PreparedPublications['watched'],
+): Promise<boolean> {
+  const writtenBy = [...states.values()].map((state) => state.writtenBy)
+  return !writtenBy.includes(undefined) && isBeforeSlot(connections.control, slot, writtenBy as string[])
 }
 
 /**

@@ -5,7 +5,7 @@ import { StreamPosition } from '../../source/position.js'
 import { Applier, type LoadedStep } from '../applier.js'
 import type { BatchWriter } from '../batchWriter.js'
 import { loadSteps } from '../carefulWriter.js'
-import type { Checkpoint } from '../checkpoint.js'
+import { type Checkpoint, OPEN_FOR_LONG } from '../checkpoint.js'
 import type { Target } from '../target.js'
 import { type Backend, terminate, type WriteSession } from '../writeSession.js'
 import { isBefore, type LaneMark, withoutApplied } from './applied.js'
@@ -33,6 +33,8 @@ interface Lane extends WriteSession {
 /** A batch as what each lane applies of it. */
 interface Parts {
   readonly batch: object
+  /** Whose session has the staging tables of the main part. */
+  readonly writer: BatchWriter
   readonly routing: Routing
   /** By lane. */
   readonly loaded: readonly (readonly LoadedStep[])[]
@@ -101,7 +103,7 @@ export class Lanes {
         await runScript(session, [lanes.opening(lane), ...applier.script(steps), lanes.ending(lane, store)])
       })
       const own: ScriptPart[] = writer.applier.script(parts.loaded[MAIN]!)
-      main.push(runScript(writer.session, [checkpoint.opening, ...own, checkpoint.storing(position)]))
+      main.push(runScript(writer.session, [checkpoint.opening, OPEN_FOR_LONG, ...own, checkpoint.storing(position)]))
       await Promise.all([...main, ...others])
       await writer.session.query(checkpoint.committing(lazily))
     } catch {
@@ -111,6 +113,7 @@ export class Lanes {
       return 'failed'
     }
     this.#usedAt = performance.now()
+    writer.wroteParted()
     checkpoint.committed()
     checkpoint.lanes.isUnsettled = false
     if (++this.#written === this.#rest) this.#rest = FIRST_REST
@@ -137,7 +140,7 @@ export class Lanes {
   }
 
   async #next<Tables extends object>(batch: Batch<Tables>, writer: BatchWriter): Promise<Parts | undefined> {
-    const prepared = this.#prepared?.batch === batch ? this.#prepared : undefined
+    const prepared = this.#prepared?.batch === batch && this.#prepared.writer === writer ? this.#prepared : undefined
     this.#prepared = undefined
     if (!writer.isOfChanges(batch)) return undefined
     if (this.#resting > 0) {
@@ -194,7 +197,7 @@ export class Lanes {
         const applier = lane === MAIN ? writer.applier : this.#lanes[lane]!.applier
         return loadSteps(applier, rows, 0, rows.count, { targets, takesCopies: () => false }, writer.overwrites)
       })
-      return { batch, routing: routed.routing, loaded }
+      return { batch, writer, routing: routed.routing, loaded }
     } catch {
       // What is wrong with a row is told when the batch is written.
       return undefined
@@ -202,7 +205,7 @@ export class Lanes {
   }
 
   async #connected(): Promise<boolean> {
-    if (performance.now() - this.#usedAt > IDLE_MS) this.#cutAll()
+    if (performance.now() - this.#usedAt > IDLE_MS) this.#endAll()
     if (this.#lanes.length > 0) return true
     const others = Array.from({ length: this.#options.count - 1 }, () => this.#options.connect())
     const made = await Promise.allSettled(others)
@@ -220,12 +223,14 @@ export class Lanes {
   }
 
   async #prepareTables({ loaded }: Parts, writer: BatchWriter): Promise<void> {
-    await Promise.all(
+    // None of them may still be at it when the session is used otherwise.
+    const done = await Promise.allSettled(
       loaded.map(async (steps, lane) => {
         const applier = lane === MAIN ? writer.applier : this.#lanes[lane]!.applier
         for (const step of steps) await applier.prepare(step)
       }),
     )
+    for (const one of done) if (one.status === 'rejected') throw one.reason
   }
 
   #giveUp(): void {
@@ -237,6 +242,13 @@ export class Lanes {
     this.#resting = this.#rest
     this.#rest = Math.min(2 * this.#rest, LONGEST_REST)
     this.#written = 0
+  }
+
+  /** Between two batches. */
+  #endAll(): void {
+    this.#prepared = undefined
+    for (const lane of this.#lanes) void lane?.session.close()
+    this.#lanes = []
   }
 
   #cutAll(): void {

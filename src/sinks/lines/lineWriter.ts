@@ -48,6 +48,8 @@ export interface LineJob<Task, Told> {
   readonly here: (writer: ByteWriter) => void
   /** What the thread is told of it. */
   readonly task: () => Task
+  /** Does here what the thread would do. Without it nothing is made here while lines before it are not written, but `ahead`. */
+  readonly alike?: (writer: ByteWriter) => Told
   /** Writes its lines, behind those of the batches before it. `told`: what the thread says of them; undefined: made here. */
   readonly write: (lines: readonly Uint8Array[], told: { readonly of: Told } | undefined) => Promise<void>
 }
@@ -90,7 +92,8 @@ export class LineWriter<Task, Told> {
     }
     if (this.#writing.length === JOBS) await this.#writing.shift()
     const thread = this.#thread!
-    const there = !this.#options.ahead || thread.jobs < THREAD_JOBS || this.#writerInUse
+    const canBeHere = this.#options.ahead || job.alike !== undefined
+    const there = !canBeHere || thread.jobs < THREAD_JOBS || this.#writerInUse
     const encoding = there ? this.#encodeThere(thread, rows, job) : this.#encodeHere(job)
     rows.giveUp()
     encoding.catch(() => {}) // whoever writes them sees the rejection
@@ -133,14 +136,15 @@ export class LineWriter<Task, Told> {
     return { lines, told: { of: told }, release }
   }
 
-  async #encodeHere({ here }: LineJob<Task, Told>): Promise<Encoded<undefined>> {
+  async #encodeHere({ here, alike }: LineJob<Task, Told>): Promise<Encoded<{ readonly of: Told } | undefined>> {
     this.#writerInUse = true
-    here(this.#writer)
+    const told = alike && { of: alike(this.#writer) }
+    if (alike === undefined) here(this.#writer)
     const release = () => {
       this.#writer.clear()
       this.#writerInUse = false
     }
-    return { lines: this.#writer.take(), told: undefined, release }
+    return { lines: this.#writer.take(), told, release }
   }
 
   #isForThread(rows: RowBatch): boolean {
@@ -155,9 +159,13 @@ export class LineWriter<Task, Told> {
     return ready && large && EncoderThread.takes(rows)
   }
 
-  /** Those that come before it is loaded wait for it: read here they would be read here to the end. */
+  /** The thread is begun, and will take what comes once it is loaded. */
+  get isLoading(): boolean {
+    return this.#thread !== undefined && !this.#thread.ready
+  }
+
   #areForThread(rows: RowBatch): boolean {
-    if (this.#thread === undefined || rows.count === 0) return false
+    if (this.#thread?.ready !== true || rows.count === 0) return false
     const isSmall = rows.bytes < LARGE_LINES_BYTES && this.#thread.jobs === 0
     return !isSmall && EncoderThread.takes(rows)
   }

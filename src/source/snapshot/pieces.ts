@@ -50,9 +50,12 @@ export async function filesNow(reader: Queryable, relations: readonly Relation[]
   return new Map(rows.map(({ oid, file, oldest }) => [Number(oid), { file: file ?? '', oldest: BigInt(oldest) }]))
 }
 
-/** What still counts of what was read; nothing of it where the rows were moved since, or too long ago. Pure. */
+/**
+ * What still counts of what was read; nothing of it where the rows were moved since, or too long ago, or are in no file here
+ * (a foreign partition). Pure.
+ */
 export function stillRead(read: PagesRead | undefined, { file, oldest }: FileNow): PagesRead {
-  const counts = read?.file === file && oldest >= read.since && oldest - read.since < MOST_TRANSACTIONS
+  const counts = file !== '' && read?.file === file && oldest >= read.since && oldest - read.since < MOST_TRANSACTIONS
   return counts ? read : { file, since: oldest, pages: [] }
 }
 

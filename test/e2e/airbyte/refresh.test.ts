@@ -20,11 +20,13 @@ test('a full refresh that was cut off goes on: each row comes, also one that was
     const config = { connectionURI: db.url, state_type, checkpoint_seconds: 0.1, snapshot_workers: 1 }
     const streams = await discovered(config)
     expect(streams[0]).toMatchObject({ name: 't', is_resumable: true })
-    const catalogOf = (generation_id: number) => ({
-      streams: configured(streams, 'full_refresh').streams.map((one) => ({ ...one, generation_id, sync_id: 1 })),
+    const catalogOf = (generation_id: number, destination_sync_mode: string) => ({
+      streams: configured(streams, 'full_refresh').streams.map((one) => {
+        return { ...one, generation_id, sync_id: 1, destination_sync_mode }
+      }),
     })
-    const read = async (state: unknown, generation = 1) => {
-      const run = await connector('read', { config, catalog: catalogOf(generation), state })
+    const read = async (state: unknown, generation = 1, destination = 'overwrite_dedup') => {
+      const run = await connector('read', { config, catalog: catalogOf(generation, destination), state })
       expect({ code: run.code, errors: run.errors }).toEqual({ code: 0, errors: [] })
       return run
     }
@@ -61,9 +63,18 @@ test('a full refresh that was cut off goes on: each row comes, also one that was
     // It is finished: the next sync begins anew.
     expect(resumed.states.at(-1)!.stream?.stream_state ?? {}).toEqual({})
 
+    // A destination that keeps all has kept what came before the state, too: old versions stay beside new ones, with a word.
+    const plain = await read(state, 1, 'overwrite')
+    expect(plain.records).toHaveLength(records.length)
+    const both = 'destination_sync_mode overwrite both versions stay'
+    expect(plain.logs.filter((one) => one.includes(both))).toHaveLength(1)
+    expect(resumed.logs.join()).not.toContain('both versions stay')
+
     // Another sync; a table whose rows lie elsewhere now.
     const rows = ROWS - 1000 + 1
-    expect((await read(state, 2)).records).toHaveLength(rows)
+    const other = await read(state, 2, 'overwrite')
+    expect(other.records).toHaveLength(rows)
+    expect(other.logs.join()).not.toContain('both versions stay')
     await db.query('VACUUM FULL t')
     expect((await read(state)).records).toHaveLength(rows)
   }

@@ -244,7 +244,9 @@ test('half a surrogate pair in json, however deep, comes as U+FFFD, and is told;
 })
 
 test('both modes in one catalog: each as it is wanted', async () => {
-  await using db = await database(`${TWO} INSERT INTO a VALUES (1); INSERT INTO b VALUES (1)`)
+  await using db = await database(
+    `${TWO} CREATE TABLE c (id int PRIMARY KEY); INSERT INTO a VALUES (1); INSERT INTO b VALUES (1)`,
+  )
   for (const state_type of stateTypesOf('global')) {
     const config = configOf(db, { state_type, slot_name: `${state_type}_${db.name}`, publication_name: state_type })
     const streams = await discovered(config)
@@ -254,6 +256,20 @@ test('both modes in one catalog: each as it is wanted', async () => {
     const first = await read(config, catalog)
     const second = await read(config, catalog, foldedStates(first.states))
     expect([ids(second, 'a'), ids(second, 'b')]).toEqual([[], [1]])
+    // Without end the full refresh comes first: what it states keeps what the client has of the others.
+    await db.query('INSERT INTO c VALUES (1)')
+    const all = { streams: [...catalog.streams, ...configured(named(streams, 'c')).streams], tail: true }
+    await using running = await startConnector('read', { config, catalog: all, state: foldedStates(first.states) })
+    await running.waitFor(() => running.states.length > 0, 'a state')
+    running.kill('SIGKILL')
+    await running.ended
+    const stored = foldedStates([...first.states, running.states[0]!])
+    await db.query('DELETE FROM a')
+    const last = await read(config, { ...all, tail: false }, stored)
+    expect([ids(last, 'a'), ids(last, 'b'), ids(last, 'c')]).toEqual([[1], [1], [1]])
+    expect(last.records.find(({ stream }) => stream === 'a')!.data._ab_cdc_deleted_at).not.toBeNull()
+    expect(last.logs.join('\n')).not.toContain('is read anew')
+    await db.query('INSERT INTO a VALUES (1); DELETE FROM c')
   }
 })
 
@@ -343,6 +359,38 @@ test('a row that was written behind the last state, and deleted before the run i
     expect(live.sort((a, b) => a - b)).toEqual((await db.query('SELECT id FROM a ORDER BY id')).map(({ id }) => id))
     await db.query("INSERT INTO a SELECT i, repeat('x', 800) FROM generate_series(1, 20000) i ON CONFLICT DO NOTHING")
   }
+})
+
+test('rows that came, of which no state was stored, and that are gone before the next run: it deletes them', async () => {
+  await using db = await database(`${TWO} INSERT INTO a SELECT i, 'x' FROM generate_series(1, 3000) i`)
+  const config = configOf(db)
+  const catalog = configured(named(await discovered(config), 'a'))
+  const whole = await read(config, catalog)
+  expect(ids(whole, 'a')).toHaveLength(3000)
+  await db.query(
+    "DELETE FROM a WHERE id % 100 = 1; UPDATE a SET v = 'y' WHERE id % 100 = 2; INSERT INTO a VALUES (3001)",
+  )
+  const again = await read(config, catalog)
+  const rows = new Map<unknown, Readonly<Record<string, unknown>>>()
+  for (const { data } of [...whole.records, ...again.records]) {
+    if (((rows.get(data.id)?._ab_cdc_lsn as number) ?? 0) <= (data._ab_cdc_lsn as number)) rows.set(data.id, data)
+  }
+  const live = [...rows.values()].filter((data) => data._ab_cdc_deleted_at === null).map(({ id, v }) => ({ id, v }))
+  live.sort((one, other) => Number(one.id) - Number(other.id))
+  expect(live).toEqual(await db.query('SELECT id, v FROM a ORDER BY id'))
+})
+
+test('a slot that was made before its publication is read from now on', async () => {
+  await using db = await database(`${TWO} INSERT INTO a VALUES (1)`)
+  const config = configOf(db, { publication_name: 'younger' })
+  await db.query("SELECT pg_create_logical_replication_slot($1, 'pgoutput')", [config.slot_name])
+  await db.query("UPDATE a SET v = 'x'")
+  await db.query('CREATE PUBLICATION younger FOR TABLE a, b')
+  const catalog = configured(await discovered(config))
+  const first = await read(config, catalog)
+  expect(first.records.map(({ data }) => [data.id, data.v])).toEqual([[1, 'x']])
+  await db.query('DELETE FROM a')
+  expect(ids(await read(config, catalog, foldedStates(first.states)), 'a')).toEqual([1])
 })
 
 test('values that JSON or a format has not are null, and the record says so; all others fit their schema', async () => {

@@ -201,3 +201,17 @@ test('a row of somebody else that has the same key is told, and when it is gone 
   ])
   await expectWhole(pair)
 })
+
+test('rows that are rejected while the key is to come are put aside, also where the table is followed', async () => {
+  await using pair = await between()
+  await run(pair, { batches: 3, destination: { evolve: true } })
+  expect(await keyOf(pair)).toBeUndefined()
+  await pair.to.query('ALTER TABLE t ADD CHECK (b % 500 <> 0) NOT VALID')
+  await run(pair, { destination: { evolve: true, onRejected: 'dead-letter' } })
+  const [{ letters } = { letters: 0 }] = await pair.to.query<{ letters: number }>(
+    'SELECT count(*)::int AS letters FROM tailrace.dead_letter',
+  )
+  expect(letters).toBeGreaterThan(10)
+  expect(await countOf(pair)).toBe(ROWS - letters)
+  expect(await keyOf(pair)).toBe(KEY)
+})

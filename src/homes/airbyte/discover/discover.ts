@@ -54,7 +54,7 @@ export async function discover(config: AirbyteConfig, output: Output): Promise<v
       source_defined_cursor: true,
       default_cursor_field: [CURSOR[format]],
       ...(key.length > 0 && { source_defined_primary_key: key.map((name) => [name]) }),
-      // Without a key a row that was changed between two attempts would stand there twice.
+      // Without a key nobody could tell which versions are of one row, if it was changed between two attempts.
       is_resumable: key.length > 0,
     }
   })

@@ -16,6 +16,8 @@ export interface CheckpointOptions {
   readonly type: StateType
   readonly everyMs: number
   readonly streams: readonly { readonly matched: MatchedStream; readonly lines: StreamLines }[]
+  /** What the client has: the position of each STATE before the first that is told of. */
+  readonly from: StreamPosition | undefined
 }
 
 /** When a STATE is due, and of which streams. */
@@ -87,7 +89,7 @@ export class Checkpoints {
       const oid = stream.mode === 'incremental' ? facts.table.oid : undefined
       return { descriptor: stream.descriptor, oid, records, refresh: this.#refreshes.get(lines.number) }
     })
-    return stateLines(type, this.#position, stated)
+    return stateLines(type, this.#position ?? this.#options.from, stated)
   }
 
   /** A table that is read, or has been, has news also where it had no row. */

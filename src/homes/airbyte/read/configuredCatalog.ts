@@ -14,6 +14,8 @@ export interface ConfiguredStream {
   readonly fields: ReadonlySet<string> | undefined
   /** Which sync this is. */
   readonly sync?: Sync | undefined
+  /** `destination_sync_mode`: what becomes of records there. */
+  readonly destination?: string | undefined
 }
 
 export interface ConfiguredCatalog {
@@ -47,7 +49,9 @@ export function readCatalog(document: unknown): ConfiguredCatalog {
       refused.push({ descriptor, error: AIRBYTE_KEY_INVALID({ stream: shown, element: key }) })
     } else {
       const sync = { sync: id(one.sync_id), generation: id(one.generation_id) }
-      streams.push({ descriptor, mode, key, fields: fieldsOf(stream.json_schema), sync })
+      const { destination_sync_mode: given } = one
+      const destination = typeof given === 'string' ? given : undefined
+      streams.push({ descriptor, mode, key, fields: fieldsOf(stream.json_schema), sync, destination })
     }
   }
   return { streams, refused, tail: document.tail === true || document['estuary.dev/tail'] === true }

@@ -7,7 +7,7 @@ import { connectReadOnly } from '../../../source/doctor/readFacts.js'
 import type { AirbyteConfig } from '../config/readConfig.js'
 import { databaseFacts } from '../discover/tableFacts.js'
 import { estimateMessage, type Message, type StreamDescriptor } from '../protocol/messages.js'
-import type { ConfiguredStream } from './configuredCatalog.js'
+import { type ConfiguredStream, describeStream } from './configuredCatalog.js'
 import type { Joined } from './joinPositions.js'
 import { type MatchedStream, matchStreams } from './matchStreams.js'
 import type { ScanMoment } from './recordTails.js'
@@ -65,19 +65,20 @@ export async function planRead(
   const streams = [...resumed.streams, ...ofMode('full_refresh')]
   const { lsn } = await visibleLsn(session, RUNNING_MS, signal)
   const numbered = streams.map((one, index) => ({ matched: one, lines: new StreamLines(one.stream, index) }))
+  const refreshes = refreshesOf(numbered, state, database.server)
   return {
     streams: numbered,
-    refreshes: refreshesOf(numbered, state, database.server),
+    refreshes,
     refused: [...matched.refused, ...tooOld],
     joined: resumed.joined,
     removed: resumed.removed,
     scan: { lsn: lsn - 1n, time: Date.now() },
-    warnings: resumed.warnings,
+    warnings: [...resumed.warnings, ...numbered.flatMap((one) => twiceThere(one, refreshes))],
     estimates: streams.flatMap((one) => estimate(one, resumed.joined)),
   }
 }
 
-/** Without a key a row that was changed between two attempts would stand there twice. */
+/** Without a key nobody could tell which versions are of one row. */
 function refreshesOf(
   streams: readonly RunStream[],
   { refreshes }: SavedState,
@@ -91,6 +92,21 @@ function refreshesOf(
     return goOnWith(savedOf(refreshes, descriptor)?.refresh, begin)
   }
   return new Map(resumable.map(({ matched: { stream }, lines }) => [lines.number, of(stream)]))
+}
+
+/** Destinations that put each record beside the others. */
+const KEEP_ALL: readonly unknown[] = ['append', 'overwrite']
+
+/**
+ * It goes on all the same: a client that gives the state back has kept the rows from before it, and would have all of them
+ * twice.
+ */
+function twiceThere({ matched: { stream }, lines }: RunStream, refreshes: ReadonlyMap<number, Refresh>): string[] {
+  const { destination, descriptor } = stream
+  const goesOn = (refreshes.get(lines.number)?.read.size ?? 0) > 0
+  if (!goesOn || !KEEP_ALL.includes(destination)) return []
+  const what = 'goes on with its full refresh: rows that were changed since the last attempt come again, and with'
+  return [`${describeStream(descriptor)} ${what} destination_sync_mode ${destination} both versions stay`]
 }
 
 function estimate({ stream, facts }: MatchedStream, joined: Joined | undefined): Message[] {

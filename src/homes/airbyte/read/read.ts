@@ -51,6 +51,7 @@ export async function read(input: ReadInput): Promise<boolean> {
       type: config.state_type,
       everyMs: config.checkpoint_seconds * 1000,
       streams: plan.streams,
+      from: plan.joined?.position,
     }),
     onEvent: (event) => events.tell(event),
     recordWorker,

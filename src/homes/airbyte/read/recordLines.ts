@@ -2,7 +2,7 @@ import { ByteWriter } from '../../../core/byteWriter.js'
 import type { RowBatch } from '../../../core/rowBatch.js'
 import { LineWriter } from '../../../sinks/lines/lineWriter.js'
 import type { MessageOutput } from '../protocol/messageOutput.js'
-import type { RecordTask, RecordTold } from './recordServer.js'
+import { type RecordTask, type RecordTold, recordEncoder } from './recordServer.js'
 import { type RecordSetup, recordWriter } from './recordSetup.js'
 import type { ReadPlace } from './recordTails.js'
 import type { RecordWriter } from './recordWriter.js'
@@ -45,12 +45,15 @@ export class RecordLines {
   readonly records: RecordWriter
   readonly #options: RecordLinesOptions
   readonly #lines: LineWriter<RecordTask, RecordTold>
+  /** What the thread does, for when it has enough to do. */
+  readonly #encode: ReturnType<typeof recordEncoder>
   readonly #failing = new AbortController()
 
   constructor(options: RecordLinesOptions) {
     const { setup, streams, onUnsaid, worker } = options
     this.#options = options
     this.records = recordWriter(setup, ({ number }) => streams.get(number)!, onUnsaid)
+    this.#encode = recordEncoder(setup)
     this.#lines = new LineWriter({
       thread: worker && { entry: worker, data: () => setup },
       rowsToo: true,
@@ -74,19 +77,23 @@ export class RecordLines {
   write(rows: RowBatch, around: Surrounded): Promise<void> {
     const { place, commit = 0, between, behind, written } = around
     const emittedAt = Date.now()
+    const task = (): RecordTask => ({
+      place: place && { lsn: place.lsn, seq: place.seq, end: place.end },
+      emittedAt,
+      commit,
+    })
     return this.#lines.write(rows, {
       here: (writer) => {
+        // The thread takes lines, once it is loaded.
+        const own = this.#lines.isLoading ? rows.unnoticed() : rows
         if (place !== undefined) this.records.readAt(place)
-        this.records.write(writer, rows, 0, commit, emittedAt)
+        this.records.write(writer, own, 0, commit, emittedAt)
         if (between !== undefined) writer.write(Buffer.from(between()))
-        this.records.write(writer, rows, commit, rows.count, emittedAt)
+        this.records.write(writer, own, commit, own.count, emittedAt)
         if (behind !== undefined) writer.write(Buffer.from(behind()))
       },
-      task: () => ({
-        place: place && { lsn: place.lsn, seq: place.seq, end: place.end },
-        emittedAt,
-        commit,
-      }),
+      task,
+      alike: (writer) => this.#encode(writer, rows.unnoticed(), task()),
       write: async (lines, told) => {
         const parts = told === undefined ? lines : this.#surround(lines, told.of, around)
         if (parts.length > 0) await this.#options.output.lines(parts)

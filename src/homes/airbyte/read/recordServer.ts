@@ -32,7 +32,9 @@ export function serveRecords(setup: RecordSetup): void {
 }
 
 /** The work itself. */
-function recordEncoder(setup: RecordSetup): (writer: ByteWriter, rows: RowBatch, task: RecordTask) => RecordTold {
+export function recordEncoder(
+  setup: RecordSetup,
+): (writer: ByteWriter, rows: RowBatch, task: RecordTask) => RecordTold {
   const streams = new Map<number, StreamLines>()
   let unsaid: [number, Unsaid][] = []
   const records = recordWriter(

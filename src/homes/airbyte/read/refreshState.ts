@@ -3,7 +3,10 @@ import type { ServerFacts } from '../../../postgres/catalog/server.js'
 import { type PagesRead, type Piece, withPages } from '../../../source/snapshot/pieces.js'
 import { type Fields, isFields } from '../readJson.js'
 
-/** Which sync a full refresh belongs to: a later attempt of the same one goes on with it, any other begins anew. */
+/**
+ * Which sync a full refresh belongs to: a later attempt of the same one goes on with it, any other begins anew, and one of
+ * which nobody says whether it is the same.
+ */
 export interface Sync {
   /** `sync_id` and `generation_id` of the catalog; undefined: the client does not say. */
   readonly sync: number | undefined
@@ -26,8 +29,11 @@ export function beginRefresh({ systemIdentifier, timeline }: ServerFacts, of: Sy
 /** `saved`, where it is of the same sync and history; else the beginning. Pure. */
 export function goOnWith(saved: Refresh | undefined, begin: Refresh): Refresh {
   if (saved === undefined || saved.system !== begin.system || saved.timeline !== begin.timeline) return begin
-  const differ = (a: number | undefined, b: number | undefined) => a !== undefined && b !== undefined && a !== b
-  if (differ(saved.of.sync, begin.of.sync) || differ(saved.of.generation, begin.of.generation)) return begin
+  const known = [
+    [saved.of.sync, begin.of.sync],
+    [saved.of.generation, begin.of.generation],
+  ].filter((both) => !both.includes(undefined))
+  if (known.length === 0 || known.some(([then, now]) => then !== now)) return begin
   return { ...begin, read: saved.read }
 }
 

@@ -87,7 +87,8 @@ function readData(data: Fields): (SavedStream | SavedRefresh)[] {
       ? [{ descriptor: parseName(name), refresh: parseRefresh(state as Fields) }]
       : []
   })
-  const named = states.filter(([, state]) => !isRefreshing(state as Fields))
+  // One that is empty is of a full refresh, or of a stream that nothing was read of.
+  const named = states.filter(([, state]) => Object.keys(state as Fields).length > 0 && !isRefreshing(state as Fields))
   if (position !== undefined && position !== null) {
     const at = positionOf(data)
     return [...named.map(([name]) => ({ descriptor: parseName(name), at })), ...refreshing]

@@ -29,7 +29,9 @@ export function stateLines(
   const states = streams.map(({ descriptor, oid, refresh }) => ({
     stream_descriptor: descriptor,
     stream_state:
-      oid === undefined || position === undefined ? refreshState(refresh) : { version: 1, mode: modeOf(position, oid) },
+      oid === undefined || position === undefined || !isCaptured(position, oid)
+        ? refreshState(refresh)
+        : { version: 1, mode: modeOf(position, oid) },
   }))
   if (type === 'global') {
     return line({ type: 'GLOBAL', global: { shared_state: shared, stream_states: states } }, records)
@@ -71,6 +73,11 @@ function ofTable({ origin, place }: StreamPosition, oid: number): StreamPosition
     { ...origin, captured: [oid], leaving: undefined },
     { ...place, snapshot: tables.length === 0 ? undefined : { ...snapshot!, tables, unproved } },
   )
+}
+
+/** Of one that the position does not know nothing was read: with a state it would count as read. */
+function isCaptured({ origin: { captured } }: StreamPosition, oid: number): boolean {
+  return captured === undefined || captured.includes(oid)
 }
 
 /** `scanning`: some of its rows are still to be read. */

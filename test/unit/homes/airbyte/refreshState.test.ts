@@ -48,9 +48,14 @@ test('of a file that is another one, or that is read anew, nothing of before cou
   expect(anew[3]!.since).toBe(read.since + 2n ** 31n)
 })
 
+test('of rows that are in no file of ours, as those of a foreign partition, nothing counts as read', () => {
+  const read = withPiece(begin, piece(0, 0, { file: '' })).read.get(9)!
+  expect(stillRead(read, { file: '', oldest: read.since + 5n }).pages).toEqual([])
+})
+
 test('only a later attempt of the same sync goes on, on the same history', () => {
-  const unsaid = { sync: undefined, generation: undefined }
-  for (const same of [begin, beginRefresh(server, unsaid), beginRefresh(server, { ...sync, sync: undefined })]) {
+  const unsaid = beginRefresh(server, { sync: undefined, generation: undefined })
+  for (const same of [begin, beginRefresh(server, { ...sync, sync: undefined })]) {
     expect(goOnWith(state, same).read).toBe(state.read)
   }
   const others = [
@@ -60,6 +65,13 @@ test('only a later attempt of the same sync goes on, on the same history', () =>
     beginRefresh({ ...server, systemIdentifier: '78' } as ServerFacts, sync),
   ]
   for (const other of others) expect(goOnWith(state, other)).toBe(other)
+  // A client that does not say may have come with another sync: its rows would be missing.
+  expect(goOnWith(state, unsaid)).toBe(unsaid)
+  expect(goOnWith({ ...state, of: unsaid.of }, begin)).toBe(begin)
+  expect(goOnWith({ ...state, of: unsaid.of }, unsaid)).toBe(unsaid)
+  const generation = { ...state, of: { sync: undefined, generation: 3 } }
+  const otherSync = beginRefresh(server, { sync: 5, generation: undefined })
+  expect(goOnWith(generation, otherSync)).toBe(otherSync)
   expect(goOnWith(undefined, begin)).toBe(begin)
 })
 

@@ -329,11 +329,35 @@ export const MUTATIONS = [
     edits: [
       {
         file: tableScan,
-        from: 'return this.#progress.again || this.#progress.more === true',
-        to: 'return this.#progress.again',
+        from: 'return again || (more && !(side !== COMING && this.#options.order.alike))',
+        to: 'return again || (more && side === WAIT)',
       },
     ],
     tests: SCAN_TESTS,
+  },
+  {
+    rule: 'exactness: who has rows by another key than that of the scan hears of every change',
+    name: 'judged by the scan’s key alone',
+    edits: [
+      {
+        file: tableScan,
+        from: 'return this.#options.otherKey === true &&',
+        to: 'return this.#options.otherKey === null &&',
+      },
+    ],
+    tests: ['test/unit/source/scan/recordKeys.test.ts'],
+  },
+  {
+    rule: 'exactness: a delete does not take a row whose key is equal and prints otherwise',
+    name: 'told as of other keys',
+    edits: [
+      {
+        file: 'src/source/scan/keyOrder.ts',
+        from: 'this.columns.some(({ alike }) => alike === true)',
+        to: 'this.columns.some(({ alike }) => alike === null)',
+      },
+    ],
+    tests: ['test/unit/source/scan/recordKeys.test.ts'],
   },
   {
     rule: 'exactness: where rows begin is durable before the first of them',

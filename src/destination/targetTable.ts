@@ -1,4 +1,5 @@
 import { TARGET_NOT_A_TABLE } from '../core/destinationErrors.js'
+import { hasOneText } from '../postgres/catalog/oneText.js'
 import { EQUAL, operatorSchema } from '../postgres/catalog/operatorSchema.js'
 import { type IndexRow, UNIQUE_INDEXES_SQL } from '../postgres/catalog/tablesSql.js'
 import { type QualifiedName, quoteIdentifier, sqlName } from '../postgres/identifier.js'
@@ -142,19 +143,4 @@ function toColumn(row: ColumnRow): TargetColumn {
     equals: `OPERATOR(${quoteIdentifier(row.operators ?? 'pg_catalog')}.=)`,
     byBytes: row.deterministic && (row.kind === 'e' || hasOneText(Number(row.type), row.typmod)),
   }
-}
-
-/**
- * Built-in types of which equal values have one text: bool, bytea, "char", name, int8, int2, int4, text, oid, varchar,
- * date, time, timestamp, timestamptz, timetz, uuid, macaddr, macaddr8, inet, cidr. Not numeric (1.0 and 1.00), floats
- * (0 and -0), interval (1 day and 24 hours), jsonb, arrays.
- */
-const ONE_TEXT = new Set([
-  16, 17, 18, 19, 20, 21, 23, 25, 26, 1043, 1082, 1083, 1114, 1184, 1266, 2950, 829, 774, 869, 650,
-])
-const BPCHAR = 1042
-
-function hasOneText(type: number, typmod: number): boolean {
-  // Blanks at the end count for nothing: with a length they are always there.
-  return ONE_TEXT.has(type) || (type === BPCHAR && typmod > 0)
 }

@@ -73,6 +73,13 @@ export class CaptureSet {
     return this.#byOid.get(oid)?.table.estimatedRows ?? 0
   }
 
+  /** Whether what becomes of the table's rows is told by another key than these columns, in whatever order. */
+  hasOtherKey(oid: number, columns: readonly string[]): boolean {
+    const plan = this.#byOid.get(oid)?.plan
+    if (plan === undefined || plan.insertsOnly || plan.key.length === 0) return false
+    return plan.key.length !== columns.length || columns.some((name) => !plan.key.includes(name))
+  }
+
   has(oid: number): boolean {
     return this.#byOid.has(oid)
   }

@@ -11,6 +11,7 @@ import { recordBegin } from './recordBegin.js'
 import type { RunContext } from './runContext.js'
 import type { SnapshotProgress } from './scan/progress.js'
 import { ConsistentProgress } from './snapshot/consistentProgress.js'
+import { LockWatch } from './snapshot/lockWatch.js'
 import { readSnapshot, type SnapshotReaders } from './snapshot/snapshotPhase.js'
 
 export interface SnapshotStart {
@@ -39,8 +40,15 @@ export async function* snapshotBatches(context: RunContext, start: SnapshotStart
     new StreamPosition(origin, { lsn, seq: BEFORE_ROWS, sub: 0, end: undefined, fingerprint: 0, snapshot })
   const begun = at(resumable ? progress.now : { id, rows: 0 })
   acknowledgements.begin(lsn, origin)
-  if (resumable) yield* recordBegin(context, begun)
-  else {
+  if (resumable) {
+    // The readers hold their locks while the consumer takes his time.
+    const watch = new LockWatch(context.connections.control, readers.pids, emit)
+    try {
+      yield* recordBegin(context, begun)
+    } finally {
+      watch.stop()
+    }
+  } else {
     acknowledgements.ledger.offer(begun, lsn)
     yield acknowledgements.batch(new RowBatch(), begun)
   }

@@ -1,5 +1,6 @@
 import { quoteIdentifier } from '../identifier.js'
 import type { Queryable } from '../queryable.js'
+import { hasOneText } from './oneText.js'
 import { LESS, operatorSchema } from './operatorSchema.js'
 
 /** What is needed to compare a key column's values as the server does, from their text forms. */
@@ -18,7 +19,11 @@ export interface KeyColumn {
    * what is found instead, as text's for a citext, has another order.
    */
   readonly operators: string
+  /** Two values may be equal though their texts differ, as 1.0 and 1.00. Absent: no. */
+  readonly alike?: boolean | undefined
 }
+
+const NUMERIC = 1700
 
 interface Row {
   readonly relation: string
@@ -29,6 +34,9 @@ interface Row {
   readonly collation: string | null
   readonly by_bytes: boolean
   readonly operators: string | null
+  readonly kind: string
+  readonly typmod: number
+  readonly deterministic: boolean
 }
 
 // The database's own collation (OID 100) has no locale in pg_collation. `collprovider` d, c, i, b; b has "C" as ucs_basic's order.
@@ -51,7 +59,10 @@ SELECT b.relation::pg_catalog.text AS relation,
        d.encoding = pg_catalog.pg_char_to_encoding('UTF8') AND
        CASE WHEN c.oid = 100 THEN d.datcollate IN ('C', 'POSIX') AND coalesce(pg_catalog.to_jsonb(d) ->> 'datlocprovider', 'c') = 'c'
             ELSE coalesce(c.collprovider = 'c' AND c.collcollate IN ('C', 'POSIX'), false) END AS by_bytes,
-       ${operatorSchema('t.oid', LESS)} AS operators
+       ${operatorSchema('t.oid', LESS)} AS operators,
+       t.typtype::pg_catalog.text AS kind,
+       a.atttypmod AS typmod,
+       coalesce(c.collisdeterministic, true) AS deterministic
   FROM base b
   JOIN pg_catalog.pg_type t ON t.oid = b.oid AND t.typtype <> 'd'
   JOIN pg_catalog.pg_attribute a ON a.attrelid = b.relation AND a.attnum = b.number
@@ -83,14 +94,18 @@ export async function keyColumnsOf(
 }
 
 function keyColumn(row: Row): KeyColumn {
-  const { schema, collation } = row
+  const { schema, collation, kind, typmod, deterministic } = row
+  const typeOid = Number(row.type)
+  // With a scale all have its digits.
+  const oneText = kind === 'e' || hasOneText(typeOid, typmod) || (typeOid === NUMERIC && typmod > 0)
   const collated = schema !== null && collation !== null
   return {
     name: row.name,
-    typeOid: Number(row.type),
+    typeOid,
     typeName: row.type_name,
     collate: collated ? ` COLLATE ${quoteIdentifier(schema)}.${quoteIdentifier(collation)}` : '',
     byBytes: row.by_bytes,
     operators: row.operators ?? 'pg_catalog',
+    alike: !deterministic || !oneText,
   }
 }

@@ -35,6 +35,11 @@ export class KeyOrder {
     return this.#compares !== undefined
   }
 
+  /** Whether two keys may be equal to the server though their texts differ. */
+  get alike(): boolean {
+    return this.columns.some(({ alike }) => alike === true)
+  }
+
   /** Index of the stretch in which `key` lies; undefined: the server is to be asked. */
   rank(key: KeyText, stretches: readonly Stretch[]): number | undefined {
     const last = stretches.length - 1

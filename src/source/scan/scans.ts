@@ -155,6 +155,7 @@ export class Scans {
     const { oid } = progress
     const scan: TableScan = new TableScan(progress, {
       order: new KeyOrder(columns),
+      otherKey: this.#options.capture.hasOtherKey(oid, progress.key),
       onUnproved: (transaction) => {
         this.#unproved.add(transaction, oid)
         if (this.#unproved.transactions.length >= this.#pruneAt) void this.#prune()

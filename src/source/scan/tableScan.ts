@@ -58,6 +58,8 @@ const RESTING: Phase = { phase: 'resting' }
 
 export interface TableScanOptions {
   readonly order: KeyOrder
+  /** The records have another key than that by which the table is read: rows of two of these may be one record. */
+  readonly otherKey?: boolean | undefined
   /** A change was left to rows still to be read: they must show it. */
   readonly onUnproved: (transaction: Transaction, oid: number) => void
   /** The server is to be asked where these keys lie. */
@@ -216,8 +218,8 @@ export class TableScan {
   #shown(key: KeyText, side: Side, partial: boolean, transaction: Transaction): Verdict {
     if (side === COMING) return DROP
     if (side !== SHOWN) return side
-    const { where, overtaken } = this.#progress
-    if (where !== undefined) return EMIT
+    const { overtaken } = this.#progress
+    if (this.#tellsAll) return EMIT
     if (!isOvertaken(overtaken, key)) return DROP
     if (!partial || overtaken !== EVERY_KEY) return EMIT
     // Perhaps of a row that the snapshot shows to be gone: what was not sent stands nowhere but in the table.
@@ -226,10 +228,10 @@ export class TableScan {
   }
 
   #delete(key: KeyText, side: Side): Verdict {
-    const { where, overtaken } = this.#progress
-    if (side === EMIT || side === WAIT) return side
+    if (side === WAIT) return WAIT
+    if (side === EMIT || this.#tellsAll) return EMIT
     // The consumer may hold a row from before that this deletes.
-    if (!this.#mayBeHeld && !(side === SHOWN && (where !== undefined || isOvertaken(overtaken, key)))) return DROP
+    if (!this.#mayBeHeld(side) && !(side === SHOWN && isOvertaken(this.#progress.overtaken, key))) return DROP
     // Rows that are still to be read come behind it.
     if (side !== COMING) this.#overtake(key)
     return EMIT
@@ -241,10 +243,12 @@ export class TableScan {
     if (old === WAIT) return WAIT
     const now = this.#side(newKey, transaction, false)
     if (now === WAIT) return WAIT
-    const { where, overtaken } = this.#progress
-    if (where !== undefined) return EMIT
-    const goes = old === EMIT || this.#mayBeHeld || (old === SHOWN && isOvertaken(overtaken, oldKey))
-    const isThere = now === DROP || now === COMING || (now === SHOWN && !isOvertaken(overtaken, newKey))
+    const { overtaken } = this.#progress
+    if (this.#tellsAll) return EMIT
+    const goes = old === EMIT || this.#mayBeHeld(old) || (old === SHOWN && isOvertaken(overtaken, oldKey))
+    // Told that the old row is gone, who finds both keys equal deletes the new one.
+    const takesBoth = goes && this.#options.order.alike && old === SHOWN && now === SHOWN
+    const isThere = now === DROP || now === COMING || (now === SHOWN && !takesBoth && !isOvertaken(overtaken, newKey))
     if (!isThere && partial && old !== EMIT) {
       // What was not sent stands nowhere but in the table.
       this.#options.onPartial(newKey, transaction)
@@ -255,16 +259,30 @@ export class TableScan {
     return goes ? EMIT : ONLY_CREATE
   }
 
-  /** The consumer may have rows that nothing in the progress says it has. */
-  get #mayBeHeld(): boolean {
-    return this.#progress.again || this.#progress.more === true
+  /**
+   * The consumer may have the row of such a key, though nothing in the progress says so. Where it may find the key equal to one
+   * of other bytes it is not told that the row is gone which rows have shown: they may show that one, and are not repeated.
+   */
+  #mayBeHeld(side: Side): boolean {
+    const { again, more = false } = this.#progress
+    return again || (more && !(side !== COMING && this.#options.order.alike))
+  }
+
+  /**
+   * Every change goes on, if not before rows of a snapshot without it. So it must where the consumer has rows by a key of
+   * which the scan knows nothing: what follows a delete there may be of any row here.
+   */
+  get #tellsAll(): boolean {
+    if (this.#progress.where !== undefined) return true
+    return this.#options.otherKey === true && (this.#progress.again || !this.isWhole)
   }
 
   /** The row of `key` (undefined: of any) is deleted that a snapshot may show to have come again. */
   #overtake(key: KeyText | undefined): void {
     const before = this.#progress
     const apart = before.apart.filter((one) => key !== undefined && keyId(one.key) !== keyId(key))
-    const overtaken = overtake(before.overtaken, key, lastUntil(readingsOf(before)) ?? 0n)
+    const known = this.#options.order.alike ? undefined : key
+    const overtaken = overtake(before.overtaken, known, lastUntil(readingsOf(before)) ?? 0n)
     if (overtaken === before.overtaken && apart.length === before.apart.length) return
     this.#change({ overtaken, apart })
     this.#options.onOvertaken()
@@ -290,8 +308,9 @@ export class TableScan {
   /** For the row of one key. */
   #side(key: KeyText, transaction: Transaction, isInsert: boolean): Side {
     const { stretches, apart, again } = this.#progress
+    const coming = again || this.#tellsAll ? EMIT : COMING
     for (const one of apart) {
-      if (keyId(one.key) === keyId(key)) return this.#sees(one.read, transaction) ? DROP : EMIT
+      if (keyId(one.key) === keyId(key)) return this.#sees(one.read, transaction) && !this.#tellsAll ? DROP : EMIT
     }
     const rank = this.isWhole ? 0 : this.#options.order.rank(key, stretches)
     if (rank === undefined) {
@@ -304,7 +323,7 @@ export class TableScan {
     const phase = this.#phase
     if (phase.phase === 'asking') return WAIT
     if (phase.phase === 'reading' && phase.stretch === rank) {
-      if (phase.snapshot.sees(transaction.xid, transaction.commitLsn)) return again ? EMIT : COMING
+      if (phase.snapshot.sees(transaction.xid, transaction.commitLsn)) return coming
       // A row that nobody has a key for cannot come before itself. Another snapshot would show it once more.
       if (isInsert && this.isWhole) {
         this.begun()
@@ -314,7 +333,7 @@ export class TableScan {
       return WAIT
     }
     this.#options.onUnproved(transaction, this.#progress.oid)
-    return again ? EMIT : COMING
+    return coming
   }
 
   #sees(read: Reading, { xid, commitLsn }: Transaction): boolean {

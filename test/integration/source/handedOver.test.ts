@@ -131,3 +131,75 @@ test.concurrent('of a table that was added, and a slot that was taken over, no h
   const of = [...added.has, ...rest.records].filter(({ table }) => table === 't')
   expect(folded(of)).toEqual(await present(db))
 }, 60_000)
+
+/** What a consumer has who finds the old row of a change by its key, as `same` has it. */
+function kept(records: readonly SourceRecord[], same: (key: Readonly<Record<string, unknown>>) => unknown): string[] {
+  const rows = new Map<unknown, Readonly<Record<string, unknown>>>()
+  for (const { operation, key, oldKey, after } of records) {
+    if (oldKey !== undefined) rows.delete(same(oldKey))
+    if (operation === 'delete') rows.delete(same(key!))
+    else rows.set(same(key!), after!)
+  }
+  return [...rows.values()].map((row) => JSON.stringify(row)).sort()
+}
+
+test.concurrent('who has rows by a key of his own loses none, and keeps none that is gone', async () => {
+  await using db = await testDatabase(
+    server,
+    `CREATE TABLE t (id int PRIMARY KEY, email text NOT NULL, n int); ALTER TABLE t REPLICA IDENTITY FULL;
+     INSERT INTO t SELECT id, 'e' || id, 0 FROM generate_series(1, ${ROWS}) id`,
+  )
+  db.expectSlots = true
+  const table = { tables: 't', keys: { t: ['email'] }, slot: `h_${db.name}`, strategy: 'incremental' as const }
+  const options = { url: db.url, ...table, maxBytes: 65536, snapshotWorkers: 1 }
+  const consumer: Consumer = { options, has: [], stored: undefined }
+  await takeAndDie(consumer, 1500, 500)
+  const of = (rest: number) => `id <= ${ROWS} AND id % 10 = ${rest}`
+  await db.query(`
+    WITH gone AS (DELETE FROM t WHERE ${of(0)} RETURNING *) SELECT count(*) FROM gone;
+    INSERT INTO t SELECT -id, 'e' || id, 1 FROM generate_series(10, ${ROWS}, 10) id;
+    UPDATE t SET id = -id WHERE ${of(1)}; UPDATE t SET id = id + ${ROWS} WHERE ${of(2)};
+    UPDATE t SET email = 'f' || id WHERE ${of(3)}; DELETE FROM t WHERE ${of(4)};
+    UPDATE t SET n = 2 WHERE ${of(5)}`)
+  const rest = await readToCurrent({ ...options, position: consumer.stored } as never)
+  const rows = await db.query('SELECT * FROM t')
+  const has = kept([...consumer.has, ...rest.records], (key) => key.email)
+  expect(has).toEqual(rows.map((row) => JSON.stringify(row)).sort())
+})
+
+test.concurrent('of keys that are equal and print otherwise none is lost', async () => {
+  await using db = await testDatabase(
+    server,
+    `CREATE TABLE t (id numeric PRIMARY KEY, n int); INSERT INTO t SELECT id, 0 FROM generate_series(1, ${ROWS}) id;
+     CREATE TABLE filler (id int)`,
+  )
+  db.expectSlots = true
+  const table = { tables: 't', slot: `h_${db.name}`, strategy: 'incremental' as const }
+  const options = { url: db.url, ...table, maxBytes: 65536, snapshotWorkers: 1 }
+  const consumer: Consumer = { options, has: [], stored: undefined }
+  await takeAndDie(consumer, 1500, 500)
+  // Rows are read before the stream comes to what they show.
+  await db.query('INSERT INTO filler SELECT generate_series(1, 200000)')
+  await db.query(`
+    UPDATE t SET id = id::text::numeric + 0.0 WHERE id % 3 = 0;
+    DELETE FROM t WHERE id % 3 = 1; INSERT INTO t SELECT id + 0.00, 1 FROM generate_series(1, ${ROWS}, 3) id`)
+  const rest = await readToCurrent({ ...options, position: consumer.stored } as never)
+  const rows = await db.query('SELECT * FROM t')
+  const has = kept([...consumer.has, ...rest.records], ({ id }) => Number(id))
+  expect(has.map((row) => Number(JSON.parse(row).id)).sort()).toEqual(rows.map(({ id }) => Number(id)).sort())
+})
+
+test.concurrent('who is held up while the place of the rows is recorded is told of', async () => {
+  await using db = await testDatabase(server, tableOf(ROWS))
+  db.expectSlots = true
+  // What comes first only says that a slot is about to be made.
+  const ack = ({ position }: Batch) => Object.hasOwn(position.toJSON().snapshot!, 'intent')
+  await using reader = readSource({ url: db.url, tables: 't', slot: `h_${db.name}` }, { ack })
+  await reader.until(() => reader.batches.some((one) => !ack(one)), { what: 'the place' })
+  const migration = await db.connect({ application_name: 'migration' })
+  const altered = migration.query('ALTER TABLE t ADD x int')
+  altered.catch(() => {})
+  expect(await reader.told('lock-waited-for')).toMatchObject({ table: 'public.t', application: 'migration' })
+  await reader.close()
+  await altered
+})

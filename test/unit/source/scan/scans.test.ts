@@ -41,6 +41,7 @@ function scansOn(
     } as unknown as Connections,
     capture: {
       estimatedRows: () => 0,
+      hasOtherKey: () => false,
       look: async () => undefined,
       remove: (oid: number) => gone.push(oid),
     } as unknown as CaptureSet,

@@ -327,8 +327,8 @@ export class BatchWriter {
     const careful = new CarefulWriter({
       session: this.session,
       applier: this.#applier,
-      // What is tried in halves needs the keys that are to come: it is all tried again, with them.
-      isRejection: (error) => isOfRows(error) && (options.carefully || !this.#areKeysPending(options.targets)),
+      isRejection: isOfRows,
+      beforeHalves: () => this.#buildKeysOf(options.targets),
       reject: (record, cause) => this.#reject(batch, record, options.targets, cause as TailraceError),
     })
     let from = 0
@@ -396,9 +396,7 @@ export class BatchWriter {
   ): Promise<void> {
     const { pendingKeys, findTarget } = this.#options
     const table = batch.rows.tables[index]!
-    // In a transaction that stays open nothing could be tried again with the key.
-    const isHeld = this.#holds || saysItRepeats(batch.position)
-    const reading = isChanged || carefully || isHeld ? undefined : readingOf(batch, table)
+    const reading = isChanged || carefully ? undefined : readingOf(batch, table)
     let target = this.#targets.get(table)
     target ??= await findTarget(this.session, table, reading)
     targets[index] = target
@@ -422,8 +420,11 @@ export class BatchWriter {
     for (const target of read) if (!written.includes(target)) await pendingKeys.build(this.session, target)
   }
 
-  #areKeysPending(targets: readonly Target[]): boolean {
-    return targets.some((target) => target !== undefined && this.#options.pendingKeys.has(target.target))
+  /** In the open transaction: it may be one that cannot be tried again. */
+  async #buildKeysOf(targets: readonly Target[]): Promise<void> {
+    for (const target of targets) {
+      if (target !== undefined) await this.#options.pendingKeys.build(this.session, target.target)
+    }
   }
 
   /** Keys are to be built before it, which is no part of its transaction. */

@@ -13,6 +13,8 @@ export interface CarefulWriterOptions {
   readonly applier: Applier
   /** Whether an error may be of one record; all others end the writing. */
   readonly isRejection: (error: unknown) => boolean
+  /** Something is about to be tried in halves, which is by key. */
+  readonly beforeHalves?: () => Promise<void>
   /** The target rejects a record; throws where the others are not to be written then. */
   readonly reject: (record: number, cause: unknown) => Promise<Rejected>
 }
@@ -43,6 +45,7 @@ export class CarefulWriter {
     } catch (error) {
       if (!isRejection(error)) throw error
       await session.query('ROLLBACK TO SAVEPOINT tailrace; RELEASE SAVEPOINT tailrace')
+      await this.#options.beforeHalves?.()
       const middle = middleOf(rows, from, to)
       if (to - from === 1 || middle === to) {
         return this.#reject(rows, from, error, options)

@@ -56,7 +56,7 @@ export class SupervisedSource implements AsyncDisposable {
   async #run(): Promise<void> {
     while (!this.#stopped) {
       const reader = readSource(
-        { ...this.#options, position: this.position },
+        { ...this.#options, position: this.position, positionWithData: true },
         {
           onBatch: async (batch) => {
             this.#keep(batch)

@@ -154,6 +154,18 @@ test('a thread writes the same lines, with STATE lines at the same places and th
     })
     for (let more = 0; more < 3; more++) await some()
     await there.lines.settled()
+    // More at once than the thread takes: one of them is made here.
+    const before = threaded
+    const burst = async ({ lines, state }: typeof here) => {
+      for (let i = 0; i < 3; i++) {
+        await lines.write(rows(1000 + i), { place: { lsn: 9n, seq: -1, end: 9n }, behind: state(`burst ${i}`) })
+        await lines.write(changes(2000 + i), { commit: 100, between: state(`burst of changes ${i}`) })
+      }
+    }
+    await burst(there)
+    await burst(here)
+    await there.lines.settled()
+    expect(threaded - before).toBe(5)
     expect(threaded).toBeGreaterThan(10)
   } finally {
     EncoderThread.prototype.encode = encode

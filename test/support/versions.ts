@@ -11,27 +11,14 @@ export interface MajorContext {
 /** On every installed major the tests take twice the time: `npm run test:majors` names them. */
 const ALL = process.env.TAILRACE_TEST_MAJORS !== undefined
 
-/** The oldest, the newest, and the one that everything else runs on; all of them on request. */
+/** The oldest and the newest: on the default one, between them, runs everything else. All of them on request. */
 function testedMajors(): readonly number[] {
-  if (ALL) return majors
-  return [...new Set([Math.min(...majors), DEFAULT_MAJOR, Math.max(...majors)])].filter((major) =>
-    majors.includes(major),
-  )
+  return ALL ? majors : [...new Set([Math.min(...majors), Math.max(...majors)])]
 }
 
 /** The same tests on every tested major, with one server for all of them (and this file). */
 export function describeEachMajor(name: string, body: MajorTests, options: Omit<ServerOptions, 'major'> = {}): void {
   describeMajors(testedMajors(), name, body, options)
-}
-
-/** On two of them, where the tests take long and the versions between differ in nothing. */
-export function describeOldestAndNewest(
-  name: string,
-  body: MajorTests,
-  options: Omit<ServerOptions, 'major'> = {},
-): void {
-  const tested = testedMajors()
-  describeMajors(ALL ? tested : [...new Set([tested[0]!, tested.at(-1)!])], name, body, options)
 }
 
 /** On the default one, where all of it is the same on each. */

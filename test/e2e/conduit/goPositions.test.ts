@@ -4,7 +4,7 @@ import { Pipeline, shortOf } from '../../support/conduit/pipeline.js'
 import { type TestDatabase, testDatabase } from '../../support/database.js'
 import { openSession } from '../../support/openSession.js'
 import { startServer } from '../../support/servers.js'
-import { describeOldestAndNewest } from '../../support/versions.js'
+import { describeEachMajor } from '../../support/versions.js'
 import { waitFor } from '../../support/waitFor.js'
 
 /** As the Go connector leaves it: publication first, then a permanent slot, and nothing that says whose they are. */
@@ -40,7 +40,7 @@ function pipelineBehind(db: TestDatabase, position: string, others: Record<strin
 
 const operations = ({ records }: Pipeline) => records.map(shortOf)
 
-describeOldestAndNewest('a CDC position of the Go connector', (postgres) => {
+describeEachMajor('a CDC position of the Go connector', (postgres) => {
   test('is gone on behind: no snapshot, no gap, also of interleaved transactions and in the middle of one', async () => {
     await using db = await leftBehind(
       postgres.server,
@@ -90,7 +90,7 @@ describeOldestAndNewest('a CDC position of the Go connector', (postgres) => {
   })
 })
 
-describeOldestAndNewest('a snapshot position of the Go connector', (postgres) => {
+describeEachMajor('a snapshot position of the Go connector', (postgres) => {
   test('is gone on with behind the last row of each table, with the keys that it never reads, and every change', async () => {
     await using db = await leftBehind(
       postgres.server,

@@ -5,7 +5,7 @@ import { launch } from '../../support/conduit/conduitHost.js'
 import { Pipeline, shortOf } from '../../support/conduit/pipeline.js'
 import { type TestDatabase, testDatabase } from '../../support/database.js'
 import { startServer } from '../../support/servers.js'
-import { describeOldestAndNewest } from '../../support/versions.js'
+import { describeEachMajor } from '../../support/versions.js'
 import { waitFor } from '../../support/waitFor.js'
 
 const TABLES = 'CREATE TABLE orders (id int PRIMARY KEY); CREATE TABLE others (id int)'
@@ -33,7 +33,7 @@ async function insertLsn(db: TestDatabase): Promise<bigint> {
   return parseLsn(row!.lsn)!
 }
 
-describeOldestAndNewest('behind idle tables', (postgres) => {
+describeEachMajor('behind idle tables', (postgres) => {
   test('the slot holds no WAL, and what is committed right behind an idle advance still comes', async () => {
     await using db = await database(postgres.server, `${TABLES}; INSERT INTO orders VALUES (1)`)
     await using pipeline = new Pipeline(settings(db))

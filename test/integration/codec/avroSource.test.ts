@@ -17,7 +17,7 @@ import type { Batch } from '../../../src/source/batch.js'
 import { decoded } from '../../support/avro.js'
 import { testDatabase } from '../../support/database.js'
 import { readSource } from '../../support/sourceReader.js'
-import { describeOldestAndNewest } from '../../support/versions.js'
+import { describeEachMajor } from '../../support/versions.js'
 
 interface Written {
   readonly table: string
@@ -63,7 +63,7 @@ const SETUP = `
 const ROW = `12.5, 1.5, 2.25, '{1.5,NULL}', '{ok,"so so"}',
   '2026-11-22 06:07:08.5+00', '2026-11-22 06:07:08.5', '1 day 2 hours', '{"a": 1}', repeat('x', 3000), NULL`
 
-describeOldestAndNewest('rows of a source as Avro', (postgres) => {
+describeEachMajor('rows of a source as Avro', (postgres) => {
   test('are the same bytes in snapshot and stream; an unchanged value that was not sent is left out', async () => {
     await using db = await testDatabase(postgres.server, SETUP)
     await db.query(`INSERT INTO t VALUES (1, ${ROW}); INSERT INTO whole VALUES (1, ${ROW})`)

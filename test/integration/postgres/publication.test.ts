@@ -6,7 +6,7 @@ import type { Session } from '../../../src/postgres/session.js'
 import { parseTablePatterns } from '../../../src/postgres/tablePattern.js'
 import { type TestDatabase, testDatabase } from '../../support/database.js'
 import { openSession, urlAs } from '../../support/openSession.js'
-import { describeOldestAndNewest } from '../../support/versions.js'
+import { describeEachMajor } from '../../support/versions.js'
 
 const SHOP = `
   CREATE SCHEMA sales;
@@ -36,7 +36,7 @@ async function mend(db: TestDatabase, session: Session, name: string, list: stri
   return findings.map(({ kind }) => kind)
 }
 
-describeOldestAndNewest('a publication', (postgres) => {
+describeEachMajor('a publication', (postgres) => {
   test('of our own is made, read back, added to and dropped', async () => {
     await using db = await testDatabase(postgres.server, SHOP)
     await using session = await openSession(db.url)

@@ -5,7 +5,7 @@ import type { Batch } from '../../../src/source/batch.js'
 import { type TestDatabase, testDatabase } from '../../support/database.js'
 import { readSource, type SourceReader, type SourceRecord } from '../../support/sourceReader.js'
 import { type CommitLsns, commitsOf, confirmedLsn } from '../../support/sourceSlots.js'
-import { describeOldestAndNewest } from '../../support/versions.js'
+import { describeEachMajor } from '../../support/versions.js'
 import { waitFor } from '../../support/waitFor.js'
 
 const TABLES = 'CREATE TABLE t (id int PRIMARY KEY); CREATE TABLE other (id int)'
@@ -39,7 +39,7 @@ function ids(records: readonly SourceRecord[]): unknown[] {
   return records.map(({ key }) => key!.id)
 }
 
-describeOldestAndNewest('what a source confirms', (postgres) => {
+describeEachMajor('what a source confirms', (postgres) => {
   test.concurrent('is the end of the last commit acknowledged whole, exactly, and the next run begins behind it', async ({
     expect,
   }) => {

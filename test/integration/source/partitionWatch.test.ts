@@ -7,7 +7,7 @@ import { majors } from '../../support/servers.js'
 import { rowsOf } from '../../support/sourceCapture.js'
 import { readSource, type SourceReader } from '../../support/sourceReader.js'
 import { requireOrder, sorted } from '../../support/sourceReplay.js'
-import { describeOldestAndNewest } from '../../support/versions.js'
+import { describeEachMajor } from '../../support/versions.js'
 
 type Row = Readonly<Record<string, unknown>>
 
@@ -67,7 +67,7 @@ const isLook = (event: SourceEvent) => event.type === 'partition-attached' && ev
 const found = (reader: SourceReader) => codesOf(odd(reader).filter((event) => !isLook(event)))
 const codesOf = (events: readonly SourceEvent[]) => events.map((event) => ('code' in event ? event.code : event.type))
 
-describeOldestAndNewest('partitions', (postgres) => {
+describeEachMajor('partitions', (postgres) => {
   const read = (db: TestDatabase, more: object = {}) => {
     db.expectSlots = true
     return readSource({ url: db.url, tables: 'root', slot: `s_${db.name}`, ...more } as never)

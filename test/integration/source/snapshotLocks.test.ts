@@ -5,7 +5,7 @@ import { createSlotWatched } from '../../../src/source/slotCreation.js'
 import type { SnapshotReaders } from '../../../src/source/snapshot/snapshotPhase.js'
 import { type TestDatabase, testDatabase } from '../../support/database.js'
 import { alive, type SnapshotReading, snapshotOf, untilWaiting } from '../../support/snapshotReading.js'
-import { describeOldestAndNewest } from '../../support/versions.js'
+import { describeEachMajor } from '../../support/versions.js'
 import { waitFor } from '../../support/waitFor.js'
 
 /** `a` is more than the queue holds, so that reading stops in the middle of it; `b` comes after. */
@@ -47,7 +47,7 @@ async function nothingWaits(db: TestDatabase, owner: Session): Promise<void> {
   expect(await db.query('SELECT slot_name FROM pg_replication_slots WHERE database = current_database()')).toEqual([])
 }
 
-describeOldestAndNewest('locks of the snapshot', (postgres) => {
+describeEachMajor('locks of the snapshot', (postgres) => {
   test.each([1, 2])(
     'a rewrite that comes before the reading waits for it, and loses no row (%i readers)',
     async (n) => {

@@ -8,7 +8,7 @@ import { startServer } from '../../support/servers.js'
 import { type CaptureOptions, capture, rowsOf } from '../../support/sourceCapture.js'
 import { readSource, type SourceReader } from '../../support/sourceReader.js'
 import { byField, replay, requireOrder, sorted } from '../../support/sourceReplay.js'
-import { describeOldestAndNewest } from '../../support/versions.js'
+import { describeEachMajor } from '../../support/versions.js'
 import { waitFor } from '../../support/waitFor.js'
 
 const FETCH = { toast: 'fetch' } as const
@@ -74,7 +74,7 @@ function bigs(reader: SourceReader): unknown[] {
   return reader.changesOf('t').map(({ key, after, unchanged }) => [key!.id, after?.big, unchanged])
 }
 
-describeOldestAndNewest('toast: fetch', (postgres) => {
+describeEachMajor('toast: fetch', (postgres) => {
   test.concurrent('gives an update the values that it left alone, several columns at once, and the same as a snapshot', async () => {
     await using db = await testDatabase(
       postgres.server,

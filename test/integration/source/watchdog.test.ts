@@ -4,7 +4,7 @@ import { type TestDatabase, testDatabase } from '../../support/database.js'
 import { startServer } from '../../support/servers.js'
 import { readSource, type SourceReader } from '../../support/sourceReader.js'
 import { TcpProxy } from '../../support/tcpProxy.js'
-import { describeOldestAndNewest } from '../../support/versions.js'
+import { describeEachMajor } from '../../support/versions.js'
 
 const TABLE = 'CREATE TABLE t (id int PRIMARY KEY)'
 const STALL_MS = 1000
@@ -26,7 +26,7 @@ async function looks(reader: SourceReader, more: number): Promise<void> {
 /** Longer than `STALL_MS`, by looks that come three times in it. */
 const LONG = 10
 
-describeOldestAndNewest('a run that stands still', (postgres) => {
+describeEachMajor('a run that stands still', (postgres) => {
   test.concurrent('has nothing to do on an idle server, nor while others write: that is told to nobody', async ({
     expect,
   }) => {

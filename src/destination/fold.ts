@@ -22,6 +22,8 @@ const NONE = -1
 /** A value's bytes; the start is below 0 as on a tape. */
 export interface Value {
   readonly bytes: Uint8Array
+  /** The same memory. */
+  readonly view: DataView
   readonly start: number
   readonly end: number
 }
@@ -169,19 +171,25 @@ export class Fold {
       else if (this.#isKey[column] && effect.keyFallback !== NONE) pair = effect.keyFallback + 2 * column
       else return effect.known?.get(column)
     }
-    return { bytes: this.bytesOf(effect), start: values[pair]!, end: values[pair + 1]! }
+    return { bytes: this.bytesOf(effect), view: this.viewOf(effect), start: values[pair]!, end: values[pair + 1]! }
   }
 
   /** Of a key column. */
   keyOf(effect: Effect, column: number): Value {
     const pair = this.#keyPair(effect.keyAt, effect.keyFallback, column)
     const values = this.batch.tape.values
-    return { bytes: this.bytesOf(effect), start: values[pair]!, end: values[pair + 1]! }
+    return { bytes: this.bytesOf(effect), view: this.viewOf(effect), start: values[pair]!, end: values[pair + 1]! }
   }
 
   bytesOf(effect: Effect): Uint8Array {
     const { heads, buffers } = this.batch
     return buffers[heads[effect.record * HEAD + HEAD_BUFFER]!]!
+  }
+
+  /** The same memory. */
+  viewOf(effect: Effect): DataView {
+    const { heads, views } = this.batch
+    return views[heads[effect.record * HEAD + HEAD_BUFFER]!]!
   }
 
   #addPartial(

@@ -13,7 +13,6 @@ import {
   UPDATE,
 } from './rowBatch.js'
 import type { Table } from './table.js'
-import { Tape } from './tape.js'
 
 /** Whether the two can be one: ids of snapshot rows are told with one name a batch. */
 export function canJoin(a: RowBatch, b: RowBatch): boolean {
@@ -24,10 +23,12 @@ export function canJoin(a: RowBatch, b: RowBatch): boolean {
 export function joinRows(batches: readonly RowBatch[]): RowBatch {
   const lines = joinLines(batches)
   if (lines !== undefined) return lines
-  const joined = new RowBatch()
   const sum = (of: (batch: RowBatch) => number) => batches.reduce((total, batch) => total + of(batch), 0)
-  const heads = new Int32Array(sum(({ count }) => count) * HEAD)
-  const tape = new Tape(sum((batch) => batch.tape.length))
+  const joined = RowBatch.withRoom(
+    sum(({ count }) => count),
+    sum((batch) => batch.tape.length),
+  )
+  const { heads, tape } = joined
   const tables = new JoinedTables(joined.tables)
   for (const batch of batches) {
     const from = joined.count * HEAD
@@ -53,7 +54,6 @@ export function joinRows(batches: readonly RowBatch[]): RowBatch {
     joined.messages.push(...batch.messages)
     joined.snapshotId ||= batch.snapshotId
   }
-  joined.replace(heads, tape)
   return joined
 }
 
@@ -66,7 +66,8 @@ function joinLines(batches: readonly RowBatch[]): RowBatch | undefined {
     if (batch.count === 0) continue
     const { lines } = batch
     if (lines === undefined) return undefined
-    for (const one of lines) joined.push({ ...one, table: tables.indexOf(batch.tables[one.table]!) })
+    // Their memory is that of the batches.
+    for (const one of lines) joined.push({ ...one, table: tables.indexOf(batch.tables[one.table]!), memory: undefined })
   }
   if (joined.length === 0) return undefined
   const snapshotId = batches.find((batch) => batch.snapshotId !== '')?.snapshotId ?? ''

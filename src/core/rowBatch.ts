@@ -1,5 +1,6 @@
 import { viewOf } from './byteWriter.js'
 import type { Transaction } from './record.js'
+import type { Lease } from './spareMemory.js'
 import type { Table } from './table.js'
 import { Tape } from './tape.js'
 
@@ -54,6 +55,8 @@ export interface CopyLines {
   readonly read: (bytes: Uint8Array, view: DataView, start: number, end: number, columns: number, tape: Tape) => void
   /** Called when somebody asks for rows that have to be read for it. */
   readonly onRead: () => void
+  /** The bytes' memory, where it is for others when nobody looks into them any more. */
+  readonly memory?: Lease | undefined
 }
 
 /** Where the columns of one row are. */
@@ -81,12 +84,19 @@ export interface DerivedNumbers {
 /** Numbers of batches that were given up. */
 const spare: { readonly heads: Int32Array; readonly tape: Tape }[] = []
 /** As many as may be on their way at a time. */
-const MOST_SPARE = 8
+const MOST_SPARE = 48
+/** What has room for this many times as much as is needed is left for what needs it. */
+const TOO_LARGE = 8
 
-/** With room for so many numbers, or none. */
+/** The smallest with room for so many numbers, or none. */
 function spareFor(heads: number, tape: number): (typeof spare)[number] | undefined {
-  const found = spare.pop()
-  return found !== undefined && found.heads.length >= heads && found.tape.values.length >= tape ? found : undefined
+  let best = -1
+  for (let i = 0; i < spare.length; i++) {
+    const one = spare[i]!
+    if (one.heads.length < heads || one.tape.values.length < tape || one.heads.length > TOO_LARGE * heads) continue
+    if (best < 0 || one.heads.length < spare[best]!.heads.length) best = i
+  }
+  return best < 0 ? undefined : spare.splice(best, 1)[0]
 }
 
 /**
@@ -128,6 +138,16 @@ export class RowBatch {
     const found = like === undefined ? undefined : spareFor(heads, tape)
     this.#heads = found?.heads ?? new Int32Array(heads)
     this.#tape = found?.tape ?? new Tape(tape)
+  }
+
+  /** An empty batch with room for so many records, and numbers on the tape. */
+  static withRoom(count: number, tapeLength: number): RowBatch {
+    const batch = new RowBatch()
+    const heads = Math.max(1, count) * HEAD
+    const found = spareFor(heads, tapeLength)
+    batch.#heads = found?.heads ?? new Int32Array(heads)
+    batch.#tape = found?.tape ?? new Tape(tapeLength)
+    return batch
   }
 
   /** A batch of nothing but rows of a snapshot, in order; `shared`: other batches have the same bytes. */
@@ -306,10 +326,19 @@ export class RowBatch {
    * processor time.
    */
   giveUp(): void {
-    if (!this.#ownsNumbers || spare.length === MOST_SPARE) return
+    if (!this.#ownsNumbers || this.count === 0 || this.#heads.length === 0) return
     this.#tape.length = 0
+    // What was given up first may be too small for what comes now.
+    if (spare.length === MOST_SPARE) spare.shift()
     spare.push({ heads: this.#heads, tape: this.#tape })
     this.replace(new Int32Array(0), new Tape(0))
+  }
+
+  /** The same, and nobody looks into its lines, nor into those of a batch that shares them: their memory is for others, too. */
+  giveUpLines(): void {
+    for (const { memory } of this.#lines ?? []) memory?.giveBack()
+    if (this.#lines !== undefined) this.#lines = []
+    this.giveUp()
   }
 
   /** The records to come lie in `buffer`. */

@@ -85,7 +85,7 @@ function appended({ heads, buffers, tape }: RowBatch, { target, records }: Appen
 }
 
 /** Of no type yet: its column's input function reads it, as it does what comes by COPY. */
-function constant({ bytes, start, end }: Value): string {
+function constant({ bytes, start, end }: Omit<Value, 'view'>): string {
   // No such row may be new: staging tells of it.
   if (start === UNCHANGED_COLUMN) return REPLACED
   if (start < 0) return 'NULL'

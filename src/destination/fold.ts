@@ -18,10 +18,16 @@ import { quoteIdentifier, sqlName } from '../postgres/identifier.js'
 
 /** No tuple. */
 const NONE = -1
+const MINUS = 0x2d
+const ZERO = 0x30
+/** int8, int2, int4. */
+export const INTEGERS: ReadonlySet<number> = new Set([20, 21, 23])
 
 /** A value's bytes; the start is below 0 as on a tape. */
 export interface Value {
   readonly bytes: Uint8Array
+  /** The same memory. */
+  readonly view: DataView
   readonly start: number
   readonly end: number
 }
@@ -39,10 +45,12 @@ export interface FoldShape {
 
 const NOTHING: readonly number[] = []
 
+/** Key columns' bytes; of one integer column the number, where its text says just that. */
+export type KeyId = string | number
+
 /** What becomes of the rows of one key. Never changed: what comes later makes another. */
 export class Effect {
-  /** Key columns' bytes. */
-  readonly id: string
+  readonly id: KeyId
   /** Index of the record that had the last word. */
   readonly record: number
   /** Where on the tape the tuple is that has the key; and the one that has what that leaves out. */
@@ -60,7 +68,7 @@ export class Effect {
   readonly wasThere: boolean
 
   constructor(
-    id: string,
+    id: KeyId,
     wasThere: boolean,
     record: number,
     keyAt: number,
@@ -105,13 +113,17 @@ export class Effect {
 export class Fold {
   readonly shape: FoldShape
   readonly batch: RowBatch
-  readonly effects = new Map<string, Effect>()
+  readonly effects = new Map<KeyId, Effect>()
   readonly #isKey: readonly boolean[]
+  /** The key is a single column of an integer type. */
+  readonly #isNumber: boolean
 
   constructor(batch: RowBatch, shape: FoldShape) {
     this.batch = batch
     this.shape = shape
-    this.#isKey = shape.table.columns.map((_, column) => shape.key.includes(column))
+    const { columns } = shape.table
+    this.#isKey = columns.map((_, column) => shape.key.includes(column))
+    this.#isNumber = shape.key.length === 1 && INTEGERS.has(columns[shape.key[0]!]!.typeOid)
   }
 
   /** The next record; of this table, a row. */
@@ -169,14 +181,14 @@ export class Fold {
       else if (this.#isKey[column] && effect.keyFallback !== NONE) pair = effect.keyFallback + 2 * column
       else return effect.known?.get(column)
     }
-    return { bytes: this.bytesOf(effect), start: values[pair]!, end: values[pair + 1]! }
+    return { bytes: this.bytesOf(effect), view: this.viewOf(effect), start: values[pair]!, end: values[pair + 1]! }
   }
 
   /** Of a key column. */
   keyOf(effect: Effect, column: number): Value {
     const pair = this.#keyPair(effect.keyAt, effect.keyFallback, column)
     const values = this.batch.tape.values
-    return { bytes: this.bytesOf(effect), start: values[pair]!, end: values[pair + 1]! }
+    return { bytes: this.bytesOf(effect), view: this.viewOf(effect), start: values[pair]!, end: values[pair + 1]! }
   }
 
   bytesOf(effect: Effect): Uint8Array {
@@ -184,8 +196,14 @@ export class Fold {
     return buffers[heads[effect.record * HEAD + HEAD_BUFFER]!]!
   }
 
+  /** The same memory. */
+  viewOf(effect: Effect): DataView {
+    const { heads, views } = this.batch
+    return views[heads[effect.record * HEAD + HEAD_BUFFER]!]!
+  }
+
   #addPartial(
-    id: string,
+    id: KeyId,
     wasThere: boolean,
     record: number,
     newAt: number,
@@ -209,7 +227,7 @@ export class Fold {
     this.effects.set(id, new Effect(id, wasThere, record, newAt, oldAt, newAt, NONE, known, missing, base))
   }
 
-  #gone(id: string, record: number, oldAt: number): Effect {
+  #gone(id: KeyId, record: number, oldAt: number): Effect {
     const wasThere = this.effects.get(id)?.wasThere ?? true
     return new Effect(id, wasThere, record, oldAt, NONE, NONE, NONE, undefined, NOTHING, undefined)
   }
@@ -220,7 +238,7 @@ export class Fold {
   }
 
   /** No text holds a NUL. */
-  #keyId(record: number, at: number, fallback: number): string {
+  #keyId(record: number, at: number, fallback: number): KeyId {
     const { key } = this.shape
     const { buffers, heads, tape } = this.batch
     const bytes = buffers[heads[record * HEAD + HEAD_BUFFER]!]!
@@ -229,7 +247,12 @@ export class Fold {
       const pair = this.#keyPair(at, fallback, key[i]!)
       const start = tape.values[pair]!
       if (start < 0) throw this.#incomplete(record, key[i]!, start)
-      const part = latin1(bytes, start, tape.values[pair + 1]!)
+      const end = tape.values[pair + 1]!
+      if (this.#isNumber) {
+        const number = integerIn(bytes, start, end)
+        if (!Number.isNaN(number)) return number
+      }
+      const part = latin1(bytes, start, end)
       id = i === 0 ? part : `${id}\0${part}`
     }
     return id
@@ -261,6 +284,25 @@ export class Fold {
 
 /** By number, as in core/rowBatch.ts. */
 export const OPERATIONS = ['snapshot', 'create', 'update', 'delete', 'truncate', 'schema', 'message'] as const
+
+/** Of a text with so many digits no other has the same number. */
+const MOST_DIGITS = 15
+
+/** The number that `bytes[start..end)` is the usual text of; NaN where it may be anything else. */
+function integerIn(bytes: Uint8Array, start: number, end: number): number {
+  const isNegative = bytes[start] === MINUS
+  const first = isNegative ? start + 1 : start
+  if (first >= end || end - first > MOST_DIGITS) return Number.NaN
+  // A zero stands alone, and has no sign.
+  if (bytes[first] === ZERO && end - start > 1) return Number.NaN
+  let number = 0
+  for (let p = first; p < end; p++) {
+    const digit = bytes[p]! - ZERO
+    if (digit < 0 || digit > 9) return Number.NaN
+    number = 10 * number + digit
+  }
+  return isNegative ? -number : number
+}
 
 function latin1(bytes: Uint8Array, start: number, end: number): string {
   if (end - start > 24) return Buffer.from(bytes.buffer, bytes.byteOffset + start, end - start).toString('latin1')

@@ -1,5 +1,5 @@
 import { formatTimestamp } from '../codec/timestampText.js'
-import { ByteWriter } from '../core/byteWriter.js'
+import { ByteWriter, viewOf } from '../core/byteWriter.js'
 import {
   DELETE,
   HEAD,
@@ -26,13 +26,14 @@ import type { Target } from './target.js'
  */
 export function stageHistory(batch: RowBatch, records: readonly number[], { table, written }: Target): ByteWriter {
   const writer = new ByteWriter()
-  const { heads, buffers, tape, transactions } = batch
+  const { heads, buffers, views, tape, transactions } = batch
   const { values } = tape
   const times = new Map<number, string | undefined>()
   for (const index of records) {
     const head = index * HEAD
     const operation = heads[head + HEAD_OPERATION]!
     const bytes = buffers[heads[head + HEAD_BUFFER]!]!
+    const view = views[heads[head + HEAD_BUFFER]!]!
     const newAt = heads[head + HEAD_NEW]!
     const oldKind = heads[head + HEAD_OLD]! & 3
     const oldAt = heads[head + HEAD_OLD]! >> 2
@@ -45,7 +46,8 @@ export function stageHistory(batch: RowBatch, records: readonly number[], { tabl
         if (hasWhole || (oldKind !== 0 && table.key.includes(column))) pair = oldAt + 2 * column
         else unchanged.push(table.columns[column]!.name)
       }
-      writeCopyValue(writer, bytes, pair < 0 ? NULL_COLUMN : values[pair]!, pair < 0 ? NULL_COLUMN : values[pair + 1]!)
+      const [start, end] = pair < 0 ? [NULL_COLUMN, NULL_COLUMN] : [values[pair]!, values[pair + 1]!]
+      writeCopyValue(writer, bytes, view, start, end)
       writeCopyTab(writer)
     }
     const record = new BatchRecord(batch, index, unasked)
@@ -73,7 +75,7 @@ function timeOf(commitTime: bigint | undefined): string | undefined {
 
 function writeText(writer: ByteWriter, text: string | undefined): void {
   const bytes = Buffer.from(text ?? '')
-  writeCopyValue(writer, bytes, text === undefined ? NULL_COLUMN : 0, bytes.length)
+  writeCopyValue(writer, bytes, viewOf(bytes), text === undefined ? NULL_COLUMN : 0, bytes.length)
 }
 
 /** The key's columns in the server's text form. */

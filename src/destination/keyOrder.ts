@@ -1,7 +1,4 @@
-import type { Effect, Fold } from './fold.js'
-
-/** int8, int2, int4. */
-const INTEGERS = new Set([20, 21, 23])
+import { type Effect, type Fold, INTEGERS } from './fold.js'
 
 /**
  * The effects in the order of their keys, as far as that can be told from their bytes: rows that stand near each other in
@@ -34,7 +31,9 @@ function byNumber(list: Effect[], numbers: number[]): Effect[] {
     // A comparison in JavaScript costs more than all the rest: so number and place are one number.
     for (let i = 0; i < count; i++) order[i] = (numbers[i]! - least) * count + i
     order.sort()
-    return Array.from(order, (packed) => list[packed % count]!)
+    const sorted = new Array<Effect>(count)
+    for (let i = 0; i < count; i++) sorted[i] = list[order[i]! - Math.floor(order[i]! / count) * count]!
+    return sorted
   }
   for (let i = 0; i < count; i++) order[i] = i
   order.sort((a, b) => numbers[a]! - numbers[b]!)

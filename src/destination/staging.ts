@@ -80,23 +80,25 @@ export function stageFold(fold: Fold, target: Target, overwrites = false): Stage
 function writeKey(writer: ByteWriter, fold: Fold, effect: Effect, { key }: Target): void {
   for (let i = 0; i < key.length; i++) {
     if (i > 0) writeCopyTab(writer)
-    const { bytes, start, end } = fold.keyOf(effect, key[i]!)
-    writeCopyValue(writer, bytes, start, end)
+    const { bytes, view, start, end } = fold.keyOf(effect, key[i]!)
+    writeCopyValue(writer, bytes, view, start, end)
   }
 }
 
 /** A missing value stands there as NULL. */
 function writeRow(writer: ByteWriter, fold: Fold, effect: Effect, { written }: Target): void {
   const bytes = fold.bytesOf(effect)
+  const view = fold.viewOf(effect)
   const { values } = fold.batch.tape
   for (let i = 0; i < written.length; i++) {
     if (i > 0) writeCopyTab(writer)
     const pair = effect.rowAt + 2 * written[i]!
     // No object for a value that was sent, which nearly all are.
-    if (values[pair] !== UNCHANGED_COLUMN) writeCopyValue(writer, bytes, values[pair]!, values[pair + 1]!)
+    if (values[pair] !== UNCHANGED_COLUMN) writeCopyValue(writer, bytes, view, values[pair]!, values[pair + 1]!)
     else {
       const value = fold.valueOf(effect, written[i]!)
-      writeCopyValue(writer, value?.bytes ?? bytes, value?.start ?? NULL_COLUMN, value?.end ?? NULL_COLUMN)
+      if (value === undefined) writeCopyValue(writer, bytes, view, NULL_COLUMN, NULL_COLUMN)
+      else writeCopyValue(writer, value.bytes, value.view, value.start, value.end)
     }
   }
 }
@@ -109,12 +111,13 @@ export function stageRecords(
 ): ByteWriter {
   // With room for all: what is received for a row is about what is sent.
   const writer = new ByteWriter(Math.ceil(records.length * (batch.bytes / Math.max(1, batch.count))) + ROOM)
-  const { heads, buffers, tape } = batch
+  const { heads, buffers, views, tape } = batch
   const { values } = tape
   const isWhole = written.length > 0 && written.length === table.columns.length
   for (const record of records) {
     const head = record * HEAD
     const bytes = buffers[heads[head + HEAD_BUFFER]!]!
+    const view = views[heads[head + HEAD_BUFFER]!]!
     const at = heads[head + HEAD_NEW]!
     if (isWhole && heads[head + HEAD_OPERATION] === SNAPSHOT) {
       const start = values[at]! < 0 ? NONE : values[at]!
@@ -131,7 +134,7 @@ export function stageRecords(
       if (i > 0) writeCopyTab(writer)
       const pair = at + 2 * written[i]!
       if (values[pair] === UNCHANGED_COLUMN) throw ROW_INCOMPLETE({ table: target, count: 1 })
-      writeCopyValue(writer, bytes, values[pair]!, values[pair + 1]!)
+      writeCopyValue(writer, bytes, view, values[pair]!, values[pair + 1]!)
     }
     writeCopyEnd(writer)
   }

@@ -73,6 +73,7 @@ export interface Sink {
    * come, also when there were none since the last time; `end` is set when the pipeline ends and nothing will follow.
    * A sink that stores positions may keep a transaction open while `position.repeats` would not let anybody go on from
    * there, such as in the middle of a table without a key: if that is lost, the whole run begins again at what is stored.
+   * When it has resolved, nothing may look into the batches before it: their memory is for those to come.
    */
   flush(options: { readonly end: boolean }): Promise<SinkMark>
   /**

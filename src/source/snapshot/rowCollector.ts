@@ -1,17 +1,23 @@
 import { viewOf } from '../../core/byteWriter.js'
 import { copyShort } from '../../core/copyShort.js'
 import { type CopyLines, NOTHING_OLD, RowBatch, SNAPSHOT } from '../../core/rowBatch.js'
+import { type Lease, SpareMemory } from '../../core/spareMemory.js'
 import type { Table } from '../../core/table.js'
 import { readCopyRow, requireLine } from '../../postgres/copy/row.js'
 
 /** Room for a batch as readers hand it on, and what comes with the chunk that fills it. */
 const PART_BYTES = 320 * 1024
+/** As much as comes back at a time from whoever writes batches on. */
+const MOST_SPARE = 48
 /** A row from here on is kept where it came. */
 const LONG_ROW = 32 * 1024
 const FIRST_ENDS = 1024
+const NO_PART = Buffer.allocUnsafeSlow(0)
 
 /** A smaller batch is looked into even by who hands the lines of larger ones on. */
 const TELLING_BYTES = 64 * 1024
+
+const spare = new SpareMemory(PART_BYTES, MOST_SPARE)
 
 /** Whether the consumer of a run looks into rows: then they are read where they came, which spares a copy of each. */
 export class RowUse {
@@ -30,8 +36,9 @@ export class RowCollector {
   /** Of rows that are read at once. */
   #batch: RowBatch | undefined
   #lines: CopyLines[] = []
-  #part = Buffer.allocUnsafeSlow(0)
-  #partView = viewOf(this.#part)
+  #part: Buffer = NO_PART
+  #lease: Lease | undefined
+  #partView: DataView = viewOf(this.#part)
   #used = 0
   #ends = new Int32Array(FIRST_ENDS)
   #partCount = 0
@@ -83,7 +90,8 @@ export class RowCollector {
     }
     if (this.#used + length > this.#part.length) {
       this.#endPart()
-      this.#part = Buffer.allocUnsafeSlow(PART_BYTES)
+      this.#lease = spare.take()
+      this.#part = this.#lease.buffer
       this.#partView = viewOf(this.#part)
     }
     if (bytes !== this.#chunk) {
@@ -126,16 +134,20 @@ export class RowCollector {
     if (this.#partCount > 0) {
       const lines = this.#part.subarray(0, this.#used)
       const isFew = this.#used < this.#part.length / 2
-      this.#add(isFew ? Buffer.from(lines) : lines, this.#ends.slice(0, this.#partCount))
-      if (!isFew) this.#part = Buffer.allocUnsafeSlow(0)
+      const ends = this.#ends.slice(0, this.#partCount)
+      if (isFew) {
+        this.#add(Buffer.from(lines), ends)
+        this.#lease?.giveBack()
+      } else this.#add(lines, ends, this.#lease)
+      this.#part = NO_PART
     }
     this.#used = this.#partCount = 0
   }
 
-  #add(bytes: Uint8Array, ends: Int32Array): void {
+  #add(bytes: Uint8Array, ends: Int32Array, memory?: Lease): void {
     const onRead = () => {
       this.#use.areRead ||= bytes.length > TELLING_BYTES
     }
-    this.#lines.push({ table: 0, bytes, ends, columns: this.#columns, read: readCopyRow, onRead })
+    this.#lines.push({ table: 0, bytes, ends, columns: this.#columns, read: readCopyRow, onRead, memory })
   }
 }

@@ -10,7 +10,7 @@ import type { Random } from '../random.js'
 import { differences, unnoticed } from './compare.js'
 import { Holder } from './holder.js'
 import { sourceSql, TABLES, targetSql } from './tables.js'
-import { Workload } from './workload.js'
+import { type Bulks, Workload } from './workload.js'
 
 export interface ReplicateChaos {
   readonly source: Server
@@ -44,10 +44,15 @@ interface Fault {
 const EARLY = 0.4
 /** A kill comes so long after its phase has begun at most. */
 const PAUSES_MS: Readonly<Record<Phase, number>> = { start: 1500, snapshot: 1200, stream: 900 }
-/** Of the transactions, where several connections apply: only batches of many rows are parted. */
-const BULKS = 0.3
-/** A kill in the stream comes later there: nothing is parted before the rows that are read are behind it. */
-const PARTED_MS = 12_000
+/**
+ * Where several connections apply: only batches of many rows are parted, of which what waits makes one. So they need not be many:
+ * 4,000 rows in each third transaction made gigabytes, and runs that never came to the stream's end.
+ */
+const BULKS: Bulks = { share: 0.2, rows: 800, restMs: 150 }
+/** Nothing is parted before the rows that are read are behind a run: so long a kill in the stream waits for it at most. */
+const PARTED_MS = 6000
+/** And comes so long after it at most. */
+const BEHIND_PARTED_MS = 600
 const STREAMS_MS = 90_000
 const LAST_RUN_MS = 300_000
 /** What a run may end with when the source was away: whoever runs it starts it again. The target is waited for. */
@@ -93,11 +98,14 @@ export async function runReplicateChaos(options: ReplicateChaos): Promise<string
         const early = kill < kills * EARLY
         // Of the early ones some come while it starts, most while it reads rows, as long as there are any.
         const wanted = !early ? 'stream' : random.chance(0.3) ? 'start' : 'snapshot'
-        if (await reaches(run, wanted))
+        const waitsForLanes = wanted === 'stream' && parted
+        if (await reaches(run, wanted)) {
+          if (waitsForLanes && (await writesByLanes(run, target.url()))) count('runs parted a batch before it')
           await Promise.race([
-            pause(random.integer(0, wanted === 'stream' && parted ? PARTED_MS : PAUSES_MS[wanted])),
+            pause(random.integer(0, waitsForLanes ? BEHIND_PARTED_MS : PAUSES_MS[wanted])),
             run.ended,
           ])
+        }
         if (run.running) {
           run.kill('SIGKILL')
           await run.ended
@@ -195,6 +203,22 @@ async function appliedBatches(url: string): Promise<string> {
   const lanes = await query(url, "SELECT to_regclass('tailrace.lane') IS NOT NULL AS there")
   const wrote = lanes[0]!.there ? await query(url, 'SELECT FROM tailrace.lane WHERE position IS NOT NULL') : []
   return `${row?.version} batches by ${row?.epoch} writers, over ${1 + wrote.length} connections at a time`
+}
+
+/** Whether a batch is parted before it is time to go on all the same. */
+async function writesByLanes(run: TailraceProcess, url: string): Promise<boolean> {
+  const written = async () => {
+    const found = await query(url, 'SELECT max(version)::text AS version FROM tailrace.lane').catch(() => [])
+    return found[0]?.version ?? null
+  }
+  const deadline = Date.now() + PARTED_MS
+  const before = await written()
+  while (run.running && Date.now() < deadline) {
+    const now = await written()
+    if (now !== null && before !== null && now !== before) return true
+    await pause(50)
+  }
+  return false
 }
 
 /** As far as it can be asked: false where the server is away, or nothing was parted yet. */

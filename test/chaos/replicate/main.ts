@@ -20,7 +20,7 @@ round that fails keeps its files, and ends all with exit code 1.
   --target-major <n>
   --rows <n>             of the largest tables at the start; default 30000
   --writers <n>          sessions that change the source; default 3
-  --apply-connections <n>  each run draws from 2 to so many, and writes come in bulk: 10 minutes and more a round; default 1
+  --apply-connections <n>  each run draws from 2 to so many, and more writes come in bulk; default 1
   --log <file>           append what is printed to this file, too
 `
 

@@ -7,17 +7,27 @@ import { BODY, REGION } from './tables.js'
 const EXPECTED = /^(40P01|40001|23505|23503|57P0[123]|08...|53300)$/
 const AGAIN_MS = 200
 
+/** Transactions that write many rows at once. */
+export interface Bulks {
+  /** Of all transactions. */
+  readonly share: number
+  readonly rows: number
+  /** Behind each its session rests, so that the source makes no more than several connections take. */
+  readonly restMs: number
+}
+
+const FEW_BULKS: Bulks = { share: 0.01, rows: 4000, restMs: 0 }
+
 /** Sessions that change the five tables in transactions of all sizes, and come back when the server does. */
 export class Workload {
   transactions = 0
-  readonly #bulks: number
+  readonly #bulks: Bulks
   readonly #stopped = new AbortController()
   readonly #writers: Promise<void>[]
   #failure: Error | undefined
   #next = 1_000_000
 
-  /** `bulks`: how many of the transactions write many rows at once, as a share. */
-  constructor(url: string, writers: number, rows: number, random: Random, bulks = 0.01) {
+  constructor(url: string, writers: number, rows: number, random: Random, bulks = FEW_BULKS) {
     this.#bulks = bulks
     this.#writers = Array.from({ length: writers }, (_, writer) => this.#write(url, writer + 1, rows, random.fork()))
   }
@@ -37,9 +47,11 @@ export class Workload {
     while (!this.#stopped.signal.aborted) {
       try {
         client ??= await connect(url)
-        await client.query(this.#transaction(writer, rows, random))
+        const { sql, isBulk } = this.#transaction(writer, rows, random)
+        await client.query(sql)
         this.transactions++
         await pause(random.chance(0.1) ? random.integer(20, 100) : random.integer(0, 6))
+        if (isBulk) await pause(this.#bulks.restMs)
       } catch (error) {
         const { code } = error as { code?: string }
         if (code !== undefined && /^[0-9A-Z]{5}$/.test(code) && !EXPECTED.test(code)) this.#failure ??= error as Error
@@ -54,22 +66,26 @@ export class Workload {
     await client?.end().catch(() => {})
   }
 
-  #transaction(writer: number, rows: number, random: Random): string {
+  #transaction(writer: number, rows: number, random: Random): { readonly sql: string; readonly isBulk: boolean } {
     const statements = random.chance(0.04) ? random.integer(50, 400) : random.integer(1, 6)
     const list = Array.from({ length: statements }, () => this.#statement(writer, rows, random))
     if (random.chance(0.1)) list.splice(1, 0, 'SAVEPOINT s', this.#statement(writer, rows, random), 'ROLLBACK TO s')
-    if (random.chance(this.#bulks)) list.push(this.#bulk(random, rows))
-    return ['BEGIN', ...list, random.chance(0.05) ? 'ROLLBACK' : 'COMMIT'].join(';\n')
+    const isBulk = random.chance(this.#bulks.share)
+    if (isBulk) list.push(this.#bulk(random, rows))
+    return { sql: ['BEGIN', ...list, random.chance(0.05) ? 'ROLLBACK' : 'COMMIT'].join(';\n'), isBulk }
   }
 
   /** Many rows at once. */
   #bulk(random: Random, rows: number): string {
-    const from = this.#number(4000)
+    const many = this.#bulks.rows
+    const from = this.#number(many)
+    // Three quarters as many of those that there were at the start.
+    const every = Math.max(1, Math.round(rows / (0.75 * many)))
     return random.pick([
-      `INSERT INTO events SELECT n, 'bulk', n, now() FROM generate_series(${from}, ${from + 3999}) n`,
-      `INSERT INTO log SELECT 99, n, md5(n::text) FROM generate_series(${from}, ${from + 1999}) n`,
-      `UPDATE events SET amount = amount + 1 WHERE id % 10 = ${random.integer(0, 9)} AND id < ${rows}`,
-      `DELETE FROM events WHERE id BETWEEN ${from - 6000} AND ${from - 4500}`,
+      `INSERT INTO events SELECT n, 'bulk', n, now() FROM generate_series(${from}, ${from + many - 1}) n`,
+      `INSERT INTO log SELECT 99, n, md5(n::text) FROM generate_series(${from}, ${from + many / 2 - 1}) n`,
+      `UPDATE events SET amount = amount + 1 WHERE id % ${every} = ${random.integer(0, every - 1)} AND id < ${rows}`,
+      `DELETE FROM events WHERE id BETWEEN ${from - 1.5 * many} AND ${from - 1.125 * many}`,
     ])
   }
 

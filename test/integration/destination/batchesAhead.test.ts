@@ -1,9 +1,11 @@
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import type { EmbeddedPostgres } from '../../../src/cli/embedded/server.js'
+import { Checkpoint } from '../../../src/destination/checkpoint.js'
 import type { DestinationOptions } from '../../../src/destination/options.js'
 import type { PostgresDestination } from '../../../src/destination/postgresDestination.js'
 import type { Batch } from '../../../src/source/batch.js'
 import { PostgresSource } from '../../../src/source/postgresSource.js'
+import { openSession } from '../../support/openSession.js'
 import { failureOf, Replication, rowsOf } from '../../support/replication.js'
 import { startServer } from '../../support/servers.js'
 import { waitFor } from '../../support/waitFor.js'
@@ -135,4 +137,23 @@ test('commits that do not wait for the disk are made durable in between', async 
     },
   })
   expect(await rowsOf(pair.to, 't')).toEqual(await rowsOf(pair.from, 't'))
+})
+
+test('what is open for a batch to come and idle for ten seconds is ended by the server: the process may be asleep, or cut off', async () => {
+  await using pair = await Replication.between(server, server, 't', TABLE)
+  await using asleep = await openSession(pair.to.url)
+  const checkpoint = new Checkpoint('tailrace', 'test', 0)
+  await checkpoint.claim(asleep, [])
+  // As the batch before it does.
+  await pair.to.query('UPDATE tailrace.checkpoint SET version = version + 1')
+  const opening = checkpoint.openingNext
+  expect(opening).toContain("'10s'")
+  await asleep.query(opening.replace("'10s'", "'100ms'"))
+  const isFree = () =>
+    pair.to.query('SELECT FROM tailrace.checkpoint FOR UPDATE NOWAIT').then(
+      () => true,
+      () => false,
+    )
+  expect(await isFree()).toBe(false)
+  await waitFor(isFree, { what: 'the row to be free' })
 })

@@ -70,6 +70,7 @@ async function write(
   writing: PostgresDestination,
   changes: readonly string[],
   onBatch: (index: number) => Promise<unknown> | undefined = () => undefined,
+  instead: (batch: Batch) => Promise<boolean> = (batch) => writing.write(batch),
 ): Promise<void> {
   const position = await writing.open()
   await using reading = new PostgresSource({
@@ -88,7 +89,7 @@ async function write(
     while (!isWhole())
     await onBatch(index)
     const batch = Batch.join(list)
-    if (await writing.write(batch)) await batch.ack()
+    if (await instead(batch)) await batch.ack()
   }
 }
 
@@ -120,6 +121,8 @@ const endWriters = (which = 'true') =>
     `SELECT pg_terminate_backend(pid) FROM pg_stat_activity
       WHERE datname = current_database() AND application_name = 'tailrace' AND ${which}`,
   )
+
+const WAITS = "datname = current_database() AND application_name = 'tailrace' AND wait_event_type = 'Lock'"
 
 /** Leaves the target as a process does that is killed when all lanes have their part of a batch, and the main connection waits. */
 async function killed(applyConnections: number, changes: readonly string[]): Promise<void> {
@@ -219,6 +222,34 @@ test('a lane that fails alone leaves its part to the main connection, and those 
   })
   // Lane 2 had its part when lane 1 gave up; all else is of the batch's second try.
   expect(await writersOf()).toMatchObject({ single: 2, uniq: 1 })
+  await expectSame()
+})
+
+test('what was made ready for a session that is lost meanwhile is made ready anew', async () => {
+  const blocker = await pair.to.connect()
+  await using writing = pair.destination({ applyConnections: 3 })
+  const batches: Batch[] = []
+  await write(
+    writing,
+    [touch(), touch(), `INSERT INTO log VALUES (${touched + 1}, 'few')`, touch()],
+    undefined,
+    async (batch) => {
+      batches.push(batch)
+      if (batches.length < 3) return writing.write(batch)
+      if (batches.length === 3) return false
+      const [few, many] = batches.slice(2)
+      await blocker.query('BEGIN; SELECT FROM tailrace.checkpoint FOR UPDATE')
+      const written = writing.write(few!)
+      const waits = async () => (await pair.to.query(`SELECT FROM pg_stat_activity WHERE ${WAITS}`)).length > 0
+      await waitFor(waits, { what: 'it to wait' })
+      writing.prepare(many!)
+      await endWriters(WAITS)
+      await blocker.query('ROLLBACK')
+      await written
+      return writing.write(many!)
+    },
+  )
+  expect(await writersOf()).toMatchObject({ single: 3, parts: 3, uniq: 1 })
   await expectSame()
 })
 

@@ -191,6 +191,24 @@ describe('what the target lacks is said before anything is written', () => {
     })
   })
 
+  test.concurrent.each<[what: string, made: string, mended: string, code: string, says: string]>([
+    ['table', 'ALTER TABLE t RENAME TO away', 'ALTER TABLE away RENAME TO t', 'TARGET_TABLE_MISSING', 'public.t'],
+    ['column', 'ALTER TABLE t RENAME n TO away', 'ALTER TABLE t RENAME away TO n', 'TARGET_COLUMN_MISSING', 'column n'],
+  ])('a %s that goes away when the run has written to it; mended it goes on', async (_, made, mended, code, says) => {
+    await using pair = await between('t', 'CREATE TABLE t (id int PRIMARY KEY, n int); INSERT INTO t VALUES (1, 1)')
+    await pair.expectSame('t')
+    await pair.from.query('INSERT INTO t SELECT i, i FROM generate_series(10, 4000) i; UPDATE t SET n = 0')
+    let withRows = 0
+    const onBatch = async ({ length }: { readonly length: number }) => {
+      if (length > 0 && ++withRows === 2) await pair.to.query(made)
+    }
+    const failed = await failureOf(pair.run({ source: { maxBytes: 64 * 1024 }, onBatch }))
+    expect(failed).toMatchObject({ code, message: expect.stringContaining(says) })
+    await pair.to.query(mended)
+    expect(await rowsOf(pair.to, 't')).not.toHaveLength(1)
+    await pair.expectSame('t')
+  })
+
   test.concurrent('a table that was altered under a run is looked at again', async () => {
     await using pair = await between('t', 'CREATE TABLE t (id int PRIMARY KEY, n int); INSERT INTO t VALUES (1, 1)')
     await pair.expectSame('t')

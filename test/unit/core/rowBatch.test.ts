@@ -1,5 +1,8 @@
-import { expect, test } from 'vitest'
-import { CREATE, RowBatch } from '../../../src/core/rowBatch.js'
+import { describe, expect, test } from 'vitest'
+import { joinRows } from '../../../src/core/joinedRows.js'
+import { CREATE, HEAD, RowBatch } from '../../../src/core/rowBatch.js'
+import { SpareMemory } from '../../../src/core/spareMemory.js'
+import { readCopyRow } from '../../../src/postgres/copy/row.js'
 import { BatchBuilder, textTable } from '../../support/rowBatches.js'
 
 const table = textTable('t', ['id', 'note'], [0])
@@ -46,4 +49,38 @@ test('numbers that another batch has, too, are nobody else’s', () => {
   part.giveUp()
   overwrite(part)
   expect(numbers()).toEqual(before)
+})
+
+describe('lines', () => {
+  const spare = new SpareMemory(64, 4)
+  const linesOf = (text: string): { batch: RowBatch; buffer: Buffer } => {
+    const memory = spare.take()
+    const length = memory.buffer.write(text)
+    const lines = {
+      ...{ table: 0, bytes: memory.buffer.subarray(0, length), ends: Int32Array.of(length), columns: 2, memory },
+      ...{ read: readCopyRow, onRead: () => {} },
+    }
+    return { batch: RowBatch.ofLines([lines], [table], 'x', false), buffer: memory.buffer }
+  }
+
+  test('given up, their memory is for others, once, however many batches share it', () => {
+    const { batch, buffer } = linesOf('1\tx\n')
+    const renamed = batch.withTables([table])
+    batch.giveUpLines()
+    renamed.giveUpLines()
+    expect(spare.take().buffer).toBe(buffer)
+    expect(spare.take().buffer).not.toBe(buffer)
+    expect(batch.count).toBe(1)
+    expect(() => batch.rowAt(0)).toThrow(RangeError)
+  })
+
+  test('of joined ones it is that of the batches, and what somebody looked into is kept', () => {
+    const [one, two] = [linesOf('1\tx\n'), linesOf('2\ty\n')]
+    joinRows([one.batch, two.batch]).giveUpLines()
+    expect([one, two].map(({ batch }) => batch.rowAt(0).bytes.toString())).toEqual(['1\tx\n', '2\ty\n'])
+    const { heads } = one.batch
+    expect(heads).toHaveLength(HEAD)
+    one.batch.giveUpLines()
+    expect(spare.take().buffer).not.toBe(one.buffer)
+  })
 })

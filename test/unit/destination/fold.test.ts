@@ -1,5 +1,6 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
+import { Table } from '../../../src/core/table.js'
 import { type Effect, Fold, type FoldShape, type Value } from '../../../src/destination/fold.js'
 import { BatchBuilder, type Sent, textTable } from '../../support/rowBatches.js'
 
@@ -45,7 +46,7 @@ function apply(fold: Fold, target: Map<string, Row>, same: (key: string) => stri
   const updates: [key: string, row: Sent[]][] = []
   const gone: string[] = []
   for (const effect of fold.effects.values()) {
-    const key = same(effect.id)
+    const key = same(String(effect.id))
     if (byBytes && effect.wasThere !== target.has(key)) throw new Error(`${key} was there: ${target.has(key)}`)
     const row = effect.isGone ? [] : rowOf(fold, effect)
     if (effect.isGone) gone.push(key)
@@ -148,6 +149,44 @@ describe('what changes of one key come to', () => {
     const fold = folded((batch) => batch.create(['a', 'bc', 'x', 'y']).create(['ab', 'c', 'x', 'y']), composite)
     expect(fold.effects.size).toBe(2)
   })
+})
+
+test('integer keys are told apart as texts are, each found again, whatever it is', () => {
+  const text = textTable('t', COLUMNS, [ID])
+  const table = new Table({ ...text, columns: text.columns.map((column) => ({ ...column, typeOid: 20 })) })
+  const few = [
+    '7',
+    '-7',
+    '07',
+    '0',
+    '-0',
+    '00',
+    '+7',
+    '',
+    '-',
+    '7a',
+    ' 7',
+    '1e3',
+    '999999999999999',
+    '-999999999999999',
+  ]
+  const many = [
+    '1000000000000000',
+    '9007199254740992',
+    '9007199254740993',
+    '-9223372036854775808',
+    '9223372036854775807',
+  ]
+  const keys = [...few, ...many]
+  const fold = folded(
+    (batch) => {
+      for (const key of keys) batch.create([key, 'a', 'x', 'y'])
+      for (const key of keys) batch.update([key, 'b', 'x', 'y'])
+    },
+    { ...shape, table },
+  )
+  const found = [...fold.effects.values()].map((effect) => [textOf(fold.keyOf(effect, ID)), rowOf(fold, effect)[1]])
+  expect(found).toEqual(keys.map((key) => [key, 'b']))
 })
 
 describe('what cannot be folded', () => {

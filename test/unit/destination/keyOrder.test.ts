@@ -10,7 +10,7 @@ function ordered(table: Table, rows: readonly (readonly string[])[]): string[] {
   const written = table.columns.map((_, index) => index)
   const fold = new Fold(builder.batch, { table, target: 't', key: table.key, written })
   for (let record = 0; record < builder.batch.count; record++) fold.add(record)
-  return inKeyOrder(fold).map(({ id }) => id)
+  return inKeyOrder(fold).map(({ id }) => String(id))
 }
 
 test('numbers are in the order of numbers, each key once', () => {

@@ -18,7 +18,7 @@ test('what is written reads as what it was', () => {
       for (const [i, one] of values.entries()) {
         if (i > 0) writeCopyTab(writer)
         const bytes = Buffer.from(one ?? '')
-        writeCopyValue(writer, bytes, one === null ? NULL_COLUMN : 0, bytes.length)
+        writeCopyValue(writer, bytes, viewOf(bytes), one === null ? NULL_COLUMN : 0, bytes.length)
       }
       writeCopyEnd(writer)
       const bytes = writer.toBuffer()
@@ -36,6 +36,6 @@ test('what is written reads as what it was', () => {
 test('as the server has it', () => {
   const writer = new ByteWriter()
   const bytes = Buffer.from('a\tb\nc\rd\\e\bf\\.')
-  writeCopyValue(writer, bytes, 0, bytes.length)
+  writeCopyValue(writer, bytes, viewOf(bytes), 0, bytes.length)
   expect(writer.toBuffer().toString()).toBe('a\\tb\\nc\\rd\\\\e\bf\\\\.')
 })

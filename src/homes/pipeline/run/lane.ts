@@ -22,7 +22,7 @@ export interface LaneListener {
 /** A sink that is behind makes durable several places at once, but not too many. */
 const MAX_LEFT_OUT = 8
 
-type Item = { readonly batch: Batch; records: number } | { readonly barrier: Barrier }
+type Item = { readonly batch: Batch; readonly done: () => void; records: number } | { readonly barrier: Barrier }
 
 /** Items that are written at once, and what of them is left to be; `isFull`: whatever may follow them. */
 interface Gathered {
@@ -73,6 +73,8 @@ export class Lane {
   #wake: (() => void) | undefined
   #working = false
   #leftOut = 0
+  /** Batches that were made of items, and written. */
+  #joinedOnes: Batch[] = []
   #records = 0
   #delivered = 0
   #letters = 0
@@ -138,10 +140,10 @@ export class Lane {
     this.#ahead = { position, sameRun: false }
   }
 
-  /** `held`: until the barrier behind it was released. */
-  give(batch: Batch, held = false): void {
+  /** `held`: until the barrier behind it was released. `done` is called when the batch is durable, and not looked into any more. */
+  give(batch: Batch, { held = false, done = () => {} } = {}): void {
     this.bytes += batch.bytes
-    this.#add({ batch, records: 0 }, held)
+    this.#add({ batch, done, records: 0 }, held)
   }
 
   /** Up to this barrier nothing is held any more. */
@@ -251,6 +253,8 @@ export class Lane {
       clearImmediate(meanwhile)
     }
     this.#next += items.length
+    if (batch !== undefined && !items.some((item) => 'batch' in item && item.batch === batch))
+      this.#joinedOnes.push(batch)
   }
 
   /** Tells the sink what waits behind the batch that it is writing, if that will be written as it is now. */
@@ -322,7 +326,9 @@ export class Lane {
       if (item.batch.length > 0) this.#forgotten = StreamPosition.parse(item.batch.position)
       this.#records += item.records
       if (item.records > 0) this.#delivered += item.batch.bytes
+      item.done()
     }
+    for (const { rows } of this.#joinedOnes.splice(0)) rows.giveUp()
     this.#next = this.#leftOut = 0
     this.#tellDeadLetters()
     this.#mark = mark
@@ -364,6 +370,7 @@ export class Lane {
     this.#open = false
     this.#next = this.#leftOut = 0
     this.#ready = []
+    this.#joinedOnes = []
     await this.#sink.close().catch(() => {})
     if (this.#abort.signal.aborted) return 'leave'
     // Opened anew it would take back what another pipeline has, and that one after it.

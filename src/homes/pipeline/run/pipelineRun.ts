@@ -274,7 +274,12 @@ export class PipelineRun {
     const position = StreamPosition.parse(batch.position)
     // What begins anew is not gone on with wherever it is found, and what repeats is not committed.
     const held = this.#inTurns && this.#together && !position.isNothing && isRecorded({ position })
-    for (const lane of this.#lanes) lane.give(batch, held && lane.storesPosition)
+    let left = this.#lanes.length
+    const done = () => {
+      // Else what comes next would have memory of its own, too.
+      if (--left === 0) batch.rows.giveUpLines()
+    }
+    for (const lane of this.#lanes) lane.give(batch, { held: held && lane.storesPosition, done })
   }
 
   /** Each batch has a barrier of its own. */

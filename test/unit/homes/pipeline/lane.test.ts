@@ -139,3 +139,38 @@ test('batches told as what comes next, and then written with more, are made dura
   await running
   expect([written, passed, flushes, prepared]).toEqual([[1, 6], [7], 1, 1])
 })
+
+test('a batch is done when it is durable, and what was joined of several is given up then; not when the sink has failed', async () => {
+  const done: number[] = []
+  const seen: string[][] = []
+  const batches: Batch[] = []
+  let fails = true
+  const sink: Sink = {
+    gathersBytes: 1_000_000,
+    open: async () => undefined,
+    write: async (batch) => void batches.push(batch),
+    flush: async () => {
+      // Nobody has taken anything away yet.
+      seen.push([...idsOf(batches).flat(), String(done)])
+      batches.length = 0
+      if (fails) {
+        fails = false
+        throw new Error('once')
+      }
+      return null
+    },
+    close: async () => {},
+  }
+  const config = { ...sinkConfig('one', () => sink), onError: 'retry' } as const
+  const lane = new Lane(config, { passed: () => {}, moved: () => {}, event: () => {} })
+  await lane.open(undefined)
+  for (const id of [1, 2]) lane.give(batchOf(id), { done: () => done.push(id) })
+  lane.giveBarrier({ id: 1, position: positionAt(2), together: true, end: undefined })
+  lane.end()
+  await lane.run()
+  expect(seen).toEqual([
+    ['0/1/0', '0/1/0', ''],
+    ['0/1/0', '0/1/0', ''],
+  ])
+  expect(done).toEqual([1, 2])
+})

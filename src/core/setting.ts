@@ -77,7 +77,8 @@ export function parseSettings<S extends Shape>(shape: S, input: object): z.infer
   for (const name of Object.keys(input)) {
     if (!names.includes(name)) throw SETTING_UNKNOWN({ name, near: nearest(name, names), known: names })
   }
-  const parsed = z.object(shape).safeParse(input)
+  // It is used once: to compile a function for it takes longer than to go through it.
+  const parsed = z.object(shape).safeParse(input, { jitless: true })
   if (parsed.success) return parsed.data
   const issue = parsed.error.issues[0]!
   const name = String(issue.path[0])

@@ -6,7 +6,7 @@ import { writeDocument } from './document.js'
 import * as form from './form.js'
 import { writeNumber } from './number.js'
 import { writePlain } from './plain.js'
-import { copyPlain, copyShort, NOT_PLAIN, SHORT } from './short.js'
+import { copyPlain, copyShort, NOT_PLAIN } from './short.js'
 import { writeJsonString } from './text.js'
 import { writeTimestamp, writeTimestamptz } from './timestamp.js'
 import { writeToken } from './token.js'
@@ -16,8 +16,14 @@ const CLOSE = 0x7d
 const QUOTE = 0x22
 const DIGIT_NINE = 0x39
 
-/** Behind a name: a short value in quotes, `null`, or what a name's last word of four bytes overshoots by. */
-const VALUE_ROOM = SHORT + 2
+/**
+ * Up to here a value is tried in one pass by fours, with its escapes and all else that is rare done again by the form's own
+ * function.
+ */
+const SHORT_VALUE = 120
+
+/** Behind a name: a short value in quotes with what is added to it, or what a name's last word of four bytes overshoots by. */
+const VALUE_ROOM = SHORT_VALUE + 5
 
 /** No second tuple to take unchanged columns from. */
 export const NO_FALLBACK = -1
@@ -92,7 +98,7 @@ export class RowLayout {
         continue
       }
       const end = tape[pair + 1]!
-      to = end - start <= SHORT ? writeShort(this.#forms[i]!, out, to, view, start, end) : NOT_PLAIN
+      to = end - start <= SHORT_VALUE ? writeShort(this.#forms[i]!, out, to, view, start, end) : NOT_PLAIN
       if (to === NOT_PLAIN) {
         writer.length += this.#nameLengths[i]!
         this.#writeValue(writer, i, bytes, start, end)
@@ -127,8 +133,22 @@ export class RowLayout {
   }
 }
 
-/** `null` */
+// The words `null`, `true`, `fals`, and the rest of a zone that has hours only: `:00"`.
 const NULL_WORD = 0x6e756c6c
+const TRUE_WORD = 0x74727565
+const FALS_WORD = 0x66616c73
+const ZONE_WORD = 0x3a303022
+const LETTER_E = 0x65
+const LETTER_T = 0x74
+const T = 0x54
+const BLANK = 0x20
+const PLUS = 0x2b
+const MINUS = 0x2d
+
+/** `2026-01-01 00:00:00`: with four digits of the year, all else that there may be follows. */
+const DATE_LENGTH = 10
+const LEAST_TIMESTAMP = 19
+const LEAST_TIMESTAMPTZ = 22
 
 /** The commonest forms of short values, with room at hand; NOT_PLAIN for whatever needs more than copying. */
 function writeShort(kind: number, out: DataView, to: number, view: DataView, start: number, end: number): number {
@@ -151,9 +171,40 @@ function writeShort(kind: number, out: DataView, to: number, view: DataView, sta
       out.setUint8(after, QUOTE)
       return after + 1
     }
+    case form.FORM_TIMESTAMPTZ: {
+      if (end - start < LEAST_TIMESTAMPTZ || view.getUint8(start + DATE_LENGTH) !== BLANK) return NOT_PLAIN
+      const sign = view.getUint8(end - 3)
+      if (sign !== PLUS && sign !== MINUS) return NOT_PLAIN
+      const after = copyTimestamp(out, to, view, start, end)
+      out.setInt32(after, ZONE_WORD)
+      return after + 4
+    }
+    case form.FORM_TIMESTAMP: {
+      if (end - start < LEAST_TIMESTAMP || view.getUint8(start + DATE_LENGTH) !== BLANK) return NOT_PLAIN
+      const after = copyTimestamp(out, to, view, start, end)
+      out.setUint8(after, QUOTE)
+      return after + 1
+    }
+    case form.FORM_BOOL: {
+      if (start < end && view.getUint8(start) === LETTER_T) {
+        out.setInt32(to, TRUE_WORD)
+        return to + 4
+      }
+      out.setInt32(to, FALS_WORD)
+      out.setUint8(to + 4, LETTER_E)
+      return to + 5
+    }
     default:
       return NOT_PLAIN
   }
+}
+
+/** A quote, and the text with `T` for its first blank. */
+function copyTimestamp(out: DataView, to: number, view: DataView, start: number, end: number): number {
+  out.setUint8(to, QUOTE)
+  const after = copyShort(view, start, end, out, to + 1)
+  out.setUint8(to + 1 + DATE_LENGTH, T)
+  return after
 }
 
 /** `bytes` as big-endian words; what the last one has too much is written over by what follows. */

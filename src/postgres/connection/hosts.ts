@@ -56,6 +56,14 @@ export function isSocket({ name, address }: Host): boolean {
   return address === undefined && /^[/@]/.test(name)
 }
 
+/** Whether its server shares this machine, as far as its name tells: behind a tunnel or a container's port it may not. */
+export function isOnThisMachine(host: Host): boolean {
+  const { name, address = name } = host
+  return (
+    isSocket(host) || address === 'localhost' || address === '::1' || (isIP(address) === 4 && /^127\./.test(address))
+  )
+}
+
 /** `@` stands for the zero byte that begins an abstract socket's name. */
 export function socketPath(folder: string, port: number): string {
   return join(folder, `.s.PGSQL.${port}`).replace(/^@/, '\0')

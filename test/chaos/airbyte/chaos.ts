@@ -48,10 +48,13 @@ export async function runAirbyteChaos(options: AirbyteChaos): Promise<string[]> 
   const catalog = configured(await discovered(config))
   const ledger = new Ledger()
   let states: readonly object[] = []
+  let starts = 0
   const tally = new Map<string, number>()
   const count = (what: string) => tally.set(what, (tally.get(what) ?? 0) + 1)
   const start = (tail: boolean) => {
-    return startConnector('read', { config, catalog: { ...catalog, tail }, state: states })
+    // In turn with a second thread, which is not begun beside a server on two processors, and without one.
+    const line_threads = 1 + (++starts % 2)
+    return startConnector('read', { config: { ...config, line_threads }, catalog: { ...catalog, tail }, state: states })
   }
   const workload = new Workload(url, OWNERS, rows, random.fork())
   try {

@@ -520,6 +520,20 @@ test("a saved position before the slot's: an error with the way out, or all rows
   expect(ids(await read({ ...config, on_lost_position: 'resync' }, catalog, state), 'a')).toEqual([1, 2])
 })
 
+test('a state beyond all that the server has written: no record, and it is not taken back', async () => {
+  await using db = await database('CREATE TABLE a (id int PRIMARY KEY); INSERT INTO a VALUES (1)')
+  const config = configOf(db, { state_type: 'stream' })
+  const catalog = configured(await discovered(config))
+  const first = await read(config, catalog)
+  await db.query('INSERT INTO a VALUES (2)')
+  const { lsn } = first.states.at(-1)!.stream!.stream_state as { lsn: string }
+  const future = `7FFFFFF/${lsn.split('/')[1]}`
+  const state = JSON.parse(JSON.stringify(foldedStates(first.states)).replaceAll(lsn, future))
+  const run = await read(config, catalog, state)
+  expect(run.records).toEqual([])
+  expect(run.states.map(({ stream }) => (stream!.stream_state as { lsn: string }).lsn)).toEqual([future])
+})
+
 test("a capture of Estuary's connector goes on from its own state", async () => {
   await using db = await database(
     `${TWO} INSERT INTO a VALUES (1); INSERT INTO b VALUES (1); CREATE PUBLICATION flow_publication FOR ALL TABLES`,

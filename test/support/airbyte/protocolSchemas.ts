@@ -182,8 +182,18 @@ const PAYLOADS: Readonly<Record<string, readonly [string, object]>> = {
   TRACE: ['trace', trace],
 }
 
-/** Draft 7, as the protocol has it. */
-export const ajv = new Ajv({ strict: false, allErrors: true, logger: false })
+/** RFC 3339, with a date that there is. */
+const DATE_TIME = /^\d{4}-\d\d-\d\dT([01]\d|2[0-3]):[0-5]\d:[0-5]\d(\.\d+)?(Z|[+-]\d\d:\d\d)?$/
+const isDate = (text: string) => /^\d{4}-\d\d-\d\d$/.test(text) && !Number.isNaN(Date.parse(text))
+
+/** Draft 7, as the protocol has it; times are looked into, a zone may be missing where the schema says so beside. */
+export const ajv = new Ajv({
+  ...{ strict: false, allErrors: true, logger: false },
+  formats: {
+    date: isDate,
+    'date-time': (text: string) => DATE_TIME.test(text) && isDate(text.slice(0, 10)),
+  },
+})
 const validators = new Map<string, ValidateFunction>(
   Object.entries(PAYLOADS).map(([type, [key, schema]]) => [
     type,

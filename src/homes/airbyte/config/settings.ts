@@ -132,6 +132,10 @@ const own = {
       unit: 'bytes',
     },
   ),
+  line_threads: setting(z.int().min(1).max(2).optional(), {
+    description:
+      'Threads that make the records of large tables and large transactions. Default: 2 where there is a processor for each; for the rows of tables one more is counted for a server on the same machine, which reads at the same time.',
+  }),
   on_lost_position: setting(z.enum(['fail', 'resync']).default('fail'), {
     description:
       'When the slot is gone, lost, or ahead of the saved position, so that changes are missing: end with an error, or read all rows anew.',

@@ -1,6 +1,6 @@
 import { PostgresSource } from '../../../source/postgresSource.js'
 import type { Piece } from '../../../source/snapshot/pieces.js'
-import { bytesOf, type Phase, recordLinesOf, streamsOf } from './phase.js'
+import { expectRows, type Phase, recordLinesOf, streamsOf } from './phase.js'
 import { type Refresh, withPiece } from './refreshState.js'
 import { sourceOptions } from './sourceOptions.js'
 
@@ -42,7 +42,7 @@ async function readRows(phase: Phase): Promise<void> {
   const source = new PostgresSource(options)
   const numbers = new Map(streams.map(({ matched, lines }) => [matched.facts.table.oid, lines.number]))
   let refreshes = plan.refreshes
-  lines.expect(bytesOf(streams))
+  expectRows(phase, lines, streams)
   const listening = (async () => {
     for await (const event of source.events()) phase.onEvent(event)
   })()

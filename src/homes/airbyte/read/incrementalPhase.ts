@@ -7,7 +7,7 @@ import { BatchLines } from './batchLines.js'
 import { FoldedLines } from './foldedLines.js'
 import { readIncremental } from './incremental.js'
 import type { Joined } from './joinPositions.js'
-import { bytesOf, type Phase, recordLinesOf, streamsOf } from './phase.js'
+import { expectRows, type Phase, recordLinesOf, streamsOf } from './phase.js'
 import type { RunStream } from './plan.js'
 import { sourceOptions } from './sourceOptions.js'
 import { modeOf, resetLine } from './stateMessages.js'
@@ -68,7 +68,10 @@ async function readFrom(
   const streams = streamsOf(phase, 'incremental')
   const forAtMostMs = tail ? config.checkpoint_seconds * 1000 : undefined
   const records = recordLinesOf(phase, streams, from)
-  if (!config.compact) records.expect(bytesOf(streams.filter((one) => !isKnown(one, from))))
+  if (!config.compact) {
+    const begun = streams.filter((one) => !isKnown(one, from))
+    expectRows(phase, records, begun)
+  }
   const parts = { records, checkpoints, output, onReached }
   await readIncremental({
     options: {

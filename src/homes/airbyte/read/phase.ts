@@ -1,3 +1,6 @@
+import { availableParallelism } from 'node:os'
+import { isOnThisMachine } from '../../../postgres/connection/hosts.js'
+import { parseConnectionString } from '../../../postgres/connectionString.js'
 import { quoteQualified } from '../../../postgres/identifier.js'
 import type { SourceEvent } from '../../../source/events.js'
 import type { AirbyteConfig } from '../config/readConfig.js'
@@ -52,17 +55,35 @@ function recordSetupOf(
 
 /** RECORD lines of these streams, in order. */
 export function recordLinesOf(phase: Phase, streams: readonly RunStream[], joined: Joined | undefined): RecordLines {
-  const { output, reports, recordWorker } = phase
+  const { config, output, reports, recordWorker } = phase
   return new RecordLines({
     setup: recordSetupOf(phase, streams, joined),
     streams: new Map(streams.map(({ lines }) => [lines.number, lines])),
     output,
     onUnsaid: (lines, what) => reports.unsaid(lines, what),
-    worker: recordWorker,
+    worker: config.line_threads === 1 ? undefined : recordWorker,
   })
 }
 
+/** All rows of these streams are to be read. */
+export function expectRows({ config }: Phase, records: RecordLines, streams: readonly RunStream[]): void {
+  if (hasProcessorForRows(config, availableParallelism())) records.expect(bytesOf(streams))
+}
+
+/**
+ * Whether a second thread may make lines of rows. A server on the same machine sends rows as fast as one thread makes lines
+ * of them: with two processors the second thread would take its one, and what it costs to send rows there is lost. Pure.
+ */
+export function hasProcessorForRows(
+  { line_threads: threads, source }: Pick<AirbyteConfig, 'line_threads' | 'source'>,
+  processors: number,
+): boolean {
+  if (threads !== undefined) return threads > 1
+  const isShared = parseConnectionString(source.url).hosts.some(isOnThisMachine)
+  return processors > (isShared ? 2 : 1)
+}
+
 /** Bytes of these streams' tables as they are on the disk. */
-export function bytesOf(streams: readonly RunStream[]): number {
+function bytesOf(streams: readonly RunStream[]): number {
   return streams.reduce((sum, { matched }) => sum + matched.facts.table.pages * PAGE_BYTES, 0)
 }

@@ -24,6 +24,8 @@ interface Tail {
   readonly rest: Buffer
   /** Of the format debezium: what follows the place in the transaction, which stands behind `rest`, too. */
   readonly behindSeq: Buffer | undefined
+  /** All of it with the line's end, for records without a place in a transaction; of the format debezium there is more to come. */
+  readonly line: Buffer | undefined
 }
 
 const ESTUARY: Readonly<Record<number, string>> = {
@@ -33,6 +35,8 @@ const ESTUARY: Readonly<Record<number, string>> = {
   [DELETE]: 'Delete',
 }
 const DEBEZIUM: Readonly<Record<number, string>> = { [SNAPSHOT]: 'c', [CREATE]: 'c', [UPDATE]: 'u', [DELETE]: 'd' }
+/** What closes data, record and line. */
+export const DATA_END = Buffer.from('}}}\n')
 const DIGITS = 6
 const MANY = 10 ** DIGITS - 1
 const POINT = 0x2e
@@ -78,7 +82,7 @@ export class RecordTails {
 
   /**
    * Writes the tail of a change, or without a transaction of a row that was read. `first`: no column stands before it,
-   * so that no comma parts them.
+   * so that no comma parts them; `last`: nothing more comes, it ends the line.
    */
   write(
     writer: ByteWriter,
@@ -87,6 +91,7 @@ export class RecordTails {
     seq: number,
     table: Table,
     first: boolean,
+    last: boolean,
   ): void {
     if (transaction !== this.#transaction || (table !== this.#table && this.#format === 'debezium')) {
       this.#transaction = transaction
@@ -94,13 +99,17 @@ export class RecordTails {
       this.#tails = []
     }
     this.#tails[operation] ??= this.#make(operation, table)
-    const { cursor, rest, behindSeq } = this.#tails[operation]
+    const { cursor, rest, behindSeq, line } = this.#tails[operation]
+    const hasPlace = seq > 0 && transaction !== undefined
+    if (last && !first && !hasPlace && line !== undefined) return writer.write(line)
     writer.write(first ? cursor.subarray(1) : cursor)
-    if (seq > 0 && transaction !== undefined) writeFraction(writer, seq)
+    if (hasPlace) writeFraction(writer, seq)
     writer.write(rest)
-    if (behindSeq === undefined) return
-    writer.writeAscii(String(seq))
-    writer.write(behindSeq)
+    if (behindSeq !== undefined) {
+      writer.writeAscii(String(seq))
+      writer.write(behindSeq)
+    }
+    if (last) writer.write(DATA_END)
   }
 
   #make(operation: number, table: Table): Tail {
@@ -113,9 +122,11 @@ export class RecordTails {
         : formatTimestamp(transaction.commitTime ?? 0n)
     const name = this.#format === 'airbyte' ? '_ab_cdc_lsn' : '_change_lsn'
     const [rest, behindSeq] = this.#rest(operation, when, table)
+    const cursor = `,"${name}":${lsn}`
     return {
-      cursor: Buffer.from(`,"${name}":${lsn}`),
+      cursor: Buffer.from(cursor),
       rest: Buffer.from(rest),
+      line: this.#format === 'debezium' ? undefined : Buffer.concat([Buffer.from(cursor + rest), DATA_END]),
       behindSeq: behindSeq === undefined ? undefined : Buffer.from(behindSeq),
     }
   }

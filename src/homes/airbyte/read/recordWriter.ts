@@ -24,7 +24,7 @@ import type { RecordFormat } from '../recordFormat.js'
 import { mayHaveHalf, mendHalves } from './halfPairs.js'
 import type { HeldRecords } from './heldRecords.js'
 import { isWithin, type PlaceInStream } from './joinPositions.js'
-import { type ReadPlace, RecordTails, type ScanMoment } from './recordTails.js'
+import { DATA_END, type ReadPlace, RecordTails, type ScanMoment } from './recordTails.js'
 import type { StreamLines, TableLines } from './streamLines.js'
 import type { Unsaid } from './streamReports.js'
 
@@ -37,7 +37,6 @@ export interface RecordWriterOptions {
   readonly onUnsaid: (stream: StreamLines, what: Unsaid) => void
 }
 
-const DATA_END = Buffer.from('}}}\n')
 const META = Buffer.from('},"meta":{"changes":')
 const META_END = Buffer.from('}}}\n')
 const BEFORE = Buffer.from(',"before":')
@@ -174,7 +173,8 @@ export class RecordWriter {
     const empty = writer.size - begin === 2
     writer.length--
     const transaction = batch.transactions[batch.heads[head + HEAD_TRANSACTION]!]
-    this.#tails.write(writer, transaction, operation, batch.heads[head + HEAD_SEQ]!, this.#table!, empty)
+    const last = !debezium && nulled === undefined
+    this.#tails.write(writer, transaction, operation, batch.heads[head + HEAD_SEQ]!, this.#table!, empty, last)
     if (debezium) {
       const old = batch.heads[head + HEAD_OLD]! & 3
       if (operation === UPDATE && old > 0) {
@@ -188,7 +188,7 @@ export class RecordWriter {
       writer.write(META)
       writer.write(Buffer.from(JSON.stringify(this.#restore(tape, nulled))))
       writer.write(META_END)
-    } else writer.write(DATA_END)
+    } else if (!last) writer.write(DATA_END)
     const mayLack = operation !== SNAPSHOT && operation !== DELETE && fallback === NO_FALLBACK
     const lacks = mayLack && this.#lacksColumns(tape, at)
     if (lacks) this.#options.onUnsaid(this.#stream!, 'unchanged')

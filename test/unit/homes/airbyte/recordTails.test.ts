@@ -10,7 +10,7 @@ const tailsOf = (lsn: bigint) => new RecordTails('airbyte', { lsn, time: 0 })
 
 function tailOf(tails: RecordTails, transaction?: Transaction, operation = SNAPSHOT, seq = 0, of = table): string {
   const writer = new ByteWriter()
-  tails.write(writer, transaction, operation, seq, of, false)
+  tails.write(writer, transaction, operation, seq, of, false, false)
   return writer.toBuffer().toString()
 }
 
@@ -40,6 +40,28 @@ test('changes of one transaction have cursors in their order, however many they 
   expect([...cursors].sort()).toEqual(cursors)
   expect(new Set(cursors).size).toBe(cursors.length)
   expect(cursors.at(-1)! < '2001').toBe(true)
+})
+
+test('a tail that ends the line is the same with the end, in every format', () => {
+  const transaction = { xid: 7, commitLsn: 800n, commitTime: 0n }
+  for (const format of ['airbyte', 'estuary', 'debezium'] as const) {
+    const tails = new RecordTails(format, { lsn: 5n, time: 1000 })
+    for (const [of, operation, seq] of [
+      [undefined, SNAPSHOT, 0],
+      [transaction, CREATE, 0],
+      [transaction, DELETE, 3],
+    ] as const) {
+      for (const first of [true, false]) {
+        const [open, ended] = [false, true].map((last) => {
+          const writer = new ByteWriter()
+          tails.write(writer, of, operation, seq, table, first, last)
+          return writer.toBuffer().toString()
+        })
+        expect(ended).toBe(`${open}}}}\n`)
+        expect(open!.startsWith(',')).toBe(!first)
+      }
+    }
+  }
 })
 
 test('what is kept of a transaction, an operation and a table is used for nothing else', () => {

@@ -1,7 +1,13 @@
 import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
-import { addressesOf, defaultHost, shuffled, socketPath } from '../../../../src/postgres/connection/hosts.js'
+import {
+  addressesOf,
+  defaultHost,
+  isOnThisMachine,
+  shuffled,
+  socketPath,
+} from '../../../../src/postgres/connection/hosts.js'
 import { temporaryFolder } from '../../../support/temporaryFolder.js'
 
 test('without a host the first folder that has a socket for the port is taken, else localhost', async () => {
@@ -24,6 +30,15 @@ test('where a host is', async () => {
   expect(socketPath('@abstract', 7)).toBe('\0abstract/.s.PGSQL.7')
   expect(await addressesOf({ ...host, name: 'localhost' })).toContain('127.0.0.1')
   await expect(addressesOf(host)).rejects.toThrow(/ENOTFOUND|EAI_AGAIN/)
+})
+
+test('which servers share this machine', () => {
+  const host = (name: string, address?: string) => ({ name, address, port: 5432 })
+  const here = [host('localhost'), host('/run/pg'), host('@pg'), host('127.0.0.1'), host('127.1.2.3'), host('::1')]
+  expect(here.filter((one) => !isOnThisMachine(one))).toEqual([])
+  expect(isOnThisMachine(host('db.example.com', '127.0.0.1'))).toBe(true)
+  const elsewhere = [host('db.example.com'), host('10.0.0.1'), host('127.example.com'), host('localhost', '10.0.0.1')]
+  expect(elsewhere.filter(isOnThisMachine)).toEqual([])
 })
 
 test('an order drawn at random has every host once, and each may come first', () => {

@@ -39,7 +39,7 @@ export class Delivery {
     this.#sink = sink
     sink.listen?.(() => {})
     await this.#open(this.#recorded)
-    this.#recorded ??= await this.#flush(false)
+    this.#flushed = this.#recorded ??= await this.#flush(false)
     await this.#tellRecorded(this.#recorded)
   }
 

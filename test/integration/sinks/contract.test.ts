@@ -5,11 +5,14 @@ import { afterAll, beforeAll, describe } from 'vitest'
 import type { EmbeddedPostgres } from '../../../src/cli/embedded/server.js'
 import { fileSinkType } from '../../../src/sinks/file/fileSinkType.js'
 import { postgresSinkType } from '../../../src/sinks/postgres/postgresSinkType.js'
+import { websocketSinkType } from '../../../src/sinks/websocket/websocketSinkType.js'
 import { CONTRACT_TABLE_SQL, type SinkTarget } from '../../../src/testing/index.js'
 import { changesIn, testContract } from '../../support/contract.js'
 import { type TestDatabase, testDatabase } from '../../support/database.js'
 import { startServer } from '../../support/servers.js'
+import { makeSink } from '../../support/sinkSettings.js'
 import { temporaryFolder } from '../../support/temporaryFolder.js'
+import { freePort, Peer, PersistentReader } from '../../support/websocketPeers.js'
 
 const MAX_LINE_BYTES = 4000
 const REJECTED = { rejectedNote: 'x'.repeat(MAX_LINE_BYTES) }
@@ -18,10 +21,8 @@ const REJECTED = { rejectedNote: 'x'.repeat(MAX_LINE_BYTES) }
 async function fileTarget(settings: object, read: (folder: string) => Promise<string>): Promise<SinkTarget> {
   const folder = await temporaryFolder()
   const out = join(folder.path, 'out')
-  const place = { folder: out, pipeline: 'contract', sink: 'file' }
   return {
-    make: () =>
-      fileSinkType.create({ format: 'tailrace', gzip: false, maxLineBytes: MAX_LINE_BYTES, ...settings }, place),
+    make: () => makeSink(fileSinkType, { maxLineBytes: MAX_LINE_BYTES, ...settings }, { folder: out }),
     read: async () => changesIn(await read(out)),
     fail: async () => {
       await mkdir(out, { recursive: true })
@@ -71,11 +72,9 @@ describe('postgres', () => {
   testContract('rows of a table', {
     kind: 'rows',
     target: async () => {
-      const place = { folder: '/', pipeline: `contract_${checks++}`, sink: 'copy' }
-      const settings = postgresSinkType.settings
-      const given = Object.fromEntries(Object.entries(settings).map(([name, one]) => [name, one.parse(undefined)]))
+      const pipeline = `contract_${checks++}`
       return {
-        make: () => postgresSinkType.create({ ...given, url: db.url }, place),
+        make: () => makeSink(postgresSinkType, { url: db.url }, { pipeline }),
         read: async () => {
           const rows = await db.query<{ id: string; version: number }>('SELECT id::text, version FROM contract')
           return rows.map(({ id, version }) => ({ key: id, version }))
@@ -104,5 +103,45 @@ describe('postgres', () => {
       }
     },
     without: { rejects: 'it puts rows aside itself, in the transaction of their batch' },
+  })
+})
+
+describe('websocket', () => {
+  const settings = { maxLineBytes: MAX_LINE_BYTES, windowBytes: 512 * 1024, frameBytes: 8192 }
+
+  testContract('to a peer', {
+    kind: 'log',
+    ...REJECTED,
+    target: async () => {
+      const peer = await Peer.start()
+      return {
+        make: () => makeSink(websocketSinkType, { ...settings, url: peer.url }),
+        read: async () => peer.keeper.changes,
+        crash: () => peer.cut(),
+        hold: async () => peer.keeper.hold(),
+        fail: async () => {
+          peer.cut()
+          return () => {}
+        },
+        dispose: () => peer[Symbol.asyncDispose](),
+      }
+    },
+  })
+
+  testContract('to a reader that connects', {
+    kind: 'log',
+    ...REJECTED,
+    target: async () => {
+      const port = await freePort()
+      const reader = new PersistentReader(`ws://127.0.0.1:${port}`)
+      return {
+        make: () => makeSink(websocketSinkType, { ...settings, listen: `127.0.0.1:${port}` }),
+        read: async () => reader.keeper.changes,
+        // In this process nobody else can end its listening.
+        crash: (sink) => sink.close(),
+        hold: async () => reader.keeper.hold(),
+        dispose: () => reader[Symbol.asyncDispose](),
+      }
+    },
   })
 })

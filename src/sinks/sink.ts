@@ -65,9 +65,9 @@ export interface Sink {
    * Makes everything ready. `mark` is what `flush` gave last: in an earlier run of what was recorded, in this one before
    * the sink failed; undefined where nothing ever was.
    * Gives the position up to which the sink has everything, if it stores that itself with the data (null: nothing yet);
-   * else undefined.
+   * else undefined, or nothing.
    */
-  open(mark: SinkMark | undefined): Promise<PositionJson | null | undefined>
+  open(mark: SinkMark | undefined): Promise<PositionJson | null | undefined> | Promise<void>
   /**
    * Takes the records of a batch, in order. They need not be durable when this resolves. A batch may be empty: then it only
    * carries a position. With `reject` a record that could never be written is told to it and left out, and does not make

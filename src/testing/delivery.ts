@@ -88,7 +88,7 @@ export class Delivery {
   }
 
   async #open(known: Recorded | undefined): Promise<void> {
-    const position = await within(this.#sink.open(known?.mark), this.#timeoutMs, 'open')
+    const position = await within(Promise.resolve<unknown>(this.#sink.open(known?.mark)), this.#timeoutMs, 'open')
     this.#next = known?.batches ?? 0
     this.#flushed = known
     if (this.#sink.storesPosition !== true) {

@@ -20,5 +20,5 @@ export interface SinkTarget {
   /** What is written or flushed next fails, until the function that this gives is called. Without it `close` meets no error. */
   fail?(): Promise<() => void | Promise<void>>
   /** Called at the end of the check, when all sinks are closed. */
-  dispose?(): void | Promise<void>
+  dispose?(): void | PromiseLike<void>
 }

@@ -70,7 +70,7 @@ export class GuardedSink implements Sink {
 
   async open(mark: SinkMark | undefined): Promise<PositionJson | null | undefined> {
     if (this.#hanging > 0) throw this.#unavailable('open', 'a call from before has not ended yet')
-    const found = await this.#call('open', () => this.#sink.open(mark))
+    const found = await this.#call('open', async () => this.#sink.open(mark))
     if (found === undefined && !this.storesPosition) return undefined
     if (!this.storesPosition) throw this.#invalid('open gave a position, and storesPosition is not true')
     if (found === undefined)

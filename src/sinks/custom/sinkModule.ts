@@ -1,3 +1,4 @@
+import { stat } from 'node:fs/promises'
 import { resolve } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import * as z from 'zod'
@@ -38,6 +39,11 @@ export function isModulePath(type: string): boolean {
 /** Runs the module at `path`, relative to `folder`: trusted code. Never rejects. */
 export async function loadSinkModule(path: string, folder: string): Promise<LoadedSinkModule> {
   const file = resolve(folder, path)
+  const isThere = await stat(file).then(
+    (found) => found.isFile(),
+    () => false,
+  )
+  if (!isThere) return { problem: `there is no module ${file}`, hint: 'The path is relative to the pipeline’s file' }
   let exported: Record<string, unknown>
   try {
     exported = await withinTime(import(pathToFileURL(file).href))
@@ -81,9 +87,6 @@ function typeOf(module: SinkModule): SinkType {
 function explained(error: unknown, path: string, file: string): LoadedSinkModule {
   const { code } = (error ?? {}) as { readonly code?: unknown }
   const message = messageOf(error)
-  if (code === 'ERR_MODULE_NOT_FOUND' && message.includes(`'${file}'`)) {
-    return { problem: `there is no module ${file}`, hint: 'The path is relative to the pipeline’s file' }
-  }
   if (code === 'ERR_MODULE_NOT_FOUND') {
     const missing = /Cannot find (?:package|module) '([^']+)'/.exec(message)?.[1]
     const hint =
@@ -97,12 +100,14 @@ function explained(error: unknown, path: string, file: string): LoadedSinkModule
   return { problem: `${path} cannot be loaded: ${message.split('\n', 1)[0]}${placeOf(error, file)}`, hint }
 }
 
-/** Where in the module it went wrong: line and column, as the stack has it. */
+/** Where in the module it went wrong, as the stack has it. */
 function placeOf(error: unknown, file: string): string {
   const stack = error instanceof Error ? (error.stack ?? '') : ''
-  const at = stack.indexOf(pathToFileURL(file).href)
-  const place = at < 0 ? null : /^[^\s()]*?:(\d+)(?::(\d+))?/.exec(stack.slice(at + pathToFileURL(file).href.length))
-  return place === null ? '' : ` (line ${place[1]})`
+  for (const name of [pathToFileURL(file).href, file]) {
+    const [, line] = /^:(\d+)/.exec(stack.slice(stack.indexOf(name) + name.length)) ?? []
+    if (stack.includes(name) && line !== undefined) return ` (line ${line})`
+  }
+  return ''
 }
 
 async function withinTime<Result>(work: Promise<Result>): Promise<Result> {

@@ -3,6 +3,7 @@ import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { expect, test } from 'vitest'
 import type { WebSocket } from 'ws'
+import { parsePipeline } from '../../../src/homes/pipeline/config/pipelineConfig.js'
 import type { Sink, SinkEvent } from '../../../src/sinks/sink.js'
 import { websocketSinkType } from '../../../src/sinks/websocket/websocketSinkType.js'
 import { type ContractBatch, ContractBatches } from '../../../src/testing/contractBatches.js'
@@ -69,11 +70,24 @@ test('no more is under way than the window, and each frame has what it may', asy
   expect(peer.keeper.records).toHaveLength(300)
 })
 
-test('without acks each record is a frame as its line says, as Blink’s are', async () => {
+/** As Blink documents it, without anything of ours. */
+const BLINK = (url: string) => `service: {pipeline_id: 1}
+source:
+  driver: postgres_cdc
+  config: {host: db, port: 5432, database: shop, user: app, password: secret, schema: public, slot_name: x}
+  stream_schema:
+    - {stream: contract, columns: [{name: note, databrewType: String, nativeConnectorType: text}]}
+sink: {driver: websocket, config: {url: "${url}"}}
+`
+
+test('a file of Blink’s sends each record in a frame of its own, and waits for nobody', async () => {
   await using peer = await Peer.start()
-  await using client = await opened({ url: peer.url, acks: false, format: 'blink' })
-  await write(client.sink, new ContractBatches().notes(['a', 'b']))
-  await client.sink.flush({ end: true })
+  const [config] = parsePipeline('/etc/blink.yaml', BLINK(peer.url), {}).sinks
+  const sink = config!.create()
+  await sink.open(undefined)
+  await write(sink, new ContractBatches().notes(['a', 'b']))
+  await sink.flush({ end: true })
+  await sink.close()
   await waitFor(() => peer.keeper.binary.length === 2, { what: 'both records' })
   expect(peer.keeper.binary.map((text) => JSON.parse(text)[0].note)).toEqual(['a', 'b'])
   expect(peer.keeper.hellos).toEqual([])

@@ -30,7 +30,7 @@ test('with two that are needed the same one counts once, however often it comes'
 
 test('whatever comes in whatever order: durable is what so many have, and all else is kept', () => {
   const steps = fc.array(fc.tuple(fc.constantFrom('add', 'a', 'b', 'c'), fc.nat(12)), { maxLength: 60 })
-  fc.assert(
+  void fc.assert(
     fc.property(fc.integer({ min: 1, max: 3 }), steps, (needed, taken) => {
       const deliveries = new Deliveries(needed)
       const has = new Map<string, number>()

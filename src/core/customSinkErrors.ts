@@ -22,7 +22,7 @@ export const SINK_INVALID = defineError('SINK_INVALID', {
   hint: 'docs/sinks/own.md says what a sink is; sinkContract of tailrace/testing checks one.',
 })
 
-export const RECORD_REJECTED = defineError('RECORD_REJECTED', {
+export const SINK_REJECTED = defineError('SINK_REJECTED', {
   retry: 'operator',
   message: (e: { problem: string }) => e.problem,
   hint: 'The sink says that no other try could write the record. It is put aside where on_error is dead-letter.',

@@ -1,4 +1,4 @@
-import { RECORD_REJECTED, SINK_FAILED, SINK_INVALID, SINK_UNAVAILABLE } from '../../core/customSinkErrors.js'
+import { SINK_FAILED, SINK_INVALID, SINK_REJECTED, SINK_UNAVAILABLE } from '../../core/customSinkErrors.js'
 import type { PositionJson } from '../../core/record.js'
 import { type Retry, TailraceError } from '../../core/tailraceError.js'
 import type { Batch } from '../../source/batch.js'
@@ -28,7 +28,7 @@ export class GuardedSink implements Sink {
     try {
       sink = make()
     } catch (error) {
-      throw explained(name, 'create', error)
+      throw explainSink(name, 'create', error)
     }
     return new GuardedSink(name, sink)
   }
@@ -109,7 +109,7 @@ export class GuardedSink implements Sink {
         throw this.#invalid(`it rejected record ${index} of a batch of ${batch.length}`)
       }
       const problem = cause instanceof Error ? cause.message : String(cause)
-      reject(index, cause instanceof TailraceError ? cause : RECORD_REJECTED({ problem }, { cause }))
+      reject(index, cause instanceof TailraceError ? cause : SINK_REJECTED({ problem }, { cause }))
     }
   }
 
@@ -118,7 +118,7 @@ export class GuardedSink implements Sink {
     try {
       return await work()
     } catch (error) {
-      throw explained(this.#name, call, error)
+      throw explainSink(this.#name, call, error)
     } finally {
       this.#hanging -= counts
     }
@@ -133,7 +133,8 @@ export class GuardedSink implements Sink {
   }
 }
 
-function explained(sink: string, call: string, error: unknown): TailraceError {
+/** Any error of somebody's sink as one of ours; `call`: which of its methods it came from. */
+export function explainSink(sink: string, call: string, error: unknown): TailraceError {
   if (error instanceof TailraceError) return error
   const { name, code, retry, hint, message = String(error), details, cause } = (error ?? {}) as Partial<TailraceError>
   const text = typeof hint === 'string' ? hint : undefined

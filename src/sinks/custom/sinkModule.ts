@@ -5,7 +5,7 @@ import * as z from 'zod'
 import { setting } from '../../core/setting.js'
 import type { Sink } from '../sink.js'
 import { type SettingProblem, type SinkPlace, type SinkType, sinkType } from '../sinkType.js'
-import { GuardedSink, kindOf } from './guardedSink.js'
+import { explainSink, GuardedSink, kindOf } from './guardedSink.js'
 
 /** So long a module may take to be loaded. */
 const LOAD_MS = 30_000
@@ -79,7 +79,13 @@ function typeOf(module: SinkModule): SinkType {
         return [{ name: '', problem: messageOf(error) }]
       }
     },
-    claims: ({ settings }, place) => module.claims?.(settings, place),
+    claims: ({ settings }, place) => {
+      try {
+        return module.claims?.(settings, place)
+      } catch (error) {
+        throw explainSink(place.sink, 'claims', error)
+      }
+    },
     create: ({ settings }, place) => GuardedSink.made(place.sink, () => module.create(settings, place)),
   })
 }

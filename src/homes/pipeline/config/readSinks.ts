@@ -163,12 +163,15 @@ function makeSink(
   // Whatever is wrong was told; what can be said of the rest is said at the same time.
   const { data: settings } = z.object(sinkType.settings).safeParse(given)
   if (settings === undefined) return undefined
-  for (const { name: setting, problem } of sinkType.problems(settings)) {
+  const problems = sinkType.problems(settings)
+  for (const { name: setting, problem } of problems) {
     const written = sinkTypes.has(type) ? snakeCase(setting) : setting
     const entry = settingsMap.entries.find(({ key }) => key === written)
     const where = written === '' ? settingsPath : `${settingsPath}.${written}`
     reader.problem(entry?.value.place ?? settingsMap.place, where, problem)
   }
+  // Of a module's, which relies upon what it has looked at.
+  if (problems.length > 0) return undefined
   for (const claim of [sinkType.claims(settings, sinkPlace), putAside?.claim]) {
     if (claim === undefined) continue
     const other = claimed.get(claim)

@@ -117,7 +117,7 @@ test('a rejected record has an error of ours, and must be of the batch', async (
   const { batch } = new ContractBatches().notes(['a', 'b'])
   const rejected: unknown[] = []
   await guarded({ write: rejecting(1) }).write(batch, (index, cause) => rejected.push([index, cause]))
-  expect(rejected).toEqual([[1, expect.objectContaining({ code: 'RECORD_REJECTED', message: 'too long' })]])
+  expect(rejected).toEqual([[1, expect.objectContaining({ code: 'SINK_REJECTED', message: 'too long' })]])
   await expect(guarded({ write: rejecting(2) }).write(batch, () => {})).rejects.toMatchObject({ code: 'SINK_INVALID' })
 })
 

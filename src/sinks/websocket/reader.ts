@@ -5,8 +5,8 @@ import { readAck } from './frames.js'
 
 /** Ends of a connection, as docs/sinks/websocket.md has them. */
 export const CLOSE_GOING = 1001
-export const CLOSE_INVALID = 4002
-export const CLOSE_SLOW = 4008
+const CLOSE_INVALID = 4002
+const CLOSE_SLOW = 4008
 export const CLOSE_REPLACED = 4009
 
 export interface ReaderListener {

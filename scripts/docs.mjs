@@ -7,6 +7,9 @@ import '../dist/core/verifyErrors.js'
 import '../dist/core/destinationErrors.js'
 import '../dist/core/pipelineErrors.js'
 import '../dist/core/processorErrors.js'
+import '../dist/core/customSinkErrors.js'
+import '../dist/core/websocketErrors.js'
+import '../dist/core/packageErrors.js'
 import '../dist/core/avroErrors.js'
 import '../dist/core/templateErrors.js'
 import '../dist/core/payloadErrors.js'
@@ -172,6 +175,16 @@ function connectionsPage() {
   return readFileSync(path('connections.md'), 'utf8').replace(between, (_, begin, end) => begin + table + end)
 }
 
+/** Sinks that have a page of their own. */
+const SINK_PAGES = { websocket: 'sinks/websocket.md' }
+
+/** The page is written by hand but for its table. */
+function sinkPage(name) {
+  const between = new RegExp(`(<!-- settings of ${name}: [^\\n]*-->\\n)[\\s\\S]*?(<!-- end -->)`)
+  const table = settingsTable(sinkTypes.get(name).settings, snakeCase)
+  return readFileSync(path(SINK_PAGES[name]), 'utf8').replace(between, (_, begin, end) => `${begin}\n${table}\n${end}`)
+}
+
 /** The page is written by hand but for its tables. */
 function pipelinesPage() {
   const tables = {
@@ -181,6 +194,7 @@ function pipelinesPage() {
     dead_letter: deadLetterSettings,
     ...Object.fromEntries([...sinkTypes].map(([name, { settings }]) => [name, settings])),
   }
+  for (const name of Object.keys(SINK_PAGES)) delete tables[name]
   let page = readFileSync(path('pipelines.md'), 'utf8')
   for (const [name, settings] of Object.entries(tables)) {
     const between = new RegExp(`(<!-- settings of ${name}: [^\\n]*-->\\n)[\\s\\S]*?(<!-- end -->)`)
@@ -277,6 +291,7 @@ const pages = {
   'cli.md': cliPage(),
   'connections.md': connectionsPage(),
   'pipelines.md': pipelinesPage(),
+  ...Object.fromEntries(Object.entries(SINK_PAGES).map(([name, page]) => [page, sinkPage(name)])),
   'blink.md': blinkPage(),
   'processors.md': processorsPage(),
   'airbyte.md': airbytePage(),

@@ -243,9 +243,9 @@ export class NdjsonEncoder {
 }
 
 /** A whole batch as lines, with an encoder of its own: for a library's user, not for the hot path. */
-export function encodeNdjson(batch: RowBatch): Buffer {
+export function encodeNdjson(batch: RowBatch, from = 0, to = batch.count): Buffer {
   const writer = new ByteWriter()
-  new NdjsonEncoder().write(writer, batch)
+  new NdjsonEncoder().write(writer, batch, from, to)
   return writer.toBuffer()
 }
 

@@ -7,7 +7,7 @@ import {
   TARGET_NOT_MADE,
   TARGET_READ_ONLY,
 } from '../core/destinationErrors.js'
-import type { TailraceError } from '../core/tailraceError.js'
+import { TailraceError } from '../core/tailraceError.js'
 import { isTransient, sqlstateOf } from '../postgres/serverError.js'
 
 const INSUFFICIENT_PRIVILEGE = '42501'
@@ -60,8 +60,8 @@ const EXPLAINED: Readonly<Record<string, typeof TARGET_DISK_FULL>> = {
 }
 
 /** The server's own words. */
-export function serverText(error: TailraceError): string {
-  const { message, detail } = error.details
+export function serverText(error: Error): string {
+  const { message, detail } = error instanceof TailraceError ? error.details : {}
   if (typeof message !== 'string') return error.message
   return typeof detail === 'string' ? `${message} (${detail})` : message
 }

@@ -1,16 +1,21 @@
 import type { PositionJson } from '../core/record.js'
-import type { TailraceError } from '../core/tailraceError.js'
 import type { KeyEvent } from '../destination/keyEvent.js'
 import type { Batch } from '../source/batch.js'
 
-/** What a sink wants to be told again when it is opened the next time: JSON, and nobody else looks into it. */
+/**
+ * What a sink wants to be told again when it is opened the next time: an object that JSON can hold, or null, and nobody
+ * else looks into it. The name `deadLetters` in it is taken.
+ */
 export type SinkMark = { readonly [name: string]: unknown } | null
 
-/** A record, by its index in the batch, that no other try could write. */
-export type Reject = (index: number, cause: TailraceError) => void
+/** A record, by its index in the batch, that no other try could write; `cause`: why, for whoever looks at it later. */
+export type Reject = (index: number, cause: Error) => void
 
 /** What a sink tells besides errors. */
-export type SinkEvent = KeyEvent
+export type SinkEvent =
+  | KeyEvent
+  /** What an operator may want to know, in a sentence without a full stop. */
+  | { readonly type: 'sink-notice'; readonly message: string }
 
 /** What a sink has put aside since it was made. */
 export interface DeadLetterCount {
@@ -20,8 +25,13 @@ export interface DeadLetterCount {
 }
 
 /**
- * Where records go. A pipeline calls one method at a time, in the order of the stream, and the next one when the promise
- * of the one before has resolved.
+ * Where records go. `open`, `write`, `flush` and `close` are what a sink must have. `sinkContract` of `tailrace/testing`
+ * checks all that stands here.
+ *
+ * **What may be relied upon.** A pipeline calls one of `open`, `write`, `flush` and `recorded` at a time, in the order of
+ * the stream, and the next one when the promise of the one before has resolved; only `close` may come while another hangs.
+ * Batches of one run come in the source's order, whole transactions or parts of them, each record with an `id` that is the
+ * same whenever it comes again.
  *
  * **What is durable** is what was written before a `flush` that resolved: only that is recorded, and only what all sinks
  * of a pipeline have durable is confirmed to the server. Whatever a sink has beyond that comes once more after a crash:
@@ -30,13 +40,18 @@ export interface DeadLetterCount {
  *
  * **Errors**: any method may reject. The sink is closed then, and opened anew with the mark of its last `flush` after a
  * while, if its pipeline tries again; all batches since that `flush` come again. So nothing has to be mended in place.
+ * An error whose property `retry` is `'later'`, or whose `code` is that of a lost connection (`ECONNRESET`), passes by itself:
+ * it is tried again whatever `onError` says. A `hint` of its own is shown.
+ *
+ * **Back-pressure**: while `write` has not resolved no more is read than the pipeline's `bufferBytes`. A sink that hands on
+ * without waiting has to wait itself before it holds more than some megabytes.
  */
 export interface Sink {
-  /** It stores the position with the data, and gives it when it is opened. */
+  /** It stores the position with the data, and gives it when it is opened. Default: false. */
   readonly storesPosition?: boolean
   /**
    * `open` takes back all that stands behind its mark. Of a sink that neither does nor stores positions it is taken that it
-   * keeps what it got beyond its mark: of rows that it may have from there it is told when they are gone.
+   * keeps what it got beyond its mark: of rows that it may have from there it is told when they are gone. Default: false.
    */
   readonly takesBack?: boolean
   /**
@@ -50,16 +65,17 @@ export interface Sink {
    * Makes everything ready. `mark` is what `flush` gave last: in an earlier run of what was recorded, in this one before
    * the sink failed; undefined where nothing ever was.
    * Gives the position up to which the sink has everything, if it stores that itself with the data (null: nothing yet);
-   * else undefined.
+   * else undefined, or nothing.
    */
-  open(mark: SinkMark | undefined): Promise<PositionJson | null | undefined>
+  open(mark: SinkMark | undefined): Promise<PositionJson | null | undefined> | Promise<void>
   /**
    * Takes the records of a batch, in order. They need not be durable when this resolves. A batch may be empty: then it only
    * carries a position. With `reject` a record that could never be written is told to it and left out, and does not make
-   * the batch fail; it is kept elsewhere before the next `flush` resolves.
+   * the batch fail; it is kept elsewhere before the next `flush` resolves. Whoever cannot write a record and has no `reject`
+   * rejects. `reject` may be called until the promise resolves.
    */
   write(batch: Batch, reject?: Reject): Promise<void>
-  /** Of a sink whose policy is to put records aside. */
+  /** Of a sink that puts records aside itself: so many, since it was made. */
   readonly deadLetters?: DeadLetterCount | undefined
   /**
    * A batch that most likely comes behind those it was told of, while one is being written: what can be done for it without
@@ -83,6 +99,9 @@ export interface Sink {
   recorded?(mark: SinkMark): Promise<void>
   /** When `flush` should be called though nothing comes, in milliseconds since 1970; undefined: no need. */
   dueAt?(): number | undefined
-  /** Lets go of files and connections, also after an error. What was not flushed need not be kept. */
+  /**
+   * Lets go of files, connections and timers, also after an error, also of an `open` that failed, and when it is called
+   * again or before anything else. What was not flushed need not be kept. The same sink may be opened once more.
+   */
   close(): Promise<void>
 }

@@ -4,14 +4,14 @@ import type { Sink } from './sink.js'
 
 /** What settings cannot say each for itself. */
 export interface SettingProblem {
-  /** The setting, as it is declared. */
+  /** The setting, as it is declared; empty: all of them. */
   readonly name: string
   readonly problem: string
 }
 
 /** What a sink knows of its pipeline. */
 export interface SinkPlace {
-  /** Relative paths begin here. */
+  /** Relative paths begin here, absolute. */
   readonly folder: string
   /** What the pipeline is called. */
   readonly pipeline: string
@@ -48,7 +48,7 @@ export interface SinkType {
 export function sinkType<S extends Shape>(type: {
   readonly settings: S
   readonly problems?: (settings: z.infer<z.ZodObject<S>>) => readonly SettingProblem[]
-  readonly claims?: (settings: z.infer<z.ZodObject<S>>, place: SinkPlace) => string
+  readonly claims?: (settings: z.infer<z.ZodObject<S>>, place: SinkPlace) => string | undefined
   readonly create: (settings: z.infer<z.ZodObject<S>>, place: SinkPlace, deadLetters?: DeadLetters) => Sink
   readonly ownDeadLetters?: boolean
 }): SinkType {

@@ -110,9 +110,12 @@ export class Batch<Tables extends object = Record<string, Record<string, unknown
     return record as unknown as ChangeRecord<Tables>
   }
 
-  /** The records as lines of JSON, in the envelope that docs/records.md describes. */
-  toNdjson(): Uint8Array {
-    return encodeNdjson(this.rows)
+  /**
+   * The records as lines of JSON, in the envelope that docs/records.md describes; or those from index `from` to `to` (not
+   * included).
+   */
+  toNdjson(from = 0, to = this.length): Uint8Array {
+    return encodeNdjson(this.rows, Math.max(0, from), Math.min(to, this.length))
   }
 
   /** @internal Records in transactions of the stream, and nothing else: their positions differ in little. */

@@ -79,6 +79,7 @@ const LEVELS: Readonly<Record<PipelineEvent['type'], LogLevel>> = {
   'sink-dead-letters': 'warn',
   'key-building': 'info',
   'key-built': 'info',
+  'sink-notice': 'info',
   'sink-failed': 'error',
   'declared-otherwise': 'warn',
   'sink-gone': 'warn',
@@ -103,6 +104,8 @@ function describe(event: PipelineEvent): string {
       return `sink ${event.sink} builds the key of ${event.table}, whose rows are copied`
     case 'key-built':
       return `sink ${event.sink} has built the key of ${event.table} in ${describeSeconds(event.seconds)}`
+    case 'sink-notice':
+      return `sink ${event.sink}: ${event.message}`
     case 'declared-otherwise':
       return `warning: ${event.warning}`
     case 'sink-failed':

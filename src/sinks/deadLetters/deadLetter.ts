@@ -1,6 +1,5 @@
 import { encodeNdjson } from '../../codec/ndjson.js'
 import type { RowView } from '../../core/record.js'
-import type { TailraceError } from '../../core/tailraceError.js'
 import type { DeadLetterRow } from '../../destination/deadLetters.js'
 import { serverText } from '../../destination/failure.js'
 import { sqlName } from '../../postgres/identifier.js'
@@ -8,7 +7,7 @@ import { sqlstateOf } from '../../postgres/serverError.js'
 import type { Batch } from '../../source/batch.js'
 
 /** A record that a sink rejected, with the reason. */
-export function deadLetterOf(batch: Batch, index: number, cause: TailraceError): DeadLetterRow {
+export function deadLetterOf(batch: Batch, index: number, cause: Error): DeadLetterRow {
   const { id, table } = batch.at(index)!
   return {
     id,
@@ -21,7 +20,7 @@ export function deadLetterOf(batch: Batch, index: number, cause: TailraceError):
 
 function lineOf(batch: Batch, index: number): string | undefined {
   try {
-    return encodeNdjson(batch.rows.part(index, index + 1))
+    return encodeNdjson(batch.rows, index, index + 1)
       .toString()
       .trimEnd()
   } catch {

@@ -45,7 +45,7 @@ export class WithDeadLetters implements Sink {
   async open(mark: SinkMark | undefined): Promise<PositionJson | null | undefined> {
     this.#written = 0
     await this.#store.open(lettersMark(mark))
-    return this.#sink.open(mark)
+    return (await this.#sink.open(mark)) as PositionJson | null | undefined
   }
 
   async write(batch: Batch): Promise<void> {

@@ -59,7 +59,7 @@ export class WithExportedLetters implements Sink {
     const known = (mark?.deadLetters ?? undefined) as { readonly bytes: number; readonly number?: string } | undefined
     await this.#file.open(known)
     // It makes the table.
-    const stored = await this.#sink.open(mark)
+    const stored = (await this.#sink.open(mark)) as PositionJson | null | undefined
     this.#session = await Session.connect(this.#connection)
     this.#number = known?.number ?? (await this.#lastNumber())
     return stored

@@ -1,5 +1,5 @@
 import { execFile } from 'node:child_process'
-import { readFile } from 'node:fs/promises'
+import { appendFile, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
@@ -35,7 +35,7 @@ async function run(name: string, folder: string, env: Record<string, string>) {
     format: 'esm',
     target: 'node20.19',
     alias: { tailrace: root('dist/index.js') },
-    external: ['pg-native'],
+    external: ['pg-native', 'ws', 'libpg-query'],
     banner: { js: "import { createRequire } from 'node:module'; const require = createRequire(import.meta.url);" },
     logLevel: 'error',
   })
@@ -123,6 +123,27 @@ test('replicate.ts copies, and goes on where it was', async () => {
   expect(await rows(copy)).toEqual([{ id: 1, total: '1.00' }])
   const page = await readFile(root('docs/destination.md'), 'utf8')
   expect(page).toContain(await readFile(root('docs/examples/replicate.ts'), 'utf8'))
+})
+
+test('ownSink.ts has each record once, and goes on where it was', async () => {
+  await using db = await testDatabase(server, SHOP)
+  db.expectSlots = true
+  await using folder = await temporaryFolder()
+  const ids = async () => {
+    const lines = (await readFile(join(folder.path, 'orders.ndjson'), 'utf8')).trimEnd().split('\n')
+    return lines.map((line) => JSON.parse(line).key.id)
+  }
+  const first = await run('ownSink', folder.path, { DATABASE_URL: db.url })
+  expect(first.stdout).toBe('mine has 2 records of this run\narchive has 2 records of this run\n')
+  expect((await ids()).sort()).toEqual([1, 2])
+  // Of a run that was killed before it was recorded.
+  await appendFile(join(folder.path, 'orders.ndjson'), '{"key":{"id":')
+  await db.query('INSERT INTO orders VALUES (3, 1, now())')
+  await run('ownSink', folder.path, { DATABASE_URL: db.url })
+  expect((await ids()).slice(2)).toEqual([3])
+  expect((await readFile(join(folder.path, 'rows.ndjson'), 'utf8')).match(/^\{"id":/gm)).toHaveLength(3)
+  const page = await readFile(root('docs/sinks/own.md'), 'utf8')
+  expect(page).toContain(await readFile(root('docs/examples/ownSink.ts'), 'utf8'))
 })
 
 test('docs/library.md shows the examples as they are run', async () => {

@@ -19,6 +19,7 @@ import { readSinks } from './readSinks.js'
 import { databaseOf, readSource } from './readSource.js'
 import { pipelineSettings } from './settings.js'
 import { SettingsReader } from './settingsReader.js'
+import { loadSinkModules, type SinkModules } from './sinkModules.js'
 import { parseYaml } from './yamlFile.js'
 
 /** A file of this size is no pipeline. */
@@ -60,6 +61,8 @@ export interface FilePlace {
   readonly folder: string
   /** Its name without the ending. */
   readonly file: string
+  /** By what stands as `type`. */
+  readonly sinkModules: SinkModules
   readonly environment: Environment
 }
 
@@ -88,17 +91,28 @@ export async function readPipeline(path: string, environment: Environment = proc
   }
   if (text.length > MAX_FILE_BYTES) throw PIPELINE_UNREADABLE({ path, problem: 'it is larger than a pipeline can be' })
   const { root } = parseYaml(text, environment)
-  if (root?.kind === 'map') await loadForProcessors(isBlinkFile(root) ? blinkProcessors(root) : processorsOf(root))
-  return parsePipeline(path, text, environment)
+  if (root?.kind !== 'map') return parsePipeline(path, text, environment)
+  const isBlink = isBlinkFile(root)
+  await loadForProcessors(isBlink ? blinkProcessors(root) : partOf(root, 'processors'))
+  const sinkModules = isBlink ? undefined : await loadSinkModules(partOf(root, 'sinks'), dirname(resolve(path)))
+  return parsePipeline(path, text, environment, sinkModules)
 }
 
-/** The same of a text that is in the file `path`; what {@link loadForProcessors} loads must be there. */
-export function parsePipeline(path: string, text: string, environment: Environment): PipelineConfig {
+/**
+ * The same of a text that is in the file `path`; what {@link loadForProcessors} loads must be there, and the modules that it
+ * names as types of sinks.
+ */
+export function parsePipeline(
+  path: string,
+  text: string,
+  environment: Environment,
+  sinkModules: SinkModules = new Map(),
+): PipelineConfig {
   const { root, problems } = parseYaml(text, environment)
   const isBlink = root !== undefined && isBlinkFile(root)
   const reader = new SettingsReader({ textAsWritten: isBlink })
   const map = root === undefined ? undefined : reader.map(root, { line: 1, column: 1 }, '')
-  const place = { folder: dirname(resolve(path)), file: basename(path, extname(path)), environment }
+  const place = { folder: dirname(resolve(path)), file: basename(path, extname(path)), environment, sinkModules }
   const parts = map && (isBlink ? readBlink(reader, map, place) : readParts(reader, map, place))
   const found = [...problems, ...reader.problems].sort((a, b) => a.line - b.line || a.column - b.column)
   const { source, processors, sinks } = parts ?? {}
@@ -124,11 +138,11 @@ export function parsePipeline(path: string, text: string, environment: Environme
   }
 }
 
-function processorsOf({ entries }: ConfigMap): ConfigNode | undefined {
-  return entries.find(({ key }) => key === 'processors')?.value
+function partOf({ entries }: ConfigMap, name: string): ConfigNode | undefined {
+  return entries.find(({ key }) => key === name)?.value
 }
 
-function readParts(reader: SettingsReader, map: ConfigMap, { folder, file }: FilePlace): PipelineParts {
+function readParts(reader: SettingsReader, map: ConfigMap, { folder, file, sinkModules }: FilePlace): PipelineParts {
   const values = reader.settings(map, pipelineSettings, '', ['source', 'processors', 'sinks'])
   const name = (values.name as string | undefined) ?? namePart(file)
   const entry = (key: string) => map.entries.find((one) => one.key === key)
@@ -141,6 +155,6 @@ function readParts(reader: SettingsReader, map: ConfigMap, { folder, file }: Fil
     bufferBytes: values.bufferBytes as number | undefined,
     source,
     processors: readProcessors(reader, entry('processors')?.value, { codecs: source, folder }),
-    sinks: readSinks(reader, entry('sinks')?.value, place('sinks'), surroundings),
+    sinks: readSinks(reader, entry('sinks')?.value, place('sinks'), surroundings, sinkModules),
   }
 }

@@ -1,13 +1,14 @@
 import * as z from 'zod'
 import { nearest } from '../../../core/nearest.js'
 import { snakeCase } from '../../../core/setting.js'
-import type { SinkPlace } from '../../../sinks/sinkType.js'
+import type { SinkPlace, SinkType } from '../../../sinks/sinkType.js'
 import { sinkTypes } from '../../../sinks/sinkTypes.js'
-import type { ConfigEntry, ConfigMap, ConfigNode, Place } from './configTree.js'
+import { type ConfigEntry, type ConfigMap, type ConfigNode, type Place, plainValue } from './configTree.js'
 import type { RetryPolicy, SinkConfig } from './pipelineConfig.js'
 import { readDeadLetters } from './readDeadLetters.js'
 import { retrySettings, sinkSettings } from './settings.js'
 import type { SettingsReader } from './settingsReader.js'
+import { modulePath, moduleType, type SinkModules } from './sinkModules.js'
 
 /** One sink as it stands in a file. */
 export interface NamedSink {
@@ -20,6 +21,8 @@ export interface NamedSink {
 /** What stands under one sink, read by its declarations. */
 export interface SinkParts {
   readonly type: string
+  /** Of a module; undefined: ours, of the name `type`. */
+  readonly sinkType?: SinkType
   readonly onError: unknown
   readonly retry: RetryPolicy
   /** Where `dead_letter` is. */
@@ -30,8 +33,8 @@ export interface SinkParts {
   readonly settingsPath: string
 }
 
-/** Reads what stands under a sink; undefined, and a problem, if it is none. */
-export type ReadParts = (reader: SettingsReader, sink: NamedSink) => SinkParts | undefined
+/** Reads what stands under a sink; undefined or `unusable`, and a problem, if it is none. */
+export type ReadParts = (reader: SettingsReader, sink: NamedSink) => SinkParts | 'unusable' | undefined
 
 /** What the sinks of one pipeline have in common. */
 export type SinkSurroundings = Omit<SinkPlace, 'sink'>
@@ -44,9 +47,11 @@ export function readSinks(
   node: ConfigNode | undefined,
   at: Place,
   surroundings: SinkSurroundings,
+  modules: SinkModules,
 ): readonly SinkConfig[] | undefined {
   const named = namedSinks(reader, node, at, 'type')
-  return named && readNamedSinks(reader, named, surroundings, readParts)
+  const read: ReadParts = (one, sink) => readModule(one, sink, modules) ?? readParts(one, sink)
+  return named && readNamedSinks(reader, named, surroundings, read)
 }
 
 /** The sinks of a map by name, or of a list, in which one is called by its `name` or else by what stands under `typeKey`. */
@@ -85,7 +90,10 @@ export function readNamedSinks(
     }
     const beforeOne = reader.problems.length
     const parts = read(reader, one)
-    const sink = parts && makeSink(reader, one, parts, { ...surroundings, sink: one.name }, claimed)
+    const sink =
+      parts === undefined || parts === 'unusable'
+        ? undefined
+        : makeSink(reader, one, parts, { ...surroundings, sink: one.name }, claimed)
     if (sink !== undefined && reader.problems.length === beforeOne) sinks.push(sink)
   }
   return reader.problems.length > before || named.length === 0 ? undefined : sinks
@@ -111,27 +119,59 @@ function readParts(reader: SettingsReader, { path, place, node }: NamedSink): Si
   const retry = readRetry(reader, map, path)
   if (type === undefined) return undefined
   const shape: Record<string, z.ZodType> = { ...sinkSettings, ...sinkTypes.get(type)!.settings }
-  const elsewhere = path.endsWith(']') ? ['type', 'name', 'retry', 'dead_letter'] : ['type', 'retry', 'dead_letter']
-  const { onError, ...given } = reader.settings(map, shape, path, elsewhere)
+  const { onError, ...given } = reader.settings(map, shape, path, readElsewhere(path))
   return { type, onError, retry, map, given, settingsMap: map, settingsPath: path }
+}
+
+function readElsewhere(path: string): readonly string[] {
+  return path.endsWith(']') ? ['type', 'name', 'retry', 'dead_letter'] : ['type', 'retry', 'dead_letter']
+}
+
+/** A sink whose `type` is the path of a module; undefined: it is another one, or a problem was told. */
+function readModule(
+  reader: SettingsReader,
+  { path, node }: NamedSink,
+  modules: SinkModules,
+): SinkParts | 'unusable' | undefined {
+  if (node.kind !== 'map') return undefined
+  const entry = (name: string) => node.entries.find(({ key }) => key === name)
+  const type = entry('type')?.value
+  const module = modulePath(type)
+  if (module === undefined || type?.kind !== 'scalar') return undefined
+  const sinkType = moduleType(reader, type, `${path}.type`, modules)
+  const shape: Record<string, z.ZodType> = { ...sinkSettings, ...sinkType?.settings }
+  const retry = readRetry(reader, node, path)
+  const { onError, ...given } = reader.settings(node, shape, path, [...readElsewhere(path), 'settings'])
+  const own = entry('settings')
+  const settingsMap = own && reader.map(own.value, own.keyPlace, `${path}.settings`)
+  if (sinkType === undefined || (own !== undefined && settingsMap === undefined)) return 'unusable'
+  const settings = settingsMap === undefined ? {} : plainValue(settingsMap)
+  return {
+    ...{ type: module, sinkType, onError, retry, map: node, given: { ...given, settings } },
+    ...{ settingsMap: settingsMap ?? node, settingsPath: `${path}.settings` },
+  }
 }
 
 function makeSink(
   reader: SettingsReader,
   { name, path, place }: NamedSink,
-  { type, onError, retry, map, given, settingsMap, settingsPath }: SinkParts,
+  { type, sinkType = sinkTypes.get(type)!, onError, retry, map, given, settingsMap, settingsPath }: SinkParts,
   sinkPlace: SinkPlace,
   claimed: Map<string, string>,
 ): SinkConfig | undefined {
-  const sinkType = sinkTypes.get(type)!
   const putAside = readDeadLetters(reader, map, path, sinkPlace, { isOwn: sinkType.ownDeadLetters, onError })
   // Whatever is wrong was told; what can be said of the rest is said at the same time.
   const { data: settings } = z.object(sinkType.settings).safeParse(given)
   if (settings === undefined) return undefined
-  for (const { name: setting, problem } of sinkType.problems(settings)) {
-    const entry = settingsMap.entries.find(({ key }) => key === snakeCase(setting))
-    reader.problem(entry?.value.place ?? settingsMap.place, `${settingsPath}.${snakeCase(setting)}`, problem)
+  const problems = sinkType.problems(settings)
+  for (const { name: setting, problem } of problems) {
+    const written = sinkTypes.has(type) ? snakeCase(setting) : setting
+    const entry = settingsMap.entries.find(({ key }) => key === written)
+    const where = written === '' ? settingsPath : `${settingsPath}.${written}`
+    reader.problem(entry?.value.place ?? settingsMap.place, where, problem)
   }
+  // Of a module's, which relies upon what it has looked at.
+  if (problems.length > 0) return undefined
   for (const claim of [sinkType.claims(settings, sinkPlace), putAside?.claim]) {
     if (claim === undefined) continue
     const other = claimed.get(claim)

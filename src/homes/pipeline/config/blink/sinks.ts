@@ -18,6 +18,9 @@ import { postgresSinkSettings } from './settings.js'
 
 const COMMON = ['driver', 'config', 'name', 'retry', 'dead_letter']
 
+/** A record in each frame, and nobody who acknowledges it. */
+const BLINK_WEBSOCKET = { acks: false, format: 'blink' }
+
 /** Blink's one `sink`, or several under `sinks`. Of ours it has what every sink can have: on_error, retry, dead_letter. */
 export function readBlinkSinks(reader: SettingsReader, file: ConfigMap, surroundings: SinkSurroundings) {
   const find = (key: string) => file.entries.find((one) => one.key === key)
@@ -53,7 +56,7 @@ function readBlinkParts(reader: SettingsReader, { path, place, node }: NamedSink
   const isPostgres = type === 'postgres'
   const { url: _url, table: _table, ...beside } = own
   const values = reader.settings(config, isPostgres ? { ...beside, ...postgresSinkSettings } : own, `${path}.config`)
-  const given = isPostgres ? toPostgres(values) : values
+  const given = isPostgres ? toPostgres(values) : type === 'websocket' ? { ...BLINK_WEBSOCKET, ...values } : values
   return { type, onError, retry, map, given, settingsMap: config, settingsPath: `${path}.config` }
 }
 

@@ -1,0 +1,6 @@
+export type { Change } from './contractBatches.js'
+export { CONTRACT_TABLE_SQL } from './contractTable.js'
+export { ContractFailure } from './failure.js'
+export type { TargetKind } from './judge.js'
+export { type CheckName, type SinkCheck, type SinkContract, sinkContract } from './sinkContract.js'
+export type { SinkTarget } from './sinkTarget.js'

@@ -49,7 +49,8 @@ const cell = (text) => String(text).replaceAll('|', '\\|').replaceAll('\n', ' ')
 function settingsTable(settings, nameOf = (name) => name) {
   const rows = describeSettings(settings).map((one) => {
     const type = one.choices === undefined ? one.type : one.choices.map((choice) => `\`${choice}\``).join(', ')
-    const none = one.default === undefined || (Array.isArray(one.default) && one.default.length === 0)
+    const isEmpty = typeof one.default === 'object' && one.default !== null && Object.keys(one.default).length === 0
+    const none = one.default === undefined || isEmpty
     const fallback = one.required ? '**required**' : none ? '' : `\`${one.default}\`${one.unit ? ` ${one.unit}` : ''}`
     const example = one.example === undefined ? '' : ` Example: \`${one.example}\`.`
     return `| \`${nameOf(one.name)}\` | ${type} | ${fallback} | ${cell(one.description)}${cell(example)} |`
@@ -179,15 +180,8 @@ function pipelinesPage() {
     sink: sinkSettings,
     retry: retrySettings,
     dead_letter: deadLetterSettings,
-    ...Object.fromEntries([...sinkTypes].map(([name, { settings }]) => [name, settings])),
   }
-  let page = readFileSync(path('pipelines.md'), 'utf8')
-  for (const [name, settings] of Object.entries(tables)) {
-    const between = new RegExp(`(<!-- settings of ${name}: [^\\n]*-->\\n)[\\s\\S]*?(<!-- end -->)`)
-    if (!between.test(page)) throw new Error(`docs/pipelines.md has no place for the settings of ${name}`)
-    page = page.replace(between, (_, begin, end) => `${begin}\n${settingsTable(settings, snakeCase)}\n${end}`)
-  }
-  return page
+  return withSettings('pipelines.md', tables)
 }
 
 /** Blink's drivers of sinks that are not of a source we read. */
@@ -221,17 +215,23 @@ function blinkPage() {
   return page
 }
 
-/** The page is written by hand but for its tables. */
-function processorsPage() {
-  const tables = {
-    processor: processorSettings,
-    ...Object.fromEntries([...processorTypes].map(([name, { settings }]) => [name, settings])),
-  }
-  let page = readFileSync(path('processors.md'), 'utf8')
+/** A page of its own for each type, written by hand but for its table of settings. */
+function typePages(folder, types) {
+  return Object.fromEntries(
+    [...types].map(([name, { settings }]) => {
+      const page = `${folder}/${name}.md`
+      return [page, withSettings(page, { [name]: settings })]
+    }),
+  )
+}
+
+/** The page with tables of settings where it has places for them. */
+function withSettings(file, tables) {
+  let page = readFileSync(path(file), 'utf8')
   for (const [name, settings] of Object.entries(tables)) {
     if (Object.keys(settings).length === 0) continue
     const between = new RegExp(`(<!-- settings of ${name}: [^\\n]*-->\\n)[\\s\\S]*?(<!-- end -->)`)
-    if (!between.test(page)) throw new Error(`docs/processors.md has no place for the settings of ${name}`)
+    if (!between.test(page)) throw new Error(`docs/${file} has no place for the settings of ${name}`)
     page = page.replace(between, (_, begin, end) => `${begin}\n${settingsTable(settings, snakeCase)}\n${end}`)
   }
   return page
@@ -278,7 +278,9 @@ const pages = {
   'connections.md': connectionsPage(),
   'pipelines.md': pipelinesPage(),
   'blink.md': blinkPage(),
-  'processors.md': processorsPage(),
+  'processors.md': withSettings('processors.md', { processor: processorSettings }),
+  ...typePages('processors', processorTypes),
+  ...typePages('sinks', sinkTypes),
   'airbyte.md': airbytePage(),
   'conduit.md': conduitPage(),
 }

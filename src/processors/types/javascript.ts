@@ -1,24 +1,15 @@
 import { isAbsolute, resolve } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import * as z from 'zod'
-import { TapeRow } from '../../codec/rowView.js'
-import {
-  DELETE,
-  HEAD,
-  HEAD_BUFFER,
-  HEAD_NEW,
-  HEAD_OLD,
-  HEAD_OPERATION,
-  OLD_ROW,
-  type RowBatch,
-} from '../../core/rowBatch.js'
+import type { RowBatch } from '../../core/rowBatch.js'
 import { setting } from '../../core/setting.js'
-import type { Column, ColumnCodec, Table } from '../../core/table.js'
-import { columnOf, tableWith, unfit } from '../describe.js'
+import type { Table } from '../../core/table.js'
+import { unfit, withColumns } from '../describe.js'
 import { textOfJs } from '../javascript/textOfJs.js'
 import { FunctionThread, type GivenOutcome, type GivenRecord, type ThreadLimits } from '../javascript/thread.js'
 import type { Outcome, Plan, Processor } from '../processor.js'
 import { type ProcessorPlace, processorType } from '../processorType.js'
+import { rowsOf } from '../rows/recordRows.js'
 import { ValueProblem } from '../sql/problem.js'
 import { columnType, type SqlType } from '../sql/types.js'
 
@@ -87,18 +78,9 @@ class JavascriptProcessor implements Processor {
   }
 
   plan(table: Table): Plan {
-    const columns: Column[] = [...table.columns]
-    const codecs: ColumnCodec[] = [...table.codecs]
-    const selected = [...table.selected]
-    for (const [name, type] of Object.entries(this.#added)) {
-      if (columns.some((column) => column.name === name)) {
-        throw unfit(this.#place.name, table, `it has a column "${name}" already`)
-      }
-      const made = columnOf(type, { name }, this.#place.codecs)
-      selected.push(columns.push(made.column) - 1)
-      codecs.push(made.codec)
-    }
-    const after = tableWith(table, { columns, codecs, selected })
+    const added = Object.entries(this.#added).map(([name, type]) => ({ name, type }))
+    const twice = (name: string) => unfit(this.#place.name, table, `it has a column "${name}" already`)
+    const after = withColumns(table, added, this.#place.codecs, twice)
     const outcomes = (rows: RowBatch, indexes: readonly number[]) => this.#outcomes(table, after, rows, indexes)
     return { kind: 'compute', compute: { table: after, outcomes } }
   }
@@ -120,16 +102,8 @@ class JavascriptProcessor implements Processor {
   }
 }
 
-function givenOf(table: Table, { heads, buffers, tape }: RowBatch, index: number): GivenRecord {
-  const head = index * HEAD
-  const operation = heads[head + HEAD_OPERATION]!
-  const bytes = buffers[heads[head + HEAD_BUFFER]!]!
-  const oldAt = heads[head + HEAD_OLD]! >> 2
-  const isWhole = (heads[head + HEAD_OLD]! & 3) === OLD_ROW && table.replicaIdentity === 'full'
-  const row = (at: number, fallback?: number) => new TapeRow(table, bytes, tape.values, at, fallback)
-  const before = isWhole ? row(oldAt) : undefined
-  const after = operation === DELETE ? undefined : row(heads[head + HEAD_NEW]!, isWhole ? oldAt : undefined)
-  const ofKey = after ?? row(oldAt)
+function givenOf(table: Table, rows: RowBatch, index: number): GivenRecord {
+  const { operation, before, after, ofKey } = rowsOf(table, rows, index)
   const key = Object.fromEntries(table.key.map((column) => [table.columns[column]!.name, ofKey.value(column)]))
   return {
     operation: OPERATIONS[operation]!,

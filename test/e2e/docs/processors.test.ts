@@ -11,23 +11,40 @@ import { loadGrammar } from '../../../src/processors/sql/grammar.js'
 import { cliPath } from '../../support/cli.js'
 import { testDatabase } from '../../support/database.js'
 import { DocPage, DocShell } from '../../support/docPage.js'
+import { scriptedServer } from '../../support/scriptedServer.js'
 import { startServer } from '../../support/servers.js'
 import { temporaryFolder } from '../../support/temporaryFolder.js'
 
-test('docs/processors.md: each example makes of the rows what stands behind it', async () => {
+test('docs/processors/: each example makes of the rows what stands behind it', async () => {
   const page = await DocPage.read('processors.md')
   await loadGrammar()
   await using server = await startServer()
   await using db = await testDatabase(server, page.command('tables'))
   await using folder = await temporaryFolder()
+  await using crm = await scriptedServer(({ url, headers }, response) => {
+    const customer = url.endsWith('/1') ? { name: 'Ann', address: { country: 'DE' } } : { name: 'Ben' }
+    response.writeHead(headers.authorization === 'Bearer of the test' ? 200 : 401).end(JSON.stringify(customer))
+  })
+  await using model = await scriptedServer(({ body }, response) => {
+    const isBerlin = body.includes('country of this address') && body.includes('Berlin')
+    response.end(JSON.stringify({ choices: [{ message: { content: isBerlin ? 'DE' : 'unknown' } }] }))
+  })
   for (const type of processorTypes.keys()) {
-    const processors = page.command(type).replaceAll('\n', '\n  ')
+    const own = await DocPage.read(`processors/${type}.md`)
+    const processors = own
+      .command(type)
+      .replace('https://crm.example.com', crm.origin)
+      .replace('http://localhost:11434', model.origin)
+      .replaceAll('\n', '\n  ')
     const text = `source: {url: "\${SHOP_URL}", tables: [orders, customers], snapshot: only}
 sinks: {out: {type: file, path: ${type}.ndjson, format: row}}
 processors:
   ${processors}
 `
-    const config = parsePipeline(join(folder.path, `${type}.yaml`), text, { SHOP_URL: db.url })
+    const config = parsePipeline(join(folder.path, `${type}.yaml`), text, {
+      SHOP_URL: db.url,
+      CRM_TOKEN: 'of the test',
+    })
     const events: PipelineEvent[] = []
     const listener = {
       event: (event: PipelineEvent) => void events.push(event),
@@ -37,7 +54,8 @@ processors:
     await runPipeline(config, listener, new AbortController().signal)
     const logged = events.map((event) => (event.type === 'processor-record' ? event.record : ''))
     const output = await readFile(join(folder.path, `${type}.ndjson`), 'utf8')
-    expect(`${output}${logged.join('\n')}`).toMatch(page.said(type))
+    expect(`${output}${logged.join('\n')}`).toMatch(own.said(type))
+    expect(own.unused).toEqual([])
   }
   await using shell = await DocShell.open(folder.path)
   await writeFile(join(folder.path, 'mistakes.yaml'), page.command('mistakes-yaml'))

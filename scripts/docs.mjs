@@ -52,7 +52,8 @@ const cell = (text) => String(text).replaceAll('|', '\\|').replaceAll('\n', ' ')
 function settingsTable(settings, nameOf = (name) => name) {
   const rows = describeSettings(settings).map((one) => {
     const type = one.choices === undefined ? one.type : one.choices.map((choice) => `\`${choice}\``).join(', ')
-    const none = one.default === undefined || (Array.isArray(one.default) && one.default.length === 0)
+    const isEmpty = typeof one.default === 'object' && one.default !== null && Object.keys(one.default).length === 0
+    const none = one.default === undefined || isEmpty
     const fallback = one.required ? '**required**' : none ? '' : `\`${one.default}\`${one.unit ? ` ${one.unit}` : ''}`
     const example = one.example === undefined ? '' : ` Example: \`${one.example}\`.`
     return `| \`${nameOf(one.name)}\` | ${type} | ${fallback} | ${cell(one.description)}${cell(example)} |`
@@ -175,16 +176,6 @@ function connectionsPage() {
   return readFileSync(path('connections.md'), 'utf8').replace(between, (_, begin, end) => begin + table + end)
 }
 
-/** Sinks that have a page of their own. */
-const SINK_PAGES = { websocket: 'sinks/websocket.md' }
-
-/** The page is written by hand but for its table. */
-function sinkPage(name) {
-  const between = new RegExp(`(<!-- settings of ${name}: [^\\n]*-->\\n)[\\s\\S]*?(<!-- end -->)`)
-  const table = settingsTable(sinkTypes.get(name).settings, snakeCase)
-  return readFileSync(path(SINK_PAGES[name]), 'utf8').replace(between, (_, begin, end) => `${begin}\n${table}\n${end}`)
-}
-
 /** The page is written by hand but for its tables. */
 function pipelinesPage() {
   const tables = {
@@ -192,16 +183,8 @@ function pipelinesPage() {
     sink: sinkSettings,
     retry: retrySettings,
     dead_letter: deadLetterSettings,
-    ...Object.fromEntries([...sinkTypes].map(([name, { settings }]) => [name, settings])),
   }
-  for (const name of Object.keys(SINK_PAGES)) delete tables[name]
-  let page = readFileSync(path('pipelines.md'), 'utf8')
-  for (const [name, settings] of Object.entries(tables)) {
-    const between = new RegExp(`(<!-- settings of ${name}: [^\\n]*-->\\n)[\\s\\S]*?(<!-- end -->)`)
-    if (!between.test(page)) throw new Error(`docs/pipelines.md has no place for the settings of ${name}`)
-    page = page.replace(between, (_, begin, end) => `${begin}\n${settingsTable(settings, snakeCase)}\n${end}`)
-  }
-  return page
+  return withSettings('pipelines.md', tables)
 }
 
 /** Blink's drivers of sinks that are not of a source we read. */
@@ -235,17 +218,23 @@ function blinkPage() {
   return page
 }
 
-/** The page is written by hand but for its tables. */
-function processorsPage() {
-  const tables = {
-    processor: processorSettings,
-    ...Object.fromEntries([...processorTypes].map(([name, { settings }]) => [name, settings])),
-  }
-  let page = readFileSync(path('processors.md'), 'utf8')
+/** A page of its own for each type, written by hand but for its table of settings. */
+function typePages(folder, types) {
+  return Object.fromEntries(
+    [...types].map(([name, { settings }]) => {
+      const page = `${folder}/${name}.md`
+      return [page, withSettings(page, { [name]: settings })]
+    }),
+  )
+}
+
+/** The page with tables of settings where it has places for them. */
+function withSettings(file, tables) {
+  let page = readFileSync(path(file), 'utf8')
   for (const [name, settings] of Object.entries(tables)) {
     if (Object.keys(settings).length === 0) continue
     const between = new RegExp(`(<!-- settings of ${name}: [^\\n]*-->\\n)[\\s\\S]*?(<!-- end -->)`)
-    if (!between.test(page)) throw new Error(`docs/processors.md has no place for the settings of ${name}`)
+    if (!between.test(page)) throw new Error(`docs/${file} has no place for the settings of ${name}`)
     page = page.replace(between, (_, begin, end) => `${begin}\n${settingsTable(settings, snakeCase)}\n${end}`)
   }
   return page
@@ -291,9 +280,10 @@ const pages = {
   'cli.md': cliPage(),
   'connections.md': connectionsPage(),
   'pipelines.md': pipelinesPage(),
-  ...Object.fromEntries(Object.entries(SINK_PAGES).map(([name, page]) => [page, sinkPage(name)])),
   'blink.md': blinkPage(),
-  'processors.md': processorsPage(),
+  'processors.md': withSettings('processors.md', { processor: processorSettings }),
+  ...typePages('processors', processorTypes),
+  ...typePages('sinks', sinkTypes),
   'airbyte.md': airbytePage(),
   'conduit.md': conduitPage(),
 }

@@ -28,7 +28,7 @@ export class TapeRow implements RowView {
     const row: Record<string, unknown> = {}
     for (const column of this.#table.selected) {
       const value = this.value(column)
-      if (value !== undefined) row[this.#table.columns[column]!.name] = value
+      if (value !== undefined) put(row, this.#table.columns[column]!.name, value)
     }
     return row
   }
@@ -90,6 +90,12 @@ export class TapeRow implements RowView {
     )
     throw COLUMN_UNKNOWN({ schema: this.#table.schema, table: this.#table.name, column: name, near })
   }
+}
+
+/** A column may be called `__proto__`, which an assignment would not make a property of. */
+function put(row: Record<string, unknown>, name: string, value: unknown): void {
+  if (name !== '__proto__') row[name] = value
+  else Object.defineProperty(row, name, { value, enumerable: true, writable: true, configurable: true })
 }
 
 function decode(bytes: Uint8Array, start: number, end: number): string {

@@ -1,10 +1,10 @@
 import { type CodecOptions, codecFor } from '../codec/codecFor.js'
 import { nearest } from '../core/nearest.js'
 import { PROCESSOR_UNFIT } from '../core/processorErrors.js'
-import { type Column, type PresentColumn, Table } from '../core/table.js'
+import { type Column, type ColumnCodec, type PresentColumn, Table } from '../core/table.js'
 import type { ScalarType } from '../postgres/catalog/types.js'
 import { sqlName } from '../postgres/identifier.js'
-import type { SqlType } from './sql/types.js'
+import { columnType, type SqlType } from './sql/types.js'
 
 /** The same table with something else of it. */
 export function tableWith(
@@ -67,6 +67,48 @@ export function columnOf(
     origin: { number: origin?.number, before: undefined, types: [] },
   }
   return { column: made, codec: codecFor(scalar, codecs), typeName }
+}
+
+/** The same table with columns behind its own; where one of their names is taken, `twice` says so. */
+export function withColumns(
+  table: Table,
+  added: readonly { readonly name: string; readonly type: SqlType }[],
+  codecOptions: CodecOptions | undefined,
+  twice: (name: string) => Error,
+): Table {
+  const columns: Column[] = [...table.columns]
+  const codecs: ColumnCodec[] = [...table.codecs]
+  for (const { name, type } of added) {
+    if (columns.some((column) => column.name === name)) throw twice(name)
+    const made = columnOf(type, { name }, codecOptions)
+    columns.push(made.column)
+    codecs.push(made.codec)
+  }
+  const indexes = added.map((_, index) => table.columns.length + index)
+  return tableWith(table, { columns, codecs, selected: [...table.selected, ...indexes] })
+}
+
+/** The columns of type text that a processor fills, by their names: those that the table has are filled anew, others are added. */
+export function withTargets(
+  processor: string,
+  table: Table,
+  names: readonly string[],
+  codecOptions: CodecOptions | undefined,
+): { readonly table: Table; readonly indexes: readonly number[] } {
+  const known = (name: string) => table.selected.find((column) => table.columns[column]!.name === name)
+  for (const index of names.map(known)) {
+    if (index === undefined) continue
+    const { name, typeName } = table.columns[index]!
+    if (table.key.includes(index))
+      throw unfit(processor, table, `"${name}" belongs to the key, by which rows are found`)
+    if (columnType(table, index) !== 'text')
+      throw unfit(processor, table, `"${name}" is ${typeName}, and what is put there is text`)
+  }
+  const added = names.filter((name) => known(name) === undefined).map((name) => ({ name, type: 'text' as const }))
+  const twice = (name: string) => unfit(processor, table, `it has a column "${name}" already, which goes no further`)
+  const filled = withColumns(table, added, codecOptions, twice)
+  const indexes = names.map((name) => filled.selected.find((column) => filled.columns[column]!.name === name)!)
+  return { table: filled, indexes }
 }
 
 /** The index of a column that consumers see, or an error that says which there are. */

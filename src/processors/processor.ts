@@ -1,6 +1,7 @@
 import type { ChunkRange } from '../core/record.js'
 import type { RowBatch } from '../core/rowBatch.js'
 import type { Table } from '../core/table.js'
+import type { UNCHANGED_COLUMN } from '../core/tape.js'
 import type { RowRewrite } from './rows/rewrite.js'
 import type { Tuple } from './rows/tuple.js'
 
@@ -25,11 +26,14 @@ export type Plan =
   /** They are only looked at. */
   | { readonly kind: 'look'; readonly look: (rows: RowBatch, index: number) => void }
 
+/** In text form; null is NULL. {@link UNCHANGED_COLUMN}: it cannot be told, and stays what it was. */
+export type MadeValues = ReadonlyMap<number, string | null | typeof UNCHANGED_COLUMN>
+
 /** What became of a record elsewhere: columns with other values, by their index; `drop`: it goes no further. */
 export type Outcome =
   | { readonly drop: true }
   | { readonly failure: Error }
-  | { readonly after: ReadonlyMap<number, string | null>; readonly before: ReadonlyMap<number, string | null> }
+  | { readonly after: MadeValues; readonly before: MadeValues }
 
 export interface Compute {
   /** What the rows are of afterwards: columns may be added behind the others. */

@@ -20,6 +20,8 @@ export interface ProcessorPlace {
   readonly log: (line: string) => void
   /** How values are read and written. */
   readonly codecs: CodecOptions | undefined
+  /** What becomes of a record that it fails on: with stop nothing behind it is worth the effort. */
+  readonly onError: 'stop' | 'skip'
 }
 
 type Shape = Readonly<Record<string, z.ZodType>>

@@ -3,9 +3,11 @@ import { castType } from './types/cast.js'
 import { dropType } from './types/drop.js'
 import { filterType } from './types/filter.js'
 import { flattenType } from './types/flatten.js'
+import { httpType } from './types/http.js'
 import { javascriptType } from './types/javascript.js'
 import { logType } from './types/log.js'
 import { maskType } from './types/mask.js'
+import { openaiType } from './types/openai.js'
 import { renameType } from './types/rename.js'
 import { sqlType } from './types/sql.js'
 
@@ -18,6 +20,8 @@ export const processorTypes: ReadonlyMap<string, ProcessorType> = new Map([
   ['mask', maskType],
   ['cast', castType],
   ['flatten', flattenType],
+  ['http', httpType],
+  ['openai', openaiType],
   ['javascript', javascriptType],
   ['log', logType],
 ])

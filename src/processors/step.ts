@@ -11,7 +11,7 @@ import {
   type RowBatch,
 } from '../core/rowBatch.js'
 import type { Table } from '../core/table.js'
-import { NULL_COLUMN } from '../core/tape.js'
+import { NULL_COLUMN, UNCHANGED_COLUMN } from '../core/tape.js'
 import type { QualifiedName } from '../postgres/identifier.js'
 import { RelationNames, type TablePattern } from '../postgres/tablePattern.js'
 import { unfit } from './describe.js'
@@ -62,7 +62,9 @@ export class Step {
     const first = planned.find(({ plan }) => plan !== undefined)?.plan
     if (first === undefined || !concerns(rows, planned)) return { rows, kept: undefined }
     const plans = planned.map(({ plan }) => plan)
-    const applies = this.#options.condition && this.#appliesTo(rows, planned)
+    // Of which it cannot be said whether the processor is for them.
+    const untold = new Set<number>()
+    const applies = this.#options.condition && this.#appliesTo(rows, planned, untold)
     switch (first.kind) {
       case 'describe': {
         const described = rows.tables.map((table, i) => (plans[i]?.kind === 'describe' ? plans[i].table : table))
@@ -77,7 +79,7 @@ export class Step {
         return rewriteRows(rows, rewrites, applies, failed)
       }
       case 'compute':
-        return this.#compute(rows, plans, applies, failed)
+        return this.#compute(rows, plans, applies, untold, failed)
       case 'look':
         lookAt(rows, plans, applies, first.look)
         return { rows, kept: undefined }
@@ -92,6 +94,7 @@ export class Step {
     rows: RowBatch,
     plans: readonly (Plan | undefined)[],
     applies: Applies | undefined,
+    untold: ReadonlySet<number>,
     failed: Failed,
   ): Promise<Processed> {
     const { heads, count, tables } = rows
@@ -109,7 +112,7 @@ export class Step {
         outcomes.set(indexes[i]!, outcome)
     }
     const rewrites = plans.map((plan, i) =>
-      plan?.kind === 'compute' ? computed(tables[i]!, plan.compute.table, outcomes) : undefined,
+      plan?.kind === 'compute' ? computed(tables[i]!, plan.compute.table, outcomes, untold) : undefined,
     )
     const kept = (index: number) => !isDropped(outcomes.get(index))
     const written = rewriteRows(rows, rewrites, undefined, failed)
@@ -151,7 +154,7 @@ export class Step {
   }
 
   /** Asks the row that there is: of a delete the one before. */
-  #appliesTo(rows: RowBatch, planned: readonly Planned[]): Applies {
+  #appliesTo(rows: RowBatch, planned: readonly Planned[], untold: Set<number>): Applies {
     const { hides } = this.#options
     const { heads, buffers, tape } = rows
     const tuple = new Tuple()
@@ -172,6 +175,7 @@ export class Step {
           return condition.matches(tuple) === true
         } catch (error) {
           if (!(error instanceof NotSent)) throw error
+          untold.add(index)
           return hides
         }
       }
@@ -190,15 +194,22 @@ function isDropped(outcome: Outcome | undefined): boolean {
 }
 
 /** What others made of a table's records, as a rewrite; columns that they left alone keep their bytes. */
-function computed(before: Table, table: Table, outcomes: ReadonlyMap<number, Outcome>): RowRewrite {
+function computed(
+  before: Table,
+  table: Table,
+  outcomes: ReadonlyMap<number, Outcome>,
+  untold: ReadonlySet<number>,
+): RowRewrite {
   const width = before.columns.length
   const make: RowRewrite['make'] = (column, _, writer, record, isOld) => {
     const outcome = outcomes.get(record)
     if (outcome !== undefined && 'failure' in outcome) throw outcome.failure
     const values = outcome === undefined || 'drop' in outcome ? undefined : isOld ? outcome.before : outcome.after
     const value = values?.get(column)
-    if (value === undefined) return column < width ? SAME : NULL_COLUMN
+    if (value === undefined && column < width) return SAME
+    if (value === undefined) return untold.has(record) && !isOld ? UNCHANGED_COLUMN : NULL_COLUMN
     if (value === null) return NULL_COLUMN
+    if (value === UNCHANGED_COLUMN) return value
     writer.write(Buffer.from(value))
     return VALUE
   }

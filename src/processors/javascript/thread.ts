@@ -1,14 +1,7 @@
 import { once } from 'node:events'
 import { Worker } from 'node:worker_threads'
 import { ValueProblem } from '../sql/problem.js'
-import { WORKER_SOURCE } from './workerSource.js'
-
-export interface ThreadLimits {
-  /** For one record. */
-  readonly timeoutMs: number
-  /** Of the thread's heap. */
-  readonly memoryMb: number
-}
+import type { ThreadLimits, ThreadProgram } from './programs.js'
 
 /** As the function gets it. */
 export interface GivenRecord {
@@ -25,21 +18,24 @@ export type GivenOutcome =
   | { readonly failure: string }
   | { readonly before: Record<string, unknown>; readonly after: Record<string, unknown> }
 
-type Answer = { readonly ready: true } | { readonly failed: string } | { readonly outcomes: readonly GivenOutcome[] }
+type Answer =
+  | { readonly ready: true }
+  | { readonly failed: string }
+  | { readonly ended: string }
+  | { readonly outcomes: readonly GivenOutcome[] }
 
 const START_MS = 10_000
 
 /** The thread in which a user's function runs: one that ends, or hangs, fails the record that it had, and is begun anew. */
 export class FunctionThread {
-  readonly #url: string
+  readonly #program: ThreadProgram
   readonly #limits: ThreadLimits
   readonly #progress = new Int32Array(new SharedArrayBuffer(4))
   #worker: Worker | undefined
   #closed = false
 
-  /** `url`: of the module whose default export it is. */
-  constructor(url: string, limits: ThreadLimits) {
-    this.#url = url
+  constructor(program: ThreadProgram, limits: ThreadLimits) {
+    this.#program = program
     this.#limits = limits
   }
 
@@ -71,11 +67,12 @@ export class FunctionThread {
 
   async #started(): Promise<Worker> {
     if (this.#worker !== undefined) return this.#worker
-    const worker = new Worker(WORKER_SOURCE, {
+    const { source, data, heapMb } = this.#program
+    const worker = new Worker(source, {
       eval: true,
       env: {},
-      workerData: { url: this.#url, progress: this.#progress.buffer },
-      resourceLimits: { maxOldGenerationSizeMb: this.#limits.memoryMb, stackSizeMb: 4 },
+      workerData: { ...data, progress: this.#progress.buffer },
+      resourceLimits: { maxOldGenerationSizeMb: heapMb, stackSizeMb: 4 },
       // What it prints must not stand among the records on standard output.
       stdout: true,
       stderr: true,
@@ -101,7 +98,12 @@ export class FunctionThread {
     Atomics.store(this.#progress, 0, 0)
     worker.postMessage(records)
     const { timeoutMs } = this.#limits
-    const answer = await this.#heard(worker, timeoutMs, `it took longer than timeout_ms (${timeoutMs}) allows`)
+    const late = `it took longer than timeout_ms (${timeoutMs}) allows`
+    const answer = await this.#heard(worker, timeoutMs + this.#program.graceMs, late)
+    if ('ended' in answer) {
+      await this.#end()
+      throw new ValueProblem(answer.ended)
+    }
     return 'outcomes' in answer ? [...answer.outcomes] : []
   }
 

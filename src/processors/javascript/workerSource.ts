@@ -16,7 +16,7 @@ const copyOf = (row) => row && Object.fromEntries(
 function changes(before, after) {
   if (!isObject(before)) return {}
   if (!isObject(after)) throw new TypeError('a row must stay an object')
-  const changed = {}
+  const changed = Object.create(null)
   for (const name of Object.keys(after)) {
     if (!Object.hasOwn(before, name) || !isDeepStrictEqual(before[name], after[name])) changed[name] = after[name]
   }

@@ -91,3 +91,14 @@ export function jsonPartText(part: string | null): string | null {
   if (part === null || part === 'null') return null
   return part.startsWith('"') ? (JSON.parse(part) as string) : part
 }
+
+/** The text of what lies at `path` of a JSON text: names of members, and numbers of elements; null: nothing, or null. */
+export function jsonTextAt(json: string, path: readonly string[]): string | null {
+  let part: string | null = json
+  for (const step of path) {
+    if (part === null) return null
+    const inArray = part.trimStart().startsWith('[') && /^-?\d+$/.test(step)
+    part = jsonPart(part, inArray ? Number(step) : step)
+  }
+  return jsonPartText(part)
+}

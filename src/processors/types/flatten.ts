@@ -2,14 +2,14 @@ import * as z from 'zod'
 import type { CodecOptions } from '../../codec/codecFor.js'
 import type { ByteWriter } from '../../core/byteWriter.js'
 import { setting } from '../../core/setting.js'
-import type { Column, ColumnCodec, Table } from '../../core/table.js'
+import type { Table } from '../../core/table.js'
 import { NULL_COLUMN } from '../../core/tape.js'
-import { columnIndex, columnOf, tableWith, unfit } from '../describe.js'
+import { columnIndex, tableWith, unfit, withColumns } from '../describe.js'
 import type { Plan, Processor } from '../processor.js'
 import { processorType } from '../processorType.js'
 import { stateOf, VALUE } from '../rows/rewrite.js'
 import type { Tuple } from '../rows/tuple.js'
-import { jsonPart, jsonPartText } from '../sql/jsonText.js'
+import { jsonTextAt } from '../sql/jsonText.js'
 import { columnType, textAt } from '../sql/types.js'
 
 /** `type: flatten`. */
@@ -74,38 +74,25 @@ class FlattenProcessor implements Processor {
       )
     }
     const width = table.columns.length
-    const columns: Column[] = [...table.columns]
-    const codecs: ColumnCodec[] = [...table.codecs]
-    for (const { name } of this.#fields) {
-      if (columns.some((column) => column.name === name)) {
-        throw unfit(this.#name, table, `two columns would be called "${name}"`)
-      }
-      const made = columnOf('text', { name }, this.#codecs)
-      columns.push(made.column)
-      codecs.push(made.codec)
-    }
-    const added = this.#fields.map((_, index) => width + index)
-    const selected = [...table.selected.filter((column) => this.#keep || column !== source), ...added]
-    const from = columns.map((_, index) => (index < width ? index : -1))
+    const added = this.#fields.map(({ name }) => ({ name, type: 'text' as const }))
+    const twice = (name: string) => unfit(this.#name, table, `two columns would be called "${name}"`)
+    const whole = withColumns(table, added, this.#codecs, twice)
+    const flat = this.#keep
+      ? whole
+      : tableWith(whole, { selected: whole.selected.filter((column) => column !== source) })
+    const from = flat.columns.map((_, index) => (index < width ? index : -1))
     const make = (column: number, row: Tuple, writer: ByteWriter): number => {
       const state = stateOf(row, source)
       if (state !== undefined) return state
       const pair = row.pair(source)
-      const text = valueAt(textAt(row.bytes, row.tape[pair]!, row.tape[pair + 1]!), this.#fields[column - width]!.path)
+      const text = jsonTextAt(
+        textAt(row.bytes, row.tape[pair]!, row.tape[pair + 1]!),
+        this.#fields[column - width]!.path,
+      )
       if (text === null) return NULL_COLUMN
       writer.write(Buffer.from(text))
       return VALUE
     }
-    return { kind: 'rewrite', rewrite: { table: tableWith(table, { columns, codecs, selected }), from, make } }
+    return { kind: 'rewrite', rewrite: { table: flat, from, make } }
   }
-}
-
-function valueAt(json: string, path: readonly string[]): string | null {
-  let part: string | null = json
-  for (const step of path) {
-    if (part === null) return null
-    const inArray = part.trimStart().startsWith('[') && /^-?\d+$/.test(step)
-    part = jsonPart(part, inArray ? Number(step) : step)
-  }
-  return jsonPartText(part)
 }

@@ -1,24 +1,16 @@
-import { isAbsolute, resolve } from 'node:path'
+import { resolve } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import * as z from 'zod'
-import { TapeRow } from '../../codec/rowView.js'
-import {
-  DELETE,
-  HEAD,
-  HEAD_BUFFER,
-  HEAD_NEW,
-  HEAD_OLD,
-  HEAD_OPERATION,
-  OLD_ROW,
-  type RowBatch,
-} from '../../core/rowBatch.js'
+import type { RowBatch } from '../../core/rowBatch.js'
 import { setting } from '../../core/setting.js'
-import type { Column, ColumnCodec, Table } from '../../core/table.js'
-import { columnOf, tableWith, unfit } from '../describe.js'
+import type { Table } from '../../core/table.js'
+import { unfit, withColumns } from '../describe.js'
+import { missingForSandbox, plainProgram, sandboxProgram } from '../javascript/programs.js'
 import { textOfJs } from '../javascript/textOfJs.js'
-import { FunctionThread, type GivenOutcome, type GivenRecord, type ThreadLimits } from '../javascript/thread.js'
+import { FunctionThread, type GivenOutcome, type GivenRecord } from '../javascript/thread.js'
 import type { Outcome, Plan, Processor } from '../processor.js'
 import { type ProcessorPlace, processorType } from '../processorType.js'
+import { rowsOf } from '../rows/recordRows.js'
 import { ValueProblem } from '../sql/problem.js'
 import { columnType, type SqlType } from '../sql/types.js'
 
@@ -51,23 +43,39 @@ export const javascriptType = processorType({
       description: `Columns that the function makes, with their types: ${ADDED.join(', ')}. NULL where it leaves them out.`,
       example: '{full_name: text}',
     }),
+    sandbox: setting(z.boolean().default(false), {
+      description:
+        'Run the function in an engine of its own, which has nothing but the language: no process, no files, no network, no imports. Needs the package quickjs-emscripten beside tailrace.',
+    }),
     timeoutMs: setting(z.int().min(1).max(600_000).default(1000), {
       description: 'So long the function may take for one record.',
       unit: 'ms',
     }),
     memoryMb: setting(z.int().min(16).max(4096).default(128), {
-      description: 'How large the heap of its thread may become. Buffers and typed arrays are outside of it.',
+      description: 'How large its heap may become. Without sandbox buffers and typed arrays are outside of it.',
       unit: 'MB',
     }),
   },
-  problems: ({ file, code }) =>
-    (file === undefined) === (code === undefined) ? [{ name: 'file', problem: 'either file or code is expected' }] : [],
-  create: ({ file, code = '', add, ...limits }, place) => {
-    const url =
-      file === undefined
-        ? `data:text/javascript;base64,${Buffer.from(code).toString('base64')}`
-        : String(pathToFileURL(isAbsolute(file) ? file : resolve(place.folder, file)))
-    return [new JavascriptProcessor(url, limits, add, place)]
+  problems: ({ file, code, sandbox }) => {
+    const install = sandbox ? missingForSandbox() : undefined
+    return [
+      ...((file === undefined) === (code === undefined)
+        ? [{ name: 'file', problem: 'either file or code is expected' }]
+        : []),
+      ...(install === undefined
+        ? []
+        : [{ name: 'sandbox', problem: `it needs a package that is not there: ${install}` }]),
+    ]
+  },
+  create: ({ file, code = '', add, sandbox, ...limits }, place) => {
+    const path = file === undefined ? undefined : resolve(place.folder, file)
+    if (sandbox) {
+      const program = sandboxProgram(path === undefined ? { code } : { file: path }, limits)
+      return [new JavascriptProcessor(new FunctionThread(program, limits), add, place)]
+    }
+    const inline = `data:text/javascript;base64,${Buffer.from(code).toString('base64')}`
+    const program = plainProgram(path === undefined ? inline : String(pathToFileURL(path)), limits)
+    return [new JavascriptProcessor(new FunctionThread(program, limits), add, place)]
   },
 })
 
@@ -80,25 +88,16 @@ class JavascriptProcessor implements Processor {
   readonly #added: Readonly<Record<string, SqlType>>
   readonly #place: ProcessorPlace
 
-  constructor(url: string, limits: ThreadLimits, added: Readonly<Record<string, SqlType>>, place: ProcessorPlace) {
-    this.#thread = new FunctionThread(url, limits)
+  constructor(thread: FunctionThread, added: Readonly<Record<string, SqlType>>, place: ProcessorPlace) {
+    this.#thread = thread
     this.#added = added
     this.#place = place
   }
 
   plan(table: Table): Plan {
-    const columns: Column[] = [...table.columns]
-    const codecs: ColumnCodec[] = [...table.codecs]
-    const selected = [...table.selected]
-    for (const [name, type] of Object.entries(this.#added)) {
-      if (columns.some((column) => column.name === name)) {
-        throw unfit(this.#place.name, table, `it has a column "${name}" already`)
-      }
-      const made = columnOf(type, { name }, this.#place.codecs)
-      selected.push(columns.push(made.column) - 1)
-      codecs.push(made.codec)
-    }
-    const after = tableWith(table, { columns, codecs, selected })
+    const added = Object.entries(this.#added).map(([name, type]) => ({ name, type }))
+    const twice = (name: string) => unfit(this.#place.name, table, `it has a column "${name}" already`)
+    const after = withColumns(table, added, this.#place.codecs, twice)
     const outcomes = (rows: RowBatch, indexes: readonly number[]) => this.#outcomes(table, after, rows, indexes)
     return { kind: 'compute', compute: { table: after, outcomes } }
   }
@@ -120,16 +119,8 @@ class JavascriptProcessor implements Processor {
   }
 }
 
-function givenOf(table: Table, { heads, buffers, tape }: RowBatch, index: number): GivenRecord {
-  const head = index * HEAD
-  const operation = heads[head + HEAD_OPERATION]!
-  const bytes = buffers[heads[head + HEAD_BUFFER]!]!
-  const oldAt = heads[head + HEAD_OLD]! >> 2
-  const isWhole = (heads[head + HEAD_OLD]! & 3) === OLD_ROW && table.replicaIdentity === 'full'
-  const row = (at: number, fallback?: number) => new TapeRow(table, bytes, tape.values, at, fallback)
-  const before = isWhole ? row(oldAt) : undefined
-  const after = operation === DELETE ? undefined : row(heads[head + HEAD_NEW]!, isWhole ? oldAt : undefined)
-  const ofKey = after ?? row(oldAt)
+function givenOf(table: Table, rows: RowBatch, index: number): GivenRecord {
+  const { operation, before, after, ofKey } = rowsOf(table, rows, index)
   const key = Object.fromEntries(table.key.map((column) => [table.columns[column]!.name, ofKey.value(column)]))
   return {
     operation: OPERATIONS[operation]!,

@@ -18,14 +18,9 @@ test('docs/pipelines.md: its pipeline is checked, runs, and ends as it says', as
      CREATE TABLE customers (id int PRIMARY KEY, name text); INSERT INTO customers VALUES (1, 'Ben')`,
   )
   db.expectSlots = true
-  await using copy = await testDatabase(
-    server,
-    `CREATE TABLE orders (id int PRIMARY KEY, total numeric(10, 2) CHECK (total < 100));
-     CREATE TABLE customers (id int PRIMARY KEY, name text)`,
-  )
   await using folder = await temporaryFolder()
   await using shell = await DocShell.open(folder.path, (text) =>
-    text.replaceAll('postgres://app@localhost/shop', db.url).replaceAll('postgres://app@localhost/copy', copy.url),
+    text.replaceAll('postgres://app@localhost/shop', db.url),
   )
   const example = await readFile(new URL('../../../examples/pipelines/files.yaml', import.meta.url), 'utf8')
   expect(`${page.command('files-yaml')}\n`).toBe(example)
@@ -49,20 +44,5 @@ test('docs/pipelines.md: its pipeline is checked, runs, and ends as it says', as
   const files = (await readdir(archive, { recursive: true })).filter((name) => name.includes('.'))
   expect(files).toEqual([expect.stringMatching(/^\d{4}-\d\d-\d\d\/shop-000001\.ndjson\.gz$/)])
   expect(parseLines(gunzipSync(await readFile(join(archive, files[0]!))).toString())).toHaveLength(4)
-
-  const copying = await readFile(new URL('../../../examples/pipelines/copy.yaml', import.meta.url), 'utf8')
-  expect(`${page.command('copy-yaml')}\n`).toBe(copying)
-  await writeFile(join(folder.path, 'copy.yaml'), copying)
-  const [variables, command] = page.command('copy').split('\n')
-  const toCopy = shell.start(`env ${variables!.replace('export ', '')} ${command}`)
-  await toCopy.says('streaming from')
-  await db.query('INSERT INTO orders VALUES (4, 400), (5, 50)')
-  const copied = async () => (await copy.query('SELECT id FROM orders ORDER BY id')).map(({ id }) => id)
-  await waitFor(async () => (await copied()).includes(5), { what: 'the orders', timeoutMs: 20_000 })
-  await toCopy.stop()
-  expect(toCopy.stderr).toMatch(page.said('copy'))
-  expect(await toCopy.ended).toBe(0)
-  expect(await copied()).toEqual([1, 2, 3, 5])
-  expect(await copy.query("SELECT record->>'id' IS NOT NULL AS has FROM tailrace.dead_letter")).toEqual([{ has: true }])
   expect(page.unused).toEqual([])
 })

@@ -10,14 +10,14 @@ test.each<[string, string, readonly string[]]>([
     'no type',
     '  - streams: orders',
     [
-      '4:5: processors[0].type: it is required, and missing; one of filter, sql, rename, drop, mask, cast, flatten, javascript, log is expected',
+      '4:5: processors[0].type: it is required, and missing; one of filter, sql, rename, drop, mask, cast, flatten, http, openai, javascript, log is expected',
     ],
   ],
   [
     'a type nearly right',
     '  - {type: fliter, where: a = 1}',
     [
-      '4:12: processors[0].type: there is no processor of type fliter; one of filter, sql, rename, drop, mask, cast, flatten, javascript, log is expected. Did you mean filter?',
+      '4:12: processors[0].type: there is no processor of type fliter; one of filter, sql, rename, drop, mask, cast, flatten, http, openai, javascript, log is expected. Did you mean filter?',
     ],
   ],
   [

@@ -123,3 +123,23 @@ test('processors before and behind it see what it must', async () => {
   expect(recordsOf(await whole.process(batchOf(rows)))).toMatchObject([{ after: { note: '***' } }])
   await whole.close()
 })
+
+test('of an update of which "if" cannot be told what it added before stays', async () => {
+  const table = tableOf('notes', ['id int4', 'note text'])
+  const { batch } = new BatchBuilder([table]).update(['1', undefined]).update(['2', 'short']).update(['3', 'long'])
+  const code = 'export default ({ after }) => { after.size = 4 }'
+  const { records } = await processed(code, batch, `, add: {size: int4}, if: "note = 'long'"`)
+  expect(records).toMatchObject([
+    { after: { id: 1 }, unchanged: ['note', 'size'] },
+    { after: { id: 2, size: null } },
+    { after: { id: 3, size: 4 } },
+  ])
+})
+
+test('what is no JSON fails its record, and no more', async () => {
+  const code = 'export default ({ after }) => { if (after.id === 1) after.facts = { big: 1n } }'
+  const { batch } = new BatchBuilder([orders]).create(row(1)).create(row(2))
+  const { records, events } = await processed(code, batch, ', on_error: skip')
+  expect(records).toHaveLength(1)
+  expect(events).toMatchObject([{ problem: expect.stringContaining('what it made of "facts" is no JSON') }])
+})

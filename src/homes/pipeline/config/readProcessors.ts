@@ -84,14 +84,15 @@ function readProcessor(
   )
   if (reader.problems.length > before) return undefined
   const name = `${type} (${path})`
+  const policy = (onError as ProcessorConfig['onError'] | undefined) ?? processorSettings.onError.parse(undefined)
   return {
     name,
     type,
     streams: patterns,
     condition: asked === undefined ? undefined : SqlCondition.parse(asked),
-    onError: (onError as ProcessorConfig['onError'] | undefined) ?? processorSettings.onError.parse(undefined),
+    onError: policy,
     hides: processorType.hides,
-    create: (log) => processorType.create(settings, { ...place, name, log }),
+    create: (log) => processorType.create(settings, { ...place, name, log, onError: policy }),
   }
 }
 

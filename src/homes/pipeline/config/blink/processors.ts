@@ -4,6 +4,19 @@ import { processorTypes } from '../../../../processors/processorTypes.js'
 import type { ConfigEntry, ConfigMap, ConfigNode } from '../configTree.js'
 import { readProcessors } from '../readProcessors.js'
 import type { SettingsReader } from '../settingsReader.js'
+import { httpEntries, streamsOf } from './httpProcessor.js'
+
+type Entries = readonly ConfigEntry[]
+
+/** Drivers whose settings have other names in Blink, or mean something else there. */
+const DRIVERS: ReadonlyMap<string, (entries: Entries) => Entries> = new Map([
+  ['log', (entries: Entries) => entries.flatMap((entry) => (entry.key === 'stream' ? streamsOf(entry) : [entry]))],
+  ['http', httpEntries],
+  [
+    'openai',
+    (entries: Entries) => entries.flatMap((entry) => (entry.key === 'stream_name' ? streamsOf(entry) : [entry])),
+  ],
+])
 
 /** Of ours, beside `driver` and `config`. */
 const BESIDE = ['streams', 'if', 'on_error']
@@ -31,23 +44,14 @@ export function readBlinkProcessors(
 /** `{driver, config: {…}}` → `{type, …}`. */
 function ofOurs(item: ConfigNode): ConfigNode {
   if (item.kind !== 'map') return item
-  const driver = item.entries.find(({ key }) => key === 'driver')
-  const isLog = driver?.value.kind === 'scalar' && driver.value.value === 'log'
+  const driver = item.entries.find(({ key }) => key === 'driver')?.value
+  const translate = (driver?.kind === 'scalar' && DRIVERS.get(String(driver.value))) || ((entries: Entries) => entries)
   const entries = item.entries.flatMap((entry): readonly ConfigEntry[] => {
     if (entry.key === 'driver') return [{ ...entry, key: 'type' }]
     if (entry.key !== 'config') return [entry]
-    if (entry.value.kind !== 'map') return []
-    return isLog ? entry.value.entries.flatMap(ofLog) : entry.value.entries
+    return entry.value.kind === 'map' ? translate(entry.value.entries) : []
   })
   return { ...item, entries }
-}
-
-/** Blink's `log` is for one table, whatever its schema, or for all. */
-function ofLog(entry: ConfigEntry): readonly ConfigEntry[] {
-  const { key, value } = entry
-  if (key !== 'stream' || value.kind !== 'scalar') return [entry]
-  if (value.value === '*') return []
-  return [{ ...entry, key: 'streams', value: { ...value, value: `*."${String(value.value).replaceAll('"', '""')}"` } }]
 }
 
 function checkDriver(reader: SettingsReader, item: ConfigNode, index: number): void {

@@ -15,13 +15,10 @@ import {
 import type { Table } from '../core/table.js'
 import { NULL_COLUMN, UNCHANGED_COLUMN } from '../core/tape.js'
 import { quoteIdentifier, sqlName } from '../postgres/identifier.js'
+import { INTEGERS, integerIn, type KeyId, latin1 } from './keyId.js'
 
 /** No tuple. */
 const NONE = -1
-const MINUS = 0x2d
-const ZERO = 0x30
-/** int8, int2, int4. */
-export const INTEGERS: ReadonlySet<number> = new Set([20, 21, 23])
 
 /** A value's bytes; the start is below 0 as on a tape. */
 export interface Value {
@@ -44,9 +41,6 @@ export interface FoldShape {
 }
 
 const NOTHING: readonly number[] = []
-
-/** Key columns' bytes; of one integer column the number, where its text says just that. */
-export type KeyId = string | number
 
 /** What becomes of the rows of one key. Never changed: what comes later makes another. */
 export class Effect {
@@ -284,29 +278,3 @@ export class Fold {
 
 /** By number, as in core/rowBatch.ts. */
 export const OPERATIONS = ['snapshot', 'create', 'update', 'delete', 'truncate', 'schema', 'message'] as const
-
-/** Of a text with so many digits no other has the same number. */
-const MOST_DIGITS = 15
-
-/** The number that `bytes[start..end)` is the usual text of; NaN where it may be anything else. */
-function integerIn(bytes: Uint8Array, start: number, end: number): number {
-  const isNegative = bytes[start] === MINUS
-  const first = isNegative ? start + 1 : start
-  if (first >= end || end - first > MOST_DIGITS) return Number.NaN
-  // A zero stands alone, and has no sign.
-  if (bytes[first] === ZERO && end - start > 1) return Number.NaN
-  let number = 0
-  for (let p = first; p < end; p++) {
-    const digit = bytes[p]! - ZERO
-    if (digit < 0 || digit > 9) return Number.NaN
-    number = 10 * number + digit
-  }
-  return isNegative ? -number : number
-}
-
-function latin1(bytes: Uint8Array, start: number, end: number): string {
-  if (end - start > 24) return Buffer.from(bytes.buffer, bytes.byteOffset + start, end - start).toString('latin1')
-  let text = ''
-  for (let p = start; p < end; p++) text += String.fromCharCode(bytes[p]!)
-  return text
-}

@@ -1,4 +1,5 @@
-import { type Effect, type Fold, INTEGERS } from './fold.js'
+import type { Effect, Fold } from './fold.js'
+import { INTEGERS } from './keyId.js'
 
 /**
  * The effects in the order of their keys, as far as that can be told from their bytes: rows that stand near each other in

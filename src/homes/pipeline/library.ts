@@ -48,11 +48,6 @@ export interface PipelineOptions {
   readonly onEvent?: (event: PipelineEvent | SourceEvent) => void
 }
 
-const SHAPE = {
-  ...pipelineSettings,
-  name: pipelineSettings.name.unwrap(),
-}
-
 /**
  * Runs a pipeline until its source ends or `signal` is aborted, and gives how it went. A record counts as delivered when
  * every sink has it durable; the same call later goes on where every sink was.
@@ -62,7 +57,8 @@ const SHAPE = {
  */
 export async function runPipeline(options: PipelineOptions): Promise<PipelineSummary> {
   const { source: given, sinks, signal = new AbortController().signal, onEvent = () => {}, ...own } = options
-  const { name, state, bufferBytes } = parseSettings(SHAPE, own)
+  const { name, state, bufferBytes } = parseSettings(pipelineSettings, own)
+  if (name === undefined) throw SETTING_INVALID({ name: 'name', value: undefined, problem: 'it is required' })
   const source = withDefaults(given as SourceOptions, name)
   parseOptions(source)
   const place = { folder: process.cwd(), pipeline: name, database: databaseOf(source) }

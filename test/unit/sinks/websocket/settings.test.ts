@@ -44,8 +44,8 @@ test.each<[string, string[]]>([
   [
     'listen: 8090',
     [
-      'sinks.out.listen: 8090: a string is expected, not a number',
       'sinks.out.url: url or listen is required: whom to connect to, or where to be connected to',
+      'sinks.out.listen: 8090: a string is expected, not a number',
     ],
   ],
   ['listen: "8090"', ['sinks.out.listen: host:port is expected, as 127.0.0.1:8090 or [::1]:8090']],

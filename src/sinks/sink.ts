@@ -55,6 +55,11 @@ export interface Sink {
    */
   readonly takesBack?: boolean
   /**
+   * It does not look into a batch any more when the `flush` behind it has resolved: its memory may then be used for batches to
+   * come, if all sinks of the pipeline say so. Default: false, whoever keeps records finds in them what he got.
+   */
+  readonly releasesBatches?: boolean
+  /**
    * How many received bytes of batches that wait are to be written as one; undefined: each as it came. For a sink to which
    * a batch costs much, however small.
    */
@@ -89,7 +94,6 @@ export interface Sink {
    * come, also when there were none since the last time; `end` is set when the pipeline ends and nothing will follow.
    * A sink that stores positions may keep a transaction open while `position.repeats` would not let anybody go on from
    * there, such as in the middle of a table without a key: if that is lost, the whole run begins again at what is stored.
-   * When it has resolved, nothing may look into the batches before it: their memory is for those to come.
    */
   flush(options: { readonly end: boolean }): Promise<SinkMark>
   /**

@@ -44,6 +44,10 @@ export class GuardedSink implements Sink {
     return this.#sink.storesPosition === true
   }
 
+  get releasesBatches(): boolean {
+    return this.#sink.releasesBatches === true
+  }
+
   get takesBack(): boolean {
     return this.#sink.takesBack === true
   }

@@ -34,6 +34,10 @@ export class WithDeadLetters implements Sink {
     return this.#sink.storesPosition === true
   }
 
+  get releasesBatches(): boolean {
+    return this.#sink.releasesBatches === true
+  }
+
   get takesBack(): boolean {
     return this.#sink.takesBack === true
   }

@@ -22,6 +22,7 @@ export interface ExportedFrom {
  */
 export class WithExportedLetters implements Sink {
   readonly storesPosition = true
+  readonly releasesBatches = true
   readonly #sink: Sink
   readonly #file: LetterFile
   readonly #connection: ConnectionOptions

@@ -21,6 +21,7 @@ const GATHERED_BYTES = 4 * 1024 * 1024
  */
 export class PostgresSink implements Sink {
   readonly storesPosition = true
+  readonly releasesBatches = true
   readonly gathersBytes = GATHERED_BYTES
   readonly #options: DestinationOptions
   #tell: ((event: SinkEvent) => void) | undefined

@@ -37,6 +37,7 @@ const MAX_PAYLOAD = 64 * 1024
  * opened anew the sink gets, and sends, all since its last `flush`.
  */
 export class WebsocketClientSink implements Sink {
+  readonly releasesBatches = true
   readonly #options: ClientOptions
   /** Without what may be secret in it. */
   readonly #shown: string

@@ -39,6 +39,7 @@ const TELL_MS = 5000
  * and given to whoever joins: so a reader that comes back goes on where it was.
  */
 export class WebsocketServerSink implements Sink {
+  readonly releasesBatches = true
   readonly #options: ServerOptions
   readonly #readers = new Map<string, Reader>()
   #deliveries: Deliveries

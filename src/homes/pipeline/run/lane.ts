@@ -107,6 +107,11 @@ export class Lane {
     return this.#sink.storesPosition === true
   }
 
+  /** What is durable is not looked into any more. */
+  get releasesBatches(): boolean {
+    return this.#sink.releasesBatches === true
+  }
+
   /** The sink has nothing behind the position with which it goes on. */
   get isExact(): boolean {
     return this.storesPosition || this.#sink.takesBack === true
@@ -140,7 +145,7 @@ export class Lane {
     this.#ahead = { position, sameRun: false }
   }
 
-  /** `held`: until the barrier behind it was released. `done` is called when the batch is durable, and not looked into any more. */
+  /** `held`: until the barrier behind it was released. `done` is called when the batch is durable. */
   give(batch: Batch, { held = false, done = () => {} } = {}): void {
     this.bytes += batch.bytes
     this.#add({ batch, done, records: 0 }, held)
@@ -328,7 +333,8 @@ export class Lane {
       if (item.records > 0) this.#delivered += item.batch.bytes
       item.done()
     }
-    for (const { rows } of this.#joinedOnes.splice(0)) rows.giveUp()
+    const joined = this.#joinedOnes.splice(0)
+    if (this.releasesBatches) for (const { rows } of joined) rows.giveUp()
     this.#next = this.#leftOut = 0
     this.#tellDeadLetters()
     this.#mark = mark

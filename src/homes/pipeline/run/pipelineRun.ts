@@ -277,7 +277,7 @@ export class PipelineRun {
     let left = this.#lanes.length
     const done = () => {
       // Else what comes next would have memory of its own, too.
-      if (--left === 0) batch.rows.giveUpLines()
+      if (--left === 0 && this.#lanes.every(({ releasesBatches }) => releasesBatches)) batch.rows.giveUpLines()
     }
     for (const lane of this.#lanes) lane.give(batch, { held: held && lane.storesPosition, done })
   }

@@ -7,6 +7,8 @@ import { CONNECTION_LOST, OUTPUT_FAILED } from '../../../../src/core/errors.js'
 import type { PipelineConfig, SinkConfig } from '../../../../src/homes/pipeline/config/pipelineConfig.js'
 import { parseLsn } from '../../../../src/postgres/lsn.js'
 import { fileSinkType } from '../../../../src/sinks/file/fileSinkType.js'
+import type { Sink } from '../../../../src/sinks/sink.js'
+import type { Batch } from '../../../../src/source/batch.js'
 import { StreamPosition } from '../../../../src/source/position.js'
 import { type TestDatabase, testDatabase } from '../../../support/database.js'
 import { CutSink, RunningPipeline, SendSink, Store, StoringSink, sinkConfig } from '../../../support/pipelineSinks.js'
@@ -390,4 +392,38 @@ test('what is due though nothing comes: a file that is old enough ends, also rig
   await waitFor(async () => (await named()).length === 1, { what: 'the file to end', timeoutMs: 15_000 })
   const lines = (await readFile(join(folder.path, 'items-000001.ndjson'), 'utf8')).trimEnd().split('\n')
   expect([500, 501]).toContain(lines.length)
+})
+
+test('records that a sink keeps stay what they were, beside one that lets go of them', async () => {
+  // Several times the memory that rows of a snapshot are put into.
+  await using db = await testDatabase(
+    server,
+    'CREATE TABLE items (id int PRIMARY KEY, note text); INSERT INTO items SELECT n, repeat(n::text, 30) FROM generate_series(1, 20000) n',
+  )
+  const kept: Batch[] = []
+  const keeping: Sink = {
+    open: async () => {},
+    write: async (batch) => void kept.push(batch),
+    flush: async () => null,
+    close: async () => {},
+  }
+  await using pipeline = await pipelineOf(
+    db,
+    sinkConfig('keeping', () => keeping),
+    sinkConfig('releasing', () => Object.assign(new CutSink(new Store()), { releasesBatches: true })),
+  )
+  await using running = pipeline.start()
+  const count = () => kept.reduce((sum, { length }) => sum + length, 0)
+  await running.until(() => count() === 20_000 && running.streaming, 'the rows')
+  await db.query('UPDATE items SET note = repeat((-id)::text, 30)')
+  await running.until(() => count() === 40_000, 'the changes')
+  await running.stop()
+  const found = kept.flatMap((batch) =>
+    [...batch].map((record) => {
+      if (record.operation !== 'snapshot' && record.operation !== 'update') throw new Error(record.operation)
+      return record.after.toObject() as { id: number; note: string }
+    }),
+  )
+  const wrong = found.findIndex(({ id, note }, index) => note !== String(index < 20_000 ? id : -id).repeat(30))
+  expect([found.length, found[wrong]]).toEqual([40_000, undefined])
 })

@@ -146,6 +146,7 @@ test('a batch is done when it is durable, and what was joined of several is give
   const batches: Batch[] = []
   let fails = true
   const sink: Sink = {
+    releasesBatches: true,
     gathersBytes: 1_000_000,
     open: async () => undefined,
     write: async (batch) => void batches.push(batch),

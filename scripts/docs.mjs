@@ -12,6 +12,7 @@ import '../dist/core/templateErrors.js'
 import '../dist/core/payloadErrors.js'
 import '../dist/core/conduitErrors.js'
 import '../dist/core/airbyteErrors.js'
+import '../dist/core/deadLetterErrors.js'
 import { ACCEPTED_TYPES } from '../dist/codec/declared/declaredTypes.js'
 import { describeSettings, snakeCase } from '../dist/core/setting.js'
 import { definedErrors } from '../dist/core/tailraceError.js'
@@ -142,6 +143,11 @@ function cliPage() {
     ['stream'],
     ['run'],
     ['validate'],
+    ['dlq'],
+    ['dlq', 'list'],
+    ['dlq', 'show'],
+    ['dlq', 'replay'],
+    ['dlq', 'drop'],
     ['doctor'],
     ['slots'],
     ['slots', 'drop'],

@@ -114,7 +114,16 @@ function idsOf(batch: Batch): string[] {
 }
 
 export function sinkConfig(name: string, create: () => Sink, more: Partial<SinkConfig> = {}): SinkConfig {
-  return { name, type: 'test', onError: 'stop', retry: { firstMs: 20, maxMs: 50, attempts: 0 }, create, ...more }
+  const letters = { place: { kind: 'file', path: '/nowhere' }, own: undefined, format: undefined } as const
+  return {
+    name,
+    type: 'test',
+    onError: 'stop',
+    retry: { firstMs: 20, maxMs: 50, attempts: 0 },
+    create,
+    letters,
+    ...more,
+  }
 }
 
 /** Runs in the background: `await using running = startPipeline(config)`. */

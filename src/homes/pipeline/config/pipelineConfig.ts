@@ -6,7 +6,9 @@ import {
   PIPELINE_UNREADABLE,
   type PipelineProblem,
 } from '../../../core/pipelineErrors.js'
+import type { DestinationOptions } from '../../../destination/options.js'
 import type { ProcessorConfig } from '../../../processors/chain.js'
+import type { LetterPlace } from '../../../sinks/deadLetters/letterPlace.js'
 import type { Sink } from '../../../sinks/sink.js'
 import type { SourceOptions } from '../../../source/options.js'
 import { blinkProcessors } from './blink/processors.js'
@@ -69,6 +71,16 @@ export interface SinkConfig {
   readonly onError: 'stop' | 'retry' | 'dead-letter'
   readonly retry: RetryPolicy
   readonly create: () => Sink
+  readonly letters: SinkLetters
+}
+
+/** Where a sink's dead letters are, whatever its policy is now. */
+export interface SinkLetters {
+  readonly place: LetterPlace
+  /** How they are written again by a sink that keeps them itself. */
+  readonly own: DestinationOptions | undefined
+  /** What a record is in what the sink writes, where it writes text. */
+  readonly format: string | undefined
 }
 
 export interface RetryPolicy {

@@ -132,18 +132,24 @@ function makeSink(
     const entry = settingsMap.entries.find(({ key }) => key === snakeCase(setting))
     reader.problem(entry?.value.place ?? settingsMap.place, `${settingsPath}.${snakeCase(setting)}`, problem)
   }
-  for (const claim of [sinkType.claims(settings, sinkPlace), putAside?.claim]) {
+  for (const claim of [sinkType.claims(settings, sinkPlace), putAside.claim]) {
     if (claim === undefined) continue
     const other = claimed.get(claim)
     if (other !== undefined) reader.problem(place, path, `it writes to the same as the sink ${other}`)
     claimed.set(claim, name)
   }
+  const own = sinkType.ownLetters(settings, sinkPlace)
   return {
     name,
     type,
     onError: (onError as SinkConfig['onError'] | undefined) ?? sinkSettings.onError.parse(undefined),
     retry,
-    create: () => putAside?.create(sinkType, settings) ?? sinkType.create(settings, sinkPlace),
+    create: () => putAside.create(sinkType, settings),
+    letters: {
+      place: own?.place ?? putAside.place,
+      own: own?.destination,
+      format: (settings as { readonly format?: string }).format,
+    },
   }
 }
 

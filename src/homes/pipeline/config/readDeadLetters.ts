@@ -16,6 +16,8 @@ type Values = Readonly<Record<'file' | 'url' | 'schema', string | undefined>>
 export interface PutAside {
   /** The file that only it may write to; undefined: none. */
   readonly claim: string | undefined
+  /** Where they are put, for people. */
+  readonly target: string
   create(sinkType: SinkType, settings: object): Sink
 }
 
@@ -52,6 +54,7 @@ export function readDeadLetters(
   const claim = written && resolve(place.folder, written)
   return {
     claim,
+    target: claim ?? (isOwn ? 'the table dead_letter of the sink’s own database' : `the table ${schema}.dead_letter`),
     create: (sinkType, settings) => {
       if (isOwn) return sinkType.create(settings, place, { file: claim })
       const store = claim === undefined ? new LetterTable({ url, schema, source: name }) : new LetterFile(claim, name)

@@ -158,8 +158,13 @@ export interface LatencyStatus {
 }
 
 export interface ErrorStatus {
+  /** The last time, if it came more than once. */
   readonly at: string
-  /** `source`, `pipeline`, or `sink NAME`. */
+  /** How often it came. */
+  readonly count: number
+  /** Of a `warning` the pipeline goes on by itself. */
+  readonly severity: 'error' | 'warning'
+  /** `source`, `pipeline`, `sink NAME` or `processor NAME`. */
   readonly where: string
   /** As docs/errors.md has it; `INTERNAL` where it has none. */
   readonly code: string

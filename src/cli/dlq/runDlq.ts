@@ -8,7 +8,7 @@ import type { LetterFilter } from '../../homes/pipeline/dlq/letter.js'
 import { replayLetters } from '../../homes/pipeline/dlq/replay.js'
 import { configureLog, log } from '../log.js'
 import { print } from '../print.js'
-import { readOrTell } from '../run/validateFile.js'
+import { readOrTell } from '../run/readFiles.js'
 import { Signals } from '../signals.js'
 import { letterAsJson, letterAsText, letterLine, lettersAsText, summaryAsText } from './letterText.js'
 
@@ -115,8 +115,8 @@ async function confirm(config: PipelineConfig, named: Parameters<typeof countLet
 
 async function withPipeline(path: string, work: (config: PipelineConfig) => Promise<number>): Promise<number> {
   configureLog({ format: 'text', level: 'info' })
-  const config = await readOrTell(path)
-  return config === undefined ? WRONG_USAGE : work(config)
+  const found = await readOrTell(path)
+  return found === undefined ? WRONG_USAGE : work(found.config)
 }
 
 function filterOf({ tables, since, code, id, from, to, limit }: DlqOptions): LetterFilter {

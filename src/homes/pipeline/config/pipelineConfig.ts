@@ -16,6 +16,7 @@ import { isBlinkFile, readBlink } from './blink/readBlink.js'
 import type { ConfigMap, ConfigNode } from './configTree.js'
 import type { Environment } from './environment.js'
 import { namePart } from './namePart.js'
+import { type HttpSettings, readHttp } from './readHttp.js'
 import { loadForProcessors, readProcessors } from './readProcessors.js'
 import { readSinks } from './readSinks.js'
 import { databaseOf, readSource } from './readSource.js'
@@ -38,6 +39,8 @@ export interface PipelineConfig {
   readonly notices?: readonly PipelineProblem[] | undefined
   /** Looks at the server before anything is made there; may reject. */
   readonly preflight?: Preflight | undefined
+  /** What it says of the HTTP interface of its process. */
+  readonly http?: HttpSettings | undefined
 }
 
 /** What the server says to what a file declares of it. */
@@ -48,7 +51,7 @@ export type Preflight = (signal: AbortSignal) => Promise<{
 }>
 
 /** What a file has, whatever its shape; undefined where there are problems. */
-export interface PipelineParts extends Pick<PipelineConfig, 'notices' | 'preflight'> {
+export interface PipelineParts extends Pick<PipelineConfig, 'notices' | 'preflight' | 'http'> {
   readonly name: string
   readonly state: string | undefined
   readonly bufferBytes: number | undefined
@@ -70,6 +73,10 @@ export interface SinkConfig {
   readonly type: string
   readonly onError: 'stop' | 'retry' | 'dead-letter'
   readonly retry: RetryPolicy
+  /** What no other sink may have, such as a file. May hold a password. */
+  readonly claims?: readonly string[] | undefined
+  /** Where it puts aside what it rejects, for people; undefined: nowhere. */
+  readonly deadLetters?: string | undefined
   readonly create: () => Sink
   readonly letters: SinkLetters
 }
@@ -123,7 +130,7 @@ export function parsePipeline(path: string, text: string, environment: Environme
   ) {
     throw PIPELINE_INVALID({ mistake: formatProblem(path, found[0]!), more: found.length - 1, problems: found })
   }
-  const { name, state, bufferBytes, notices, preflight } = parts
+  const { name, state, bufferBytes, notices, preflight, http } = parts
   return {
     name,
     statePath: resolve(place.folder, state ?? `${place.file}.state`),
@@ -133,6 +140,7 @@ export function parsePipeline(path: string, text: string, environment: Environme
     sinks,
     notices,
     preflight,
+    http,
   }
 }
 
@@ -154,5 +162,6 @@ function readParts(reader: SettingsReader, map: ConfigMap, { folder, file }: Fil
     source,
     processors: readProcessors(reader, entry('processors')?.value, { codecs: source, folder }),
     sinks: readSinks(reader, entry('sinks')?.value, place('sinks'), surroundings),
+    http: readHttp(reader, map, values, folder),
   }
 }

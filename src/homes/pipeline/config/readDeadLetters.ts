@@ -19,6 +19,8 @@ export interface PutAside {
   readonly claim: string | undefined
   /** Where those of a sink are that does not keep them itself. */
   readonly place: LetterPlace
+  /** Where they are put, for people; undefined: none are. */
+  readonly target: string | undefined
   create(sinkType: SinkType, settings: object): Sink
 }
 
@@ -44,7 +46,7 @@ export function readDeadLetters(
   if (onError !== 'dead-letter') {
     if (entry !== undefined) reader.problem(entry.keyPlace, `${path}.dead_letter`, 'it needs on_error: dead-letter')
     const create = (sinkType: SinkType, settings: object) => sinkType.create(settings, place)
-    return { claim: undefined, place: { kind: 'file', path: usual }, create }
+    return { claim: undefined, target: undefined, place: { kind: 'file', path: usual }, create }
   }
   const { file, url, schema = deadLetterSettings.schema.parse(undefined) } = values
   if (isOwn && url !== undefined) problem('url', 'a postgres sink puts them into its own database, with each batch')
@@ -57,6 +59,7 @@ export function readDeadLetters(
   return {
     claim,
     place: claim === undefined ? { kind: 'table', url, schema, source: name } : { kind: 'file', path: claim },
+    target: claim ?? (isOwn ? 'the table dead_letter of the sink’s own database' : `the table ${schema}.dead_letter`),
     create: (sinkType, settings) => {
       if (isOwn) return sinkType.create(settings, place, { file: claim })
       const store = claim === undefined ? new LetterTable({ url, schema, source: name }) : new LetterFile(claim, name)

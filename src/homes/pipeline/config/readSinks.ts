@@ -132,8 +132,8 @@ function makeSink(
     const entry = settingsMap.entries.find(({ key }) => key === snakeCase(setting))
     reader.problem(entry?.value.place ?? settingsMap.place, `${settingsPath}.${snakeCase(setting)}`, problem)
   }
-  for (const claim of [sinkType.claims(settings, sinkPlace), putAside.claim]) {
-    if (claim === undefined) continue
+  const claims = [sinkType.claims(settings, sinkPlace), putAside.claim].filter((claim) => claim !== undefined)
+  for (const claim of claims) {
     const other = claimed.get(claim)
     if (other !== undefined) reader.problem(place, path, `it writes to the same as the sink ${other}`)
     claimed.set(claim, name)
@@ -144,6 +144,8 @@ function makeSink(
     type,
     onError: (onError as SinkConfig['onError'] | undefined) ?? sinkSettings.onError.parse(undefined),
     retry,
+    claims,
+    deadLetters: putAside.target,
     create: () => putAside.create(sinkType, settings),
     letters: {
       place: own?.place ?? putAside.place,

@@ -17,6 +17,8 @@ export interface LaneListener {
   /** Something became durable, or the lane has ended: whoever waits for either looks again. */
   moved(): void
   event(event: PipelineEvent): void
+  /** The sink has taken so many records at once, in so long; undefined: nobody wants to know. */
+  readonly wrote?: ((lane: Lane, records: number, seconds: number) => void) | undefined
 }
 
 /** A sink that is behind makes durable several places at once, but not too many. */
@@ -99,6 +101,10 @@ export class Lane {
       bytes: this.#delivered,
       deadLetters: this.#letters,
     }
+  }
+
+  get isOpen(): boolean {
+    return this.#open
   }
 
   get storesPosition(): boolean {
@@ -241,6 +247,8 @@ export class Lane {
     const gathered = this.#ready.shift() ?? this.#joined(this.#gather(this.#next))
     const { items, batch } = gathered
     this.#writing = items
+    const { wrote } = this.#listener
+    const begun = wrote === undefined ? 0 : performance.now()
     const writing = batch === undefined ? undefined : this.#sink.write(batch)
     // When what is being written has gone out.
     const meanwhile = writing === undefined ? undefined : setImmediate(() => this.#prepare())
@@ -250,6 +258,7 @@ export class Lane {
       this.#writing = undefined
       clearImmediate(meanwhile)
     }
+    if (batch !== undefined) wrote?.(this, batch.length, (performance.now() - begun) / 1000)
     this.#next += items.length
   }
 

@@ -8,7 +8,9 @@ import type { PipelineConfig } from '../config/pipelineConfig.js'
 import type { Barrier, Passed } from './barriers.js'
 import type { PipelineEvent, SinkSummary } from './events.js'
 import { Lane } from './lane.js'
+import type { RunObserver } from './observer.js'
 import { openLanes } from './openLanes.js'
+import type { PauseSwitch } from './pauseSwitch.js'
 import { Recorder } from './recorder.js'
 import { isBeginning, isPlain, type Start } from './resume.js'
 import type { TableCounts } from './tableCounts.js'
@@ -28,6 +30,9 @@ const DRAIN_MS = 10_000
 
 export interface RunListener {
   event(event: PipelineEvent): void
+  readonly observer?: RunObserver | undefined
+  /** While it is on nothing is read; undefined: it never is. */
+  readonly pause?: PauseSwitch | undefined
   /** Called before the source connects; what it gives is waited for when the source has ended. */
   source(source: PostgresSource): Promise<void>
 }
@@ -99,6 +104,7 @@ export class PipelineRun {
     const giveUp = () => {
       for (const lane of this.#lanes) lane.hurry()
     }
+    const pausing = this.#listener.pause?.onChange(() => this.#move())
     this.#signal.addEventListener('abort', giveUp, { once: true })
     try {
       const { least, alone } = await this.#openSinks()
@@ -109,6 +115,7 @@ export class PipelineRun {
       if (!this.#signal.aborted || this.#reading) throw error
     } finally {
       this.#signal.removeEventListener('abort', giveUp)
+      pausing?.()
       for (const lane of this.#lanes) lane.stop()
       await this.#settle()
       await this.#chain?.close()
@@ -125,6 +132,7 @@ export class PipelineRun {
     for (const config of this.#config.sinks) {
       if (running.includes(config.name)) this.#lanes.push(new Lane(config, this.#laneListener()))
     }
+    this.#listener.observer?.lanes(this.#lanes)
     const storing = this.#lanes.filter(({ storesPosition }) => storesPosition).map(({ name }) => name)
     this.#inTurns = storing.length > 0 && storing.length < running.length
     this.#meets = storing.length > 1
@@ -173,11 +181,13 @@ export class PipelineRun {
     const due = setInterval(() => this.#flushIfDue(), DUE_MS)
     if (this.#signal.aborted) end()
     try {
+      if (this.#listener.pause?.isOn === true) await this.#untilRoom()
       for await (const batch of source) {
         // The end has begun: what comes now comes again at the next start.
         if (this.#drained !== undefined) break
         waiting = false
         this.#counts.add(batch)
+        this.#listener.observer?.took(batch)
         const processed = this.#chain === undefined ? batch : await this.#processed(this.#chain, batch)
         if (processed !== undefined) this.#give(processed)
         await this.#untilRoom()
@@ -346,22 +356,32 @@ export class PipelineRun {
   }
 
   #laneListener() {
+    const { observer } = this.#listener
     return {
       passed: (lane: Lane, passed: Passed) => {
+        observer?.flushed(lane.name)
         if (!isRecorded(passed.barrier)) return
         this.#recorder.barriers.passed(lane.name, passed)
         this.#recorder.record(this.#lanes).catch((error) => this.#fail(error))
       },
       moved: () => this.#move(),
       event: (event: PipelineEvent) => this.#listener.event(event),
+      wrote:
+        observer && ((lane: Lane, records: number, seconds: number) => observer.wrote(lane.name, records, seconds)),
     }
   }
 
-  /** Waits while a sink is too far behind. */
+  /** Waits while a sink is too far behind, or all is paused. */
   async #untilRoom(): Promise<void> {
     const isFull = () => this.#goInTurns && this.#underWay >= MAX_IN_TURNS
     const meet = () => this.#lanes.some(({ passed, done }) => !done && passed < this.#meeting)
-    while (meet() || isFull() || this.#lanes.some(({ bytes }) => bytes >= this.#config.bufferBytes)) {
+    const { pause } = this.#listener
+    while (
+      pause?.isOn === true ||
+      meet() ||
+      isFull() ||
+      this.#lanes.some(({ bytes }) => bytes >= this.#config.bufferBytes)
+    ) {
       if (this.#signal.aborted || this.#stop.signal.aborted) return
       await this.#untilMoved()
     }

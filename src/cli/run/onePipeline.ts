@@ -1,5 +1,6 @@
 import type { PipelineConfig } from '../../homes/pipeline/config/pipelineConfig.js'
 import { PauseSwitch } from '../../homes/pipeline/run/pauseSwitch.js'
+import { Replays } from '../../homes/pipeline/run/replays.js'
 import { runPipeline } from '../../homes/pipeline/runPipeline.js'
 import type { PipelineMonitor } from '../../homes/pipeline/status/pipelineMonitor.js'
 import type { SourceEvent } from '../../source/events.js'
@@ -29,6 +30,7 @@ export interface PipelineSurroundings extends Omit<PipelineOptions, 'log'> {
 export class OnePipeline {
   readonly config: PipelineConfig
   readonly pause = new PauseSwitch()
+  readonly replays = new Replays()
   readonly log: Log
   readonly controlled: ControlledRun
   /** Who follows it; undefined: nobody asks. */
@@ -53,6 +55,7 @@ export class OnePipeline {
         {
           observer: monitor,
           pause: this.pause,
+          replays: this.replays,
           event: (event) => {
             monitor?.told(event)
             tell(event, this.log)

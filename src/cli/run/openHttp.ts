@@ -14,8 +14,8 @@ export async function openHttp(choice: HttpChoice, pipelines: readonly OnePipeli
     version: packageVersion(),
     startedAt: new Date(performance.timeOrigin),
     page: pageFolder,
-    pipelines: pipelines.map(({ config, pause, controlled }) => ({
-      ...{ config, pause },
+    pipelines: pipelines.map(({ config, pause, replays, controlled }) => ({
+      ...{ config, pause, replays },
       signal: async ({ command, ...request }, abandoned) => {
         return controlled.handle(readCommand(command, request), abandoned)
       },

@@ -68,8 +68,11 @@ export async function countLetters(config: PipelineConfig, { sink, filter }: Nam
   return counts
 }
 
-/** Takes letters out for good. */
-export async function dropLetters(config: PipelineConfig, { sink, filter }: Named): Promise<readonly SinkCount[]> {
+/** Takes letters out for good; `running`: this process runs the pipeline. */
+export async function dropLetters(
+  config: PipelineConfig,
+  { sink, filter, running = false }: Named & { readonly running?: boolean },
+): Promise<readonly SinkCount[]> {
   const counts: SinkCount[] = []
   for (const one of sinksNamed(config, sink)) {
     await using box = await boxOf(config, one)
@@ -85,7 +88,7 @@ export async function dropLetters(config: PipelineConfig, { sink, filter }: Name
     }
     counts.push({ sink: one.name, place: box.place, count })
   }
-  await removeIfEmpty(config)
+  if (!running) await removeIfEmpty(config)
   return counts
 }
 

@@ -6,6 +6,7 @@ import { parseLetterRecord } from '../../../sinks/deadLetters/letterRecord.js'
 import { LetterWriter } from '../../../sinks/postgres/letterWriter.js'
 import type { Batch } from '../../../source/batch.js'
 import type { PipelineConfig, SinkConfig } from '../config/pipelineConfig.js'
+import type { ReplaySink, Replays } from '../run/replays.js'
 import { boxOf, sinksNamed } from './boxOf.js'
 import type { Letter, LetterFilter } from './letter.js'
 import { letterBatch } from './letterBatch.js'
@@ -15,12 +16,6 @@ import { StoppedSink } from './stoppedSink.js'
 import { supersession } from './supersession.js'
 import { removeIfEmpty } from './tidy.js'
 
-/** A sink that writes text, asked to write letters again. */
-export interface ReplaySink {
-  /** Resolves when all of them are durable, and recorded; gives how many of them it has put aside again. */
-  write(batches: readonly Batch[], reject: (index: number, cause: TailraceError) => void): Promise<number>
-}
-
 export interface ReplayOptions {
   readonly sink?: string | undefined
   readonly filter: LetterFilter
@@ -28,8 +23,8 @@ export interface ReplayOptions {
   readonly force: boolean
   /** Takes out what is older than what the source has. */
   readonly dropSuperseded: boolean
-  /** The pipeline's run, where it is this process that runs it; gives undefined for a sink that it does not have. */
-  readonly running?: ((sink: string) => ReplaySink | undefined) | undefined
+  /** The pipeline's run, where it is this process that runs it. */
+  readonly running?: Replays | undefined
   readonly signal?: AbortSignal | undefined
   /** Hears of each letter that stays, or is put aside again. */
   readonly onKept?: ((sink: string, letter: Letter, cause: TailraceError) => void) | undefined
@@ -70,7 +65,8 @@ export async function replayLetters(config: PipelineConfig, options: ReplayOptio
     }
     results.push(counts)
   }
-  await removeIfEmpty(config)
+  // The lock of a run of this very process would be no obstacle.
+  if (options.running === undefined) await removeIfEmpty(config)
   return results
 }
 
@@ -130,6 +126,7 @@ async function settleOne(
   cause: TailraceError | undefined,
   { dropSuperseded, onKept }: ReplayOptions,
   counts: Counts,
+  isPutAside = false,
 ): Promise<void> {
   const isOlder = DEAD_LETTER_SUPERSEDED.is(cause)
   if (cause === undefined) counts.written++
@@ -137,7 +134,7 @@ async function settleOne(
   else counts.failed++
   if (cause === undefined || (isOlder && dropSuperseded)) return box.remove(letter)
   onKept?.(sink, letter, cause)
-  await box.keep(letter, causeOf(cause))
+  await (isPutAside ? box.remove(letter) : box.keep(letter, causeOf(cause)))
 }
 
 /** Through the sink itself: the run's, or one that is opened for it where nothing runs. */
@@ -151,11 +148,13 @@ async function replayThrough(
   await using letters = new Pulled(box.letters(options.filter), options.signal)
   let next = await letters.next()
   if (next === undefined) return
-  const look = await SourceLook.open(config.source.url).catch(() => undefined)
-  const running = options.running?.(sink.name)
+  const running = options.running?.sink(sink.name)
   const stopped = running === undefined ? await StoppedSink.open(config, sink) : undefined
+  const through: ReplaySink = running ?? stopped!
   const { format } = sink.letters
+  let look: SourceLook | undefined
   try {
+    look = await SourceLook.open(config.source.url).catch(() => undefined)
     while (next !== undefined) {
       const group: { readonly letter: Letter; readonly batch: Batch }[] = []
       for (
@@ -171,15 +170,12 @@ async function replayThrough(
           await settleOne(box, sink.name, next, ofTheLetter(error), options, counts)
         }
       }
-      const rejected = new Map<number, TailraceError>()
-      const batches = group.map(({ batch }) => batch)
-      const aside = await (running ?? stopped!).write(batches, (index, cause) => rejected.set(index, cause))
+      const rejected = await through.write(group.map(({ batch }) => batch))
       for (const [index, { letter }] of group.entries()) {
-        await settleOne(box, sink.name, letter, rejected.get(index), options, counts)
+        const cause = rejected.get(index)
+        // What was put aside is another letter by now, with the new reason.
+        await settleOne(box, sink.name, letter, cause, options, counts, through.putsAside)
       }
-      // The sink has put them aside once more, with the new reason.
-      counts.written -= aside
-      counts.failed += aside
       await box.settle()
     }
   } finally {

@@ -6,8 +6,8 @@ import type { Sink, SinkMark } from '../../../sinks/sink.js'
 import type { Batch } from '../../../source/batch.js'
 import { StreamPosition } from '../../../source/position.js'
 import type { PipelineConfig, SinkConfig } from '../config/pipelineConfig.js'
+import type { Rejected, ReplaySink } from '../run/replays.js'
 import { type PipelineState, readPipelineState, writePipelineState } from '../run/stateFile.js'
-import type { ReplaySink } from './replay.js'
 
 /** A sink of a pipeline that does not run, and cannot meanwhile: what it writes is recorded in the pipeline's state. */
 export class StoppedSink implements ReplaySink {
@@ -46,13 +46,19 @@ export class StoppedSink implements ReplaySink {
     this.#state = state
   }
 
-  async write(batches: readonly Batch[], reject: (index: number, cause: TailraceError) => void): Promise<number> {
-    const before = this.#sink.deadLetters?.count ?? 0
-    for (const [index, batch] of batches.entries()) await this.#sink.write(batch, (_, cause) => reject(index, cause))
+  get putsAside(): boolean {
+    return this.#sink.deadLetters !== undefined
+  }
+
+  async write(batches: readonly Batch[]): Promise<Rejected> {
+    const rejected = new Map<number, TailraceError>()
+    for (const [index, batch] of batches.entries()) {
+      await this.#sink.write(batch, (_, cause) => rejected.set(index, cause))
+    }
     const mark = await this.#sink.flush({ end: true })
     await this.#record(mark)
     await this.#sink.recorded?.(mark)
-    return (this.#sink.deadLetters?.count ?? 0) - before
+    return rejected
   }
 
   async close(): Promise<void> {

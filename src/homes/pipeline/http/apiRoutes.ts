@@ -66,7 +66,7 @@ export function apiRoutes(process: Process): readonly Route[] {
       method: 'POST',
       path: '/api/signal',
       answer: async ({ body: { pipeline, ...request }, gone }) =>
-        json(await one(pipelines, pipeline).signal(request, gone)),
+        json(await pipelineNamed(pipelines, pipeline).signal(request, gone)),
     },
   ]
 }
@@ -81,10 +81,11 @@ function statusOf({ version, startedAt, pipelines }: Process): Status {
 }
 
 function namedOrAll(pipelines: readonly ManagedPipeline[], name: unknown): readonly ManagedPipeline[] {
-  return name === undefined ? pipelines : [one(pipelines, name)]
+  return name === undefined ? pipelines : [pipelineNamed(pipelines, name)]
 }
 
-function one(pipelines: readonly ManagedPipeline[], name: unknown): ManagedPipeline {
+/** The one that is meant; the only one where none is named. */
+export function pipelineNamed(pipelines: readonly ManagedPipeline[], name: unknown): ManagedPipeline {
   if (name === undefined && pipelines.length === 1) return pipelines[0]!
   if (name === undefined) throw REQUEST_INVALID({ problem: 'there are several pipelines, and "pipeline" is missing' })
   if (typeof name !== 'string') throw REQUEST_INVALID({ problem: '"pipeline" is no text' })

@@ -2,9 +2,9 @@ import { parseConnectionString } from '../../../postgres/connectionString.js'
 import { DEFAULT_PUBLICATION } from '../../../source/publications.js'
 import type { PipelineConfig } from '../config/pipelineConfig.js'
 import { Metrics } from '../metrics/metrics.js'
-import type { PauseSwitch } from '../run/pauseSwitch.js'
 import { type PipelineFacts, PipelineMonitor } from '../status/pipelineMonitor.js'
 import { apiRoutes } from './apiRoutes.js'
+import { dlqRoutes } from './dlqRoutes.js'
 import type { HttpChoice } from './httpChoice.js'
 import { HttpServer } from './httpServer.js'
 import type { ManagedPipeline } from './managedPipeline.js'
@@ -19,24 +19,25 @@ export interface ServeOptions extends HttpChoice {
   readonly onFault: (error: unknown) => void
 }
 
-export interface ServedPipeline extends Pick<ManagedPipeline, 'signal'> {
-  readonly config: PipelineConfig
-  readonly pause: PauseSwitch
-}
+export type ServedPipeline = Pick<ManagedPipeline, 'config' | 'pause' | 'replays' | 'signal'>
 
 /** Listens for these pipelines; gives who follows each, in the same order, to be told what they do. */
 export async function serve({ pipelines, ...options }: ServeOptions) {
   const { version, startedAt, address, token, page, onFault } = options
   const metrics = new Metrics(version)
-  const managed = pipelines.map(({ config, pause, signal }): ManagedPipeline => {
+  const managed = pipelines.map(({ config, pause, replays, signal }): ManagedPipeline => {
     const { name, sinks } = config
     const meter = metrics.meter(
       name,
       sinks.map((sink) => sink.name),
     )
-    return { name, pause, signal, monitor: new PipelineMonitor(factsOf(config), pause, meter) }
+    return { name, config, pause, replays, signal, monitor: new PipelineMonitor(factsOf(config), pause, meter) }
   })
-  const routes = [...apiRoutes({ version, startedAt, pipelines: managed, metrics }), ...(await pageRoutes(page))]
+  const routes = [
+    ...apiRoutes({ version, startedAt, pipelines: managed, metrics }),
+    ...dlqRoutes(managed),
+    ...(await pageRoutes(page)),
+  ]
   const server = await HttpServer.listen({ address, token, routes, onFault })
   return { server, monitors: managed.map(({ monitor }) => monitor) }
 }

@@ -24,7 +24,14 @@ export interface LaneListener {
 /** A sink that is behind makes durable several places at once, but not too many. */
 const MAX_LEFT_OUT = 8
 
-type Item = { readonly batch: Batch; records: number } | { readonly barrier: Barrier }
+/** Dead letters on their way: of no place in the stream. What the sink rejects of one is told there. */
+interface Letter {
+  readonly rejected: (cause: TailraceError | undefined) => void
+}
+
+type Item =
+  | { readonly batch: Batch; records: number; readonly letter?: Letter | undefined }
+  | { readonly barrier: Barrier }
 
 /** Items that are written at once, and what of them is left to be; `isFull`: whatever may follow them. */
 interface Gathered {
@@ -50,6 +57,8 @@ export class Lane {
   bytes = 0
   /** The last barrier that was passed, or 0. */
   passed = 0
+  /** The last barrier whose mark is recorded, or 0. */
+  recordedAt = 0
   /** `run` has ended. */
   done = false
   readonly #listener: LaneListener
@@ -150,6 +159,17 @@ export class Lane {
     this.#add({ batch, records: 0 }, held)
   }
 
+  /** A dead letter, to be written once more; `rejected` hears how that went, each time it is tried. */
+  giveLetter(batch: Batch, rejected: Letter['rejected']): void {
+    this.bytes += batch.bytes
+    this.#add({ batch, records: 0, letter: { rejected } })
+  }
+
+  /** What it rejects the sink puts aside itself. */
+  get putsAside(): boolean {
+    return this.#sink.deadLetters !== undefined
+  }
+
   /** Up to this barrier nothing is held any more. */
   release(barrier: number): void {
     if (barrier <= this.#released) return
@@ -161,9 +181,11 @@ export class Lane {
     this.#add({ barrier })
   }
 
-  /** What the sink gave as its mark is recorded. */
-  tellRecorded(mark: SinkMark): void {
+  /** What the sink gave as its mark at that barrier is recorded. */
+  tellRecorded(mark: SinkMark, barrier: number): void {
     this.#recorded = mark
+    this.recordedAt = barrier
+    this.#listener.moved()
     this.#wake?.()
   }
 
@@ -249,7 +271,7 @@ export class Lane {
     this.#writing = items
     const { wrote } = this.#listener
     const begun = wrote === undefined ? 0 : performance.now()
-    const writing = batch === undefined ? undefined : this.#sink.write(batch)
+    const writing = batch === undefined ? undefined : this.#writeTo(batch, first)
     // When what is being written has gone out.
     const meanwhile = writing === undefined ? undefined : setImmediate(() => this.#prepare())
     try {
@@ -260,6 +282,13 @@ export class Lane {
     }
     if (batch !== undefined) wrote?.(this, batch.length, (performance.now() - begun) / 1000)
     this.#next += items.length
+  }
+
+  #writeTo(batch: Batch, first: Item | undefined): Promise<void> {
+    const letter = first !== undefined && 'batch' in first ? first.letter : undefined
+    if (letter === undefined) return this.#sink.write(batch)
+    letter.rejected(undefined)
+    return this.#sink.write(batch, (_, cause) => letter.rejected(cause))
   }
 
   /** Tells the sink what waits behind the batch that it is writing, if that will be written as it is now. */
@@ -296,7 +325,9 @@ export class Lane {
         isFull = true
         break
       }
-      const rest = this.#ahead === undefined ? item.batch : beyond(item.batch, this.#ahead)
+      if (item.letter !== undefined && gathered.length > 0) break
+      const isStreamed = this.#ahead !== undefined && item.letter === undefined
+      const rest = isStreamed ? beyond(item.batch, this.#ahead!) : item.batch
       if (gathered.length > 0 && rest !== undefined) {
         // Of rows that are only copied with the batch that fills it: else each barrier, which comes as often, would leave a
         // small one behind, and of two copies side by side one would have nothing to do.
@@ -304,10 +335,10 @@ export class Lane {
         isFull = isEnough || !gathered.at(-1)!.joins(rest)
         if (isFull) break
       }
-      item.records = rest?.length ?? 0
+      item.records = item.letter === undefined ? (rest?.length ?? 0) : 0
       if (rest !== undefined) gathered.push(rest)
       bytes += rest?.bytes ?? 0
-      isFull = bytes >= most
+      isFull = bytes >= most || item.letter !== undefined
     }
     return { items: this.#items.slice(index, next), batches: gathered, isFull, leftOut }
   }
@@ -328,6 +359,7 @@ export class Lane {
     for (const item of this.#items.splice(0, this.#next + 1)) {
       if (!('batch' in item)) continue
       this.bytes -= item.batch.bytes
+      if (item.letter !== undefined) continue
       if (item.batch.length > 0) this.#forgotten = StreamPosition.parse(item.batch.position)
       this.#records += item.records
       if (item.records > 0) this.#delivered += item.batch.bytes

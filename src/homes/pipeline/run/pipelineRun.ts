@@ -1,5 +1,8 @@
+import { sleep } from '../../../core/abort.js'
+import { DEAD_LETTERS_BUSY } from '../../../core/deadLetterErrors.js'
 import { type Deferred, deferred } from '../../../core/deferred.js'
 import { SINK_REWOUND } from '../../../core/pipelineErrors.js'
+import type { TailraceError } from '../../../core/tailraceError.js'
 import { ProcessorChain } from '../../../processors/chain.js'
 import type { Batch } from '../../../source/batch.js'
 import { StreamPosition } from '../../../source/position.js'
@@ -12,6 +15,7 @@ import type { RunObserver } from './observer.js'
 import { openLanes } from './openLanes.js'
 import type { PauseSwitch } from './pauseSwitch.js'
 import { Recorder } from './recorder.js'
+import type { Rejected, ReplaySink, Replays } from './replays.js'
 import { isBeginning, isPlain, type Start } from './resume.js'
 import type { TableCounts } from './tableCounts.js'
 
@@ -33,6 +37,8 @@ export interface RunListener {
   readonly observer?: RunObserver | undefined
   /** While it is on nothing is read; undefined: it never is. */
   readonly pause?: PauseSwitch | undefined
+  /** By which dead letters come to be written again. */
+  readonly replays?: Replays | undefined
   /** Called before the source connects; what it gives is waited for when the source has ended. */
   source(source: PostgresSource): Promise<void>
 }
@@ -167,6 +173,7 @@ export class PipelineRun {
     // What is due goes on though nothing new comes.
     this.#latest = this.#given = position
     const listening = this.#listener.source(source)
+    const replaying = this.#listener.replays?.attach((sink) => this.#replaySink(sink))
     this.#working = Promise.all(this.#lanes.map((lane) => this.#work(lane)))
     let waiting = true
     // What is durable is confirmed before the source ends, since its end is the slot's last chance to move.
@@ -200,6 +207,7 @@ export class PipelineRun {
       if (!this.#stop.signal.aborted) await this.#drain('complete')
       await this.#drained
     } finally {
+      replaying?.()
       clearInterval(due)
       clearTimeout(this.#timer)
       this.#signal.removeEventListener('abort', end)
@@ -369,6 +377,33 @@ export class PipelineRun {
       wrote:
         observer && ((lane: Lane, records: number, seconds: number) => observer.wrote(lane.name, records, seconds)),
     }
+  }
+
+  #replaySink(name: string): ReplaySink | undefined {
+    const lane = this.#lanes.find((one) => one.name === name)
+    if (lane === undefined || this.#alone !== undefined) return undefined
+    return { putsAside: lane.putsAside, write: (batches) => this.#replay(lane, batches) }
+  }
+
+  /** Letters stand between the batches of the stream, and are durable with the next barrier. */
+  async #replay(lane: Lane, batches: readonly Batch[]): Promise<Rejected> {
+    const busy = (problem: string) => DEAD_LETTERS_BUSY({ sink: lane.name, problem })
+    // What begins anew takes back all that was written, these too.
+    if (this.#latest === undefined || this.#latest.isNothing) throw busy('the run reads its first rows')
+    const rejected = new Map<number, TailraceError>()
+    for (const [index, batch] of batches.entries()) {
+      lane.giveLetter(batch, (cause) => {
+        if (cause === undefined) rejected.delete(index)
+        else rejected.set(index, cause)
+      })
+    }
+    const before = this.#barrier
+    while (lane.recordedAt <= before) {
+      if (lane.done || this.#stop.signal.aborted) throw busy('the run has ended meanwhile')
+      if (this.#barrier === before) this.#makeBarrier({ always: true })
+      await Promise.race([this.#untilMoved(), sleep(BARRIER_MS)])
+    }
+    return rejected
   }
 
   /** Waits while a sink is too far behind, or all is paused. */

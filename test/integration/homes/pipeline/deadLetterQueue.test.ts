@@ -86,7 +86,10 @@ sinks:
     const rows = await pair.target.query<{ row: string }>('SELECT i::text AS row FROM items i ORDER BY id')
     return rows.map(({ row }) => row)
   }
-  await waitFor(async () => (await target()).some((row) => row.startsWith('(9,')), { what: 'the last', timeoutMs: 20_000 })
+  await waitFor(async () => (await target()).some((row) => row.startsWith('(9,')), {
+    what: 'the last',
+    timeoutMs: 20_000,
+  })
   const there = ['(2,newer,,,,)', '(4,fine,,,,)', '(5,fine,,,,)', '(9,fine,,,,)']
   expect(await target()).toEqual(there)
   const of = { ...['create 1', 'create 2', 'create 3', 'create 6', 'create 1', 'create 2', 'update 4', 'update 50'] }
@@ -174,7 +177,9 @@ test('of files: lines are written again as the source’s would have been, in ea
   // The third of them is written by itself, before the others.
   const mended = await file.read()
   const [, , third] = await numbers(mended, 'cut-tailrace')
-  expect(await replay(mended, { sink: 'cut-tailrace', filter: { from: third, to: third } })).toMatchObject([{ written: 1 }])
+  expect(await replay(mended, { sink: 'cut-tailrace', filter: { from: third, to: third } })).toMatchObject([
+    { written: 1 },
+  ])
   expect(await letters('tailrace')).toBe(10)
   const results = await replay(mended)
   expect(results.filter(({ failed, superseded }) => failed + superseded > 0)).toEqual([])
@@ -200,3 +205,47 @@ async function ids2(config: PipelineConfig, sink: string): Promise<string[]> {
   for await (const { letter } of listLetters(config, { sink, filter: {} })) found.push(letter.id)
   return found
 }
+
+test('of a file that a run writes: through the run, between what comes; killed nowhere, written once', async () => {
+  await using pair = await databasePair(server, 'CREATE TABLE items (id int PRIMARY KEY, note text)')
+  const yaml = (limit: number) => `source: {url: "\${SHOP_URL}", tables: items, slot: SLOT}
+sinks:
+  cut: {type: file, path: cut.ndjson, format: row, max_line_bytes: ${limit}, on_error: dead-letter}
+  other: {type: file, path: other.ndjson}
+`
+  await using file = await fileOf(pair, yaml(100))
+  const insert = (from: number) =>
+    pair.source.query(
+      `INSERT INTO items SELECT n, repeat('x', n % 3 * 100) FROM generate_series(${from}, ${from + 2}) n`,
+    )
+  await using first = new RunningPipeline(await file.read())
+  await waitFor(() => first.streaming, { what: 'the stream', timeoutMs: 20_000 })
+  await insert(1)
+  const config = await file.read()
+  const letters = async () => (await numbers(config, 'cut')).length
+  await waitFor(async () => (await letters()) === 2, { what: 'two letters', timeoutMs: 20_000 })
+  // Not beside it, and not by a process of another file: only the run may write there.
+  expect(await replay(config, { running: first.replays })).toEqual([
+    { sink: 'cut', written: 0, superseded: 0, failed: 2 },
+    { sink: 'other', written: 0, superseded: 0, failed: 0 },
+  ])
+  await waitFor(async () => (await letters()) === 2, { what: 'the same again', timeoutMs: 20_000 })
+  await first.stop()
+  await expect(replay(config, { running: first.replays })).rejects.toMatchObject({ code: 'DEAD_LETTERS_BUSY' })
+  await file.write(yaml(1000))
+  await using second = new RunningPipeline(await file.read())
+  await waitFor(() => second.streaming, { what: 'the stream', timeoutMs: 20_000 })
+  await insert(4)
+  const [result] = await replay(config, { running: second.replays, sink: 'cut' })
+  expect(result).toEqual({ sink: 'cut', written: 2, superseded: 0, failed: 0 })
+  expect(await letters()).toBe(0)
+  await insert(7)
+  const lines = async () =>
+    (await file.text('cut.ndjson'))
+      .trimEnd()
+      .split('\n')
+      .map((line) => JSON.parse(line).id)
+  await waitFor(async () => (await lines()).length === 9, { what: 'all', timeoutMs: 20_000 })
+  expect((await lines()).sort()).toEqual([1, 2, 3, 4, 5, 6, 7, 8, 9])
+  await second.stop()
+})

@@ -1,5 +1,12 @@
 import { REQUEST_INVALID } from '../../../core/httpErrors.js'
-import { dropLetters, findLetter, listLetters, type SinkLetter, summaryOf } from '../dlq/deadLetterQueue.js'
+import {
+  countLetters,
+  dropLetters,
+  findLetter,
+  listLetters,
+  type SinkLetter,
+  summaryOf,
+} from '../dlq/deadLetterQueue.js'
 import { hintOf } from '../dlq/hint.js'
 import type { LetterFilter } from '../dlq/letter.js'
 import { replayLetters } from '../dlq/replay.js'
@@ -25,12 +32,19 @@ export function dlqRoutes(pipelines: readonly ManagedPipeline[]): readonly Route
       path: '/api/dlq',
       answer: async ({ query }) => {
         const values = Object.fromEntries(query)
-        const { config } = pipelineNamed(pipelines, values.pipeline)
+        const { config, monitor } = pipelineNamed(pipelines, values.pipeline)
         const limit = Math.min(MOST_LISTED, numberOf(values, 'limit') ?? LISTED)
         const letters: LetterLine[] = []
         const named = { sink: textOf(values, 'sink'), filter: { ...filterOf(values), limit: limit + 1 } }
         for await (const one of listLetters(config, named)) letters.push(lineOf(one))
-        const answer: LettersAnswer = { letters: letters.slice(0, limit), more: letters.length > limit }
+        const more = letters.length > limit
+        const isAll = !more && Object.keys(values).every((name) => name === 'pipeline' || name === 'limit')
+        if (isAll) {
+          for (const { name } of config.sinks) {
+            monitor.lettersFound(name, letters.filter(({ sink }) => sink === name).length)
+          }
+        }
+        const answer: LettersAnswer = { letters: letters.slice(0, limit), more }
         return json(answer)
       },
     },
@@ -51,7 +65,8 @@ export function dlqRoutes(pipelines: readonly ManagedPipeline[]): readonly Route
       method: 'POST',
       path: '/api/dlq/replay',
       answer: async ({ body }) => {
-        const { config, replays } = pipelineNamed(pipelines, body.pipeline)
+        const managed = pipelineNamed(pipelines, body.pipeline)
+        const { config, replays } = managed
         const kept: KeptLetter[] = []
         const results = await replayLetters(config, {
           sink: textOf(body, 'sink'),
@@ -63,6 +78,7 @@ export function dlqRoutes(pipelines: readonly ManagedPipeline[]): readonly Route
             if (kept.length < MOST_KEPT) kept.push({ sink, number, id, code, message, hint })
           },
         })
+        await countAgain(managed, textOf(body, 'sink'))
         const answer: ReplayAnswer = { results, kept }
         return json(answer)
       },
@@ -71,13 +87,21 @@ export function dlqRoutes(pipelines: readonly ManagedPipeline[]): readonly Route
       method: 'POST',
       path: '/api/dlq/drop',
       answer: async ({ body }) => {
-        const { config } = pipelineNamed(pipelines, body.pipeline)
+        const managed = pipelineNamed(pipelines, body.pipeline)
+        const { config } = managed
         const named = { sink: textOf(body, 'sink'), filter: filterOf(body), running: true }
         const dropped = await dropLetters(config, named)
+        await countAgain(managed, named.sink)
         return json({ dropped: dropped.map(({ sink, count }) => ({ sink, count })) })
       },
     },
   ]
+}
+
+/** So that the status no longer tells of letters that are dealt with. */
+async function countAgain({ config, monitor }: ManagedPipeline, sink: string | undefined): Promise<void> {
+  for (const { sink: name, count } of await countLetters(config, { sink, filter: {} }))
+    monitor.lettersFound(name, count)
 }
 
 function lineOf({ sink, letter }: SinkLetter): LetterLine {

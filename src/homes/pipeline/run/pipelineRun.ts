@@ -193,6 +193,8 @@ export class PipelineRun {
         // The end has begun: what comes now comes again at the next start.
         if (this.#drained !== undefined) break
         waiting = false
+        // It was waited for when that was asked for.
+        if (this.#listener.pause?.isOn === true) await this.#untilRoom()
         this.#counts.add(batch)
         this.#listener.observer?.took(batch)
         const processed = this.#chain === undefined ? batch : await this.#processed(this.#chain, batch)

@@ -109,6 +109,7 @@ export class PipelineMonitor implements RunObserver {
       snapshot: this.#scans.list.slice(-MOST_TABLES),
       sinks: sinks.map(({ status }) => status),
       errors: this.#errors.list,
+      deadLetters: sinks.flatMap(({ deadLetters }) => deadLetters ?? []),
     }
     const seconds = (Date.now() - since.getTime()) / 1000
     const tables = [...this.#counts.counts].map(tableStatus).sort((a, b) => recordsOf(b) - recordsOf(a))
@@ -128,7 +129,6 @@ export class PipelineMonitor implements RunObserver {
       history: this.#history.samples,
       tables: tables.slice(0, MOST_TABLES),
       otherTables: Math.max(0, tables.length - MOST_TABLES),
-      deadLetters: sinks.flatMap(({ deadLetters }) => deadLetters ?? []),
     }
   }
 
@@ -189,6 +189,11 @@ export class PipelineMonitor implements RunObserver {
 
   flushed(sink: string): void {
     this.#sinks.get(sink)?.flushed(Date.now())
+  }
+
+  /** So many dead letters of a sink are there now. */
+  lettersFound(sink: string, letters: number): void {
+    this.#sinks.get(sink)?.lettersFound(letters)
   }
 
   /** What the source tells. */

@@ -4,7 +4,7 @@ import type { PipelineStatus, Safety, SafetyLevel } from './status.js'
 /** What the judgement stands on. */
 export type SafetyFacts = Pick<
   PipelineStatus,
-  'state' | 'waitingFor' | 'lag' | 'slot' | 'snapshot' | 'sinks' | 'errors'
+  'state' | 'waitingFor' | 'lag' | 'slot' | 'snapshot' | 'deadLetters' | 'errors'
 > & {
   readonly connected: boolean
   /** Of a run that stands still for another reason than its operator: whom it waits for, in words. */
@@ -119,10 +119,10 @@ function* ofState({ state, waitingFor, stalled, errors, connected, slot, seconds
   }
 }
 
-function* ofSinks({ sinks }: SafetyFacts): Iterable<Reason> {
-  for (const { name, deadLetters } of sinks) {
-    if (deadLetters === 0) continue
-    const records = `${count(deadLetters)} ${deadLetters === 1 ? 'record' : 'records'}`
+function* ofSinks({ deadLetters }: SafetyFacts): Iterable<Reason> {
+  for (const { sink: name, waiting } of deadLetters) {
+    if (waiting === 0) continue
+    const records = `${count(waiting)} ${waiting === 1 ? 'record' : 'records'}`
     yield {
       level: 'at_risk',
       words: 'Some records could not be delivered, and were put aside for you to look at.',

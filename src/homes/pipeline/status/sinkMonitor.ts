@@ -24,6 +24,8 @@ export class SinkMonitor {
   #lastError: ErrorStatus | null = null
   #lastFlushAt: number | null = null
   #lastProblem = ''
+  /** How many letters there were when somebody looked, and how many this run had put aside by then. */
+  #found = { letters: 0, ofRun: 0 }
   #rowsPerSecond = 0
 
   constructor(facts: SinkFacts) {
@@ -61,7 +63,8 @@ export class SinkMonitor {
   get deadLetters(): DeadLetterStatus | undefined {
     const { deadLetters: count } = this.#total
     const { name, deadLetters: target = '' } = this.#facts
-    return count === 0 ? undefined : { sink: name, target, count, lastProblem: this.#lastProblem }
+    const waiting = this.#found.letters + count - this.#found.ofRun
+    return count + waiting === 0 ? undefined : { sink: name, target, count, waiting, lastProblem: this.#lastProblem }
   }
 
   /** Another try of the pipeline; undefined: it does without this sink. */
@@ -97,6 +100,11 @@ export class SinkMonitor {
 
   putAside(problem: string): void {
     this.#lastProblem = problem
+  }
+
+  /** So many dead letters are there now. */
+  lettersFound(letters: number): void {
+    this.#found = { letters, ofRun: this.#total.deadLetters }
   }
 
   ended(): void {

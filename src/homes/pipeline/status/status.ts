@@ -181,6 +181,8 @@ export interface DeadLetterStatus {
   readonly target: string
   /** Since the run began. */
   readonly count: number
+  /** How many of all there ever were are still there, as far as that is known: at least those of this run that nobody has dealt with. */
+  readonly waiting: number
   readonly lastProblem: string
 }
 

@@ -12,6 +12,8 @@ interface ChartsProps {
 }
 
 const HOUR = 3600
+/** Of a run that began just now no less is drawn. */
+const LEAST = 300
 const HEIGHT = 150
 
 /** The last hour. */
@@ -104,7 +106,7 @@ function Chart(props: ChartProps) {
   useEffect(() => {
     plot.current?.batch(() => {
       plot.current!.setData(data, false)
-      plot.current!.setScale('x', { min: end - HOUR, max: end })
+      plot.current!.setScale('x', rangeOf(now.current))
     })
   }, [end, times.length])
   return (
@@ -113,6 +115,11 @@ function Chart(props: ChartProps) {
       <p ref={said} class="chart-said muted" aria-hidden="true" />
     </>
   )
+}
+
+/** The last hour, or what there is of it. */
+function rangeOf({ times, end }: ChartProps): { min: number; max: number } {
+  return { min: Math.max(end - HOUR, Math.min(times[0] ?? end, end - LEAST)), max: end }
 }
 
 function dataOf({ times, series }: ChartProps): uPlot.AlignedData {
@@ -127,7 +134,7 @@ function optionsOf(
   const style = getComputedStyle(document.documentElement)
   const colour = (name: string) => style.getPropertyValue(name).trim()
   const font = `11px ${style.fontFamily}`
-  const { least, end } = props.current
+  const { least } = props.current
   const axis = { stroke: colour('--muted'), font, grid: { stroke: colour('--rule'), width: 1 }, ticks: { show: false } }
   return {
     width: Math.max(100, width),
@@ -136,7 +143,7 @@ function optionsOf(
     legend: { show: false },
     cursor: { y: false, drag: { x: false, y: false }, points: { size: 7 } },
     scales: {
-      x: { min: end - HOUR, max: end },
+      x: rangeOf(props.current),
       y: { range: (_, __, most) => [0, Math.max(least, (most ?? 0) * 1.1)] },
     },
     axes: [

@@ -40,18 +40,14 @@ export function Flow({ pipeline, now }: PipelineProps) {
         <h2>{duration(lag.seconds)}</h2>
         <dl>
           <Fact name="WAL to read" value={bytes(lag.bytes)} />
-          <Fact
-            name="not durable yet"
-            value={bytes(sinks.reduce((most, one) => Math.max(most, one.pendingBytes), 0))}
-          />
         </dl>
       </div>
       <div class="link">
         <p class="rate">
-          <b>{countShort(Math.round(sinks.reduce((sum, one) => sum + one.rowsPerSecond, 0)))}</b> rows/s
+          <b>{bytes(sinks.reduce((most, one) => Math.max(most, one.pendingBytes), 0))}</b> on the way
         </p>
         <Arrow />
-        <p>{plural(sinks.length, 'sink')}</p>
+        <p>to {plural(sinks.length, 'sink')}</p>
       </div>
       <ul class="sinks">
         {sinks.map((sink) => (
@@ -78,9 +74,10 @@ function Sink({ sink, now }: { readonly sink: SinkStatus; readonly now: number }
       </h2>
       <dl>
         <Fact name="rows/s" value={countShort(Math.round(rowsPerSecond))} />
-        <Fact name="delivered" value={`${countShort(writtenRows)} rows, ${bytes(writtenBytes)}`} />
+        <Fact name="delivered" value={`${countShort(writtenRows)} rows`} />
+        <Fact name="as received" value={bytes(writtenBytes)} />
         <Fact name="waiting" value={bytes(pendingBytes)} />
-        <Fact name="a write takes" value={`${duration(latency.p50Seconds)}, p99 ${duration(latency.p99Seconds)}`} />
+        <Fact name="a write, p50 / p99" value={`${duration(latency.p50Seconds)} / ${duration(latency.p99Seconds)}`} />
         <Fact name="last durable" value={flushed} />
         {sink.retries > 0 && <Fact name="tried again" value={`${count(sink.retries)} times`} bad />}
         {sink.deadLetters > 0 && <Fact name="put aside" value={count(sink.deadLetters)} bad />}

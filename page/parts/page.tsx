@@ -9,6 +9,10 @@ export function Page() {
   const link = useStatus()
   const { status, lost, needsToken } = link
   const chosen = useChosen(status?.pipelines ?? [])
+  const title = chosen === undefined ? 'Tailrace' : `${chosen.name} is ${LEVELS[chosen.safety.level]} · Tailrace`
+  useEffect(() => {
+    document.title = lost === undefined ? title : 'Connection lost · Tailrace'
+  }, [title, lost])
   return (
     <>
       <header class="top">

@@ -24,10 +24,10 @@ export function Pipeline(props: PipelineProps) {
     <>
       <Verdict {...props} />
       {errors.some(({ severity }) => severity === 'error') && <Errors {...props} />}
+      <DeadLetters pipeline={pipeline.name} put={put} changed={props.refresh} />
       <Flow {...props} />
       {snapshot.some(({ done }) => !done) && <Snapshot scans={snapshot} />}
       <Charts history={history} rates={pipeline.rates} lag={pipeline.lag} now={props.now} />
-      <DeadLetters pipeline={pipeline.name} put={put} changed={props.refresh} />
       {slot !== null && <Slot slot={slot} name={pipeline.source.slot} />}
       {errors.length > 0 && errors.every(({ severity }) => severity === 'warning') && <Errors {...props} />}
       {snapshot.length > 0 && snapshot.every(({ done }) => done) && <Snapshot scans={snapshot} />}

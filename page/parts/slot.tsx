@@ -3,6 +3,11 @@ import { bytes, duration } from '../format.js'
 
 const LEVELS = { ok: 'safe', half: 'at_risk', near: 'in_trouble', reached: 'in_trouble', lost: 'in_trouble' } as const
 
+const LIMITS = {
+  max_slot_wal_keep_size: 'max_slot_wal_keep_size of the server',
+  walBudgetBytes: 'wal_budget_bytes of the source',
+} as const
+
 /** How much the server keeps for the run, and when that becomes too much. */
 export function Slot({ slot, name }: { readonly slot: SlotStatus; readonly name: string | null }) {
   const { retainedBytes, limitBytes, limit, level, walStatus, active } = slot
@@ -39,7 +44,7 @@ export function Slot({ slot, name }: { readonly slot: SlotStatus; readonly name:
         </div>
         <div class="fact">
           <dt>limit</dt>
-          <dd>{limit ?? 'none: max_slot_wal_keep_size is not set, so the disk is the limit'}</dd>
+          <dd>{limit === null ? 'none: max_slot_wal_keep_size is not set' : LIMITS[limit]}</dd>
         </div>
         <div class="fact">
           <dt>slot</dt>
@@ -55,7 +60,7 @@ export function Slot({ slot, name }: { readonly slot: SlotStatus; readonly name:
 function trouble({ level, limitBytes, secondsToLimit }: SlotStatus): string {
   if (level === 'lost') return 'it has come: the slot is lost'
   if (level === 'reached') return 'now: at its next checkpoint the server may take the slot away'
-  if (limitBytes === null) return 'none in sight'
+  if (limitBytes === null) return 'when the disk is full: nothing else ends it'
   return secondsToLimit === null
     ? 'none: it does not grow'
     : `about ${duration(secondsToLimit)}, as fast as it grows now`

@@ -11,7 +11,7 @@ export function Snapshot({ scans }: { readonly scans: readonly SnapshotStatus[] 
       <h2>Reading rows</h2>
       {open.length > 0 && <Scans scans={open} />}
       {done.length > 0 && (
-        <details open={open.length === 0 && done.length <= 3}>
+        <details>
           <summary>
             {plural(done.length, 'table')} read, {plural(rows, 'row')}
           </summary>
@@ -62,8 +62,10 @@ function Scan({ scan }: { readonly scan: SnapshotStatus }) {
     <tr>
       <th scope="row">{table}</th>
       <td class="wide">
-        <progress max="100" value={known ? percent : undefined} aria-label={`${table} is read`} />
-        <span class="percent">{known ? `${percent} %` : ''}</span>
+        <div class="bar">
+          <progress max="100" value={known ? percent : undefined} aria-label={`${table} is read`} />
+          <span class="percent">{known ? `${percent} %` : ''}</span>
+        </div>
       </td>
       <td class="number">
         {count(rows)}

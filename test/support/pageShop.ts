@@ -29,15 +29,20 @@ export class PageShop implements AsyncDisposable {
   readonly running: TailraceProcess
   readonly #folder: AsyncDisposable
 
-  static async open(server: EmbeddedPostgres, rows: number): Promise<PageShop> {
+  /** Its databases have these names, where pictures are taken of them. */
+  static async open(server: EmbeddedPostgres, rows: number, names: readonly string[] = []): Promise<PageShop> {
     const insert = `INSERT INTO orders SELECT n, 'customer ' || n % 97, n % 900 + 0.5, now() FROM generate_series(1, ${rows}) n`
-    const source = await testDatabase(server, `${ORDERS('')}; ${STOCK}; ${insert}; ANALYZE`)
+    const source = await testDatabase(server, `${ORDERS('')}; ${STOCK}; ${insert}; ANALYZE`, names[0])
     source.expectSlots = true
-    const target = await testDatabase(server, `${ORDERS('CONSTRAINT payable CHECK (total < 1000)')}; ${STOCK}`)
+    const target = await testDatabase(
+      server,
+      `${ORDERS('CONSTRAINT payable CHECK (total < 1000)')}; ${STOCK}`,
+      names[1],
+    )
     const folder = await temporaryFolder()
     await writeFile(join(folder.path, 'shop.yaml'), SHOP)
     await writeFile(join(folder.path, 'warehouse.yaml'), WAREHOUSE)
-    const env = { SHOP_URL: source.url, COPY_URL: target.url, SLOT: source.name }
+    const env = { SHOP_URL: source.url, COPY_URL: target.url, SLOT: names.length > 0 ? 'tailrace' : source.name }
     const running = startTailrace(['run', folder.path, '--http', '127.0.0.1:0'], { env })
     return new PageShop(source, target, running, folder)
   }

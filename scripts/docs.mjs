@@ -39,6 +39,7 @@ import {
   retrySettings,
   sinkSettings,
 } from '../dist/homes/pipeline/config/settings.js'
+import { METRICS } from '../dist/homes/pipeline/metrics/declared.js'
 import { CONNECTION_PARAMETERS } from '../dist/postgres/connection/parameters.js'
 import { processorTypes } from '../dist/processors/processorTypes.js'
 import { sinkTypes } from '../dist/sinks/sinkTypes.js'
@@ -278,12 +279,24 @@ function conduitPage() {
   return page
 }
 
+/** The page is written by hand but for its table. */
+function httpPage() {
+  const rows = Object.values(METRICS).map(
+    ({ name, kind, labels, help }) =>
+      `| \`${name}\` | ${kind} | ${labels.map((label) => `\`${label}\``).join(', ')} | ${cell(help)} |`,
+  )
+  const table = `\n| metric | kind | labels | meaning |\n|---|---|---|---|\n${rows.join('\n')}\n\n`
+  const between = /(<!-- metrics: [^\n]*-->\n)[\s\S]*?(<!-- end -->)/
+  return readFileSync(path('http.md'), 'utf8').replace(between, (_, begin, end) => begin + table + end)
+}
+
 const pages = {
   'settings.md': settingsPage(),
   'errors.md': errorsPage(),
   'cli.md': cliPage(),
   'connections.md': connectionsPage(),
   'pipelines.md': pipelinesPage(),
+  'http.md': httpPage(),
   'blink.md': blinkPage(),
   'processors.md': processorsPage(),
   'airbyte.md': airbytePage(),

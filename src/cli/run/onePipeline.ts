@@ -42,6 +42,15 @@ export class OnePipeline {
     this.log = surroundings.log
     this.controlled = new ControlledRun(surroundings.log)
     this.#surroundings = surroundings
+    this.pause.onChange(this.#told)
+  }
+
+  /** By whoever may ask that. */
+  readonly #told = () => {
+    const [event, words] = this.pause.isOn
+      ? ['paused', 'paused, as it was asked to: nothing is read until it is resumed']
+      : ['resumed', 'goes on, as it was asked to']
+    this.log('info', `pipeline ${this.config.name} ${words}`, { event })
   }
 
   /** Runs it to its end, and tells how it went; rejects with what ended it. */
@@ -88,10 +97,19 @@ export class OnePipeline {
     await reportEvents(source.events(), {
       drawn: this.#drawsProgress,
       log: this.log,
-      passesOver: (event) => this.pause.isOn && isOfConsumer(event),
+      passesOver: this.#knownStall(),
     })
     await controlled
     await following
+  }
+
+  /** That a pipeline stands still which somebody has paused is no news, nor is the end of that. */
+  #knownStall(): (event: SourceEvent) => boolean {
+    let known = false
+    return (event) => {
+      if (event.type === 'stalled') known = this.pause.isOn && event.side === 'consumer'
+      return known && (event.type === 'stalled' || event.type === 'stall-ended')
+    }
   }
 
   /** Where the records themselves go to the terminal, they would be written across what is drawn. */
@@ -105,9 +123,4 @@ export class OnePipeline {
 
 async function follow(events: AsyncIterable<SourceEvent>, monitor: PipelineMonitor): Promise<void> {
   for await (const event of events) monitor.saw(event)
-}
-
-/** That a pipeline stands still which somebody has paused is no news. */
-function isOfConsumer(event: SourceEvent): boolean {
-  return (event.type === 'stalled' || event.type === 'stall-ended') && event.side === 'consumer'
 }

@@ -10,6 +10,7 @@ import {
   REQUEST_UNAUTHORIZED,
 } from '../../../core/httpErrors.js'
 import { TailraceError } from '../../../core/tailraceError.js'
+import type { ApiError } from '../status/status.js'
 import { refusal } from './access.js'
 import { formatAddress, type HttpAddress } from './address.js'
 import { type Answer, JSON_TYPE, json, type Route } from './route.js'
@@ -31,7 +32,8 @@ const MAX_BODY_BYTES = 64 * 1024
 const MAX_CHANGES = 16
 const HEADERS_MS = 10_000
 const REQUEST_MS = 20_000
-const KEEP_ALIVE_MS = 5000
+/** Longer than who polls every few seconds waits: else a request meets the end of its connection. */
+const KEEP_ALIVE_MS = 30_000
 /** Whoever asked, and takes nothing of the answer for so long, is closed. */
 const UNREAD_MS = 30_000
 const CHECK_MS = 2000
@@ -191,7 +193,7 @@ export class HttpServer implements AsyncDisposable {
   }
 }
 
-function told({ code, message, hint }: TailraceError) {
+function told({ code, message, hint }: TailraceError): ApiError['error'] {
   return { code, message, hint }
 }
 

@@ -75,6 +75,8 @@ export class PipelineMonitor implements RunObserver {
   #stalled: string | null = null
   #position: string | null = null
   #lag = UNKNOWN_LAG
+  /** Of what the slot holds: all that was not delivered, once what was read has gone to the sinks. */
+  #unconfirmedBytes = 0
   #slot: Omit<SlotStatus, 'active'> | null = null
   #state: { readonly is: PipelineState; readonly since: Date } = { is: 'starting', since: new Date() }
   #reconnects = 0
@@ -104,7 +106,7 @@ export class PipelineMonitor implements RunObserver {
     const told = {
       state,
       waitingFor: this.#waitingFor,
-      lag: this.#lag,
+      lag: this.#lagNow,
       slot: this.#slot && { ...this.#slot, active: this.#connected && this.#phase === 'streaming' },
       snapshot: this.#scans.list.slice(-MOST_TABLES),
       sinks: sinks.map(({ status }) => status),
@@ -160,7 +162,7 @@ export class PipelineMonitor implements RunObserver {
       bytesPerSecond: this.#byteRate.add(this.#bytes),
     }
     for (const sink of this.#sinks.values()) sink.tick()
-    const { bytes: lagBytes, seconds: lagSeconds } = this.#lag
+    const { bytes: lagBytes, seconds: lagSeconds } = this.#lagNow
     const known = { lagBytes, lagSeconds, retainedBytes: this.#slot?.retainedBytes ?? null }
     this.#history.look(at, { rows: this.#records, bytes: this.#bytes }, known)
     this.#settle()
@@ -263,6 +265,7 @@ export class PipelineMonitor implements RunObserver {
         break
       case 'wal-retention': {
         const { heldBytes, limitBytes = null, limit = null, secondsToLimit = null, level, walStatus = null } = event
+        this.#unconfirmedBytes = event.unconfirmedBytes
         this.#slot = { retainedBytes: heldBytes, limitBytes, limit, secondsToLimit, level, walStatus }
         break
       }
@@ -297,6 +300,15 @@ export class PipelineMonitor implements RunObserver {
     } else if (event.type === 'sink-failed') {
       sink?.failed(this.#errors.add({ severity: 'error', where, retryAt: null }, event.cause, new Date()))
     } else if (event.type === 'sink-dead-letters') sink?.putAside(event.problem)
+  }
+
+  /** A pause in the middle of a transaction is at its commit, and what follows of it is not counted behind that. */
+  get #lagNow(): LagStatus {
+    const { bytes, seconds } = this.#lag
+    const { since } = this.#pause
+    if (since === undefined || bytes === null || seconds === null || this.#unconfirmedBytes === 0) return this.#lag
+    const paused = (Date.now() - since.getTime()) / 1000
+    return { bytes: Math.max(bytes, this.#unconfirmedBytes), seconds: Math.max(seconds, paused) }
   }
 
   #lost(): void {

@@ -72,7 +72,7 @@ export interface SourceStatus {
 export interface LagStatus {
   /** WAL from the position to the server's end, that of other tables included. */
   readonly bytes: number | null
-  /** Age of the last transaction taken; 0 when nothing is left behind it. */
+  /** Age of the last transaction taken; 0 when nothing is left behind it. Of a paused one at least the time of its pause. */
   readonly seconds: number | null
 }
 

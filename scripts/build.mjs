@@ -1,6 +1,6 @@
 // Compiles src/ into dist/, from nothing: a file that was removed from src/ must not live on in the package.
 import { execFileSync } from 'node:child_process'
-import { chmodSync, readFileSync, rmSync } from 'node:fs'
+import { chmodSync, copyFileSync, readFileSync, rmSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import { build } from 'esbuild'
 
@@ -58,3 +58,23 @@ await build({
   logLevel: 'warning',
 })
 chmodSync(path('dist/tailrace-conduit.cjs'), 0o755)
+
+// The page of the HTTP interface: no file of it asks for one from elsewhere.
+const packageOf = (file) => JSON.parse(readFileSync(path(`node_modules/${file}/package.json`), 'utf8'))
+await build({
+  entryPoints: [path('page/main.tsx')],
+  outdir: path('dist/page'),
+  bundle: true,
+  platform: 'browser',
+  target: ['es2022', 'chrome111', 'firefox113', 'safari16.4'],
+  format: 'esm',
+  jsx: 'automatic',
+  jsxImportSource: 'preact',
+  minify: true,
+  legalComments: 'inline',
+  banner: {
+    js: `/*! preact ${packageOf('preact').version}, MIT license, (c) Jason Miller and others; uPlot ${packageOf('uplot').version}, MIT license, (c) Leon Sorokin */`,
+  },
+  logLevel: 'warning',
+})
+copyFileSync(path('page/index.html'), path('dist/page/index.html'))

@@ -5,6 +5,7 @@ import { fileURLToPath } from 'node:url'
 import '../dist/core/errors.js'
 import '../dist/core/verifyErrors.js'
 import '../dist/core/destinationErrors.js'
+import '../dist/core/httpErrors.js'
 import '../dist/core/pipelineErrors.js'
 import '../dist/core/processorErrors.js'
 import '../dist/core/customSinkErrors.js'
@@ -15,6 +16,7 @@ import '../dist/core/templateErrors.js'
 import '../dist/core/payloadErrors.js'
 import '../dist/core/conduitErrors.js'
 import '../dist/core/airbyteErrors.js'
+import '../dist/core/deadLetterErrors.js'
 import { ACCEPTED_TYPES } from '../dist/codec/declared/declaredTypes.js'
 import { describeSettings, snakeCase } from '../dist/core/setting.js'
 import { definedErrors } from '../dist/core/tailraceError.js'
@@ -40,6 +42,7 @@ import {
   retrySettings,
   sinkSettings,
 } from '../dist/homes/pipeline/config/settings.js'
+import { METRICS } from '../dist/homes/pipeline/metrics/declared.js'
 import { CONNECTION_PARAMETERS } from '../dist/postgres/connection/parameters.js'
 import { processorTypes } from '../dist/processors/processorTypes.js'
 import { sinkTypes } from '../dist/sinks/sinkTypes.js'
@@ -146,6 +149,11 @@ function cliPage() {
     ['stream'],
     ['run'],
     ['validate'],
+    ['dlq'],
+    ['dlq', 'list'],
+    ['dlq', 'show'],
+    ['dlq', 'replay'],
+    ['dlq', 'drop'],
     ['doctor'],
     ['slots'],
     ['slots', 'drop'],
@@ -274,12 +282,24 @@ function conduitPage() {
   return page
 }
 
+/** The page is written by hand but for its table. */
+function httpPage() {
+  const rows = Object.values(METRICS).map(
+    ({ name, kind, labels, help }) =>
+      `| \`${name}\` | ${kind} | ${labels.map((label) => `\`${label}\``).join(', ')} | ${cell(help)} |`,
+  )
+  const table = `\n| metric | kind | labels | meaning |\n|---|---|---|---|\n${rows.join('\n')}\n\n`
+  const between = /(<!-- metrics: [^\n]*-->\n)[\s\S]*?(<!-- end -->)/
+  return readFileSync(path('http.md'), 'utf8').replace(between, (_, begin, end) => begin + table + end)
+}
+
 const pages = {
   'settings.md': settingsPage(),
   'errors.md': errorsPage(),
   'cli.md': cliPage(),
   'connections.md': connectionsPage(),
   'pipelines.md': pipelinesPage(),
+  'http.md': httpPage(),
   'blink.md': blinkPage(),
   'processors.md': withSettings('processors.md', { processor: processorSettings }),
   ...typePages('processors', processorTypes),

@@ -13,9 +13,10 @@ import {
   SETTING_UNKNOWN,
   TABLE_PATTERN_INVALID,
 } from '../core/errors.js'
-import { PIPELINE_UNREADABLE } from '../core/pipelineErrors.js'
+import { HTTP_ADDRESS_INVALID, HTTP_APART, HTTP_TOKEN_MISSING, HTTP_TOKEN_UNFIT } from '../core/httpErrors.js'
+import { PIPELINE_UNREADABLE, PIPELINES_CLASH } from '../core/pipelineErrors.js'
 import { TailraceError } from '../core/tailraceError.js'
-import { log } from './log.js'
+import { type Log, log } from './log.js'
 
 const FAILED = 1
 const WRONG_USAGE = 2
@@ -35,30 +36,35 @@ const USAGE_ERRORS = [
   COLUMN_NOT_FOUND,
   KEY_TABLE_UNKNOWN,
   PIPELINE_UNREADABLE,
+  PIPELINES_CLASH,
+  HTTP_ADDRESS_INVALID,
+  HTTP_APART,
+  HTTP_TOKEN_MISSING,
+  HTTP_TOKEN_UNFIT,
 ]
 
 /** Tells of `error` on stderr, in one line, and gives the exit code. */
-export function fail(error: unknown): number {
+export function fail(error: unknown, say: Log = log): number {
   if (error instanceof CommanderError) {
     if (error.exitCode === 0) return 0
     // Without a command the help was printed, and there is nothing more to say.
     const wrong = usageError(error)
-    return wrong === undefined ? WRONG_USAGE : fail(wrong)
+    return wrong === undefined ? WRONG_USAGE : fail(wrong, say)
   }
   if (OUTPUT_CLOSED.is(error)) return CLOSED_PIPE
   if (error instanceof TailraceError) {
     const { code, message, hint, retry } = error
-    log('error', `${code}: ${message}. ${hint}`, { code, hint, retry })
+    say('error', `${code}: ${message}. ${hint}`, { code, hint, retry })
     return USAGE_ERRORS.some((usage) => usage.is(error)) ? WRONG_USAGE : FAILED
   }
   const { code, hint } = error as { code?: unknown; hint?: unknown }
   if (error instanceof Error && typeof code === 'string' && typeof hint === 'string') {
-    log('error', `${code}: ${error.message}. ${hint}`, { code, hint })
+    say('error', `${code}: ${error.message}. ${hint}`, { code, hint })
     return FAILED
   }
   // A fault of ours: the place helps whoever mends it.
   const stack = error instanceof Error ? error.stack : String(error)
-  log('error', `internal error, please report it: ${stack}`)
+  say('error', `internal error, please report it: ${stack}`)
   return FAILED
 }
 

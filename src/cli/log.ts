@@ -34,6 +34,14 @@ export function log(level: LogLevel, text: string, fields: LogFields = {}): void
   if (ORDER.indexOf(level) >= ORDER.indexOf(least)) write(level, text, fields)
 }
 
+/** How something tells of itself. */
+export type Log = typeof log
+
+/** The same with a name before each line, and in its facts: of one pipeline among several. */
+export function logOf(pipeline: string): Log {
+  return (level, text, fields = {}) => log(level, `[${pipeline}] ${text}`, { pipeline, ...fields })
+}
+
 /** In one line: what the server says may have several. */
 function writeText(_level: LogLevel, text: string): void {
   print(`tailrace: ${text.replaceAll(/\s*\n\s*/g, ' ')}\n`)

@@ -1,5 +1,6 @@
 import { Command } from 'commander'
 import { demoCommand } from './demo/command.js'
+import { dlqCommand } from './dlq/command.js'
 import { doctorCommand } from './doctor/command.js'
 import { fail } from './failure.js'
 import { runCommand, validateCommand } from './run/command.js'
@@ -26,6 +27,7 @@ export async function run(argv: readonly string[]): Promise<number> {
     .addCommand(streamCommand(finished))
     .addCommand(runCommand(finished))
     .addCommand(validateCommand(finished))
+    .addCommand(dlqCommand(finished))
     .addCommand(doctorCommand(finished))
     .addCommand(slotsCommand())
     .addCommand(signalCommand())

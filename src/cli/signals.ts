@@ -1,3 +1,5 @@
+import { setMaxListeners } from 'node:events'
+
 const NUMBERS = { SIGINT: 2, SIGTERM: 15 } as const
 
 /** Aborts at the first SIGINT or SIGTERM, for a clean end; a second one ends the process at once. */
@@ -9,6 +11,8 @@ export class Signals {
   }
 
   constructor() {
+    // Each of several pipelines has some.
+    setMaxListeners(0, this.#abort.signal)
     for (const name of Object.keys(NUMBERS)) process.on(name as NodeJS.Signals, this.#listener)
   }
 

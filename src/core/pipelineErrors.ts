@@ -32,6 +32,12 @@ export const PIPELINE_INVALID = defineError('PIPELINE_INVALID', {
   hint: 'tailrace validate shows every mistake; docs/pipelines.md has all settings.',
 })
 
+export const PIPELINES_CLASH = defineError('PIPELINES_CLASH', {
+  retry: 'operator',
+  message: (e: { one: string; other: string; both: string }) => `${e.one} and ${e.other} have the same ${e.both}`,
+  hint: 'Each pipeline needs a name, a state file, a slot and outputs of its own. Nothing was started.',
+})
+
 export const OUTPUT_MISMATCH = defineError('OUTPUT_MISMATCH', {
   retry: 'operator',
   message: (e: { path: string; problem: string }) => `${e.path} does not fit what is recorded of it: ${e.problem}`,

@@ -1,5 +1,6 @@
 import type * as z from 'zod'
 import type { Table } from '../core/table.js'
+import type { OwnLetters } from './deadLetters/letterPlace.js'
 import type { Sink } from './sink.js'
 
 /** What settings cannot say each for itself. */
@@ -39,6 +40,8 @@ export interface SinkType {
   problems(settings: object): readonly SettingProblem[]
   /** It puts aside what it rejects itself, together with what it writes, where `create` is told so. */
   readonly ownDeadLetters: boolean
+  /** Of such a sink where they are; undefined of others. */
+  ownLetters(settings: object, place: SinkPlace): OwnLetters | undefined
   /** What only one sink of a pipeline can have, such as a file; undefined: nothing. */
   claims(settings: object, place: SinkPlace): string | undefined
   create(settings: object, place: SinkPlace, deadLetters?: DeadLetters): Sink
@@ -50,7 +53,7 @@ export function sinkType<S extends Shape>(type: {
   readonly problems?: (settings: z.infer<z.ZodObject<S>>) => readonly SettingProblem[]
   readonly claims?: (settings: z.infer<z.ZodObject<S>>, place: SinkPlace) => string | undefined
   readonly create: (settings: z.infer<z.ZodObject<S>>, place: SinkPlace, deadLetters?: DeadLetters) => Sink
-  readonly ownDeadLetters?: boolean
+  readonly ownLetters?: (settings: z.infer<z.ZodObject<S>>, place: SinkPlace) => OwnLetters
 }): SinkType {
   type Settings = z.infer<z.ZodObject<S>>
   return {
@@ -58,6 +61,7 @@ export function sinkType<S extends Shape>(type: {
     problems: (settings) => type.problems?.(settings as Settings) ?? [],
     claims: (settings, place) => type.claims?.(settings as Settings, place),
     create: (settings, place, deadLetters) => type.create(settings as Settings, place, deadLetters),
-    ownDeadLetters: type.ownDeadLetters ?? false,
+    ownDeadLetters: type.ownLetters !== undefined,
+    ownLetters: (settings, place) => type.ownLetters?.(settings as Settings, place),
   }
 }

@@ -15,8 +15,11 @@ let databases = 0
  * A database of its own for one test: `await using db = await testDatabase(server, 'CREATE TABLE …')`. At the end of
  * the scope it is dropped, and the test fails if somebody is still connected to it, or left a replication slot.
  */
-export async function testDatabase(server: TestedServer, sql?: string): Promise<TestDatabase> {
-  const name = `test_${process.pid}_${++databases}`
+export async function testDatabase(
+  server: TestedServer,
+  sql?: string,
+  name = `test_${process.pid}_${++databases}`,
+): Promise<TestDatabase> {
   await asAdmin(server, (admin) => admin.query(`CREATE DATABASE ${name}`))
   const db = new TestDatabase(server, name, await connect(server.url(name)))
   try {

@@ -2,6 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import type { PositionJson } from '../../src/core/record.js'
 import type { PipelineConfig, SinkConfig } from '../../src/homes/pipeline/config/pipelineConfig.js'
 import type { PipelineEvent, PipelineSummary } from '../../src/homes/pipeline/run/events.js'
+import { Replays } from '../../src/homes/pipeline/run/replays.js'
 import { runPipeline } from '../../src/homes/pipeline/runPipeline.js'
 import type { Sink, SinkMark } from '../../src/sinks/sink.js'
 import type { Batch } from '../../src/source/batch.js'
@@ -114,13 +115,23 @@ function idsOf(batch: Batch): string[] {
 }
 
 export function sinkConfig(name: string, create: () => Sink, more: Partial<SinkConfig> = {}): SinkConfig {
-  return { name, type: 'test', onError: 'stop', retry: { firstMs: 20, maxMs: 50, attempts: 0 }, create, ...more }
+  const letters = { place: { kind: 'file', path: '/nowhere' }, own: undefined, format: undefined } as const
+  return {
+    name,
+    type: 'test',
+    onError: 'stop',
+    retry: { firstMs: 20, maxMs: 50, attempts: 0 },
+    create,
+    letters,
+    ...more,
+  }
 }
 
 /** Runs in the background: `await using running = startPipeline(config)`. */
 export class RunningPipeline implements AsyncDisposable {
   readonly events: PipelineEvent[] = []
   readonly ended: Promise<PipelineSummary>
+  readonly replays = new Replays()
   streaming = false
   #failure: unknown
   readonly #abort = new AbortController()
@@ -129,6 +140,7 @@ export class RunningPipeline implements AsyncDisposable {
     const listener = {
       event: (event: PipelineEvent) => void this.events.push(event),
       tryingAgain: () => {},
+      replays: this.replays,
       source: async (source: { events(): AsyncIterable<{ readonly type: string }> }) => {
         for await (const { type } of source.events()) this.streaming ||= type === 'streaming'
       },

@@ -1,5 +1,5 @@
 import { createServer, type Server } from 'node:net'
-import { log } from '../log.js'
+import { type Log, log } from '../log.js'
 import { ControlConnection } from './controlConnection.js'
 import { ControlledRun, type ControlledSource } from './controlledRun.js'
 import { listen } from './listen.js'
@@ -9,35 +9,40 @@ const MAX_CLIENTS = 16
 
 /** The local socket through which a run is asked how it is, and to change its tables. */
 export class ControlServer implements AsyncDisposable {
-  readonly #run = new ControlledRun()
+  readonly #run: ControlledRun
   readonly #server: Server
   readonly #clients = new Set<ControlConnection>()
   #lock: AsyncDisposable | undefined
 
   /**
-   * For the run of this name. A socket that was asked for by its path must be had (`CONTROL_IN_USE`, `CONTROL_FAILED`);
+   * For the run of this name; signals act upon `run`. A socket that was asked for by its path must be had (`CONTROL_IN_USE`, `CONTROL_FAILED`);
    * without the usual one a run goes on, since capturing does not need it.
    */
-  static async open(name: RunName): Promise<ControlServer | undefined> {
+  static async open(
+    name: RunName,
+    run: ControlledRun = new ControlledRun(),
+    say: Log = log,
+  ): Promise<ControlServer | undefined> {
     const [place] = socketPlaces(name)
     if (place === undefined) return undefined
     try {
-      return await ControlServer.at(place)
+      return await ControlServer.at(place, run)
     } catch (error) {
       if (place.explicit) throw error
       const { code, message, hint } = error as { code?: string; message: string; hint?: string }
-      log('warn', `warning: ${code}: ${message}; this run takes no signals. ${hint}`, { code, hint })
+      say('warn', `warning: ${code}: ${message}; this run takes no signals. ${hint}`, { code, hint })
       return undefined
     }
   }
 
-  static async at(place: SocketPlace): Promise<ControlServer> {
-    const server = new ControlServer()
+  static async at(place: SocketPlace, run: ControlledRun): Promise<ControlServer> {
+    const server = new ControlServer(run)
     server.#lock = await listen(server.#server, place)
     return server
   }
 
-  private constructor() {
+  private constructor(run: ControlledRun) {
+    this.#run = run
     this.#server = createServer({ allowHalfOpen: true }, (socket) => {
       const client = new ControlConnection(socket, this.#run)
       this.#clients.add(client)

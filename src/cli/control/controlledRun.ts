@@ -3,7 +3,7 @@ import { SIGNAL_UNAVAILABLE } from '../../core/errors.js'
 import { parseTablePatterns, RelationNames, type TablePattern } from '../../postgres/tablePattern.js'
 import type { SourceEvent } from '../../source/events.js'
 import type { TableControl } from '../../source/tableControl.js'
-import { log } from '../log.js'
+import { type Log, log } from '../log.js'
 import { packageVersion } from '../version.js'
 import type { Result, SignalRequest } from './protocol.js'
 import { type RunStatus, StatusKeeper } from './runStatus.js'
@@ -30,6 +30,11 @@ export class ControlledRun {
   #last: Promise<unknown> = Promise.resolve()
   /** Rows of the tables whose scan has ended since the change at work began. */
   readonly #finished = new Map<string, number>()
+  readonly #log: Log
+
+  constructor(say: Log = log) {
+    this.#log = say
+  }
 
   get status(): RunStatus {
     return this.#keeper.status
@@ -66,16 +71,16 @@ export class ControlledRun {
     const source = this.#source
     if (source === undefined) throw SIGNAL_UNAVAILABLE({ problem: 'it is not reading from the database at the moment' })
     const words = inWords(request)
-    log('info', `asked to ${words}`, { signal: request })
+    this.#log('info', `asked to ${words}`, { signal: request })
     this.#finished.clear()
     try {
       const result = await Promise.race([change(source, request), this.#ended.promise])
-      log('debug', `done: ${words}`, { signal: request })
+      this.#log('debug', `done: ${words}`, { signal: request })
       if (result.command !== 'resnapshot') return result
       const read = [...this.#finished].find(([table]) => means(result.table, table))
       return read === undefined ? result : { ...result, rows: read[1] }
     } catch (error) {
-      log('warn', `could not ${words}: ${(error as Error).message}`, { signal: request })
+      this.#log('warn', `could not ${words}: ${(error as Error).message}`, { signal: request })
       throw error
     }
   }

@@ -57,7 +57,11 @@ export function readRequest(line: string): Request {
   return { ...(id !== undefined && { id }), ...readCommand(command, rest) }
 }
 
-function readCommand(command: unknown, { tables, table, where }: Record<string, unknown>): SignalRequest {
+/** What is asked; throws as {@link readRequest}. */
+export function readCommand(
+  command: unknown,
+  { tables, table, where }: Readonly<Record<string, unknown>>,
+): SignalRequest {
   switch (command) {
     case 'status':
       return { command }

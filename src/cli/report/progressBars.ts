@@ -1,10 +1,10 @@
 import { MultiBar, type SingleBar } from 'cli-progress'
 import { count, describeSeconds } from '../../core/quantity.js'
+import { Rate } from '../../core/rate.js'
 import { isProgress } from '../../source/eventNews.js'
 import type { SourceEvent } from '../../source/events.js'
 import { describe, lag } from '../../source/eventText.js'
 import { printThrough } from '../log.js'
-import { Rate } from './rate.js'
 
 type Progress = Extract<SourceEvent, { type: 'snapshot-progress' }>
 

@@ -1,7 +1,7 @@
 import { RetentionNews } from '../../source/eventNews.js'
 import type { SourceEvent } from '../../source/events.js'
 import { describe, LEVELS } from '../../source/eventText.js'
-import { log } from '../log.js'
+import { type Log, log } from '../log.js'
 import { ProgressBars } from './progressBars.js'
 
 /** Between two lines about the progress of one thing, where nobody watches it being drawn. */
@@ -10,6 +10,10 @@ const PROGRESS_LINE_MS = 5000
 export interface ReportOptions {
   /** Draw progress where it can be redrawn, instead of lines. */
   readonly drawn: boolean
+  /** Default: the process's. */
+  readonly log?: Log
+  /** What is not told, since whoever reads this knows it. */
+  readonly passesOver?: (event: SourceEvent) => boolean
   /** Hears when the source streams. */
   readonly onStreaming?: () => void
   /** Hears that much will come at once, when a transaction commits. */
@@ -18,6 +22,7 @@ export interface ReportOptions {
 
 /** Tells on stderr what a run does, waits for and lost. Resolves when the source has ended. */
 export async function reportEvents(events: AsyncIterable<SourceEvent>, options: ReportOptions): Promise<void> {
+  const { log: say = log, passesOver = () => false } = options
   const bars = options.drawn ? new ProgressBars() : undefined
   const lines = new ProgressLines()
   const retention = new RetentionNews()
@@ -26,18 +31,18 @@ export async function reportEvents(events: AsyncIterable<SourceEvent>, options: 
       if (event.type === 'streaming' || event.type === 'polling') options.onStreaming?.()
       if (event.type === 'large-transaction') options.onLargeTransaction?.()
       bars?.show(event)
-      if (!retention.isNews(event)) continue
-      if (bars === undefined ? lines.due(event) : !ProgressBars.draws(event)) tell(event)
+      if (!retention.isNews(event) || passesOver(event)) continue
+      if (bars === undefined ? lines.due(event) : !ProgressBars.draws(event)) tell(event, say)
     }
   } finally {
     bars?.stop()
   }
 }
 
-function tell(event: SourceEvent): void {
+function tell(event: SourceEvent, say: Log): void {
   const { type, ...facts } = event
   const cause = event.type === 'reconnecting' && { cause: { code: event.cause.code, message: event.cause.message } }
-  log(LEVELS[type], describe(event), { event: type, ...facts, ...cause })
+  say(LEVELS[type], describe(event), { event: type, ...facts, ...cause })
 }
 
 /** Progress by lines: of each thing one now and then, and none while nothing moves. */

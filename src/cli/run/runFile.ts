@@ -1,141 +1,64 @@
-import type { LogLevel } from '../../core/logLevel.js'
-import { count, describeSeconds } from '../../core/quantity.js'
-import type { PipelineConfig } from '../../homes/pipeline/config/pipelineConfig.js'
-import type { PipelineEvent, PipelineSummary } from '../../homes/pipeline/run/events.js'
-import { runPipeline } from '../../homes/pipeline/runPipeline.js'
-import { ControlServer } from '../control/controlServer.js'
-import { configureLog, log } from '../log.js'
-import { reportEvents } from '../report/report.js'
+import { OPTION_INVALID } from '../../core/errors.js'
+import type { HttpSettings } from '../../homes/pipeline/config/readHttp.js'
+import { chooseHttp } from '../../homes/pipeline/http/httpChoice.js'
+import { fail } from '../failure.js'
+import { configureLog, log, logOf } from '../log.js'
 import { Signals } from '../signals.js'
-import { readOrTell, tellNotices } from './validateFile.js'
-
-export interface RunOptions {
-  readonly control?: string | false
-  readonly quiet?: boolean
-  readonly verbose?: boolean
-  /** Undefined: as standard error is read, by somebody at a terminal or by a program. */
-  readonly log?: 'text' | 'json'
-}
+import { OnePipeline, type PipelineOptions } from './onePipeline.js'
+import { openHttp } from './openHttp.js'
+import { readFiles } from './readFiles.js'
 
 const WRONG_USAGE = 2
-/** More tables are not named in the summary. */
-const NAMED_TABLES = 20
+
+export type RunOptions = PipelineOptions & HttpSettings
 
 /** Runs `tailrace run`; gives the exit code. */
 export async function runFile(path: string, options: RunOptions): Promise<number> {
   const format = options.log ?? (process.stderr.isTTY ? 'text' : 'json')
   configureLog({ format, level: options.quiet ? 'warn' : options.verbose ? 'debug' : 'info' })
-  const config = await readOrTell(path)
-  if (config === undefined) return WRONG_USAGE
-  tellNotices(path, config)
+  const found = await readFiles(path)
+  if (found === undefined) return WRONG_USAGE
+  const { isFolder } = found
+  if (isFolder && found.pipelines.length > 1 && typeof options.control === 'string') {
+    const problem = 'one socket for signals is named, and there are several pipelines'
+    throw OPTION_INVALID({ problem, near: '--no-control, or none of it: each listens beside its state file' })
+  }
+  const { http, httpToken, httpTokenFile } = options
+  const choice = await chooseHttp(
+    { http, httpToken, httpTokenFile },
+    found.pipelines.map(({ path, config }) => ({ path, http: config.http })),
+  )
+  const pipelines = found.pipelines.map(({ config }) => {
+    return new OnePipeline(config, { ...options, format, log: isFolder ? logOf(config.name) : log, alone: !isFolder })
+  })
   const signals = new Signals()
   try {
-    const { slot } = config.source
-    let control: ControlServer | undefined
-    const drawn = format === 'text' && drawsProgress(options, config)
-    const summary = await runPipeline(
-      config,
-      {
-        event: tell,
-        locked: async () => {
-          control = await ControlServer.open({ control: options.control, state: config.statePath, slot })
-          return control
-        },
-        source: async (source) => {
-          const controlled = control?.attach(source)
-          await reportEvents(source.events(), { drawn })
-          await controlled
-        },
-        tryingAgain: (error) => log('warn', `${error.message}; trying again`),
-      },
-      signals.signal,
-    )
-    summarise(config, summary)
+    await using server = choice && (await openHttp(choice, pipelines))
+    void server
+    if (isFolder) return await runTogether(pipelines, signals.signal)
+    await pipelines[0]!.run(signals.signal)
     return 0
   } finally {
     signals.release()
   }
 }
 
-/** Where the records themselves go to the terminal, they would be written across what is drawn. */
-function drawsProgress({ quiet }: RunOptions, { sinks }: PipelineConfig): boolean {
-  const dumb = process.env.TERM === 'dumb' || process.env.CI !== undefined
-  const recordsThere = process.stdout.isTTY && sinks.some(({ type }) => type === 'stdout')
-  return process.stderr.isTTY === true && !dumb && !quiet && !recordsThere
-}
-
-function tell(event: PipelineEvent): void {
-  const { type, ...facts } = event
-  const cause = 'cause' in event && { cause: { code: codeOf(event.cause), message: event.cause.message } }
-  log(LEVELS[type], describe(event), { event: type, ...facts, ...cause })
-}
-
-const LEVELS: Readonly<Record<PipelineEvent['type'], LogLevel>> = {
-  'processor-notice': 'warn',
-  'processor-skipped': 'warn',
-  'processor-record': 'info',
-  'sink-retrying': 'warn',
-  'sink-recovered': 'warn',
-  'sink-dead-letters': 'warn',
-  'key-building': 'info',
-  'key-built': 'info',
-  'sink-notice': 'info',
-  'sink-failed': 'error',
-  'declared-otherwise': 'warn',
-  'sink-gone': 'warn',
-  'sinks-alone': 'info',
-}
-
-function describe(event: PipelineEvent): string {
-  switch (event.type) {
-    case 'processor-notice':
-      return `warning: processor ${event.processor}: ${event.problem}. ${event.hint}`
-    case 'processor-skipped':
-      return `warning: processor ${event.processor} has left out a record of ${event.table} (id ${event.id}): ${event.problem}`
-    case 'processor-record':
-      return `processor ${event.processor}: ${event.record}`
-    case 'sink-retrying':
-      return `sink ${event.sink}: ${event.cause.message}; trying again in ${describeSeconds(event.delayMs / 1000)}`
-    case 'sink-recovered':
-      return `sink ${event.sink} goes on`
-    case 'sink-dead-letters':
-      return `warning: sink ${event.sink} has put ${plural(event.count)} aside as dead letters, the last one because: ${event.problem}`
-    case 'key-building':
-      return `sink ${event.sink} builds the key of ${event.table}, whose rows are copied`
-    case 'key-built':
-      return `sink ${event.sink} has built the key of ${event.table} in ${describeSeconds(event.seconds)}`
-    case 'sink-notice':
-      return `sink ${event.sink}: ${event.message}`
-    case 'declared-otherwise':
-      return `warning: ${event.warning}`
-    case 'sink-failed':
-      return `sink ${event.sink} failed, and the pipeline ends`
-    case 'sink-gone':
-      return `warning: the sink ${event.sink} is no longer in the file, and its place is forgotten`
-    case 'sinks-alone':
-      return `${event.sinks.join(' and ')} stopped elsewhere in the snapshot than other sinks, and ${event.sinks.length > 1 ? 'get' : 'gets'} the rest of it alone first`
+/** Each for itself: the exit code is that of the first that failed, and 0 if none did. */
+async function runTogether(pipelines: readonly OnePipeline[], signal: AbortSignal): Promise<number> {
+  let running = pipelines.length
+  let code = 0
+  const run = async (pipeline: OnePipeline) => {
+    try {
+      await pipeline.run(signal)
+      running--
+    } catch (error) {
+      const failed = fail(error, pipeline.log)
+      if (code === 0) code = failed
+      running--
+      const others = running === 0 ? '' : `; ${running} ${running === 1 ? 'other goes' : 'others go'} on`
+      pipeline.log('error', `this pipeline has failed${others}`, { event: 'pipeline-failed', running })
+    }
   }
-}
-
-function codeOf(error: Error): string | undefined {
-  return (error as { code?: string }).code
-}
-
-function summarise({ name }: PipelineConfig, { seconds, tables, sinks }: PipelineSummary): void {
-  const records = [...tables.values()].reduce((sum, one) => sum + one, 0)
-  const byTable = [...tables].sort(([, a], [, b]) => b - a)
-  const named = byTable.slice(0, NAMED_TABLES).map(([table, rows]) => `${table} ${count(rows)}`)
-  const more = byTable.length > NAMED_TABLES ? [`${byTable.length - NAMED_TABLES} more tables`] : []
-  const list = named.length === 0 ? '' : `: ${[...named, ...more].join(', ')}`
-  const facts = { event: 'pipeline-ended', seconds, records, tables: Object.fromEntries(tables), sinks }
-  log('info', `pipeline ${name} ended after ${describeSeconds(seconds)}, ${plural(records)} read${list}`, facts)
-  for (const sink of sinks) {
-    const aside = sink.deadLetters === 0 ? '' : `, ${count(sink.deadLetters)} of them put aside as dead letters`
-    const facts = { event: 'sink-ended', ...sink }
-    log('info', `sink ${sink.name} has ${plural(sink.records)} of this run${aside}`, facts)
-  }
-}
-
-function plural(records: number): string {
-  return `${count(records)} record${records === 1 ? '' : 's'}`
+  await Promise.all(pipelines.map(run))
+  return code
 }

@@ -83,7 +83,14 @@ function sinkConfig(given: PipelineSink, place: SinkPlace): SinkConfig {
   if (policy.onError === 'dead-letter') {
     throw SETTING_INVALID({ name: 'onError', value: onError, problem: 'stop or retry is expected here' })
   }
-  const own = { name, ...policy, retry: parseSettings(retrySettings, (retry ?? {}) as object) }
+  // It puts none aside.
+  const letters = {
+    ...{
+      place: { kind: 'file', path: resolve(place.folder, `${place.pipeline}.${name}.dead-letters.ndjson`) } as const,
+    },
+    ...{ own: undefined, format: undefined },
+  }
+  const own = { name, ...policy, letters, retry: parseSettings(retrySettings, (retry ?? {}) as object) }
   if (type !== undefined && sink === undefined)
     return { ...own, type: String(type), create: typed(type, settings, place) }
   parseSettings({}, settings)

@@ -35,6 +35,7 @@ export async function runPipeline(
   const config = await lookedOver(given, listener, signal)
   const started = performance.now()
   const counts = new TableCounts()
+  listener.observer?.counts(counts)
   const sinks = new Map<string, SinkSummary>()
   let alone: readonly string[] | undefined
   for (let attempt = 1; ; attempt++) {

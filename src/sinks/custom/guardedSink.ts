@@ -1,9 +1,10 @@
-import { SINK_FAILED, SINK_INVALID, SINK_REJECTED, SINK_UNAVAILABLE } from '../../core/customSinkErrors.js'
+import { SINK_FAILED, SINK_INVALID, SINK_UNAVAILABLE } from '../../core/customSinkErrors.js'
 import type { PositionJson } from '../../core/record.js'
 import { type Retry, TailraceError } from '../../core/tailraceError.js'
 import type { Batch } from '../../source/batch.js'
 import { StreamPosition } from '../../source/position.js'
 import type { DeadLetterCount, Reject, Sink, SinkEvent, SinkMark } from '../sink.js'
+import { rejection } from './rejection.js'
 
 const REQUIRED = ['open', 'write', 'flush', 'close'] as const
 const OPTIONAL = ['listen', 'prepare', 'recorded', 'dueAt'] as const
@@ -112,8 +113,7 @@ export class GuardedSink implements Sink {
       if (batch.at(index) === undefined) {
         throw this.#invalid(`it rejected record ${index} of a batch of ${batch.length}`)
       }
-      const problem = cause instanceof Error ? cause.message : String(cause)
-      reject(index, cause instanceof TailraceError ? cause : SINK_REJECTED({ problem }, { cause }))
+      reject(index, rejection(cause))
     }
   }
 

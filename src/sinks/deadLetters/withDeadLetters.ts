@@ -1,7 +1,7 @@
 import type { PositionJson } from '../../core/record.js'
 import type { DeadLetterRow } from '../../destination/deadLetters.js'
 import type { Batch } from '../../source/batch.js'
-import type { DeadLetterCount, Sink, SinkMark } from '../sink.js'
+import type { DeadLetterCount, Reject, Sink, SinkMark } from '../sink.js'
 import { deadLetterOf } from './deadLetter.js'
 import type { LetterStore } from './letterStore.js'
 
@@ -52,10 +52,11 @@ export class WithDeadLetters implements Sink {
     return (await this.#sink.open(mark)) as PositionJson | null | undefined
   }
 
-  async write(batch: Batch): Promise<void> {
+  async write(batch: Batch, reject?: Reject): Promise<void> {
     const letters: DeadLetterRow[] = []
     await this.#sink.write(batch, (index, cause) => {
       letters.push(deadLetterOf(batch, index, cause))
+      reject?.(index, cause)
     })
     if (letters.length === 0) return
     await this.#store.write(letters)

@@ -32,7 +32,11 @@ export const postgresSinkType = sinkType({
     const { url, checkpointSchema, source } = optionsOf(settings, pipeline)
     return JSON.stringify([url, checkpointSchema, source])
   },
-  ownDeadLetters: true,
+  ownLetters: (settings, { pipeline }) => {
+    const destination = optionsOf(settings, pipeline)
+    const { url, checkpointSchema: schema, source } = destination
+    return { place: { kind: 'table', url, schema, source }, destination }
+  },
   create: (settings, { pipeline, sink }, deadLetters) => {
     const options = optionsOf(settings, pipeline)
     if (deadLetters === undefined) return new PostgresSink(options)

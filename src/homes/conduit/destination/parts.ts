@@ -1,9 +1,9 @@
 import { AvroDecoder } from '../../../codec/avro/index.js'
+import { jsonRow } from '../../../codec/payload/jsonRow.js'
+import { type Structured, structuredRow } from '../../../codec/payload/structuredRow.js'
+import type { TargetOf, TextRow } from '../../../codec/payload/text.js'
 import { PAYLOAD_INVALID } from '../../../core/payloadErrors.js'
 import type { TextBatch } from '../../../destination/textBatch.js'
-import { jsonRow } from '../payload/jsonRow.js'
-import { type Structured, structuredRow } from '../payload/structuredRow.js'
-import type { TargetOf, TextRow } from '../payload/text.js'
 import { Struct } from '../proto/google/protobuf/struct.js'
 import type { Data } from './incoming.js'
 

@@ -6,7 +6,9 @@ import {
   PIPELINE_UNREADABLE,
   type PipelineProblem,
 } from '../../../core/pipelineErrors.js'
+import type { DestinationOptions } from '../../../destination/options.js'
 import type { ProcessorConfig } from '../../../processors/chain.js'
+import type { LetterPlace } from '../../../sinks/deadLetters/letterPlace.js'
 import type { Sink } from '../../../sinks/sink.js'
 import type { SourceOptions } from '../../../source/options.js'
 import { blinkProcessors } from './blink/processors.js'
@@ -14,6 +16,7 @@ import { isBlinkFile, readBlink } from './blink/readBlink.js'
 import type { ConfigMap, ConfigNode } from './configTree.js'
 import type { Environment } from './environment.js'
 import { namePart } from './namePart.js'
+import { type HttpSettings, readHttp } from './readHttp.js'
 import { loadForProcessors, readProcessors } from './readProcessors.js'
 import { readSinks } from './readSinks.js'
 import { databaseOf, readSource } from './readSource.js'
@@ -37,6 +40,8 @@ export interface PipelineConfig {
   readonly notices?: readonly PipelineProblem[] | undefined
   /** Looks at the server before anything is made there; may reject. */
   readonly preflight?: Preflight | undefined
+  /** What it says of the HTTP interface of its process. */
+  readonly http?: HttpSettings | undefined
 }
 
 /** What the server says to what a file declares of it. */
@@ -47,7 +52,7 @@ export type Preflight = (signal: AbortSignal) => Promise<{
 }>
 
 /** What a file has, whatever its shape; undefined where there are problems. */
-export interface PipelineParts extends Pick<PipelineConfig, 'notices' | 'preflight'> {
+export interface PipelineParts extends Pick<PipelineConfig, 'notices' | 'preflight' | 'http'> {
   readonly name: string
   readonly state: string | undefined
   readonly bufferBytes: number | undefined
@@ -71,7 +76,21 @@ export interface SinkConfig {
   readonly type: string
   readonly onError: 'stop' | 'retry' | 'dead-letter'
   readonly retry: RetryPolicy
+  /** What no other sink may have, such as a file. May hold a password. */
+  readonly claims?: readonly string[] | undefined
+  /** Where it puts aside what it rejects, for people; undefined: nowhere. */
+  readonly deadLetters?: string | undefined
   readonly create: () => Sink
+  readonly letters: SinkLetters
+}
+
+/** Where a sink's dead letters are, whatever its policy is now. */
+export interface SinkLetters {
+  readonly place: LetterPlace
+  /** How they are written again by a sink that keeps them itself. */
+  readonly own: DestinationOptions | undefined
+  /** What a record is in what the sink writes, where it writes text. */
+  readonly format: string | undefined
 }
 
 export interface RetryPolicy {
@@ -125,7 +144,7 @@ export function parsePipeline(
   ) {
     throw PIPELINE_INVALID({ mistake: formatProblem(path, found[0]!), more: found.length - 1, problems: found })
   }
-  const { name, state, bufferBytes, notices, preflight } = parts
+  const { name, state, bufferBytes, notices, preflight, http } = parts
   return {
     name,
     statePath: resolve(place.folder, state ?? `${place.file}.state`),
@@ -135,6 +154,7 @@ export function parsePipeline(
     sinks,
     notices,
     preflight,
+    http,
   }
 }
 
@@ -156,5 +176,6 @@ function readParts(reader: SettingsReader, map: ConfigMap, { folder, file, sinkM
     source,
     processors: readProcessors(reader, entry('processors')?.value, { codecs: source, folder }),
     sinks: readSinks(reader, entry('sinks')?.value, place('sinks'), surroundings, sinkModules),
+    http: readHttp(reader, map, values, folder),
   }
 }

@@ -172,18 +172,26 @@ function makeSink(
   }
   // Of a module's, which relies upon what it has looked at.
   if (problems.length > 0) return undefined
-  for (const claim of [sinkType.claims(settings, sinkPlace), putAside?.claim]) {
-    if (claim === undefined) continue
+  const claims = [sinkType.claims(settings, sinkPlace), putAside.claim].filter((claim) => claim !== undefined)
+  for (const claim of claims) {
     const other = claimed.get(claim)
     if (other !== undefined) reader.problem(place, path, `it writes to the same as the sink ${other}`)
     claimed.set(claim, name)
   }
+  const own = sinkType.ownLetters(settings, sinkPlace)
   return {
     name,
     type,
     onError: (onError as SinkConfig['onError'] | undefined) ?? sinkSettings.onError.parse(undefined),
     retry,
-    create: () => putAside?.create(sinkType, settings) ?? sinkType.create(settings, sinkPlace),
+    claims,
+    deadLetters: putAside.target,
+    create: () => putAside.create(sinkType, settings),
+    letters: {
+      place: own?.place ?? putAside.place,
+      own: own?.destination,
+      format: (settings as { readonly format?: string }).format,
+    },
   }
 }
 

@@ -32,6 +32,19 @@ export const pipelineSettings = {
       unit: 'bytes',
     },
   ),
+  http: setting(z.union([z.string().min(1), z.int().min(0).max(65_535)]).optional(), {
+    description:
+      'Where the process listens over HTTP: status, metrics, pause and signals, as docs/http.md has it. A port alone is one of 127.0.0.1; any other address needs a token. --http of the command goes before it. Default: nowhere.',
+    example: '127.0.0.1:8080',
+  }),
+  httpToken: setting(z.string().min(1).optional(), {
+    description: 'What whoever asks over HTTP has to know, 16 characters at least; best from the environment.',
+    secret: true,
+  }),
+  httpTokenFile: setting(z.string().min(1).optional(), {
+    description: 'The same from a file, beside the pipeline’s file if relative.',
+    example: '/run/secrets/tailrace-token',
+  }),
 } as const
 
 /** Of each processor, whatever its type. */

@@ -4,6 +4,7 @@ import { DESTINATION_FENCED } from '../../../core/destinationErrors.js'
 import { SINK_REWOUND } from '../../../core/pipelineErrors.js'
 import { TailraceError } from '../../../core/tailraceError.js'
 import { isTransient } from '../../../postgres/serverError.js'
+import { rejection } from '../../../sinks/custom/rejection.js'
 import type { Sink, SinkMark } from '../../../sinks/sink.js'
 import { Batch } from '../../../source/batch.js'
 import { comparePlaces, StreamPosition } from '../../../source/position.js'
@@ -17,12 +18,21 @@ export interface LaneListener {
   /** Something became durable, or the lane has ended: whoever waits for either looks again. */
   moved(): void
   event(event: PipelineEvent): void
+  /** The sink has taken so many records at once, in so long; undefined: nobody wants to know. */
+  readonly wrote?: ((lane: Lane, records: number, seconds: number) => void) | undefined
 }
 
 /** A sink that is behind makes durable several places at once, but not too many. */
 const MAX_LEFT_OUT = 8
 
-type Item = { readonly batch: Batch; readonly done: () => void; records: number } | { readonly barrier: Barrier }
+/** Dead letters on their way: of no place in the stream. What the sink rejects of one is told there. */
+interface Letter {
+  readonly rejected: (cause: TailraceError | undefined) => void
+}
+
+type Item =
+  | { readonly batch: Batch; readonly done?: () => void; records: number; readonly letter?: Letter | undefined }
+  | { readonly barrier: Barrier }
 
 /** Items that are written at once, and what of them is left to be; `isFull`: whatever may follow them. */
 interface Gathered {
@@ -48,6 +58,8 @@ export class Lane {
   bytes = 0
   /** The last barrier that was passed, or 0. */
   passed = 0
+  /** The last barrier whose mark is recorded, or 0. */
+  recordedAt = 0
   /** `run` has ended. */
   done = false
   readonly #listener: LaneListener
@@ -103,6 +115,10 @@ export class Lane {
     }
   }
 
+  get isOpen(): boolean {
+    return this.#open
+  }
+
   get storesPosition(): boolean {
     return this.#sink.storesPosition === true
   }
@@ -151,6 +167,17 @@ export class Lane {
     this.#add({ batch, done, records: 0 }, held)
   }
 
+  /** A dead letter, to be written once more; `rejected` hears how that went, each time it is tried. */
+  giveLetter(batch: Batch, rejected: Letter['rejected']): void {
+    this.bytes += batch.bytes
+    this.#add({ batch, records: 0, letter: { rejected } })
+  }
+
+  /** What it rejects the sink puts aside itself. */
+  get putsAside(): boolean {
+    return this.#sink.deadLetters !== undefined
+  }
+
   /** Up to this barrier nothing is held any more. */
   release(barrier: number): void {
     if (barrier <= this.#released) return
@@ -162,9 +189,11 @@ export class Lane {
     this.#add({ barrier })
   }
 
-  /** What the sink gave as its mark is recorded. */
-  tellRecorded(mark: SinkMark): void {
+  /** What the sink gave as its mark at that barrier is recorded. */
+  tellRecorded(mark: SinkMark, barrier: number): void {
     this.#recorded = mark
+    this.recordedAt = barrier
+    this.#listener.moved()
     this.#wake?.()
   }
 
@@ -248,7 +277,9 @@ export class Lane {
     const gathered = this.#ready.shift() ?? this.#joined(this.#gather(this.#next))
     const { items, batch } = gathered
     this.#writing = items
-    const writing = batch === undefined ? undefined : this.#sink.write(batch)
+    const { wrote } = this.#listener
+    const begun = wrote === undefined ? 0 : performance.now()
+    const writing = batch === undefined ? undefined : this.#writeTo(batch, first)
     // When what is being written has gone out.
     const meanwhile = writing === undefined ? undefined : setImmediate(() => this.#prepare())
     try {
@@ -257,9 +288,17 @@ export class Lane {
       this.#writing = undefined
       clearImmediate(meanwhile)
     }
+    if (batch !== undefined) wrote?.(this, batch.length, (performance.now() - begun) / 1000)
     this.#next += items.length
     if (batch !== undefined && !items.some((item) => 'batch' in item && item.batch === batch))
       this.#joinedOnes.push(batch)
+  }
+
+  #writeTo(batch: Batch, first: Item | undefined): Promise<void> {
+    const letter = first !== undefined && 'batch' in first ? first.letter : undefined
+    if (letter === undefined) return this.#sink.write(batch)
+    letter.rejected(undefined)
+    return this.#sink.write(batch, (_, cause) => letter.rejected(rejection(cause)))
   }
 
   /** Tells the sink what waits behind the batch that it is writing, if that will be written as it is now. */
@@ -296,7 +335,9 @@ export class Lane {
         isFull = true
         break
       }
-      const rest = this.#ahead === undefined ? item.batch : beyond(item.batch, this.#ahead)
+      if (item.letter !== undefined && gathered.length > 0) break
+      const isStreamed = this.#ahead !== undefined && item.letter === undefined
+      const rest = isStreamed ? beyond(item.batch, this.#ahead!) : item.batch
       if (gathered.length > 0 && rest !== undefined) {
         // Of rows that are only copied with the batch that fills it: else each barrier, which comes as often, would leave a
         // small one behind, and of two copies side by side one would have nothing to do.
@@ -304,10 +345,10 @@ export class Lane {
         isFull = isEnough || !gathered.at(-1)!.joins(rest)
         if (isFull) break
       }
-      item.records = rest?.length ?? 0
+      item.records = item.letter === undefined ? (rest?.length ?? 0) : 0
       if (rest !== undefined) gathered.push(rest)
       bytes += rest?.bytes ?? 0
-      isFull = bytes >= most
+      isFull = bytes >= most || item.letter !== undefined
     }
     return { items: this.#items.slice(index, next), batches: gathered, isFull, leftOut }
   }
@@ -328,10 +369,11 @@ export class Lane {
     for (const item of this.#items.splice(0, this.#next + 1)) {
       if (!('batch' in item)) continue
       this.bytes -= item.batch.bytes
+      if (item.letter !== undefined) continue
       if (item.batch.length > 0) this.#forgotten = StreamPosition.parse(item.batch.position)
       this.#records += item.records
       if (item.records > 0) this.#delivered += item.batch.bytes
-      item.done()
+      item.done?.()
     }
     const joined = this.#joinedOnes.splice(0)
     if (this.releasesBatches) for (const { rows } of joined) rows.giveUp()

@@ -1,5 +1,8 @@
+import { sleep } from '../../../core/abort.js'
+import { DEAD_LETTERS_BUSY } from '../../../core/deadLetterErrors.js'
 import { type Deferred, deferred } from '../../../core/deferred.js'
 import { SINK_REWOUND } from '../../../core/pipelineErrors.js'
+import type { TailraceError } from '../../../core/tailraceError.js'
 import { ProcessorChain } from '../../../processors/chain.js'
 import type { Batch } from '../../../source/batch.js'
 import { StreamPosition } from '../../../source/position.js'
@@ -8,8 +11,11 @@ import type { PipelineConfig } from '../config/pipelineConfig.js'
 import type { Barrier, Passed } from './barriers.js'
 import type { PipelineEvent, SinkSummary } from './events.js'
 import { Lane } from './lane.js'
+import type { RunObserver } from './observer.js'
 import { openLanes } from './openLanes.js'
+import type { PauseSwitch } from './pauseSwitch.js'
 import { Recorder } from './recorder.js'
+import type { Rejected, ReplaySink, Replays } from './replays.js'
 import { isBeginning, isPlain, type Start } from './resume.js'
 import type { TableCounts } from './tableCounts.js'
 
@@ -28,6 +34,11 @@ const DRAIN_MS = 10_000
 
 export interface RunListener {
   event(event: PipelineEvent): void
+  readonly observer?: RunObserver | undefined
+  /** While it is on nothing is read; undefined: it never is. */
+  readonly pause?: PauseSwitch | undefined
+  /** By which dead letters come to be written again. */
+  readonly replays?: Replays | undefined
   /** Called before the source connects; what it gives is waited for when the source has ended. */
   source(source: PostgresSource): Promise<void>
 }
@@ -99,6 +110,7 @@ export class PipelineRun {
     const giveUp = () => {
       for (const lane of this.#lanes) lane.hurry()
     }
+    const pausing = this.#listener.pause?.onChange(() => this.#move())
     this.#signal.addEventListener('abort', giveUp, { once: true })
     try {
       const { least, alone } = await this.#openSinks()
@@ -109,6 +121,7 @@ export class PipelineRun {
       if (!this.#signal.aborted || this.#reading) throw error
     } finally {
       this.#signal.removeEventListener('abort', giveUp)
+      pausing?.()
       for (const lane of this.#lanes) lane.stop()
       await this.#settle()
       await this.#chain?.close()
@@ -125,6 +138,7 @@ export class PipelineRun {
     for (const config of this.#config.sinks) {
       if (running.includes(config.name)) this.#lanes.push(new Lane(config, this.#laneListener()))
     }
+    this.#listener.observer?.lanes(this.#lanes)
     const storing = this.#lanes.filter(({ storesPosition }) => storesPosition).map(({ name }) => name)
     this.#inTurns = storing.length > 0 && storing.length < running.length
     this.#meets = storing.length > 1
@@ -159,6 +173,7 @@ export class PipelineRun {
     // What is due goes on though nothing new comes.
     this.#latest = this.#given = position
     const listening = this.#listener.source(source)
+    const replaying = this.#listener.replays?.attach((sink) => this.#replaySink(sink))
     this.#working = Promise.all(this.#lanes.map((lane) => this.#work(lane)))
     let waiting = true
     // What is durable is confirmed before the source ends, since its end is the slot's last chance to move.
@@ -173,11 +188,15 @@ export class PipelineRun {
     const due = setInterval(() => this.#flushIfDue(), DUE_MS)
     if (this.#signal.aborted) end()
     try {
+      if (this.#listener.pause?.isOn === true) await this.#untilRoom()
       for await (const batch of source) {
         // The end has begun: what comes now comes again at the next start.
         if (this.#drained !== undefined) break
         waiting = false
+        // It was waited for when that was asked for.
+        if (this.#listener.pause?.isOn === true) await this.#untilRoom()
         this.#counts.add(batch)
+        this.#listener.observer?.took(batch)
         const processed = this.#chain === undefined ? batch : await this.#processed(this.#chain, batch)
         if (processed !== undefined) this.#give(processed)
         await this.#untilRoom()
@@ -190,6 +209,7 @@ export class PipelineRun {
       if (!this.#stop.signal.aborted) await this.#drain('complete')
       await this.#drained
     } finally {
+      replaying?.()
       clearInterval(due)
       clearTimeout(this.#timer)
       this.#signal.removeEventListener('abort', end)
@@ -351,22 +371,59 @@ export class PipelineRun {
   }
 
   #laneListener() {
+    const { observer } = this.#listener
     return {
       passed: (lane: Lane, passed: Passed) => {
+        observer?.flushed(lane.name)
         if (!isRecorded(passed.barrier)) return
         this.#recorder.barriers.passed(lane.name, passed)
         this.#recorder.record(this.#lanes).catch((error) => this.#fail(error))
       },
       moved: () => this.#move(),
       event: (event: PipelineEvent) => this.#listener.event(event),
+      wrote:
+        observer && ((lane: Lane, records: number, seconds: number) => observer.wrote(lane.name, records, seconds)),
     }
   }
 
-  /** Waits while a sink is too far behind. */
+  #replaySink(name: string): ReplaySink | undefined {
+    const lane = this.#lanes.find((one) => one.name === name)
+    if (lane === undefined || this.#alone !== undefined) return undefined
+    return { putsAside: lane.putsAside, write: (batches) => this.#replay(lane, batches) }
+  }
+
+  /** Letters stand between the batches of the stream, and are durable with the next barrier. */
+  async #replay(lane: Lane, batches: readonly Batch[]): Promise<Rejected> {
+    const busy = (problem: string) => DEAD_LETTERS_BUSY({ sink: lane.name, problem })
+    // What begins anew takes back all that was written, these too.
+    if (this.#latest === undefined || this.#latest.isNothing) throw busy('the run reads its first rows')
+    const rejected = new Map<number, TailraceError>()
+    for (const [index, batch] of batches.entries()) {
+      lane.giveLetter(batch, (cause) => {
+        if (cause === undefined) rejected.delete(index)
+        else rejected.set(index, cause)
+      })
+    }
+    const before = this.#barrier
+    while (lane.recordedAt <= before) {
+      if (lane.done || this.#stop.signal.aborted) throw busy('the run has ended meanwhile')
+      if (this.#barrier === before) this.#makeBarrier({ always: true })
+      await Promise.race([this.#untilMoved(), sleep(BARRIER_MS)])
+    }
+    return rejected
+  }
+
+  /** Waits while a sink is too far behind, or all is paused. */
   async #untilRoom(): Promise<void> {
     const isFull = () => this.#goInTurns && this.#underWay >= MAX_IN_TURNS
     const meet = () => this.#lanes.some(({ passed, done }) => !done && passed < this.#meeting)
-    while (meet() || isFull() || this.#lanes.some(({ bytes }) => bytes >= this.#config.bufferBytes)) {
+    const { pause } = this.#listener
+    while (
+      pause?.isOn === true ||
+      meet() ||
+      isFull() ||
+      this.#lanes.some(({ bytes }) => bytes >= this.#config.bufferBytes)
+    ) {
       if (this.#signal.aborted || this.#stop.signal.aborted) return
       await this.#untilMoved()
     }

@@ -123,7 +123,8 @@ export class Recorder {
       await this.#write()
       this.#prepared = Math.max(this.#prepared, last)
       for (const lane of lanes) {
-        if (taken.has(lane.name)) lane.tellRecorded(this.#sinks.get(lane.name)!.mark)
+        const passed = taken.get(lane.name)
+        if (passed !== undefined) lane.tellRecorded(this.#sinks.get(lane.name)!.mark, passed.barrier.id)
         lane.release(this.#prepared)
       }
     }

@@ -59,7 +59,9 @@ describe('a mistake is told with its line and column, and what was expected', ()
     [
       'a name far from any',
       `${SOURCE}${SINKS}zzz: 1\n`,
-      ['3:1: zzz: there is no such setting. Known are: name, state, buffer_bytes, source, processors, sinks'],
+      [
+        '3:1: zzz: there is no such setting. Known are: name, state, buffer_bytes, http, http_token, http_token_file, source, processors, sinks',
+      ],
     ],
     [
       'a choice nearly right',

@@ -2,6 +2,7 @@ import { shownTables } from '../../declared/shownTable.js'
 import type { ConfigEntry, ConfigMap, ConfigNode } from '../configTree.js'
 import { namePart } from '../namePart.js'
 import type { FilePlace, PipelineParts } from '../pipelineConfig.js'
+import { readHttp } from '../readHttp.js'
 import { databaseOf } from '../readSource.js'
 import { pipelineSettings } from '../settings.js'
 import type { SettingsReader } from '../settingsReader.js'
@@ -14,7 +15,7 @@ import { readBlinkSource } from './source.js'
 
 const TOP = ['service', 'source', 'processors', 'sink', 'sinks', 'secrets']
 /** Of ours, beside Blink's. */
-const { state, bufferBytes } = pipelineSettings
+const { name: _, ...ofOurs } = pipelineSettings
 
 /** Whether a file is written as Blink's are: ours have neither a service, nor drivers. */
 export function isBlinkFile(root: ConfigNode): boolean {
@@ -28,7 +29,7 @@ export function isBlinkFile(root: ConfigNode): boolean {
 export function readBlink(reader: SettingsReader, file: ConfigMap, place: FilePlace): PipelineParts {
   const notices = new Notices()
   const map = withSecrets(reader, file, place)
-  const values = reader.settings(map, { state, bufferBytes }, '', TOP)
+  const values = reader.settings(map, ofOurs, '', TOP)
   const entry = (key: string) => map.entries.find((one) => one.key === key)
   const service = readService(reader, map, entry('service'), notices)
   const found = readBlinkSource(reader, notices, map, {
@@ -52,6 +53,7 @@ export function readBlink(reader: SettingsReader, file: ConfigMap, place: FilePl
     sinks: readBlinkSinks(reader, map, surroundings),
     notices: notices.all,
     preflight: found?.preflight,
+    http: readHttp(reader, map, values, place.folder),
   }
 }
 

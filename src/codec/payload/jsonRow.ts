@@ -1,6 +1,6 @@
-import { type ArrayItems, arrayText } from '../../../codec/text/arrayText.js'
-import type { TextTarget } from '../../../codec/text/target.js'
-import { PAYLOAD_INVALID } from '../../../core/payloadErrors.js'
+import { PAYLOAD_INVALID } from '../../core/payloadErrors.js'
+import { type ArrayItems, arrayText } from '../text/arrayText.js'
+import type { TextTarget } from '../text/target.js'
 import { memberTargets, objectText, takesObjects } from './objectText.js'
 import { fromText, type TargetOf, type TextRow } from './text.js'
 
@@ -17,20 +17,37 @@ export function jsonRow(bytes: Uint8Array, targetOf: TargetOf): TextRow {
   return { columns: [...texts.keys()], texts: [...texts.values()] }
 }
 
+/** The members of an object by name, each as it was written. Throws PAYLOAD_INVALID. */
+export function jsonMembers(text: string): ReadonlyMap<string, string> {
+  checkObject(text)
+  return new Map(slices(text))
+}
+
+/** One value, without blanks around it, as the text that a column takes; null is NULL. */
+export function jsonText(json: string, target: TextTarget, column: string): string | null {
+  return fromJson(json, target, column)
+}
+
 /** Of an object the texts of its members, by name; `inside`: the column that it is in. */
 function members(text: string, targetOf: TargetOf, inside?: string): Map<string, string | null> {
   const texts = new Map<string, string | null>()
+  for (const [name, json] of slices(text)) {
+    texts.delete(name)
+    texts.set(name, fromJson(json, targetOf(name), inside ?? name))
+  }
+  return texts
+}
+
+function* slices(text: string): Iterable<[name: string, json: string]> {
   let p = skipBlanks(text, text.indexOf('{') + 1)
   while (text[p] !== '}') {
     const nameEnd = valueEnd(text, p)
     const name: string = JSON.parse(text.slice(p, nameEnd))
     const start = skipBlanks(text, skipBlanks(text, nameEnd) + 1)
     const end = valueEnd(text, start)
-    texts.delete(name)
-    texts.set(name, fromJson(text.slice(start, end), targetOf(name), inside ?? name))
+    yield [name, text.slice(start, end)]
     p = afterComma(text, end)
   }
-  return texts
 }
 
 function decode(bytes: Uint8Array): string {
@@ -56,6 +73,7 @@ function checkObject(text: string): void {
 /** `json` is one value, without blanks around it. */
 function fromJson(json: string, target: TextTarget, column: string): string | null {
   if (json === 'null') return null
+  if (target.kind === 'json' && target.verbatim && !target.array) return json
   if (target.array && json.startsWith('[')) {
     return arrayText(fromItems(json, { ...target, array: false }, column), target.delimiter)
   }

@@ -1,8 +1,8 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import type { TextTarget } from '../../../../src/codec/text/target.js'
-import { jsonRow } from '../../../../src/homes/conduit/payload/jsonRow.js'
-import { type Structured, structuredRow } from '../../../../src/homes/conduit/payload/structuredRow.js'
+import { jsonRow } from '../../../src/codec/payload/jsonRow.js'
+import { type Structured, structuredRow } from '../../../src/codec/payload/structuredRow.js'
+import type { TextTarget } from '../../../src/codec/text/target.js'
 
 const TEXT: TextTarget = { kind: 'text', array: false }
 const JSONS: TextTarget = { kind: 'json', array: false }

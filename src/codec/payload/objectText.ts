@@ -1,6 +1,6 @@
-import { compositeText, hstoreText } from '../../../codec/text/objectText.js'
-import type { TextTarget } from '../../../codec/text/target.js'
-import { PAYLOAD_INVALID } from '../../../core/payloadErrors.js'
+import { PAYLOAD_INVALID } from '../../core/payloadErrors.js'
+import { compositeText, hstoreText } from '../text/objectText.js'
+import type { TextTarget } from '../text/target.js'
 import type { TargetOf } from './text.js'
 
 const TEXT: TextTarget = { kind: 'text', array: false }

@@ -1,5 +1,5 @@
-import type { TextTarget } from '../../../codec/text/target.js'
-import { PAYLOAD_INVALID } from '../../../core/payloadErrors.js'
+import { PAYLOAD_INVALID } from '../../core/payloadErrors.js'
+import type { TextTarget } from '../text/target.js'
 
 /** Column names and their texts, side by side; null is NULL. */
 export interface TextRow {

@@ -1,7 +1,7 @@
-import { type ArrayItems, arrayText } from '../../../codec/text/arrayText.js'
-import { doubleText } from '../../../codec/text/doubleText.js'
-import type { TextTarget } from '../../../codec/text/target.js'
-import { PAYLOAD_INVALID } from '../../../core/payloadErrors.js'
+import { PAYLOAD_INVALID } from '../../core/payloadErrors.js'
+import { type ArrayItems, arrayText } from '../text/arrayText.js'
+import { doubleText } from '../text/doubleText.js'
+import type { TextTarget } from '../text/target.js'
 import { memberTargets, objectText, takesObjects } from './objectText.js'
 import { fromText, type TargetOf, type TextRow } from './text.js'
 

@@ -119,6 +119,8 @@ function problemOf(error: unknown): string | undefined {
   if (error instanceof NotSent) {
     return `${error.message}: REPLICA IDENTITY FULL sends it, or toast: fetch of the source reads it`
   }
+  // A text longer than one can be, or a stack deeper.
+  if (error instanceof RangeError) return `it needs more than there is: ${error.message}`
   if (error instanceof ValueProblem || error instanceof TailraceError) return error.message
   return undefined
 }

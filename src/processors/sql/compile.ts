@@ -6,7 +6,7 @@ import type { Tuple } from '../rows/tuple.js'
 import { parseDecimal } from './decimal.js'
 import { castExplicitly, typeNamed } from './explicitCast.js'
 import { ALIASES, EXTRACT_FIELDS, FUNCTIONS, type SqlFunction, TRUNCATED_UNITS } from './functions.js'
-import { type AstNode, type Fields, kindAndFields, namesOf, placeIn, type SqlText } from './grammar.js'
+import { type AstNode, type Fields, kindAndFields, namesOf, placeIn, type SqlText, TOO_DEEP } from './grammar.js'
 import { comparable, distinct, like, operation } from './operators.js'
 import { ExpressionProblem, NotSent } from './problem.js'
 import { coerce, commonType, distance, type Evaluate, NULL_VALUE, strict, type Typed } from './typed.js'
@@ -64,7 +64,12 @@ function readsColumn(index: number, type: SqlType, name: string): Evaluate {
 
 /** Compiles the tree of a text, or throws an {@link ExpressionProblem}. */
 export function compile(tree: AstNode, sql: SqlText, scope: Scope): Typed {
-  return new Compiler(sql, scope).compile(tree)
+  try {
+    return new Compiler(sql, scope).compile(tree)
+  } catch (error) {
+    if (error instanceof RangeError) throw new ExpressionProblem(TOO_DEEP, 0)
+    throw error
+  }
 }
 
 /** What must be true or false. */

@@ -25,13 +25,18 @@ export interface SqlText {
   readonly prefix: number
 }
 
+/** A longer one takes more time and stack than a condition is worth. */
+const MAX_LENGTH = 256 * 1024
+
 /** The one SELECT that `prefix` and the text are. */
 export function parseSelect(text: string, prefix = ''): Fields {
+  if (text.length > MAX_LENGTH) throw new ExpressionProblem(`it is longer than ${MAX_LENGTH} characters`, 0)
   let parsed: { readonly stmts?: readonly { readonly stmt?: AstNode }[] }
   try {
     parsed = grammar!.parseSync(prefix + text) as typeof parsed
   } catch (error) {
     const { sqlDetails, message } = error as Error & { readonly sqlDetails?: { readonly cursorPosition?: number } }
+    if (error instanceof RangeError) throw new ExpressionProblem(TOO_DEEP, 0)
     throw new ExpressionProblem(message, Math.max(0, (sqlDetails?.cursorPosition ?? 0) - prefix.length))
   }
   const [first, second] = parsed.stmts ?? []
@@ -59,12 +64,34 @@ export function clausesOf(select: Fields): string[] {
   return Object.keys(select).filter((name) => name !== 'limitOption' && name !== 'op')
 }
 
+export const TOO_DEEP = 'it is nested deeper than a condition can be'
+
+/** Of a text that is not ASCII the offset in characters of each of its bytes. */
+const offsets = new WeakMap<SqlText, Uint32Array | undefined>()
+
 /** From a place in the tree, in bytes, to an offset in characters of the text. */
-export function placeIn({ text, prefix }: SqlText, location: unknown): number {
+export function placeIn(sql: SqlText, location: unknown): number {
   if (typeof location !== 'number') return 0
-  return Buffer.from(text)
-    .subarray(0, Math.max(0, location - prefix))
-    .toString().length
+  if (!offsets.has(sql)) offsets.set(sql, offsetsOf(sql.text))
+  const place = Math.max(0, location - sql.prefix)
+  const known = offsets.get(sql)
+  return known === undefined ? Math.min(place, sql.text.length) : (known[place] ?? sql.text.length)
+}
+
+function offsetsOf(text: string): Uint32Array | undefined {
+  const length = Buffer.byteLength(text)
+  if (length === text.length) return undefined
+  const found = new Uint32Array(length + 1)
+  let byte = 0
+  let offset = 0
+  for (const character of text) {
+    const end = byte + Buffer.byteLength(character)
+    found.fill(offset, byte, end)
+    byte = end
+    offset += character.length
+  }
+  found[length] = offset
+  return found
 }
 
 export function kindAndFields(node: AstNode): readonly [string, Fields] {

@@ -1,4 +1,4 @@
-import { readFile } from 'node:fs/promises'
+import { open } from 'node:fs/promises'
 import { basename, dirname, extname, resolve } from 'node:path'
 import {
   formatProblem,
@@ -27,6 +27,8 @@ import { parseYaml } from './yamlFile.js'
 
 /** A file of this size is no pipeline. */
 const MAX_FILE_BYTES = 1024 * 1024
+/** Who has so many mends one of them, and looks again. */
+const MAX_PROBLEMS = 200
 
 export interface PipelineConfig {
   readonly name: string
@@ -104,17 +106,36 @@ export interface RetryPolicy {
 export async function readPipeline(path: string, environment: Environment = process.env): Promise<PipelineConfig> {
   let text: string
   try {
-    text = await readFile(path, 'utf8')
+    text = await readText(path)
   } catch (cause) {
     throw PIPELINE_UNREADABLE({ path, problem: (cause as Error).message }, { cause })
   }
-  if (text.length > MAX_FILE_BYTES) throw PIPELINE_UNREADABLE({ path, problem: 'it is larger than a pipeline can be' })
   const { root } = parseYaml(text, environment)
   if (root?.kind !== 'map') return parsePipeline(path, text, environment)
   const isBlink = isBlinkFile(root)
   await loadForProcessors(isBlink ? blinkProcessors(root) : partOf(root, 'processors'))
   const sinkModules = isBlink ? undefined : await loadSinkModules(partOf(root, 'sinks'), dirname(resolve(path)))
   return parsePipeline(path, text, environment, sinkModules)
+}
+
+function shortened(problems: readonly PipelineProblem[]): readonly PipelineProblem[] {
+  const next = problems[MAX_PROBLEMS]
+  if (next === undefined) return problems
+  const rest = `and ${problems.length - MAX_PROBLEMS} more from here on`
+  return [...problems.slice(0, MAX_PROBLEMS), { ...next, setting: '', problem: rest, hint: undefined }]
+}
+
+/** Never more of it than a pipeline can be. */
+async function readText(path: string): Promise<string> {
+  await using file = await open(path)
+  const bytes = Buffer.alloc(MAX_FILE_BYTES + 1)
+  let length = 0
+  for (;;) {
+    const { bytesRead } = await file.read(bytes, length, bytes.length - length)
+    length += bytesRead
+    if (length > MAX_FILE_BYTES) throw new Error('it is larger than a pipeline can be')
+    if (bytesRead === 0) return bytes.toString('utf8', 0, length)
+  }
 }
 
 /**
@@ -142,7 +163,11 @@ export function parsePipeline(
     processors === undefined ||
     sinks === undefined
   ) {
-    throw PIPELINE_INVALID({ mistake: formatProblem(path, found[0]!), more: found.length - 1, problems: found })
+    throw PIPELINE_INVALID({
+      mistake: formatProblem(path, found[0]!),
+      more: found.length - 1,
+      problems: shortened(found),
+    })
   }
   const { name, state, bufferBytes, notices, preflight, http } = parts
   return {

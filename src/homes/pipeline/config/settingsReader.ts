@@ -68,6 +68,12 @@ export class SettingsReader {
 
   #value(node: ConfigNode, schema: z.ZodType, described: SettingDescription, setting: string): unknown {
     if (node.kind === 'scalar' && node.broken) return undefined
+    const prototype = node.kind === 'map' ? node.entries.find(({ key }) => key === '__proto__') : undefined
+    if (prototype !== undefined) {
+      // Maps of settings would lose it without a word.
+      this.problem(prototype.keyPlace, within(setting, '__proto__'), '__proto__ cannot be a name in this map')
+      return undefined
+    }
     const parsed = schema.safeParse(plainValue(node))
     if (parsed.success) return parsed.data
     // What looks like a number in the environment may be meant as a name; within braces YAML lets it be written in quotes only.

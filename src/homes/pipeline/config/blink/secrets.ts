@@ -6,7 +6,7 @@ import type { FilePlace } from '../pipelineConfig.js'
 import type { SettingsReader } from '../settingsReader.js'
 import { secretStorages, secretsSettings } from './settings.js'
 
-const REFERENCE = /#\{secret\.([^}]*)\}/g
+const REFERENCE = /#\{secret\.([^}]{0,300})\}/g
 const NAME = /^[A-Za-z0-9_.-]+$/
 /** More is no secret, but a file named by mistake. */
 const MAX_BYTES = 64 * 1024

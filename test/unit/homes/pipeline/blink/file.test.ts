@@ -342,6 +342,8 @@ describe('processors', () => {
       '[{driver: lambda}]',
       /^6:23: processors\[0\].driver: there is no processor of driver lambda; one of filter, sql, /,
     ],
+    ['[{driver: sql_enrich}]', /^6:23: processors\[0\].driver: there is no processor of driver sql_enrich; one of /],
+    ['[{driver: ai_content_moderator}]', /^6:23: .* there is no processor of driver ai_content_moderator; one of /],
     ['[{config: {}}]', /^6:14: processors\[0\].driver: it is required, and missing; one of filter, sql, /],
     ['[{driver: log, stream: t}]', /^6:28: processors\[0\].stream: there is no such setting. Did you mean streams\?/],
     ['[{driver: sql, config: {query: "select * from stream.t where"}}]', /^6:44: processors\[0\].query: syntax error/],

@@ -11,6 +11,7 @@ import { pageRoutes } from '../../../../../src/homes/pipeline/http/pageFiles.js'
 import { json, type Route } from '../../../../../src/homes/pipeline/http/route.js'
 import { Metrics } from '../../../../../src/homes/pipeline/metrics/metrics.js'
 import { PauseSwitch } from '../../../../../src/homes/pipeline/run/pauseSwitch.js'
+import { Replays } from '../../../../../src/homes/pipeline/run/replays.js'
 import { PipelineMonitor } from '../../../../../src/homes/pipeline/status/pipelineMonitor.js'
 
 const open: AsyncDisposable[] = []
@@ -52,7 +53,13 @@ function pipelineOf(name: string) {
     },
   })
   const signal: ManagedPipeline['signal'] = async (request) => ({ name, ...request })
-  return { pipeline: { name, pause, monitor: watched, signal }, asked: () => asked }
+  const place = { name, statePath: '/nowhere', bufferBytes: 0, source: { tables: 't' }, sinks: [] }
+  const pipeline: ManagedPipeline = {
+    ...{ name, pause, monitor: watched, signal },
+    config: place,
+    replays: new Replays(),
+  }
+  return { pipeline, asked: () => asked }
 }
 
 test('10,000 requests, and more connections than there may be, cost a run next to nothing', async () => {

@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs'
 import { expect, test } from 'vitest'
 import { apiRoutes } from '../../../../../src/homes/pipeline/http/apiRoutes.js'
+import { dlqRoutes } from '../../../../../src/homes/pipeline/http/dlqRoutes.js'
 import { type DeclaredMetric, LABELLED_TABLES, METRICS } from '../../../../../src/homes/pipeline/metrics/declared.js'
 import { Metrics } from '../../../../../src/homes/pipeline/metrics/metrics.js'
 import { PauseSwitch } from '../../../../../src/homes/pipeline/run/pauseSwitch.js'
@@ -59,7 +60,7 @@ test('docs/http.md has every path, and no other', () => {
   const [, table = ''] = /<!-- paths: [^\n]*-->\n([\s\S]*?)<!-- end -->/.exec(textOf('docs/http.md')) ?? []
   const told = [...table.matchAll(/^\| `(\w+ \S+)`/gm)].map(([, path]) => path!)
   const process = { version: '1', startedAt: new Date(), pipelines: [], metrics: new Metrics('1') }
-  const there = apiRoutes(process).map(({ method, path }) => `${method} ${path}`)
+  const there = [...apiRoutes(process), ...dlqRoutes([])].map(({ method, path }) => `${method} ${path}`)
   expect(told.filter((path) => path !== 'GET /').sort()).toEqual(there.sort())
 })
 

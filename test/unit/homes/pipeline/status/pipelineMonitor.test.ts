@@ -80,7 +80,13 @@ test('what a sink has is added up over all tries of the pipeline, and so are its
   expect(monitor.status.sinks).toMatchObject([
     { writtenRows: 105, writtenBytes: 1050, deadLetters: 3, pendingBytes: 7 },
   ])
-  expect(monitor.status.deadLetters).toEqual([{ sink: 'out', target: '/letters', count: 3, lastProblem: 'too long' }])
+  const letters = { sink: 'out', target: '/letters', count: 3, lastProblem: 'too long' }
+  expect(monitor.status.deadLetters).toEqual([{ ...letters, waiting: 3 }])
+  // Two of an earlier run, and one of this one is dealt with.
+  monitor.lettersFound('out', 4)
+  expect(monitor.status.deadLetters).toEqual([{ ...letters, waiting: 4 }])
+  monitor.lettersFound('out', 0)
+  expect(monitor.status.deadLetters).toEqual([{ ...letters, waiting: 0 }])
   expect(monitor.reconnects).toBe(1)
 })
 

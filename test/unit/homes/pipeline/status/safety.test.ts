@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest'
 import { judgeSafety, type SafetyFacts } from '../../../../../src/homes/pipeline/status/safety.js'
-import type { ErrorStatus, SinkStatus, SlotStatus } from '../../../../../src/homes/pipeline/status/status.js'
+import type { DeadLetterStatus, ErrorStatus, SlotStatus } from '../../../../../src/homes/pipeline/status/status.js'
 
 const GB = 1024 ** 3
 
@@ -9,31 +9,16 @@ const slot: SlotStatus = {
   ...{ level: 'ok', walStatus: 'reserved', active: true },
 }
 const limited: SlotStatus = { ...slot, limitBytes: 10 * GB, limit: 'max_slot_wal_keep_size' }
-const sink: SinkStatus = {
-  ...{
-    name: 'out',
-    type: 'file',
-    state: 'running',
-    pendingBytes: 0,
-    writtenRows: 0,
-    writtenBytes: 0,
-    rowsPerSecond: 0,
-  },
-  ...{
-    lastFlushAt: null,
-    latency: { p50Seconds: null, p99Seconds: null },
-    retries: 0,
-    deadLetters: 0,
-    lastError: null,
-  },
-}
+const letters = (waiting: number): DeadLetterStatus => ({
+  ...{ sink: 'out', target: 'out.ndjson', count: 3, waiting, lastProblem: 'too long' },
+})
 const lost: ErrorStatus = {
   ...{ at: '2026-11-22T10:00:00.000Z', count: 1, severity: 'error', where: 'source', code: 'CONNECTION_LOST' },
   ...{ message: 'lost the connection to the walsender', hint: '', retryAt: null },
 }
 const streaming: SafetyFacts = {
   ...{ state: 'streaming', waitingFor: null, stalled: null, connected: true, seconds: 60, errors: [] },
-  ...{ lag: { bytes: 0, seconds: 0 }, slot, snapshot: [], sinks: [sink] },
+  ...{ lag: { bytes: 0, seconds: 0 }, slot, snapshot: [], deadLetters: [] },
 }
 const of = (facts: Partial<SafetyFacts>) => judgeSafety({ ...streaming, ...facts })
 
@@ -46,6 +31,7 @@ test('what is delivered as it comes is safe, and so are rows that are being read
   expect(reading).toMatchObject({ level: 'safe', words: expect.stringMatching(/the rows of 1 table are being read/) })
   expect(of({ state: 'stopped', slot: null }).level).toBe('safe')
   expect(of({ lag: { bytes: 1, seconds: 299 } }).level).toBe('safe')
+  expect(of({ deadLetters: [letters(0)] }).level).toBe('safe')
 })
 
 test.each<[string, Partial<SafetyFacts>, string, RegExp, RegExp]>([
@@ -126,7 +112,7 @@ test.each<[string, Partial<SafetyFacts>, string, RegExp, RegExp]>([
   ['a stall', { stalled: 'nothing came for 5 min' }, 'at_risk', /stands still/, /^Nothing came for 5 min\.$/],
   [
     'dead letters',
-    { sinks: [{ ...sink, deadLetters: 1 }] },
+    { deadLetters: [letters(1)] },
     'at_risk',
     /put aside for you/,
     /^The sink out has put 1 record aside/,
@@ -140,7 +126,7 @@ test.each<[string, Partial<SafetyFacts>, string, RegExp, RegExp]>([
 test('the worst comes first, and the rest is not forgotten; whoever paused it knows that it stands still', () => {
   const judged = of({
     ...{ state: 'paused', stalled: 'the consumer has had a batch for an hour' },
-    ...{ sinks: [{ ...sink, deadLetters: 3 }], slot: { ...limited, level: 'near', secondsToLimit: 60 } },
+    ...{ deadLetters: [letters(3)], slot: { ...limited, level: 'near', secondsToLimit: 60 } },
   })
   expect(judged.level).toBe('in_trouble')
   expect(judged.why).toEqual([

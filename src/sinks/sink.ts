@@ -10,7 +10,25 @@ export type SinkMark = { readonly [name: string]: unknown } | null
 export type Reject = (index: number, cause: TailraceError) => void
 
 /** What a sink tells besides errors. */
-export type SinkEvent = KeyEvent
+export type SinkEvent = KeyEvent | CircuitEvent
+
+/** An endpoint that fails again and again is left alone for a while, and asked once then; or it is back. */
+export type CircuitEvent =
+  | {
+      readonly type: 'circuit-opened'
+      readonly endpoint: string
+      /** In a row. */
+      readonly failures: number
+      readonly seconds: number
+      readonly cause: Error
+    }
+  | { readonly type: 'circuit-closed'; readonly endpoint: string; readonly seconds: number }
+
+/** How often, and how long in all, a sink left its endpoint alone. */
+export interface Outages {
+  readonly count: number
+  readonly seconds: number
+}
 
 /** What a sink has put aside since it was made. */
 export interface DeadLetterCount {
@@ -56,11 +74,13 @@ export interface Sink {
   /**
    * Takes the records of a batch, in order. They need not be durable when this resolves. A batch may be empty: then it only
    * carries a position. With `reject` a record that could never be written is told to it and left out, and does not make
-   * the batch fail; it is kept elsewhere before the next `flush` resolves.
+   * the batch fail; it is kept elsewhere before the next `flush` resolves. That may be told until then, also behind `write`.
    */
   write(batch: Batch, reject?: Reject): Promise<void>
   /** Of a sink whose policy is to put records aside. */
   readonly deadLetters?: DeadLetterCount | undefined
+  /** Of a sink that leaves an endpoint alone when that fails. */
+  readonly outages?: Outages | undefined
   /**
    * A batch that most likely comes behind those it was told of, while one is being written: what can be done for it without
    * waiting may be done meanwhile. Must not throw.

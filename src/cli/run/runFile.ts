@@ -1,7 +1,7 @@
 import type { LogLevel } from '../../core/logLevel.js'
 import { count, describeSeconds } from '../../core/quantity.js'
 import type { PipelineConfig } from '../../homes/pipeline/config/pipelineConfig.js'
-import type { PipelineEvent, PipelineSummary } from '../../homes/pipeline/run/events.js'
+import type { PipelineEvent, PipelineSummary, SinkSummary } from '../../homes/pipeline/run/events.js'
 import { runPipeline } from '../../homes/pipeline/runPipeline.js'
 import { ControlServer } from '../control/controlServer.js'
 import { configureLog, log } from '../log.js'
@@ -77,6 +77,8 @@ const LEVELS: Readonly<Record<PipelineEvent['type'], LogLevel>> = {
   'sink-retrying': 'warn',
   'sink-recovered': 'warn',
   'sink-dead-letters': 'warn',
+  'circuit-opened': 'warn',
+  'circuit-closed': 'warn',
   'key-building': 'info',
   'key-built': 'info',
   'sink-failed': 'error',
@@ -99,6 +101,10 @@ function describe(event: PipelineEvent): string {
       return `sink ${event.sink} goes on`
     case 'sink-dead-letters':
       return `warning: sink ${event.sink} has put ${plural(event.count)} aside as dead letters, the last one because: ${event.problem}`
+    case 'circuit-opened':
+      return `warning: sink ${event.sink}: ${event.cause.message}; after ${event.failures} failures in a row ${event.endpoint} is left alone, and asked again every ${describeSeconds(event.seconds)}`
+    case 'circuit-closed':
+      return `sink ${event.sink}: ${event.endpoint} works again, after ${describeSeconds(event.seconds)}`
     case 'key-building':
       return `sink ${event.sink} builds the key of ${event.table}, whose rows are copied`
     case 'key-built':
@@ -129,8 +135,14 @@ function summarise({ name }: PipelineConfig, { seconds, tables, sinks }: Pipelin
   for (const sink of sinks) {
     const aside = sink.deadLetters === 0 ? '' : `, ${count(sink.deadLetters)} of them put aside as dead letters`
     const facts = { event: 'sink-ended', ...sink }
-    log('info', `sink ${sink.name} has ${plural(sink.records)} of this run${aside}`, facts)
+    log('info', `sink ${sink.name} has ${plural(sink.records)} of this run${aside}${outagesOf(sink)}`, facts)
   }
+}
+
+function outagesOf({ outages }: SinkSummary): string {
+  if (outages === undefined || outages.count === 0) return ''
+  const times = outages.count === 1 ? 'once' : `${count(outages.count)} times`
+  return `; its endpoint was left alone ${times}, for ${describeSeconds(outages.seconds)}`
 }
 
 function plural(records: number): string {

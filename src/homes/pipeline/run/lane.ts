@@ -98,6 +98,7 @@ export class Lane {
       records: this.#records,
       bytes: this.#delivered,
       deadLetters: this.#letters,
+      outages: this.#sink.outages,
     }
   }
 

@@ -173,6 +173,16 @@ function connectionsPage() {
   return readFileSync(path('connections.md'), 'utf8').replace(between, (_, begin, end) => begin + table + end)
 }
 
+/** Sinks that have a page of their own. */
+const SINK_PAGES = ['webhook']
+
+/** The page is written by hand but for its table. */
+function sinkPage(name) {
+  const between = new RegExp(`(<!-- settings of ${name}: [^\\n]*-->\\n)[\\s\\S]*?(<!-- end -->)`)
+  const table = settingsTable(sinkTypes.get(name).settings, snakeCase)
+  return readFileSync(path(`${name}.md`), 'utf8').replace(between, (_, begin, end) => `${begin}\n${table}\n${end}`)
+}
+
 /** The page is written by hand but for its tables. */
 function pipelinesPage() {
   const tables = {
@@ -182,6 +192,7 @@ function pipelinesPage() {
     dead_letter: deadLetterSettings,
     ...Object.fromEntries([...sinkTypes].map(([name, { settings }]) => [name, settings])),
   }
+  for (const name of SINK_PAGES) delete tables[name]
   let page = readFileSync(path('pipelines.md'), 'utf8')
   for (const [name, settings] of Object.entries(tables)) {
     const between = new RegExp(`(<!-- settings of ${name}: [^\\n]*-->\\n)[\\s\\S]*?(<!-- end -->)`)
@@ -278,6 +289,7 @@ const pages = {
   'cli.md': cliPage(),
   'connections.md': connectionsPage(),
   'pipelines.md': pipelinesPage(),
+  ...Object.fromEntries(SINK_PAGES.map((name) => [`${name}.md`, sinkPage(name)])),
   'blink.md': blinkPage(),
   'processors.md': processorsPage(),
   'airbyte.md': airbytePage(),

@@ -62,6 +62,11 @@ export interface Sink {
    * a batch costs much, however small.
    */
   readonly gathersBytes?: number
+  /**
+   * It may take long for what lies between two calls of `flush`, as one that waits for answers: it is called sooner, so that less comes
+   * once more after a crash.
+   */
+  readonly isSlow?: boolean
   /** Who is told of what goes on in it. Called once, before anything else. */
   listen?(tell: (event: SinkEvent) => void): void
   /**

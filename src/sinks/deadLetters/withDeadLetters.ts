@@ -40,6 +40,10 @@ export class WithDeadLetters implements Sink {
     return this.#sink.takesBack === true
   }
 
+  get isSlow(): boolean {
+    return this.#sink.isSlow === true
+  }
+
   get deadLetters(): DeadLetterCount {
     return { count: this.#count, problem: this.#problem }
   }

@@ -1,4 +1,5 @@
 import { type EncodedRun, slicesOf } from './encodedRun.js'
+import { idsOf } from './recordIds.js'
 
 /** Lines `from` to `to` (not included) of a run. */
 export interface Span {
@@ -41,10 +42,9 @@ export class Parcel {
   /** Of each line the id of its record; of a record's second line that is told. */
   ids(): string[] {
     return this.spans.flatMap(({ run, from, to }) => {
-      return run.records.slice(from, to).map((index, at) => {
-        const { id } = run.batch.at(index)!
-        return run.records[from + at - 1] === index ? `${id}/create` : id
-      })
+      const ids = idsOf(run.batch, run.records.slice(from, to))
+      for (let at = from; at < to; at++) if (run.records[at - 1] === run.records[at]) ids[at - from] += '/create'
+      return ids
     })
   }
 
@@ -64,66 +64,4 @@ function startOf({ run, from }: Span): number {
 
 function endOf({ run, to }: Span): number {
   return run.ends[to - 1]!
-}
-
-/** Encoded records that wait for one request after another to take them. */
-export class Queue {
-  #runs: EncodedRun[] = []
-  /** Of the first one's lines, how many were taken. */
-  #taken = 0
-  count = 0
-  bytes = 0
-  /** When the first of them came; undefined: it is empty. */
-  since: number | undefined
-  /** A request of it is under way. */
-  busy = false
-  timer: NodeJS.Timeout | undefined
-
-  add(run: EncodedRun, now: number): void {
-    this.#runs.push(run)
-    this.count += run.ends.length
-    this.bytes += run.ends.at(-1)! - run.start
-    this.since ??= now
-  }
-
-  /** The first of them: one, and more as long as they are no more than so many, nor so many bytes. */
-  take(most: { readonly count: number; readonly bytes: number }, now: number): Parcel {
-    const spans: Span[] = []
-    let left = most.count
-    let room = most.bytes
-    while (left > 0 && this.#runs.length > 0) {
-      const run = this.#runs[0]!
-      const from = this.#taken
-      const begin = from === 0 ? run.start : run.ends[from - 1]!
-      let to = from
-      while (
-        to < run.ends.length &&
-        left > 0 &&
-        (run.ends[to]! - begin <= room || (spans.length === 0 && to === from))
-      ) {
-        to++
-        left--
-      }
-      if (to === from) break
-      spans.push({ run, from, to })
-      room -= run.ends[to - 1]! - begin
-      this.#taken = to
-      if (to < run.ends.length) break
-      this.#runs.shift()
-      this.#taken = 0
-    }
-    const parcel = new Parcel(spans)
-    this.count -= parcel.count
-    this.bytes -= parcel.bytes
-    this.since = this.count === 0 ? undefined : now
-    return parcel
-  }
-
-  /** Forgets what waits. */
-  clear(): void {
-    clearTimeout(this.timer)
-    this.#runs = []
-    this.#taken = this.count = this.bytes = 0
-    this.since = undefined
-  }
 }

@@ -1,17 +1,17 @@
 import { readFile } from 'node:fs/promises'
 import { type LineOptions, lineEncoder } from '../../codec/lines/lineEncoder.js'
 import { type Deferred, deferred } from '../../core/deferred.js'
-import { HEAD, HEAD_OPERATION, HEAD_TABLE, MESSAGE, SCHEMA, TRUNCATE } from '../../core/rowBatch.js'
 import type { TailraceError } from '../../core/tailraceError.js'
 import { WEBHOOK_CA_UNREADABLE, WEBHOOK_RECORD_REFUSED } from '../../core/webhookErrors.js'
-import { laneOfRecord } from '../../destination/lanes/routing.js'
 import { sqlName } from '../../postgres/identifier.js'
 import type { Batch } from '../../source/batch.js'
 import type { Outages, Reject, Sink, SinkEvent, SinkMark } from '../sink.js'
 import { type BodyOptions, messageOf, separatorOf } from './body.js'
 import { encodeRuns, type RunEncoding } from './encodedRun.js'
 import { Endpoint, type EndpointOptions } from './endpoint.js'
-import { type Parcel, Queue } from './parcel.js'
+import { concerned, queuesOf, SEVERAL } from './keyQueues.js'
+import { Parcel } from './parcel.js'
+import { Gate, Queue } from './queue.js'
 
 export interface WebhookSinkOptions {
   readonly endpoint: Omit<EndpointOptions, 'connections'>
@@ -32,11 +32,11 @@ export interface WebhookSinkOptions {
 const MOST_BYTES = 16 * 1024 * 1024
 /** So many records are encoded at a time: then it is looked whether there is room for more. */
 const SLICE = 1000
-const APART = -1
 
 interface Given {
   readonly batch: Batch
   readonly reject: Reject | undefined
+  /** Of each record. */
   readonly queues: Int8Array
 }
 
@@ -45,6 +45,7 @@ interface Given {
  * each queue has one under way. What is written is durable when all that was sent is answered.
  */
 export class WebhookSink implements Sink {
+  readonly isSlow = true
   readonly #options: WebhookSinkOptions
   readonly #endpoint: Endpoint
   #encoding: RunEncoding
@@ -86,18 +87,17 @@ export class WebhookSink implements Sink {
   }
 
   async write(batch: Batch, reject?: Reject): Promise<void> {
-    const queues = queuesOf(batch, this.#queues.length)
-    let from = 0
-    for (let apart = queues.indexOf(APART); apart >= 0; apart = queues.indexOf(APART, from)) {
-      await this.#give({ batch, reject, queues }, from, apart)
-      // Nothing of any key goes beside it.
-      await this.#settled()
-      queues[apart] = 0
-      await this.#give({ batch, reject, queues }, apart, apart + 1)
-      await this.#settled()
-      from = apart + 1
+    const { length: queues } = this.#queues
+    const given: Given = { batch, reject, queues: queuesOf(batch, queues) }
+    for (let from = 0; from < batch.length; ) {
+      if (this.#bytes >= MOST_BYTES) for (const queue of this.#queues) this.#pump(queue)
+      await this.#until(() => this.#bytes < MOST_BYTES)
+      const several = given.queues.indexOf(SEVERAL, from)
+      const to = Math.min(from + SLICE, several < 0 ? batch.length : several)
+      if (to > from) this.#add(given, from, to)
+      else this.#addGate(given, from)
+      from = Math.max(to, from + 1)
     }
-    await this.#give({ batch, reject, queues }, from, batch.length)
   }
 
   async flush(): Promise<SinkMark> {
@@ -122,14 +122,6 @@ export class WebhookSink implements Sink {
     }
   }
 
-  async #give(given: Given, from: number, to: number): Promise<void> {
-    for (let at = from; at < to; at += SLICE) {
-      if (this.#bytes >= MOST_BYTES) for (const queue of this.#queues) this.#pump(queue)
-      await this.#until(() => this.#bytes < MOST_BYTES)
-      this.#add(given, at, Math.min(to, at + SLICE))
-    }
-  }
-
   #add({ batch, reject, queues }: Given, from: number, to: number): void {
     const groups: number[][] = this.#queues.map(() => [])
     for (let index = from; index < to; index++) groups[queues[index]!]!.push(index)
@@ -142,6 +134,18 @@ export class WebhookSink implements Sink {
       this.#lines += run.ends.length
       this.#pump(queue)
     }
+  }
+
+  #addGate({ batch, reject }: Given, index: number): void {
+    const [run] = encodeRuns(this.#encoding, batch, [[index]], reject)
+    if (run === undefined) return
+    const parcel = new Parcel([{ run, from: 0, to: run.ends.length }])
+    const queues = concerned(batch, index, this.#queues.length).map((number) => this.#queues[number]!)
+    const gate = new Gate(parcel, queues)
+    this.#bytes += parcel.bytes
+    this.#lines += parcel.count
+    for (const queue of queues) queue.addGate(gate)
+    for (const queue of queues) this.#pump(queue)
   }
 
   /** All that was given is answered. */
@@ -162,13 +166,21 @@ export class WebhookSink implements Sink {
 
   /** Has a queue's next request sent, if it is time for it. */
   #pump(queue: Queue): void {
-    if (queue.busy || queue.count === 0 || this.#failure !== undefined) return
+    if (queue.busy || this.#failure !== undefined) return
+    const { gate } = queue
+    if (gate !== undefined) {
+      queue.busy = true
+      if (gate.reached(queue)) this.#sendGate(gate)
+      return
+    }
+    if (queue.count === 0) return
     const { most, delayMs } = this.#options
     const now = performance.now()
-    const isFull = queue.count >= most.count || queue.bytes >= most.bytes
     const waitMs = queue.since! + delayMs - now
-    // Who waits for room would wait for the delay, too.
-    if (!isFull && waitMs > 0 && !this.#hurried && this.#bytes < MOST_BYTES) {
+    const isFull = queue.count >= most.count || queue.bytes >= most.bytes
+    // Who waits for room, or at a gate, would wait for the delay, too.
+    const isWaitedFor = this.#hurried || queue.hasGates || this.#bytes >= MOST_BYTES
+    if (!isFull && waitMs > 0 && !isWaitedFor) {
       queue.timer ??= setTimeout(() => {
         queue.timer = undefined
         this.#pump(queue)
@@ -179,14 +191,29 @@ export class WebhookSink implements Sink {
     queue.timer = undefined
     queue.busy = true
     const parcel = queue.take(most, now)
+    this.#sent(parcel, this.#send(parcel), [queue])
+  }
+
+  #sendGate({ parcel, queues }: Gate): void {
+    for (const queue of queues) queue.passGate()
+    this.#sent(parcel, this.#sendLines(parcel), queues)
+  }
+
+  /** In as many requests as it takes: a record may have two lines. */
+  async #sendLines(parcel: Parcel): Promise<void> {
+    const parts = parcel.count > this.#options.most.count ? parcel.halves() : [parcel]
+    for (const part of parts) await this.#send(part)
+  }
+
+  #sent(parcel: Parcel, sending: Promise<void>, queues: readonly Queue[]): void {
     const epoch = this.#epoch
-    this.#send(parcel).then(
+    sending.then(
       () => {
         if (epoch !== this.#epoch) return
-        queue.busy = false
         this.#bytes -= parcel.bytes
         this.#lines -= parcel.count
-        this.#pump(queue)
+        for (const queue of queues) queue.busy = false
+        for (const queue of queues) this.#pump(queue)
         this.#wake()
       },
       (error) => {
@@ -219,23 +246,6 @@ export class WebhookSink implements Sink {
     this.#moved.resolve()
     this.#moved = deferred()
   }
-}
-
-/**
- * The queue of each record, by its key; {@link APART} of one that concerns more than one of them: a truncate, a new shape, a key that
- * changes. Logical messages, and rows without a key, have one queue each.
- */
-function queuesOf({ rows }: Batch, queues: number): Int8Array {
-  const found = new Int8Array(rows.count)
-  if (queues === 1) return found
-  const { heads, tables } = rows
-  for (let index = 0; index < found.length; index++) {
-    const operation = heads[index * HEAD + HEAD_OPERATION]!
-    if (operation === MESSAGE) continue
-    if (operation === TRUNCATE || operation === SCHEMA) found[index] = APART
-    else found[index] = laneOfRecord(rows, index, tables[heads[index * HEAD + HEAD_TABLE]!]!.key, queues) ?? APART
-  }
-  return found
 }
 
 async function readCa(path: string): Promise<string> {

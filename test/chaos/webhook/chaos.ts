@@ -21,8 +21,9 @@ export interface WebhookChaos {
 const OWNERS = 2
 const SECRET = `whsec_${Buffer.alloc(32, 'chaos').toString('base64')}`
 type Phase = 'start' | 'snapshot' | 'stream'
-/** A kill comes so long after its phase has begun at most. */
-const PAUSES_MS: Readonly<Record<Phase, number>> = { start: 800, snapshot: 1500, stream: 2500 }
+/** A kill comes so long after so many records at most, or after its phase has begun where they do not come in time. */
+const PAUSE_MS = 800
+const RECORDS_MS = 8000
 /** So much of the kills comes before the stream, as far as rows are left to be read. */
 const EARLY = 0.4
 const PHASE_MS = 120_000
@@ -68,7 +69,8 @@ export async function runWebhookChaos(options: WebhookChaos): Promise<string[]> 
         await untilRead(folder, run)
         strictFrom = await lastHappened(client)
       }
-      await Promise.race([pause(random.integer(0, PAUSES_MS[wanted])), run.ended])
+      if (wanted !== 'start') await comes(receiver, before + random.pick([1, 30, 500, 3000]), run)
+      await Promise.race([pause(random.integer(0, PAUSE_MS)), run.ended])
       if (!run.running) throw new Error(`tailrace run ended by itself:\n${run.stderr}`)
       const phase = phaseOf(run)
       run.kill('SIGKILL')
@@ -117,6 +119,11 @@ source:
 sinks:
   hook: ${JSON.stringify({ type: 'webhook', url: receiver, secret: SECRET, timeout_ms: 1500, retry_ms: 4000, circuit_failures: 4, circuit_ms: 400, ...settings })}
 `
+}
+
+async function comes({ received }: FailingReceiver, records: number, run: TailraceProcess): Promise<void> {
+  const deadline = Date.now() + RECORDS_MS
+  while (run.running && received.length < records && Date.now() < deadline) await pause(5)
 }
 
 async function untilRead(folder: string, run: TailraceProcess): Promise<void> {

@@ -21,6 +21,8 @@ export interface LaneListener {
 
 /** A sink that is behind makes durable several places at once, but not too many. */
 const MAX_LEFT_OUT = 8
+/** One that may take long for what lies between two of them leaves none out when so long has passed since the last. */
+const LEFT_OUT_MS = 1000
 
 type Item = { readonly batch: Batch; records: number } | { readonly barrier: Barrier }
 
@@ -73,6 +75,8 @@ export class Lane {
   #wake: (() => void) | undefined
   #working = false
   #leftOut = 0
+  /** When the last barrier was passed. */
+  #passedAt = 0
   #records = 0
   #delivered = 0
   #letters = 0
@@ -104,6 +108,10 @@ export class Lane {
 
   get storesPosition(): boolean {
     return this.#sink.storesPosition === true
+  }
+
+  get isSlow(): boolean {
+    return this.#sink.isSlow === true
   }
 
   /** The sink has nothing behind the position with which it goes on. */
@@ -313,6 +321,7 @@ export class Lane {
   #isLeftOut(index: number, before: number): boolean {
     const item = this.#items[index]!
     if (!('barrier' in item) || item.barrier.together || before === MAX_LEFT_OUT) return false
+    if (this.isSlow && performance.now() - this.#passedAt > LEFT_OUT_MS) return false
     return this.#items.slice(index + 1).some((one) => 'barrier' in one)
   }
 
@@ -325,6 +334,7 @@ export class Lane {
       if (item.records > 0) this.#delivered += item.batch.bytes
     }
     this.#next = this.#leftOut = 0
+    this.#passedAt = performance.now()
     this.#tellDeadLetters()
     this.#mark = mark
     this.passed = barrier.id

@@ -2,7 +2,9 @@ import { describe, expect, test } from 'vitest'
 import { formatProblem, PIPELINE_INVALID, type PipelineProblem } from '../../../../src/core/pipelineErrors.js'
 import type { TailraceError } from '../../../../src/core/tailraceError.js'
 import { type PipelineConfig, parsePipeline } from '../../../../src/homes/pipeline/config/pipelineConfig.js'
+import { sinkTypes } from '../../../../src/sinks/sinkTypes.js'
 
+const KNOWN = [...sinkTypes.keys()].join(', ')
 const PASSWORD = 'c0rrect-horse'
 const ENVIRONMENT = {
   SHOP_URL: `postgres://app:${PASSWORD}@db/shop`,
@@ -99,14 +101,12 @@ describe('a mistake is told with its line and column, and what was expected', ()
     [
       'a sink without a type',
       `${SOURCE}sinks:\n  out: {}\n`,
-      ['3:3: sinks.out.type: it is required, and missing; one of stdout, file, postgres is expected'],
+      [`3:3: sinks.out.type: it is required, and missing; one of ${KNOWN} is expected`],
     ],
     [
       'a type nearly right',
       `${SOURCE}sinks:\n  out: {type: flie}\n`,
-      [
-        '3:15: sinks.out.type: there is no sink of type flie; one of stdout, file, postgres is expected. Did you mean file?',
-      ],
+      [`3:15: sinks.out.type: there is no sink of type flie; one of ${KNOWN} is expected. Did you mean file?`],
     ],
     [
       'settings of a postgres sink, and two that would share a checkpoint',
@@ -153,7 +153,7 @@ describe('a mistake is told with its line and column, and what was expected', ()
 `,
       [
         '3:21: sinks.a.dead_letter: it needs on_error: dead-letter',
-        '4:13: sinks.b.type: there is no sink of type stdout2; one of stdout, file, postgres is expected. Did you mean stdout?',
+        `4:13: sinks.b.type: there is no sink of type stdout2; one of ${KNOWN} is expected. Did you mean stdout?`,
         '5:74: sinks.c.dead_letter.url: either a file or a database, not both',
         '6:3: sinks.d: it writes to the same as the sink d',
         '6:87: sinks.d.dead_letter.table: there is no such setting. Known are: file, url, schema',

@@ -186,11 +186,15 @@ test('there is one request of a key at a time, several of different ones, and a 
     const ofKey = seen.filter((one) => one.key?.id === key).map(seq)
     expect(ofKey).toEqual([...ofKey].sort((a, b) => a - b))
   }
-  // All before it came before it, and all behind it behind.
-  for (const apart of [100, 150]) {
+  // All before a truncate came before it, and all behind it behind; of a changed key all of both.
+  for (const [apart, of] of [
+    [100, [3, 99]],
+    [150, undefined],
+  ] as const) {
     const at = seen.findIndex((one) => seq(one) === apart)
-    expect(seen.slice(0, at).every((one) => seq(one) < apart)).toBe(true)
-    expect(seen.slice(at + 1).every((one) => seq(one) > apart)).toBe(true)
+    const concerned = (one: (typeof seen)[number]) => of === undefined || of.includes(one.key?.id as 3)
+    expect(seen.slice(0, at).every((one) => !concerned(one) || seq(one) < apart)).toBe(true)
+    expect(seen.slice(at + 1).every((one) => !concerned(one) || seq(one) > apart)).toBe(true)
   }
 })
 

@@ -80,12 +80,18 @@ export interface DerivedNumbers {
 
 /** Numbers of batches that were given up. */
 const spare: { readonly heads: Int32Array; readonly tape: Tape }[] = []
-/** As many as may be on their way at a time. */
-const MOST_SPARE = 8
+/** Those of the batches that may be on their way at a time: a pipeline has some MB of them between two flushes. */
+const MOST_SPARE_BYTES = 8 * 1024 * 1024
+let spareBytes = 0
+
+function bytesOf({ heads, tape }: (typeof spare)[number]): number {
+  return heads.byteLength + tape.values.byteLength
+}
 
 /** With room for so many numbers, or none. */
 function spareFor(heads: number, tape: number): (typeof spare)[number] | undefined {
   const found = spare.pop()
+  if (found !== undefined) spareBytes -= bytesOf(found)
   return found !== undefined && found.heads.length >= heads && found.tape.values.length >= tape ? found : undefined
 }
 
@@ -306,9 +312,11 @@ export class RowBatch {
    * processor time.
    */
   giveUp(): void {
-    if (!this.#ownsNumbers || spare.length === MOST_SPARE) return
+    const numbers = { heads: this.#heads, tape: this.#tape }
+    if (!this.#ownsNumbers || spareBytes + bytesOf(numbers) > MOST_SPARE_BYTES) return
     this.#tape.length = 0
-    spare.push({ heads: this.#heads, tape: this.#tape })
+    spare.push(numbers)
+    spareBytes += bytesOf(numbers)
     this.replace(new Int32Array(0), new Tape(0))
   }
 

@@ -67,6 +67,11 @@ export interface Sink {
    * once more after a crash.
    */
   readonly isSlow?: boolean
+  /**
+   * @internal Nothing of a batch is looked into once a `flush` behind it has resolved: the memory of its numbers is used again. A sink
+   * that keeps records longer must not say so.
+   */
+  readonly forgets?: boolean
   /** Who is told of what goes on in it. Called once, before anything else. */
   listen?(tell: (event: SinkEvent) => void): void
   /**

@@ -44,6 +44,10 @@ export class WithDeadLetters implements Sink {
     return this.#sink.isSlow === true
   }
 
+  get forgets(): boolean {
+    return this.#sink.forgets === true
+  }
+
   get deadLetters(): DeadLetterCount {
     return { count: this.#count, problem: this.#problem }
   }

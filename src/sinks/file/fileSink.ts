@@ -46,6 +46,7 @@ interface FinishedFile {
  */
 export class FileSink implements Sink {
   readonly takesBack = true
+  readonly forgets = true
   readonly #settings: FileSettings
   readonly #rotates: boolean
   readonly #names: FileNames

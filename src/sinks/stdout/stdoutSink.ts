@@ -15,6 +15,7 @@ const stdoutSettings = {
 
 /** Lines of JSON on standard output: at least once, since nobody can take back what was read from a pipe. */
 export class StdoutSink implements Sink {
+  readonly forgets = true
   readonly #encoder: LineEncoder
   readonly #writer = new ByteWriter()
   readonly #output = Output.stdout()

@@ -46,6 +46,7 @@ interface Given {
  */
 export class WebhookSink implements Sink {
   readonly isSlow = true
+  readonly forgets = true
   readonly #options: WebhookSinkOptions
   readonly #endpoint: Endpoint
   #encoding: RunEncoding

@@ -19,6 +19,8 @@ export interface WebhookChaos {
 }
 
 const OWNERS = 2
+/** The receiver, with its faults, has to keep pace with them. */
+const RESTS = 8
 const SECRET = `whsec_${Buffer.alloc(32, 'chaos').toString('base64')}`
 type Phase = 'start' | 'snapshot' | 'stream'
 /** A kill comes so long after so many records at most, or after its phase has begun where they do not come in time. */
@@ -26,7 +28,7 @@ const PAUSE_MS = 800
 const RECORDS_MS = 8000
 /** So much of the kills comes before the stream, as far as rows are left to be read. */
 const EARLY = 0.4
-const PHASE_MS = 120_000
+const PHASE_MS = 300_000
 const LAST_RUN_MS = 300_000
 /** With what has to come to its end, however much was written. */
 const LAST = { batch_records: 300, parallel: 4 }
@@ -52,7 +54,7 @@ export async function runWebhookChaos(options: WebhookChaos): Promise<string[]> 
   const count = (what: string) => tally.set(what, (tally.get(what) ?? 0) + 1)
   const told = (run: TailraceProcess) => appendFile(join(folder, 'stderr'), `${run.stderr}\n---\n`)
   const args = ['run', join(folder, 'pipeline.yaml'), '--no-control', '--log', 'text', '--verbose']
-  const workload = new Workload(url, OWNERS, rows, random.fork())
+  const workload = new Workload(url, OWNERS, rows, random.fork(), RESTS)
   /** Of what happened behind it everything has to come: by then no rows were left to be read. */
   let strictFrom: number | undefined
   try {

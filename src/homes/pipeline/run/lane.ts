@@ -14,6 +14,8 @@ import { type Ahead, beyond } from './resume.js'
 
 export interface LaneListener {
   passed(lane: Lane, passed: Passed): void
+  /** This lane will not look into the batch again. */
+  forgot(batch: Batch): void
   /** Something became durable, or the lane has ended: whoever waits for either looks again. */
   moved(): void
   event(event: PipelineEvent): void
@@ -332,6 +334,7 @@ export class Lane {
       if (item.batch.length > 0) this.#forgotten = StreamPosition.parse(item.batch.position)
       this.#records += item.records
       if (item.records > 0) this.#delivered += item.batch.bytes
+      if (this.#sink.forgets === true) this.#listener.forgot(item.batch)
     }
     this.#next = this.#leftOut = 0
     this.#passedAt = performance.now()

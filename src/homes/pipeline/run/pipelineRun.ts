@@ -46,6 +46,8 @@ export class PipelineRun {
   readonly #chain: ProcessorChain | undefined
   readonly #stop = new AbortController()
   readonly #lanes: Lane[] = []
+  /** How many of them may still look into a batch. */
+  readonly #holders = new WeakMap<Batch, number>()
   #recorder!: Recorder
   #barrier = 0
   #bytesSinceBarrier = 0
@@ -279,6 +281,7 @@ export class PipelineRun {
     const position = StreamPosition.parse(batch.position)
     // What begins anew is not gone on with wherever it is found, and what repeats is not committed.
     const held = this.#inTurns && this.#together && !position.isNothing && isRecorded({ position })
+    if (batch.length > 0) this.#holders.set(batch, this.#lanes.length)
     for (const lane of this.#lanes) lane.give(batch, held && lane.storesPosition)
   }
 
@@ -356,6 +359,11 @@ export class PipelineRun {
         if (!isRecorded(passed.barrier)) return
         this.#recorder.barriers.passed(lane.name, passed)
         this.#recorder.record(this.#lanes).catch((error) => this.#fail(error))
+      },
+      forgot: (batch: Batch) => {
+        const holders = this.#holders.get(batch) ?? 0
+        if (holders === 1) batch.rows.giveUp()
+        this.#holders.set(batch, holders - 1)
       },
       moved: () => this.#move(),
       event: (event: PipelineEvent) => this.#listener.event(event),

@@ -1,4 +1,4 @@
-import { expect, test } from 'vitest'
+import { expect, test, vi } from 'vitest'
 import { deferred } from '../../../../src/core/deferred.js'
 import type { SinkConfig } from '../../../../src/homes/pipeline/config/pipelineConfig.js'
 import { Lane } from '../../../../src/homes/pipeline/run/lane.js'
@@ -59,7 +59,7 @@ const idsOf = (batches: readonly Batch[]) =>
 test('a sink is told of the batches behind the one that it writes, through barriers, and gets just those', async () => {
   const sink = new SlowSink()
   const config = { name: 'x', type: 'x', create: () => sink } as unknown as SinkConfig
-  const lane = new Lane(config, { passed: () => {}, moved: () => {}, event: () => {} })
+  const lane = new Lane(config, { passed: () => {}, forgot: () => {}, moved: () => {}, event: () => {} })
   await lane.open(undefined)
   const running = lane.run()
   const batches = Array.from({ length: 9 }, (_, index) => batchOf(index + 1))
@@ -120,7 +120,7 @@ test('batches told as what comes next, and then written with more, are made dura
   const passed: number[] = []
   const lane = new Lane(
     sinkConfig('one', () => sink),
-    { passed: (_, { barrier }) => void passed.push(barrier.id), moved: () => {}, event: () => {} },
+    { passed: (_, { barrier }) => void passed.push(barrier.id), forgot: () => {}, moved: () => {}, event: () => {} },
   )
   const give = (id: number, bytes: number) => {
     const { batch } = new BatchBuilder([table]).create([String(id)])
@@ -138,4 +138,47 @@ test('batches told as what comes next, and then written with more, are made dura
   lane.end()
   await running
   expect([written, passed, flushes, prepared]).toEqual([[1, 6], [7], 1, 1])
+})
+
+test('a slow sink leaves no place out for longer than a second, and batches are let go of when one that forgets has them durable', async () => {
+  const clock = vi.spyOn(performance, 'now')
+  const forgot: number[] = []
+  const passed: number[] = []
+  let now = 5000
+  clock.mockImplementation(() => now)
+  const sink: Sink = {
+    isSlow: true,
+    forgets: true,
+    open: async () => undefined,
+    write: async ({ rows }) => {
+      now += rows.bytes
+      expect(forgot).toHaveLength(passed.at(-1) ?? 0)
+    },
+    flush: async () => null,
+    close: async () => {},
+  }
+  const lane = new Lane(
+    sinkConfig('one', () => sink),
+    {
+      passed: (_, { barrier }) => void passed.push(barrier.id),
+      forgot: ({ length }) => void forgot.push(length),
+      moved: () => {},
+      event: () => {},
+    },
+  )
+  await lane.open(undefined)
+  for (const [index, milliseconds] of [10, 10, 2000, 10, 10].entries()) {
+    const { batch } = new BatchBuilder([table]).create([String(index)])
+    batch.bytes = milliseconds
+    lane.give(new Batch(batch, streamedTo(BigInt(index + 1)), () => {}))
+    lane.giveBarrier({ id: index + 1, position: streamedTo(BigInt(index + 1)), together: false, end: undefined })
+  }
+  const running = lane.run()
+  lane.end()
+  await running
+  clock.mockRestore()
+  expect([passed, forgot]).toEqual([
+    [1, 3, 5],
+    [1, 1, 1, 1, 1],
+  ])
 })

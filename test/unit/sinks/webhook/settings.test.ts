@@ -30,8 +30,8 @@ test('what a webhook needs: a URL, and everything else as the environment has it
   expect(
     mistakesOf(
       ...[
-        'url: https://${TOKEN}:x@example.com/${TOKEN}?a=1',
-        'headers: { Authorization: "Bearer ${TOKEN}", X-N: "${NUMBER}", X-M: 5 }',
+        `url: https://${variable('TOKEN')}:x@example.com/${variable('TOKEN')}?a=1`,
+        `headers: { Authorization: "Bearer ${variable('TOKEN')}", X-N: "${variable('NUMBER')}", X-M: 5 }`,
       ],
       ...[
         `secret: ["${variable('SECRET')}", "${variable('SECRET')}"]`,

@@ -14,6 +14,7 @@ import { latency } from './latency.mjs'
 import { BUSY_LOAD, describeMachine, load } from './machine.mjs'
 import { memory } from './memory.mjs'
 import { readOptions, USAGE } from './options.mjs'
+import { pipelineDrain, pipelineHuge, pipelineOneRow, pipelineSnapshot } from './pipeline/pipeline.mjs'
 import { pgRecvlogical, versionOf } from './programs.mjs'
 import { resume } from './resume.mjs'
 import { scan } from './scan.mjs'
@@ -38,8 +39,15 @@ const AIRBYTE = { 'airbyte-refresh': airbyteRefresh, 'airbyte-drain': airbyteDra
 const VERIFY = { 'verify-tables': verifyTables, 'verify-live': verifyLive }
 /** `conduit`: our plugin, through gRPC. */
 const CONDUIT = { 'conduit-drain': conduitDrain, 'conduit-snapshot': conduitSnapshot, 'conduit-apply': conduitApply }
-const GROUPS = { airbyte: AIRBYTE, apply: APPLY, verify: VERIFY, conduit: CONDUIT }
-const ALL = { ...BENCHES, ...ON_REQUEST, ...AIRBYTE, ...APPLY, ...VERIFY, ...CONDUIT }
+/** A pipeline to a file, through processors, and to a webhook. */
+const PIPELINE = {
+  'pipeline-snapshot': pipelineSnapshot,
+  'pipeline-drain': pipelineDrain,
+  'pipeline-one-row': pipelineOneRow,
+  'pipeline-huge': pipelineHuge,
+}
+const GROUPS = { airbyte: AIRBYTE, apply: APPLY, verify: VERIFY, conduit: CONDUIT, pipeline: PIPELINE }
+const ALL = { ...BENCHES, ...ON_REQUEST, ...AIRBYTE, ...APPLY, ...VERIFY, ...CONDUIT, ...PIPELINE }
 /** About single functions, without a server: only when it is asked for. */
 const MICRO = 'micro'
 

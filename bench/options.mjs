@@ -8,8 +8,9 @@ export const USAGE = `Usage: npm run bench -- [names…] [--rounds N] [--rows N]
 
 Names: backlog, one-row, huge, large, snapshot, latency, memory (all of them without a name); and, only by
 name: resume, scan, micro; apply, which is apply-copy, apply-changes, apply-one-row, apply-pgbench and apply-latency;
-verify, which is verify-tables and verify-live; airbyte, which is airbyte-refresh, airbyte-drain and airbyte-catalog; and
-conduit, which is conduit-drain, conduit-snapshot and conduit-apply.
+verify, which is verify-tables and verify-live; airbyte, which is airbyte-refresh, airbyte-drain and airbyte-catalog;
+conduit, which is conduit-drain, conduit-snapshot and conduit-apply; and pipeline, which is pipeline-snapshot, pipeline-drain,
+pipeline-one-row and pipeline-huge.
 
   --rounds N   how often each contestant runs (default 3)
   --rows N     rows of the table (default ${FULL_ROWS}; the bars are judged with no less)

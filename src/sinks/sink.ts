@@ -14,8 +14,27 @@ export type Reject = (index: number, cause: Error) => void
 /** What a sink tells besides errors. */
 export type SinkEvent =
   | KeyEvent
+  | CircuitEvent
   /** What an operator may want to know, in a sentence without a full stop. */
   | { readonly type: 'sink-notice'; readonly message: string }
+
+/** An endpoint that fails again and again is left alone for a while, and asked once then; or it is back. */
+export type CircuitEvent =
+  | {
+      readonly type: 'circuit-opened'
+      readonly endpoint: string
+      /** In a row. */
+      readonly failures: number
+      readonly seconds: number
+      readonly cause: Error
+    }
+  | { readonly type: 'circuit-closed'; readonly endpoint: string; readonly seconds: number }
+
+/** How often, and how long in all, a sink left its endpoint alone. */
+export interface Outages {
+  readonly count: number
+  readonly seconds: number
+}
 
 /** What a sink has put aside since it was made. */
 export interface DeadLetterCount {
@@ -64,6 +83,11 @@ export interface Sink {
    * a batch costs much, however small.
    */
   readonly gathersBytes?: number
+  /**
+   * It may take long for what lies between two calls of `flush`, as one that waits for answers: it is called sooner, so that less comes
+   * once more after a crash.
+   */
+  readonly isSlow?: boolean
   /** Who is told of what goes on in it. Called once, before anything else. */
   listen?(tell: (event: SinkEvent) => void): void
   /**
@@ -77,11 +101,13 @@ export interface Sink {
    * Takes the records of a batch, in order. They need not be durable when this resolves. A batch may be empty: then it only
    * carries a position. With `reject` a record that could never be written is told to it and left out, and does not make
    * the batch fail; it is kept elsewhere before the next `flush` resolves. Whoever cannot write a record and has no `reject`
-   * rejects. `reject` may be called until the promise resolves.
+   * rejects. `reject` may be called until that `flush` resolves, also behind `write`.
    */
   write(batch: Batch, reject?: Reject): Promise<void>
   /** Of a sink that puts records aside itself: so many, since it was made. */
   readonly deadLetters?: DeadLetterCount | undefined
+  /** Of a sink that leaves an endpoint alone when that fails. */
+  readonly outages?: Outages | undefined
   /**
    * A batch that most likely comes behind those it was told of, while one is being written: what can be done for it without
    * waiting may be done meanwhile. Must not throw.

@@ -1,6 +1,6 @@
 import type { LogLevel } from '../../core/logLevel.js'
 import { count, describeSeconds } from '../../core/quantity.js'
-import type { PipelineEvent, PipelineSummary } from '../../homes/pipeline/run/events.js'
+import type { PipelineEvent, PipelineSummary, SinkSummary } from '../../homes/pipeline/run/events.js'
 import type { Log } from '../log.js'
 
 /** More tables are not named in the summary. */
@@ -20,6 +20,8 @@ const LEVELS: Readonly<Record<PipelineEvent['type'], LogLevel>> = {
   'sink-retrying': 'warn',
   'sink-recovered': 'warn',
   'sink-dead-letters': 'warn',
+  'circuit-opened': 'warn',
+  'circuit-closed': 'warn',
   'key-building': 'info',
   'key-built': 'info',
   'sink-notice': 'info',
@@ -43,6 +45,10 @@ function describe(event: PipelineEvent): string {
       return `sink ${event.sink} goes on`
     case 'sink-dead-letters':
       return `warning: sink ${event.sink} has put ${plural(event.count)} aside as dead letters, the last one because: ${event.problem}`
+    case 'circuit-opened':
+      return `warning: sink ${event.sink}: ${event.cause.message}; after ${event.failures} failures in a row ${event.endpoint} is left alone, and asked again every ${describeSeconds(event.seconds)}`
+    case 'circuit-closed':
+      return `sink ${event.sink}: ${event.endpoint} works again, after ${describeSeconds(event.seconds)}`
     case 'key-building':
       return `sink ${event.sink} builds the key of ${event.table}, whose rows are copied`
     case 'key-built':
@@ -76,8 +82,14 @@ export function summarise(name: string, { seconds, tables, sinks }: PipelineSumm
   for (const sink of sinks) {
     const aside = sink.deadLetters === 0 ? '' : `, ${count(sink.deadLetters)} of them put aside as dead letters`
     const facts = { event: 'sink-ended', ...sink }
-    say('info', `sink ${sink.name} has ${plural(sink.records)} of this run${aside}`, facts)
+    say('info', `sink ${sink.name} has ${plural(sink.records)} of this run${aside}${outagesOf(sink)}`, facts)
   }
+}
+
+function outagesOf({ outages }: SinkSummary): string {
+  if (outages === undefined || outages.count === 0) return ''
+  const times = outages.count === 1 ? 'once' : `${count(outages.count)} times`
+  return `; its endpoint was left alone ${times}, for ${describeSeconds(outages.seconds)}`
 }
 
 function plural(records: number): string {

@@ -138,10 +138,11 @@ export function laneOfRecord(
 }
 
 /**
- * By the bytes of the key (FNV-1a, its bits mixed as MurmurHash3 ends). Stored in effect beside the checkpoint: it has to give the
- * same in every version.
+ * By the bytes of the key (FNV-1a, its bits mixed as MurmurHash3 ends), whose columns stand from `at` on on the tape, or where they were
+ * not sent from `fallback` on; undefined: it was not told. Stored in effect beside the checkpoint: it has to give the same in every
+ * version.
  */
-function laneOfKey(
+export function laneOfKey(
   { heads, buffers, tape }: RowBatch,
   record: number,
   key: readonly number[],

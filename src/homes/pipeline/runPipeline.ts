@@ -84,5 +84,10 @@ function sum(before: SinkSummary | undefined, one: SinkSummary): SinkSummary {
     records: before.records + one.records,
     bytes: before.bytes + one.bytes,
     deadLetters: before.deadLetters + one.deadLetters,
+    outages: before.outages &&
+      one.outages && {
+        count: before.outages.count + one.outages.count,
+        seconds: before.outages.seconds + one.outages.seconds,
+      },
   }
 }

@@ -3,7 +3,7 @@ import type { PositionJson } from '../../core/record.js'
 import { type Retry, TailraceError } from '../../core/tailraceError.js'
 import type { Batch } from '../../source/batch.js'
 import { StreamPosition } from '../../source/position.js'
-import type { DeadLetterCount, Reject, Sink, SinkEvent, SinkMark } from '../sink.js'
+import type { DeadLetterCount, Outages, Reject, Sink, SinkEvent, SinkMark } from '../sink.js'
 import { rejection } from './rejection.js'
 
 const REQUIRED = ['open', 'write', 'flush', 'close'] as const
@@ -47,6 +47,14 @@ export class GuardedSink implements Sink {
 
   get releasesBatches(): boolean {
     return this.#sink.releasesBatches === true
+  }
+
+  get isSlow(): boolean {
+    return this.#sink.isSlow === true
+  }
+
+  get outages(): Outages | undefined {
+    return this.#sink.outages
   }
 
   get takesBack(): boolean {

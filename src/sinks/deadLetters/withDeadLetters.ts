@@ -1,7 +1,7 @@
 import type { PositionJson } from '../../core/record.js'
 import type { DeadLetterRow } from '../../destination/deadLetters.js'
 import type { Batch } from '../../source/batch.js'
-import type { DeadLetterCount, Reject, Sink, SinkMark } from '../sink.js'
+import type { DeadLetterCount, Outages, Reject, Sink, SinkEvent, SinkMark } from '../sink.js'
 import { deadLetterOf } from './deadLetter.js'
 import type { LetterStore } from './letterStore.js'
 
@@ -24,6 +24,8 @@ export class WithDeadLetters implements Sink {
   /** Since the last `flush`. */
   #written = 0
   #problem = ''
+  /** Not written yet. */
+  #letters: DeadLetterRow[] = []
 
   constructor(sink: Sink, store: LetterStore) {
     this.#sink = sink
@@ -42,34 +44,54 @@ export class WithDeadLetters implements Sink {
     return this.#sink.takesBack === true
   }
 
+  get isSlow(): boolean {
+    return this.#sink.isSlow === true
+  }
+
   get deadLetters(): DeadLetterCount {
     return { count: this.#count, problem: this.#problem }
   }
 
+  get outages(): Outages | undefined {
+    return this.#sink.outages
+  }
+
+  listen(tell: (event: SinkEvent) => void): void {
+    this.#sink.listen?.(tell)
+  }
+
   async open(mark: SinkMark | undefined): Promise<PositionJson | null | undefined> {
     this.#written = 0
+    this.#letters = []
     await this.#store.open(lettersMark(mark))
     return (await this.#sink.open(mark)) as PositionJson | null | undefined
   }
 
   async write(batch: Batch, reject?: Reject): Promise<void> {
-    const letters: DeadLetterRow[] = []
+    const letters = this.#letters
     await this.#sink.write(batch, (index, cause) => {
       letters.push(deadLetterOf(batch, index, cause))
       reject?.(index, cause)
     })
+    await this.#writeLetters()
+  }
+
+  async flush(options: { readonly end: boolean }): Promise<SinkMark> {
+    const mark = await this.#sink.flush(options)
+    // A sink that sends is told by now what was wrong with what it was given before.
+    await this.#writeLetters()
+    const letters = await this.#store.flush()
+    this.#count += this.#written
+    this.#written = 0
+    return { ...mark, [LETTERS]: letters }
+  }
+
+  async #writeLetters(): Promise<void> {
+    const letters = this.#letters.splice(0)
     if (letters.length === 0) return
     await this.#store.write(letters)
     this.#written += letters.length
     this.#problem = letters.at(-1)!.problem
-  }
-
-  async flush(options: { readonly end: boolean }): Promise<SinkMark> {
-    const letters = await this.#store.flush()
-    const mark = await this.#sink.flush(options)
-    this.#count += this.#written
-    this.#written = 0
-    return { ...mark, [LETTERS]: letters }
   }
 
   async recorded(mark: SinkMark): Promise<void> {

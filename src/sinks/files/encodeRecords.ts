@@ -44,7 +44,8 @@ export function encodeRecords(
   encodeRecords(encoder, writer, batch, { ...range, from: middle })
 }
 
-function tooLong(batch: Batch, index: number, bytes: number, limit: number): TailraceError {
+/** A record's line is longer than those who read it take. */
+export function tooLong(batch: Batch, index: number, bytes: number, limit: number): TailraceError {
   const { id, table } = batch.at(index)!
   return LINE_TOO_LONG({ table: table === undefined ? 'a logical message' : sqlName(table), id, bytes, limit })
 }

@@ -52,9 +52,10 @@ export class Workload {
   readonly #writing: Promise<void>[]
   #failure: Error | undefined
 
-  constructor(url: string, owners: number, rows: number, random: Random) {
+  /** `rests`: how many times as long as usual they wait behind each transaction. */
+  constructor(url: string, owners: number, rows: number, random: Random, rests = 1) {
     this.#writing = Array.from({ length: owners }, (_, owner) =>
-      this.#write(url, { owner, owners, rows, random: random.fork() }).catch((error: Error) => {
+      this.#write(url, { owner, owners, rows, rests, random: random.fork() }).catch((error: Error) => {
         this.#failure ??= error
       }),
     )
@@ -70,7 +71,7 @@ export class Workload {
   async #write(url: string, owner: Owner): Promise<void> {
     const client = new pg.Client({ connectionString: url })
     await client.connect()
-    const { random } = owner
+    const { random, rests } = owner
     for (let n = 1; !this.#stopped.signal.aborted; n++) {
       const count = random.chance(0.03) ? random.integer(50, 300) : random.integer(1, 6)
       const statements = Array.from({ length: count }, () => statement(owner, n))
@@ -78,7 +79,7 @@ export class Workload {
       if (random.chance(0.02)) statements.push(bulk(owner, n))
       await client.query(['BEGIN', ...statements, random.chance(0.05) ? 'ROLLBACK' : 'COMMIT'].join(';'))
       this.transactions++
-      await pause(random.chance(0.1) ? random.integer(20, 80) : random.integer(1, 6))
+      await pause(rests * (random.chance(0.1) ? random.integer(20, 80) : random.integer(1, 6)))
     }
     await client.end()
   }
@@ -88,6 +89,7 @@ interface Owner {
   readonly owner: number
   readonly owners: number
   readonly rows: number
+  readonly rests: number
   readonly random: Random
 }
 

@@ -1,5 +1,5 @@
 import type { ProcessorEvent } from '../../../processors/chain.js'
-import type { SinkEvent, SinkMark } from '../../../sinks/sink.js'
+import type { Outages, SinkEvent, SinkMark } from '../../../sinks/sink.js'
 
 /** What a pipeline tells of its processors and sinks, besides what its source tells. */
 export type PipelineEvent =
@@ -39,6 +39,8 @@ export interface SinkSummary {
   readonly bytes: number
   /** Of these, put aside. */
   readonly deadLetters: number
+  /** Of a sink with an endpoint that it may leave alone. */
+  readonly outages?: Outages | undefined
 }
 
 /** How far a sink is, as it is recorded. */

@@ -24,6 +24,8 @@ export interface LaneListener {
 
 /** A sink that is behind makes durable several places at once, but not too many. */
 const MAX_LEFT_OUT = 8
+/** One that may take long for what lies between two of them leaves none out when so long has passed since the last. */
+const LEFT_OUT_MS = 1000
 
 /** Dead letters on their way: of no place in the stream. What the sink rejects of one is told there. */
 interface Letter {
@@ -87,6 +89,8 @@ export class Lane {
   #leftOut = 0
   /** Batches that were made of items, and written. */
   #joinedOnes: Batch[] = []
+  /** When the last barrier was passed. */
+  #passedAt = 0
   #records = 0
   #delivered = 0
   #letters = 0
@@ -112,6 +116,7 @@ export class Lane {
       records: this.#records,
       bytes: this.#delivered,
       deadLetters: this.#letters,
+      outages: this.#sink.outages,
     }
   }
 
@@ -126,6 +131,10 @@ export class Lane {
   /** What is durable is not looked into any more. */
   get releasesBatches(): boolean {
     return this.#sink.releasesBatches === true
+  }
+
+  get isSlow(): boolean {
+    return this.#sink.isSlow === true
   }
 
   /** The sink has nothing behind the position with which it goes on. */
@@ -362,6 +371,7 @@ export class Lane {
   #isLeftOut(index: number, before: number): boolean {
     const item = this.#items[index]!
     if (!('barrier' in item) || item.barrier.together || before === MAX_LEFT_OUT) return false
+    if (this.isSlow && performance.now() - this.#passedAt > LEFT_OUT_MS) return false
     return this.#items.slice(index + 1).some((one) => 'barrier' in one)
   }
 
@@ -378,6 +388,7 @@ export class Lane {
     const joined = this.#joinedOnes.splice(0)
     if (this.releasesBatches) for (const { rows } of joined) rows.giveUp()
     this.#next = this.#leftOut = 0
+    this.#passedAt = performance.now()
     this.#tellDeadLetters()
     this.#mark = mark
     this.passed = barrier.id

@@ -256,10 +256,15 @@ export class PipelineRun {
       position.beginsAnew ||
       isBeginning(position) ||
       this.#goInTurns ||
-      this.#bytesSinceBarrier >= this.#config.bufferBytes / 4
+      this.#bytesSinceBarrier >= this.#config.bufferBytes / this.#barriersInBuffer
     )
       this.#makeBarrier()
     else this.#timer ??= setTimeout(() => this.#makeBarrier(), this.#delayMs)
+  }
+
+  /** What may wait has so many barriers at least. */
+  get #barriersInBuffer(): number {
+    return this.#lanes.some(({ isSlow }) => isSlow) ? 16 : 4
   }
 
   get #delayMs(): number {

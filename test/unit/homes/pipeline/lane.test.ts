@@ -1,4 +1,4 @@
-import { expect, test } from 'vitest'
+import { expect, test, vi } from 'vitest'
 import { deferred } from '../../../../src/core/deferred.js'
 import type { SinkConfig } from '../../../../src/homes/pipeline/config/pipelineConfig.js'
 import { Lane } from '../../../../src/homes/pipeline/run/lane.js'
@@ -174,4 +174,40 @@ test('a batch is done when it is durable, and what was joined of several is give
     ['0/1/0', '0/1/0', ''],
   ])
   expect(done).toEqual([1, 2])
+})
+
+test('a slow sink leaves no place out for longer than a second', async () => {
+  const clock = vi.spyOn(performance, 'now')
+  const passed: number[] = []
+  let now = 5000
+  clock.mockImplementation(() => now)
+  const sink: Sink = {
+    isSlow: true,
+    open: async () => undefined,
+    write: async ({ rows }) => {
+      now += rows.bytes
+    },
+    flush: async () => null,
+    close: async () => {},
+  }
+  const lane = new Lane(
+    sinkConfig('one', () => sink),
+    {
+      passed: (_, { barrier }) => void passed.push(barrier.id),
+      moved: () => {},
+      event: () => {},
+    },
+  )
+  await lane.open(undefined)
+  for (const [index, milliseconds] of [10, 10, 2000, 10, 10].entries()) {
+    const { batch } = new BatchBuilder([table]).create([String(index)])
+    batch.bytes = milliseconds
+    lane.give(new Batch(batch, streamedTo(BigInt(index + 1)), () => {}))
+    lane.giveBarrier({ id: index + 1, position: streamedTo(BigInt(index + 1)), together: false, end: undefined })
+  }
+  const running = lane.run()
+  lane.end()
+  await running
+  clock.mockRestore()
+  expect(passed).toEqual([1, 3, 5])
 })

@@ -178,7 +178,7 @@ describe('what fails', () => {
         else response.end('at last')
       },
       '/',
-      ', target_field: said, timeout_ms: 200',
+      ', target_field: said, timeout_ms: 500',
       one,
     )
     expect(error).toBe('')

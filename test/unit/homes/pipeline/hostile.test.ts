@@ -44,8 +44,8 @@ describe('a file that is small, or looks so, and means too much is refused withi
     ['maps by indentation', many(1300, (i) => `${' '.repeat(i)}a:`, '\n'), DEEP],
     ['lists by dashes', `a:\n ${'- '.repeat(50_000)}1`, DEEP],
     ['keys without number', many(80_000, (i) => `k${i}: 1`, '\n'), LARGE],
-    ['as many keys as can be', many(19_000, (i) => `k${i}: 1`, '\n'), UNKNOWN],
-    ['one key for ever', 'a: 1\n'.repeat(19_000), UNKNOWN],
+    ['as many keys as can be', many(5000, (i) => `k${i}: 1`, '\n'), UNKNOWN],
+    ['one key for ever', 'a: 1\n'.repeat(5000), UNKNOWN],
     ['variables that are not closed', `a: "${'${'.repeat(200_000)}"`, UNKNOWN],
     ['variables within variables', `a: "${'${A:'.repeat(20_000)}${'}'.repeat(20_000)}"`, UNKNOWN],
     ['variables that are closed once', `a: "${`\${A:\${B}`.repeat(50_000)}"`, UNKNOWN],
@@ -53,11 +53,11 @@ describe('a file that is small, or looks so, and means too much is refused withi
   ])(
     '%s',
     (_, text, problem) => {
-      const started = performance.now()
+      const started = process.cpuUsage()
       const { all } = told(text)
       expect(all).toContain(problem)
       expect(all.length).toBeLessThanOrEqual(201)
-      expect(performance.now() - started).toBeLessThan(10_000)
+      expect(process.cpuUsage(started).user).toBeLessThan(5_000_000)
     },
     30_000,
   )
@@ -105,10 +105,10 @@ describe('patterns and texts of rows', () => {
   }
 
   test('LIKE takes no longer than text times pattern; regular expressions are not there', () => {
-    const started = performance.now()
+    const started = process.cpuUsage()
     expect(run(`note LIKE '${'%a'.repeat(200)}%b'`, 'a'.repeat(20_000)).records).toEqual([])
     expect(run(`note ILIKE '${'%a_'.repeat(200)}%b'`, 'A'.repeat(20_000)).records).toEqual([])
-    expect(performance.now() - started).toBeLessThan(10_000)
+    expect(process.cpuUsage(started).user).toBeLessThan(5_000_000)
     for (const expression of ["note ~ '(a+)+$'", "note ~* 'a'", "note SIMILAR TO '(a|a)*b'", "note !~ 'a'"]) {
       expect(told(`${SHOP}processors: [{type: filter, where: "${expression}"}]`).first).toMatch(/not supported here/)
     }

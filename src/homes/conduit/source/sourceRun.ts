@@ -5,6 +5,7 @@ import type { Batch } from '../../../source/batch.js'
 import { describeError } from '../plugin/describeError.js'
 import { log } from '../plugin/log.js'
 import type { OpenedSource } from './openedSource.js'
+import { unpackPosition } from './packedPosition.js'
 import type { PayloadFormat } from './payloadFormat.js'
 import { ProtoWriter } from './protoWriter.js'
 import { halfway, type ResumedAt } from './readPosition.js'
@@ -134,7 +135,7 @@ export class SourceRun {
     clearTimeout(this.#flushing)
     clearTimeout(this.#holding)
     const last = this.#ackBytes.toString('utf8', this.#ackStart, this.#ackEnd)
-    if (last !== '') await this.#source.ack(last)
+    if (last !== '') await this.#source.ack(unpackPosition(last))
   }
 
   async #take(batch: Batch): Promise<void> {

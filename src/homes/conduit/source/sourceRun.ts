@@ -49,9 +49,10 @@ export class SourceRun {
   #held: { readonly batch: Batch; readonly index: number } | undefined
   #holding: NodeJS.Timeout | undefined
   #lastPosition: Buffer = Buffer.alloc(0)
-  /** In the writer: where the position of its last record lies. */
+  /** In the writer: where the position of its last record lies, and where that record ends. */
   #pendingStart = 0
   #pendingEnd = 0
+  #recordEnd = 0
   /** With acknowledgements, which is being read. */
   #message: Buffer = Buffer.alloc(0)
   /** Where the position lies that was acknowledged last; empty: none was. */
@@ -101,7 +102,8 @@ export class SourceRun {
       try {
         await this.#take(batch)
       } catch (error) {
-        // What stands before it is in order.
+        // What stands before it is in order; a record that could not be written to its end is none.
+        this.#writer.rewind(this.#recordEnd)
         this.#flush()
         throw error
       }
@@ -212,6 +214,7 @@ export class SourceRun {
     this.#sent.add(this.#writer.bytes, start, end)
     this.#pendingStart = start
     this.#pendingEnd = end
+    this.#recordEnd = this.#writer.length
     this.#count++
     if (this.#delayMs > 0) this.#flushing ??= setTimeout(() => this.#flush(), this.#delayMs)
   }
@@ -224,6 +227,7 @@ export class SourceRun {
     this.#lastPosition = Buffer.from(this.#writer.bytes.subarray(this.#pendingStart, this.#pendingEnd))
     this.#count = 0
     const message = this.#writer.take()
+    this.#recordEnd = 0
     return this.#outlet.write(message, () => this.#writer.reuse(message))
   }
 

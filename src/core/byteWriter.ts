@@ -110,6 +110,14 @@ export class ByteWriter {
   }
 }
 
+/** What hot code writes into, whoever has it: see {@link ByteWriter}. */
+export interface ByteRoom {
+  readonly bytes: Buffer
+  readonly view: DataView
+  length: number
+  reserve(count: number): void
+}
+
 export interface ByteMark {
   readonly parts: number
   readonly bytes: number

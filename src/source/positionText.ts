@@ -38,6 +38,7 @@ const STEP_END = Buffer.from('}}}')
  * record: of records that follow one another in a transaction only two numbers differ.
  */
 export class PositionText {
+  readonly #pack: (beginning: string) => string
   #origin: Origin | undefined
   #start = ''
   #transaction: Transaction | undefined
@@ -45,6 +46,11 @@ export class PositionText {
   #steps: ReadingSteps | undefined
   #stepHead: Buffer = Buffer.alloc(0)
   readonly #scratch = new ByteWriter(256)
+
+  /** `pack`: what is written instead of a beginning that many positions have in common. */
+  constructor(pack: (beginning: string) => string = (beginning) => beginning) {
+    this.#pack = pack
+  }
 
   write(writer: PositionWriter, batch: Batch, index: number): void {
     const { rows } = batch
@@ -93,7 +99,7 @@ export class PositionText {
       const { origin, place } = position as StreamPosition
       const base = new StreamPosition(origin, { ...place, snapshot: steps.base }).toString()
       // Inside of the progress, which stands last.
-      this.#stepHead = Buffer.from(`${base.slice(0, -2)},${upToText(steps)}`)
+      this.#stepHead = Buffer.from(this.#pack(`${base.slice(0, -2)},${upToText(steps)}`))
     }
     writer.write(this.#stepHead)
     writer.writeDigits(steps.base.rows + index + 1)
@@ -131,7 +137,7 @@ export class PositionText {
     if (transaction === this.#transaction && origin === this.#origin) return
     if (origin !== this.#origin) {
       this.#origin = origin
-      this.#start = JSON.stringify({ version: 1, ...origin }).slice(0, -1)
+      this.#start = this.#pack(JSON.stringify({ version: 1, ...origin }).slice(0, -1))
     }
     this.#transaction = transaction
     this.#head = Buffer.from(`${this.#start},"lsn":"${formatLsn(transaction.commitLsn)}","seq":`)

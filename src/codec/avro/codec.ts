@@ -1,11 +1,11 @@
-import type { ByteWriter } from '../../core/byteWriter.js'
+import type { ByteRoom } from '../../core/byteWriter.js'
 
 /** How the values of one type become Avro. For one thread of calls, as a `ColumnCodec` is. */
 export interface AvroCodec {
   /** JSON text of the type, without a union. */
   readonly schema: string
   /** Writes the value in text form at `src[start..end)`, which fits. */
-  readonly write: (writer: ByteWriter, src: Uint8Array, start: number, end: number) => void
+  readonly write: (writer: ByteRoom, src: Uint8Array, start: number, end: number) => void
   /** Whether the type has room for the value; undefined: for all of them. */
   readonly fits: ((src: Uint8Array, start: number, end: number) => boolean) | undefined
 }

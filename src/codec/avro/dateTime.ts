@@ -1,4 +1,4 @@
-import type { ByteWriter } from '../../core/byteWriter.js'
+import type { ByteRoom } from '../../core/byteWriter.js'
 import { clockIn, readClock, readDays } from '../text/calendar.js'
 import { putBigLong, putVarint, VARINT_ROOM } from './varint.js'
 
@@ -14,14 +14,14 @@ const MAX_LONG = 2n ** 63n - 1n
 const MIN_LONG = -(2n ** 63n)
 
 /** int of logical type date: days since 1970-01-01; the infinities are the largest and the smallest int. */
-export function writeDate(writer: ByteWriter, src: Uint8Array, p: number, end: number): void {
+export function writeDate(writer: ByteRoom, src: Uint8Array, p: number, end: number): void {
   writer.reserve(VARINT_ROOM)
   const days = src[end - 1] === LETTER_Y ? (src[p] === MINUS ? -MAX_INT - 1 : MAX_INT) : readDays(src, p, end)
   writer.length = putVarint(writer.bytes, writer.length, days < 0 ? -2 * days - 1 : 2 * days)
 }
 
 /** long of logical type time-micros. */
-export function writeTime(writer: ByteWriter, src: Uint8Array, p: number, end: number): void {
+export function writeTime(writer: ByteRoom, src: Uint8Array, p: number, end: number): void {
   writer.reserve(VARINT_ROOM)
   writer.length = putVarint(writer.bytes, writer.length, 2 * readClock(src, p, end))
 }
@@ -30,7 +30,7 @@ export function writeTime(writer: ByteWriter, src: Uint8Array, p: number, end: n
  * long of logical type timestamp-micros or local-timestamp-micros: microseconds since 1970; the infinities are the
  * largest and the smallest long. See {@link fitsTimestamp}.
  */
-export function writeTimestamp(writer: ByteWriter, src: Uint8Array, p: number, end: number): void {
+export function writeTimestamp(writer: ByteRoom, src: Uint8Array, p: number, end: number): void {
   writer.reserve(VARINT_ROOM)
   const out = writer.bytes
   if (src[end - 1] === LETTER_Y) {

@@ -1,4 +1,4 @@
-import { ByteWriter } from '../../core/byteWriter.js'
+import { type ByteRoom, ByteWriter } from '../../core/byteWriter.js'
 import { digits } from '../text/digits.js'
 import { putLength, VARINT_ROOM } from './varint.js'
 
@@ -9,7 +9,7 @@ const NINE = 0x39
 const SAFE_DIGITS = 15
 const TWO_32 = 0x1_0000_0000
 
-type Write = (writer: ByteWriter, src: Uint8Array, p: number, end: number) => void
+type Write = (writer: ByteRoom, src: Uint8Array, p: number, end: number) => void
 
 /**
  * Bytes of logical type decimal: the value times 10^scale, in two's complement, the most significant byte first, no byte
@@ -48,7 +48,7 @@ function pointIn(src: Uint8Array, p: number, end: number): number {
   return p
 }
 
-function writeShort(writer: ByteWriter, value: number, negative: boolean): void {
+function writeShort(writer: ByteRoom, value: number, negative: boolean): void {
   let count = 1
   for (let limit = 128; negative ? value > limit : value >= limit; limit *= 256) count++
   let high = Math.floor(value / TWO_32)
@@ -67,7 +67,7 @@ function writeShort(writer: ByteWriter, value: number, negative: boolean): void 
 }
 
 function writeLong(
-  writer: ByteWriter,
+  writer: ByteRoom,
   src: Uint8Array,
   p: number,
   end: number,

@@ -1,4 +1,4 @@
-import type { ByteWriter } from '../../core/byteWriter.js'
+import type { ByteRoom } from '../../core/byteWriter.js'
 
 const MINUS = 0x2d
 const POINT = 0x2e
@@ -20,7 +20,7 @@ const SPLITTER = 134_217_729
 const DOUBT = 2 ** -50
 
 /** float8. */
-export function writeDouble(writer: ByteWriter, src: Uint8Array, p: number, end: number): void {
+export function writeDouble(writer: ByteRoom, src: Uint8Array, p: number, end: number): void {
   const value = parse(src, p, end)
   writer.reserve(8)
   writer.view.setFloat64(writer.length, value, true)
@@ -28,7 +28,7 @@ export function writeDouble(writer: ByteWriter, src: Uint8Array, p: number, end:
 }
 
 /** float4: its shortest text leads back to it by way of a double. */
-export function writeFloat(writer: ByteWriter, src: Uint8Array, p: number, end: number): void {
+export function writeFloat(writer: ByteRoom, src: Uint8Array, p: number, end: number): void {
   const value = parse(src, p, end)
   writer.reserve(4)
   writer.view.setFloat32(writer.length, value, true)

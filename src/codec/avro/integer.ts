@@ -1,4 +1,4 @@
-import type { ByteWriter } from '../../core/byteWriter.js'
+import type { ByteRoom } from '../../core/byteWriter.js'
 import { digits } from '../text/digits.js'
 import { putVarint, VARINT_ROOM } from './varint.js'
 
@@ -9,7 +9,7 @@ const BILLION = 1_000_000_000
 const TWO_22 = 0x40_0000
 
 /** int2, int4, int8: Avro's int and long have the same bytes. */
-export function writeInteger(writer: ByteWriter, src: Uint8Array, p: number, end: number): void {
+export function writeInteger(writer: ByteRoom, src: Uint8Array, p: number, end: number): void {
   writer.reserve(VARINT_ROOM)
   const negative = src[p] === MINUS
   if (negative) p++

@@ -1,4 +1,4 @@
-import type { ByteWriter } from '../../core/byteWriter.js'
+import type { ByteRoom } from '../../core/byteWriter.js'
 import { copyShort } from '../../core/copyShort.js'
 import type { Column } from '../../core/table.js'
 import { NULL_COLUMN, UNCHANGED_COLUMN } from '../../core/tape.js'
@@ -51,7 +51,7 @@ export class AvroRecord {
    * Writes the tuple at `tape[at]`, whose bytes lie in `bytes` (and `view`, the same). An unchanged column is taken from
    * the tuple at `fallback`. It must be of this record: see `AvroShape.recordFor`.
    */
-  write(writer: ByteWriter, bytes: Uint8Array, view: DataView, tape: Int32Array, at: number, fallback: number): void {
+  write(writer: ByteRoom, bytes: Uint8Array, view: DataView, tape: Int32Array, at: number, fallback: number): void {
     const count = this.#offsets.length
     for (let i = 0; i < count; i++) {
       let pair = at + this.#offsets[i]!

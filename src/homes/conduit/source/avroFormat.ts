@@ -1,6 +1,5 @@
 import { type AvroRecord, type AvroShape, avroTable } from '../../../codec/avro/index.js'
 import { NO_FALLBACK } from '../../../codec/json/row.js'
-import { ByteWriter } from '../../../core/byteWriter.js'
 import type { Table } from '../../../core/table.js'
 import { NULL_COLUMN } from '../../../core/tape.js'
 import type { RegisteredSchemas } from '../schema/registeredSchemas.js'
@@ -34,7 +33,6 @@ class AvroFormat implements TableFormat {
   /** Those of the record that was chosen for last. */
   #keyRecord: AvroRecord | undefined
   #payloadRecord: AvroRecord | undefined
-  readonly #scratch = new ByteWriter(4096)
   /** A new tuple, and behind it an old one of which the key alone is known. */
   readonly #pair: Int32Array
 
@@ -121,12 +119,9 @@ class AvroFormat implements TableFormat {
     tape: Int32Array,
     at: number,
   ): void {
-    const scratch = this.#scratch
-    scratch.clear()
-    record.write(scratch, bytes, view, tape, at, fallback)
-    writer.byte(RAW_DATA)
-    writer.varint(scratch.size)
-    writer.writeFrom(scratch)
+    const start = writer.open(RAW_DATA)
+    record.write(writer, bytes, view, tape, at, fallback)
+    writer.close(start)
   }
 }
 

@@ -19,7 +19,8 @@ const LENGTH_BYTES = 4
 export class ProtoWriter {
   bytes: Buffer = Buffer.allocUnsafeSlow(FIRST_BYTES)
   length = 0
-  #view = viewOf(this.bytes)
+  /** The same memory. */
+  view: DataView = viewOf(this.bytes)
   readonly #spare: Buffer[] = []
 
   /** Makes room for `count` more bytes. `bytes` may be another buffer afterwards. */
@@ -28,7 +29,7 @@ export class ProtoWriter {
     const grown = Buffer.allocUnsafeSlow(Math.max(2 * this.bytes.length, this.length + count))
     this.bytes.copy(grown, 0, 0, this.length)
     this.bytes = grown
-    this.#view = viewOf(grown)
+    this.view = viewOf(grown)
   }
 
   /** Begins a message, text or bytes of a length that is not known yet; gives what `close` wants. */
@@ -66,7 +67,7 @@ export class ProtoWriter {
 
   double(value: number): void {
     this.reserve(8)
-    this.#view.setFloat64(this.length, value, true)
+    this.view.setFloat64(this.length, value, true)
     this.length += 8
   }
 
@@ -133,7 +134,7 @@ export class ProtoWriter {
       return
     }
     this.reserve(from.length)
-    copyShort(from.bytes, from.view, 0, from.length, this.bytes, this.#view, this.length)
+    copyShort(from.bytes, from.view, 0, from.length, this.bytes, this.view, this.length)
     this.length += from.length
   }
 
@@ -156,7 +157,7 @@ export class ProtoWriter {
   take(): Buffer {
     const message = this.bytes.subarray(0, this.length)
     this.bytes = this.#spare.pop() ?? Buffer.allocUnsafeSlow(Math.max(FIRST_BYTES, this.length + (this.length >> 3)))
-    this.#view = viewOf(this.bytes)
+    this.view = viewOf(this.bytes)
     this.length = 0
     return message
   }

@@ -1,6 +1,7 @@
 import { POSITION_INVALID } from '../../../core/errors.js'
 import { StreamPosition } from '../../../source/position.js'
 import { type GoPosition, readGoPosition } from './goPosition.js'
+import { unpackPosition } from './packedPosition.js'
 
 /** Where a connector goes on. */
 export interface ResumedAt {
@@ -13,7 +14,7 @@ export interface ResumedAt {
 /** What Conduit stored: of this connector, or of its own one, behind which we go on. Throws `POSITION_INVALID`. */
 export function readPosition(stored: Uint8Array): ResumedAt | { readonly go: GoPosition } {
   if (stored.length === 0) return { position: undefined, half: false }
-  const text = Buffer.from(stored).toString()
+  const text = unpackPosition(Buffer.from(stored).toString())
   if (!/^\{.*"version":/.test(text)) {
     const go = readGoPosition(stored)
     if (go !== undefined) return { go }

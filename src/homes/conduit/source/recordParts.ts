@@ -43,9 +43,13 @@ export class RecordParts implements RowParts {
   find({ heads, buffers, views, tape }: RowBatch, index: number, table: Table, operation: number): void {
     const head = index * HEAD
     const buffer = heads[head + HEAD_BUFFER]!
-    this.#use(buffers[buffer]!)
-    this.view = views[buffer]!
-    this.tape = tape.values
+    // Of a batch these are mostly the same, and to store a reference costs more than to look at it.
+    if (views[buffer] !== this.view || tape.values !== this.tape) {
+      this.#use(buffers[buffer]!)
+      this.view = views[buffer]!
+      this.tape = tape.values
+      Object.assign(this.#tuple, { bytes: this.bytes, view: this.view, tape: this.tape })
+    }
     const newAt = heads[head + HEAD_NEW]!
     const oldAt = heads[head + HEAD_OLD]! >> 2
     const oldKind = heads[head + HEAD_OLD]! & 3
@@ -67,9 +71,6 @@ export class RecordParts implements RowParts {
   /** One of them, to be written at once: the same object each time. */
   tupleAt(at: number, fallback: number): Tuple {
     const tuple = this.#tuple
-    tuple.bytes = this.bytes
-    tuple.view = this.view
-    tuple.tape = this.tape
     tuple.at = at
     tuple.fallback = fallback
     return tuple

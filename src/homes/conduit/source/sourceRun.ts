@@ -5,6 +5,7 @@ import type { Batch } from '../../../source/batch.js'
 import { describeError } from '../plugin/describeError.js'
 import { log } from '../plugin/log.js'
 import type { OpenedSource } from './openedSource.js'
+import { unpackPosition } from './packedPosition.js'
 import type { PayloadFormat } from './payloadFormat.js'
 import { ProtoWriter } from './protoWriter.js'
 import { halfway, type ResumedAt } from './readPosition.js'
@@ -48,9 +49,10 @@ export class SourceRun {
   #held: { readonly batch: Batch; readonly index: number } | undefined
   #holding: NodeJS.Timeout | undefined
   #lastPosition: Buffer = Buffer.alloc(0)
-  /** In the writer: where the position of its last record lies. */
+  /** In the writer: where the position of its last record lies, and where that record ends. */
   #pendingStart = 0
   #pendingEnd = 0
+  #recordEnd = 0
   /** With acknowledgements, which is being read. */
   #message: Buffer = Buffer.alloc(0)
   /** Where the position lies that was acknowledged last; empty: none was. */
@@ -100,7 +102,8 @@ export class SourceRun {
       try {
         await this.#take(batch)
       } catch (error) {
-        // What stands before it is in order.
+        // What stands before it is in order; a record that could not be written to its end is none.
+        this.#writer.rewind(this.#recordEnd)
         this.#flush()
         throw error
       }
@@ -134,7 +137,7 @@ export class SourceRun {
     clearTimeout(this.#flushing)
     clearTimeout(this.#holding)
     const last = this.#ackBytes.toString('utf8', this.#ackStart, this.#ackEnd)
-    if (last !== '') await this.#source.ack(last)
+    if (last !== '') await this.#source.ack(unpackPosition(last))
   }
 
   async #take(batch: Batch): Promise<void> {
@@ -211,6 +214,7 @@ export class SourceRun {
     this.#sent.add(this.#writer.bytes, start, end)
     this.#pendingStart = start
     this.#pendingEnd = end
+    this.#recordEnd = this.#writer.length
     this.#count++
     if (this.#delayMs > 0) this.#flushing ??= setTimeout(() => this.#flush(), this.#delayMs)
   }
@@ -223,6 +227,7 @@ export class SourceRun {
     this.#lastPosition = Buffer.from(this.#writer.bytes.subarray(this.#pendingStart, this.#pendingEnd))
     this.#count = 0
     const message = this.#writer.take()
+    this.#recordEnd = 0
     return this.#outlet.write(message, () => this.#writer.reuse(message))
   }
 

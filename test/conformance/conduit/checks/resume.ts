@@ -1,5 +1,6 @@
 import { join } from 'node:path'
 import { setTimeout as pause } from 'node:timers/promises'
+import { unpackPosition } from '../../../../src/homes/conduit/source/packedPosition.js'
 import {
   type Bench,
   type Check,
@@ -91,7 +92,7 @@ function behindStored(before: readonly Line[], now: readonly Line[], stored: str
 }
 
 function isBehindSnapshot(position: string): boolean {
-  return position !== '' && !('snapshot' in JSON.parse(position))
+  return position !== '' && !('snapshot' in JSON.parse(unpackPosition(position)))
 }
 
 const nOf = ({ after }: Line) => (after as { n: [string, string] }).n[1]

@@ -146,6 +146,48 @@ describe('a server', () => {
     expect(await failed.promise).toMatchObject({ message: 'no such message' })
   })
 
+  test('a stream that is paused keeps what comes, within its window, and hands all of it on in order', async () => {
+    const [SIZE, COUNT] = [30_000, 500]
+    const begun = deferred<StreamCall>()
+    const came: number[] = []
+    const { client } = await serve((server) =>
+      server.stream(STREAM, (call) => {
+        begun.resolve(call)
+        return {
+          onMessage: (all, start, end) => {
+            expect(end - start).toBe(SIZE)
+            came.push(all.readUInt32BE(start))
+            if (came.length % 100 === 0) call.pause()
+          },
+          onCancelled: () => {},
+          onFailed: () => {},
+        }
+      }),
+    )
+    const stream = client.makeBidiStreamRequest(STREAM.path, bytes, bytes)
+    stream.on('error', () => {})
+    let taken = 0
+    for (let i = 0; i < COUNT; i++) {
+      const message = Buffer.alloc(SIZE)
+      message.writeUInt32BE(i)
+      stream.write(message, () => taken++)
+    }
+    const call = await begun.promise
+    for (let hundred = 1; hundred <= COUNT / 100; hundred++) {
+      await expect.poll(() => came.length).toBeGreaterThanOrEqual(100 * hundred)
+      if (hundred === 1) {
+        for (let i = 0; i < 100; i++) await new Promise((resolve) => setImmediate(resolve))
+        // 15 MB fit into no window: what is not asked for stays with who sends it.
+        expect(taken).toBeLessThan(COUNT / 2)
+        expect(came.length).toBeLessThan(200)
+      }
+      call.resume()
+    }
+    await expect.poll(() => came.length).toBe(COUNT)
+    expect(came).toEqual(Array.from({ length: COUNT }, (_, i) => i))
+    stream.cancel()
+  })
+
   test('a stream whose reader is slow says so, and when more can be written; one that cannot begin has an error', async () => {
     const begun = deferred<StreamCall>()
     const nothing = () => {}

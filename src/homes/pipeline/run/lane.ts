@@ -112,6 +112,10 @@ export class Lane {
     return this.#sink.storesPosition === true
   }
 
+  get gathers(): boolean {
+    return this.#sink.gathersBytes !== undefined
+  }
+
   get isSlow(): boolean {
     return this.#sink.isSlow === true
   }

@@ -133,6 +133,10 @@ export class Lane {
     return this.#sink.releasesBatches === true
   }
 
+  get gathers(): boolean {
+    return this.#sink.gathersBytes !== undefined
+  }
+
   get isSlow(): boolean {
     return this.#sink.isSlow === true
   }

@@ -176,6 +176,13 @@ export const POSITION_DIVERGED = defineError('POSITION_DIVERGED', {
   hint: `A server was promoted that did not have the last transactions: the consumer has rows that this server never had. Begin anew. ${BEGIN_ANEW}`,
 })
 
+export const POSITION_AHEAD = defineError('POSITION_AHEAD', {
+  retry: 'operator',
+  message: (e: { position: string; end: string; slot: string }) =>
+    `the position ${e.position} lies beyond all WAL of the server, which ends at ${e.end}: what slot ${e.slot} would send next could not be told from what was read`,
+  hint: `The server was put back to an earlier state, as from a copy of its disk, or the position is not its own: the consumer has rows that this server never had. Begin anew. ${BEGIN_ANEW}`,
+})
+
 export const SLOT_AHEAD = defineError('SLOT_AHEAD', {
   retry: 'operator',
   message: (e: { slot: string; confirmed: string; position: string }) =>

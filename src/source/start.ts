@@ -1,4 +1,5 @@
 import {
+  POSITION_AHEAD,
   POSITION_NOT_RESUMABLE,
   POSITION_OTHER_DATABASE,
   POSITION_OTHER_SERVER,
@@ -10,7 +11,7 @@ import {
   TIMELINE_BEHIND,
 } from '../core/errors.js'
 import type { ServerFacts } from '../postgres/catalog/server.js'
-import { formatLsn } from '../postgres/lsn.js'
+import { formatLsn, type Lsn } from '../postgres/lsn.js'
 import { publicationMark } from '../postgres/publicationState.js'
 import { checkSlot, type Slot } from '../postgres/slot.js'
 import { BEFORE_ROWS, type Origin, StreamPosition } from './position.js'
@@ -18,7 +19,7 @@ import type { WatchedPublications } from './publicationWatch.js'
 import { drawnEpoch, isMarked } from './slotMark.js'
 
 export interface StartFacts {
-  readonly server: Pick<ServerFacts, 'systemIdentifier' | 'timeline' | 'database'>
+  readonly server: Pick<ServerFacts, 'systemIdentifier' | 'timeline' | 'database' | 'inRecovery' | 'flushedLsn'>
   readonly position: StreamPosition | undefined
   /** The slot's name as the options give it; undefined: a temporary one. */
   readonly slotName: string | undefined
@@ -93,6 +94,18 @@ export function requireSameDatabase({ origin }: StreamPosition, server: StartFac
   }
 }
 
+/**
+ * A primary sends nothing that it has not flushed: a position of its own timeline beyond that is of a state that it has not now, and
+ * what it writes up to there would be passed over. Of another timeline: see `checkHistory`.
+ */
+export function requireInWal(
+  { origin, resumeLsn }: StreamPosition,
+  server: { readonly timeline: number; readonly flushedLsn: Lsn; readonly slot: string },
+): void {
+  if (server.timeline !== origin.timeline || resumeLsn <= server.flushedLsn) return
+  throw POSITION_AHEAD({ position: formatLsn(resumeLsn), end: formatLsn(server.flushedLsn), slot: server.slot })
+}
+
 function fresh(slot: string | undefined, epoch: number, dropSlot: boolean, again: boolean): Start {
   return { kind: 'fresh', slot, epoch, dropSlot, again }
 }
@@ -119,6 +132,7 @@ function fromPosition(facts: StartFacts, position: StreamPosition): Start {
     if (!lost || onSlotLost === 'stop') throw problem
     return fresh(origin.slot, origin.epoch + 1, slot !== undefined, true)
   }
+  if (!server.inRecovery) requireInWal(position, { ...server, slot: origin.slot })
   const confirmed = slot!.confirmedFlushLsn!
   if (confirmed > position.resumeLsn) {
     // All up to there was acknowledged, or had nothing for the consumer: the server sends no more of it.

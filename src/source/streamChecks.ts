@@ -19,6 +19,7 @@ import type { Session } from '../postgres/session.js'
 import { inspectSlot, slotCommandError } from '../postgres/slot.js'
 import { DECODES_ON_STANDBYS, standbyFacts } from '../postgres/standby.js'
 import type { StreamPosition } from './position.js'
+import { requireInWal } from './start.js'
 
 /**
  * LSNs of another server, or of a history that this one has left, mean nothing here. Gives the server's timeline, in
@@ -32,16 +33,17 @@ export async function checkServer(session: Session, slot: string, position: Stre
   }
   if (found.timeline < timeline) throw TIMELINE_BEHIND({ expected: timeline, found: found.timeline })
   if (found.timeline > timeline) await checkHistory(session, position, found.timeline)
-  await checkStandby(session, slot)
+  if (!(await checkStandby(session, slot))) requireInWal(position, { ...found, slot })
   return found.timeline
 }
 
-/** In a failover the next primary is met as a standby at first: what it cannot do yet is to be waited for. */
-async function checkStandby(session: Session, slot: string): Promise<void> {
+/** Whether it is one. In a failover the next primary is met as a standby at first: what it cannot do yet is to be waited for. */
+async function checkStandby(session: Session, slot: string): Promise<boolean> {
   const { standby, version, synced } = await standbyFacts(session, slot)
-  if (!standby) return
+  if (!standby) return false
   if (session.serverVersion < DECODES_ON_STANDBYS) throw STANDBY_CANNOT_DECODE({ version })
   if (synced) throw SLOT_SYNCHRONISED({ slot })
+  return true
 }
 
 /** Throws unless the history of timeline `found` has everything up to the position, of an older one. */

@@ -520,7 +520,7 @@ test("a saved position before the slot's: an error with the way out, or all rows
   expect(ids(await read({ ...config, on_lost_position: 'resync' }, catalog, state), 'a')).toEqual([1, 2])
 })
 
-test('a state beyond all that the server has written: no record, and it is not taken back', async () => {
+test('a state beyond all that the server has written: an error, since what it writes up to there would be passed over; or all rows anew', async () => {
   await using db = await database('CREATE TABLE a (id int PRIMARY KEY); INSERT INTO a VALUES (1)')
   const config = configOf(db, { state_type: 'stream' })
   const catalog = configured(await discovered(config))
@@ -529,9 +529,10 @@ test('a state beyond all that the server has written: no record, and it is not t
   const { lsn } = first.states.at(-1)!.stream!.stream_state as { lsn: string }
   const future = `7FFFFFF/${lsn.split('/')[1]}`
   const state = JSON.parse(JSON.stringify(foldedStates(first.states)).replaceAll(lsn, future))
-  const run = await read(config, catalog, state)
-  expect(run.records).toEqual([])
-  expect(run.states.map(({ stream }) => (stream!.stream_state as { lsn: string }).lsn)).toEqual([future])
+  const failed = await connector('read', { config, catalog, state })
+  expect([failed.code, failed.records]).toEqual([1, []])
+  expect(failed.errors).toMatchObject([{ failure_type: 'config_error' }])
+  expect(ids(await read({ ...config, on_lost_position: 'resync' }, catalog, state), 'a')).toEqual([1, 2])
 })
 
 test("a capture of Estuary's connector goes on from its own state", async () => {

@@ -4,7 +4,7 @@ import { type Origin, type Place, StreamPosition } from '../../../src/source/pos
 import { decideStart, type StartFacts } from '../../../src/source/start.js'
 import { place } from '../../support/sourceHistory.js'
 
-const server = { systemIdentifier: '7', timeline: 3, database: 'shop' }
+const server = { systemIdentifier: '7', timeline: 3, database: 'shop', inRecovery: false, flushedLsn: 0x2000n }
 const origin: Origin = { system: '7', timeline: 3, database: 'shop', slot: 'own', epoch: 4 }
 const slot: Slot = {
   name: 'own',
@@ -106,8 +106,17 @@ describe('from a position', () => {
     ['of a temporary slot', { slotName: undefined }, { slot: null }, 'POSITION_NOT_RESUMABLE'],
     ['of a timeline that this server has not reached', {}, { timeline: 4 }, 'TIMELINE_BEHIND'],
     ['of a slot that is gone', { slot: undefined }, {}, 'SLOT_MISSING'],
+    ['beyond all that the server has', { server: { ...server, flushedLsn: whole.end! - 1n } }, {}, 'POSITION_AHEAD'],
   ])('%s nothing is read', (_, facts, from, code) => {
     expect(() => start({ slot, ...facts, position: at(whole, from) })).toThrow(expect.objectContaining({ code }))
+  })
+
+  test('a standby may not have replayed it yet', () => {
+    const standby = { ...server, inRecovery: true, flushedLsn: whole.end! - 1n }
+    expect(start({ position: at(whole), slot, server: standby })).toMatchObject({ kind: 'resume' })
+    expect(start({ position: at(whole), slot, server: { ...server, flushedLsn: whole.end! } })).toMatchObject({
+      kind: 'resume',
+    })
   })
 
   test.each(UNUSABLE)('of a slot that cannot be read nothing is read: %o', (facts, code) => {

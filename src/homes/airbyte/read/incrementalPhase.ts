@@ -1,4 +1,4 @@
-import { SLOT_AHEAD, SLOT_LOST, SLOT_MISSING } from '../../../core/errors.js'
+import { POSITION_AHEAD, SLOT_AHEAD, SLOT_LOST, SLOT_MISSING } from '../../../core/errors.js'
 import { parseConnectionString } from '../../../postgres/connectionString.js'
 import { Session } from '../../../postgres/session.js'
 import { dropSlot } from '../../../postgres/slot.js'
@@ -49,11 +49,11 @@ async function readOrBegin(phase: Phase, onReached: (position: StreamPosition | 
   try {
     await readFrom(phase, plan.joined, onReached)
   } catch (error) {
-    const lost = SLOT_LOST.is(error) || SLOT_MISSING.is(error) || SLOT_AHEAD.is(error)
+    const lost = [SLOT_LOST, SLOT_MISSING, SLOT_AHEAD, POSITION_AHEAD].some((one) => one.is(error))
     if (!lost || config.on_lost_position !== 'resync') throw error
     output.log('WARN', `${(error as Error).message}: all streams are read anew`)
-    // It holds nothing any more, and is in the way of one of its name.
-    if (SLOT_LOST.is(error)) await dropOurSlot(phase)
+    // It holds nothing any more, or may stand beyond what comes, and is in the way of one of its name.
+    if (SLOT_LOST.is(error) || POSITION_AHEAD.is(error)) await dropOurSlot(phase)
     onReached(undefined)
     await readFrom(phase, undefined, onReached)
   }

@@ -10,7 +10,7 @@ const day = new Intl.DateTimeFormat(undefined, { month: 'short', day: 'numeric' 
 const UNITS = ['B', 'kB', 'MB', 'GB', 'TB', 'PB']
 
 /** What is not known. */
-export const NONE = '–'
+const NONE = '–'
 
 /** `12,345` */
 export function count(value: number): string {

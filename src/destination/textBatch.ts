@@ -31,6 +31,7 @@ const ZERO = 0x30
 export class TextBatch {
   readonly rows = new RowBatch()
   readonly #tables = new Map<Table, number>()
+  readonly #chunkBytes: number
   #chunk = Buffer.alloc(0)
   #length = 0
   /** Where the texts of the row begin that is given. */
@@ -40,7 +41,9 @@ export class TextBatch {
   #given = 0
   #truncatedBy: string | undefined
 
-  constructor() {
+  /** `chunkBytes`: room that is made at a time; less than usual for a batch of a few rows. */
+  constructor(chunkBytes = CHUNK_BYTES) {
+    this.#chunkBytes = chunkBytes
     this.rows.transactions.push({ xid: 0, commitLsn: 0n, commitTime: undefined })
   }
 
@@ -220,7 +223,7 @@ export class TextBatch {
   #reserve(bytes: number): void {
     if (this.#length + bytes <= this.#chunk.length) return
     const given = this.#length - this.#start
-    const chunk = Buffer.allocUnsafeSlow(Math.max(CHUNK_BYTES, 2 * (given + bytes)))
+    const chunk = Buffer.allocUnsafeSlow(Math.max(this.#chunkBytes, 2 * (given + bytes)))
     this.#chunk.copy(chunk, 0, this.#start, this.#length)
     for (let i = 0; i < 2 * this.#given; i++) if (this.#spans[i]! >= 0) this.#spans[i]! -= this.#start
     this.#chunk = chunk

@@ -7,7 +7,7 @@ import { PageShop } from '../support/pageShop.js'
 import { startServer } from '../support/servers.js'
 
 /** So long orders come in before the pictures are taken: the charts have something to show then. */
-const SECONDS = Number(process.env.TAILRACE_SCREENSHOT_SECONDS ?? 280)
+const SECONDS = Number(process.env.TAILRACE_SCREENSHOT_SECONDS ?? 200)
 const FOLDER = join(process.cwd(), 'docs/images')
 
 if (chromiumPath === undefined)

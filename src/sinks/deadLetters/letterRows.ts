@@ -28,6 +28,8 @@ export interface LetterTable {
   readonly codecs?: CodecOptions
 }
 
+/** Of one row. */
+const CHUNK_BYTES = 4096
 const JSON_AS_IT_IS: ColumnCodec = {
   form: FORM_OTHER,
   writeJson: (writer, bytes, start, end) => writer.write(bytes.subarray(start, end)),
@@ -56,7 +58,7 @@ export function letterRows(
     key: [...key.keys()].map((name) => columns.indexOf(name)),
     replicaIdentity: isWhole ? 'full' : 'default',
   })
-  const batch = new TextBatch()
+  const batch = new TextBatch(CHUNK_BYTES)
   const { rows } = batch
   const places = new Map<string, number>()
   /** Gives the texts of `values`; the layout of a row that has these and no others. */

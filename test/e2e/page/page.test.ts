@@ -51,7 +51,7 @@ describe.skipIf(chromiumPath === undefined)('the page in Chromium', () => {
     await sees(`${ROWS} rows`, region('From the source to the sinks'))
     const pipelines = page.getByRole('navigation', { name: 'Pipelines' })
     for (const name of ['shop, safe', 'warehouse, safe']) await pipelines.getByRole('link', { name }).waitFor()
-    await sees('orders', region('Reading of rows'))
+    await sees(`1 table read, ${ROWS} rows`, region('Reading of rows'))
     await shop.source.query("INSERT INTO orders VALUES (1001, 'Ann', 5, now()), (1002, 'Ben', 6, now())")
     await sees(`${ROWS + 2} rows`, region('From the source to the sinks'))
     const create = region('Records by table').getByRole('row', { name: 'public.orders' }).getByRole('cell').nth(1)

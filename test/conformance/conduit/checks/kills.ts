@@ -73,7 +73,7 @@ export const kills: Check = {
         count(`killed ${victim}`)
         bench.log(`        kill ${kill + 1} of ${bench.kills}: ${victim}, after ${acked} acks`)
         if (victim === 'host') await Promise.all([gone(run.pidOf('source')), gone(run.pidOf('destination'))])
-        else await failed(run, count)
+        else await failed(run, count, victim.endsWith('server'))
         if (workload.failure !== undefined) throw workload.failure
       }
       if (run?.running) await run.stop()
@@ -137,12 +137,13 @@ async function strike(victim: Victim, run: HostRun, source: EmbeddedPostgres, ta
   }
 }
 
-/** The run ends with an error; or, when a server was away, goes on. */
-async function failed(run: HostRun, count: (what: string) => void): Promise<void> {
+/** The run ends with an error; or, when a server was away, goes on. Acks of what had come go out in either case. */
+async function failed(run: HostRun, count: (what: string) => void, mayGoOn = false): Promise<void> {
   const { acked } = run
   const deadline = Date.now() + 20_000
-  while (run.running && run.acked <= acked && Date.now() < deadline) await pause(20)
-  if (run.running) return count('run went on')
+  while (run.running && !(mayGoOn && run.acked > acked) && Date.now() < deadline) await pause(20)
+  if (run.running && mayGoOn) return count('run went on')
+  expect(!run.running, 'the run goes on without its plugin')
   await run.ended
   const text = run.failure ?? run.stderr.slice(-1000)
   if (!EXPECTED.test(text)) throw new Error(`the run failed otherwise: ${text}\n${run.stderr.slice(-2000)}`)

@@ -88,6 +88,11 @@ export interface Sink {
    * once more after a crash.
    */
   readonly isSlow?: boolean
+  /**
+   * `close` may come while another call hangs, which rejects then. Of a sink that does not say so what hangs is left to the end of
+   * the process: a file must not be closed under whoever writes to it. Default: false.
+   */
+  readonly closesWhileBusy?: boolean
   /** Who is told of what goes on in it. Called once, before anything else. */
   listen?(tell: (event: SinkEvent) => void): void
   /**

@@ -45,6 +45,10 @@ export class GuardedSink implements Sink {
     return this.#sink.storesPosition === true
   }
 
+  get closesWhileBusy(): boolean {
+    return this.#sink.closesWhileBusy === true
+  }
+
   get releasesBatches(): boolean {
     return this.#sink.releasesBatches === true
   }

@@ -33,7 +33,9 @@ export class LetterFile implements LetterStore {
       throw OUTPUT_FAILED({ name: this.#path, problem: message, errno: code }, { cause })
     }
     this.#output = await Output.open(this.#path)
-    this.#output.cutAt(known?.bytes ?? (await this.#output.endOfLastLine()))
+    // The file of the mark may have been taken away, and this be another one.
+    const isOfMark = known !== undefined && (await this.#output.endsLineAt(known.bytes))
+    this.#output.cutAt(isOfMark ? known.bytes : await this.#output.endOfLastLine())
     this.#unsynced = true
   }
 

@@ -26,6 +26,9 @@ export class WithDeadLetters implements Sink {
   #problem = ''
   /** Not written yet. */
   #letters: DeadLetterRow[] = []
+  #open = false
+  /** The last call of the store: it is not closed under its hands. */
+  #storing: Promise<unknown> = Promise.resolve()
 
   constructor(sink: Sink, store: LetterStore) {
     this.#sink = sink
@@ -34,6 +37,10 @@ export class WithDeadLetters implements Sink {
 
   get storesPosition(): boolean {
     return this.#sink.storesPosition === true
+  }
+
+  get closesWhileBusy(): boolean {
+    return this.#sink.closesWhileBusy === true
   }
 
   get releasesBatches(): boolean {
@@ -63,6 +70,7 @@ export class WithDeadLetters implements Sink {
   async open(mark: SinkMark | undefined): Promise<PositionJson | null | undefined> {
     this.#written = 0
     this.#letters = []
+    this.#open = true
     await this.#store.open(lettersMark(mark))
     return (await this.#sink.open(mark)) as PositionJson | null | undefined
   }
@@ -80,16 +88,22 @@ export class WithDeadLetters implements Sink {
     const mark = await this.#sink.flush(options)
     // A sink that sends is told by now what was wrong with what it was given before.
     await this.#writeLetters()
-    const letters = await this.#store.flush()
+    const letters = await this.#stored(this.#store.flush())
     this.#count += this.#written
     this.#written = 0
     return { ...mark, [LETTERS]: letters }
   }
 
+  #stored<Result>(call: Promise<Result>): Promise<Result> {
+    this.#storing = call
+    return call
+  }
+
   async #writeLetters(): Promise<void> {
     const letters = this.#letters.splice(0)
     if (letters.length === 0) return
-    await this.#store.write(letters)
+    if (!this.#open) throw new Error('the sink was closed')
+    await this.#stored(this.#store.write(letters))
     this.#written += letters.length
     this.#problem = letters.at(-1)!.problem
   }
@@ -103,9 +117,11 @@ export class WithDeadLetters implements Sink {
   }
 
   async close(): Promise<void> {
+    this.#open = false
     try {
       await this.#sink.close()
     } finally {
+      await this.#storing.catch(() => {})
       await this.#store.close()
     }
   }

@@ -16,6 +16,7 @@ const readAsync = promisify(read)
 const syncAsync = promisify(fdatasync)
 
 const STDOUT = 1
+const NEWLINE = 0x0a
 /** Linux takes no more parts in one call (IOV_MAX). */
 const MAX_PARTS = 1024
 
@@ -72,6 +73,18 @@ export class Output {
     } catch (cause) {
       throw outputFailed(this.#name, cause)
     }
+  }
+
+  /** Whether it is so long, and a line ends there. */
+  async endsLineAt(bytes: number): Promise<boolean> {
+    if (bytes === 0 || bytes > this.bytes) return bytes === 0
+    const last = Buffer.alloc(1)
+    try {
+      await readAsync(this.#fd, last, 0, 1, bytes - 1)
+    } catch (cause) {
+      throw outputFailed(this.#name, cause)
+    }
+    return last[0] === NEWLINE
   }
 
   /** CRC-32 of what stands between two places. */
@@ -166,7 +179,7 @@ export class Output {
     for (let end = this.bytes; end > 0; ) {
       const start = Math.max(0, end - block.length)
       const { bytesRead } = await readAsync(this.#fd, block, 0, end - start, start)
-      const newline = block.subarray(0, bytesRead).lastIndexOf(0x0a)
+      const newline = block.subarray(0, bytesRead).lastIndexOf(NEWLINE)
       if (newline >= 0) return start + newline + 1
       end = start
     }

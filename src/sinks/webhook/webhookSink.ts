@@ -47,6 +47,7 @@ interface Given {
 export class WebhookSink implements Sink {
   readonly isSlow = true
   readonly releasesBatches = true
+  readonly closesWhileBusy = true
   readonly #options: WebhookSinkOptions
   readonly #endpoint: Endpoint
   #encoding: RunEncoding
@@ -111,6 +112,9 @@ export class WebhookSink implements Sink {
     for (const queue of this.#queues) queue.clear()
     this.#queues = []
     this.#endpoint.close()
+    // Whoever waits for an answer gets none, and nothing of that is durable.
+    this.#failure ??= new Error('the sink was closed')
+    this.#wake()
   }
 
   #newEncoding(): RunEncoding {

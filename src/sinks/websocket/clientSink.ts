@@ -38,6 +38,7 @@ const MAX_PAYLOAD = 64 * 1024
  */
 export class WebsocketClientSink implements Sink {
   readonly releasesBatches = true
+  readonly closesWhileBusy = true
   readonly #options: ClientOptions
   /** Without what may be secret in it. */
   readonly #shown: string
@@ -104,6 +105,7 @@ export class WebsocketClientSink implements Sink {
     const socket = this.#socket
     this.#socket = undefined
     clearInterval(this.#pinger)
+    this.#wake()
     if (socket === undefined) return
     socket.removeAllListeners()
     await closeSocket(socket, 1000, 'the sink is closed')
@@ -169,7 +171,9 @@ export class WebsocketClientSink implements Sink {
     for (;;) {
       const socket = this.#socket
       if (this.#failure !== undefined) throw this.#failure
-      if (socket === undefined || condition()) return
+      if (condition()) return
+      // Nobody has acknowledged it.
+      if (socket === undefined) throw new Error('the sink was closed')
       const what = this.#options.acks ? 'ack' : 'more room'
       const silent = WEBSOCKET_SILENT({ url: this.#shown, what, ms: ackTimeoutMs })
       const timer = setTimeout(() => this.#fail(socket, silent), ackTimeoutMs)

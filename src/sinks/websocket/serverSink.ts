@@ -40,6 +40,7 @@ const TELL_MS = 5000
  */
 export class WebsocketServerSink implements Sink {
   readonly releasesBatches = true
+  readonly closesWhileBusy = true
   readonly #options: ServerOptions
   readonly #readers = new Map<string, Reader>()
   #deliveries: Deliveries
@@ -89,7 +90,7 @@ export class WebsocketServerSink implements Sink {
     const { lines, windowBytes } = this.#options
     for (const one of lines.of(batch, reject)) {
       await this.#until(({ bytes }) => bytes === 0 || bytes + one.length <= windowBytes)
-      if (this.#server === undefined) return
+      if (this.#server === undefined) throw new Error('the sink was closed')
       const frame = this.#deliveries.add((id) => recordsFrame(id, one))
       for (const reader of this.#readers.values()) reader.send(frame)
     }
@@ -161,8 +162,10 @@ export class WebsocketServerSink implements Sink {
         this.#notice(`records wait for ${readers} reader${readers > 1 ? 's' : ''}, and ${size} are connected`)
     }, TELL_MS)
     try {
-      while (this.#server !== undefined && !condition(this.#deliveries)) {
+      while (!condition(this.#deliveries)) {
         if (this.#failure !== undefined) throw this.#failure
+        // Nobody has acknowledged it.
+        if (this.#server === undefined) throw new Error('the sink was closed')
         await this.#progress.promise
       }
     } finally {

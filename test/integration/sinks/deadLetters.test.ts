@@ -1,4 +1,4 @@
-import { readFile } from 'node:fs/promises'
+import { readFile, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import type { EmbeddedPostgres } from '../../../src/cli/embedded/server.js'
@@ -68,6 +68,25 @@ test('in a file: what was not recorded is taken back, and what stood there befor
       return (await lines()).length
     })(),
   ).resolves.toBe(5)
+})
+
+test('in a file that was taken away: the mark of it cuts no line of the next one', async () => {
+  await using folder = await temporaryFolder()
+  const path = join(folder.path, 'letters.ndjson')
+  const write = async (mark: SinkMark | undefined, ...ids: readonly string[]) => {
+    const store = new LetterFile(path, 'shop.a')
+    await store.open(mark)
+    await store.write(ids.map(letter))
+    const next = await store.flush()
+    await store.close()
+    return next
+  }
+  const mark = await write(undefined, 'a')
+  await rm(path)
+  // Killed before its own mark was recorded: the last record comes again.
+  await write(mark, 'a much longer one')
+  await write(mark, 'b')
+  expect(parseLines(await readFile(path, 'utf8')).map(({ id }) => id)).toEqual(['a much longer one', 'b'])
 })
 
 test('in a table: the same, of each source by itself', async () => {

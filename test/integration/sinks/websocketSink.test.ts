@@ -219,3 +219,15 @@ test('who has not the token is not let in, and a port that somebody has is told'
   await other.close()
   await listening.sink.close()
 })
+
+test('closed while acknowledgements are waited for nothing of that is durable', async () => {
+  await using peer = await Peer.start()
+  peer.keeper.acknowledges = false
+  for (const settings of [{ url: peer.url }, { listen: `127.0.0.1:${await freePort()}` }]) {
+    await using one = await opened(settings)
+    await write(one.sink, some())
+    const flushing = expect(one.sink.flush({ end: true })).rejects.toThrow('the sink was closed')
+    await one.sink.close()
+    await flushing
+  }
+})

@@ -26,6 +26,8 @@ export interface LaneListener {
 const MAX_LEFT_OUT = 8
 /** One that may take long for what lies between two of them leaves none out when so long has passed since the last. */
 const LEFT_OUT_MS = 1000
+/** So long a sink that hangs may take to let go of what it has. */
+const CLOSE_MS = 2000
 
 /** Dead letters on their way: of no place in the stream. What the sink rejects of one is told there. */
 interface Letter {
@@ -252,11 +254,17 @@ export class Lane {
     }
   }
 
-  /** What still hangs in a call is left to the end of the process: its file must not be closed under its hands. */
+  /** What still hangs in a call is left to the end of the process, if it cannot be closed there: see `closesWhileBusy`. */
   async close(): Promise<void> {
-    if (this.#working) return
+    if (this.#working && this.#sink.closesWhileBusy !== true) return
     this.#open = false
-    await this.#sink.close()
+    const closing = this.#sink.close()
+    if (!this.#working) return closing
+    let timer: NodeJS.Timeout | undefined
+    const late = new Promise<void>((resolve) => {
+      timer = setTimeout(resolve, CLOSE_MS)
+    })
+    await Promise.race([closing, late]).finally(() => clearTimeout(timer))
   }
 
   /** False at the end. */
@@ -280,7 +288,12 @@ export class Lane {
     else if (this.#isLeftOut(this.#next, this.#leftOut)) {
       this.#leftOut++
       this.#next++
-    } else this.#pass(item.barrier, await this.#sink.flush({ end: item.barrier.end !== undefined }))
+    } else {
+      const mark = await this.#sink.flush({ end: item.barrier.end !== undefined })
+      // The run is over: what was recorded last is where another one may have gone on from.
+      if (this.#abort.signal.aborted) return false
+      this.#pass(item.barrier, mark)
+    }
     return true
   }
 

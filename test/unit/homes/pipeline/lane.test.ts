@@ -211,3 +211,41 @@ test('a slow sink leaves no place out for longer than a second', async () => {
   clock.mockRestore()
   expect(passed).toEqual([1, 3, 5])
 })
+
+test.each([
+  ['is closed under it, where it says that it can be', true, 1],
+  ['is left alone, where it does not', undefined, 0],
+])(
+  'a sink that hangs when the run is over %s, and what it says afterwards counts for nothing',
+  async (_, closesWhileBusy, times) => {
+    const flushing = deferred()
+    const passed: number[] = []
+    let [flushes, closes] = [0, 0]
+    const sink: Sink = {
+      ...(closesWhileBusy && { closesWhileBusy }),
+      open: async () => undefined,
+      write: async () => {},
+      flush: async () => {
+        flushes++
+        await flushing.promise
+        return null
+      },
+      close: async () => void closes++,
+    }
+    const lane = new Lane(
+      sinkConfig('one', () => sink),
+      { passed: (_, { barrier }) => void passed.push(barrier.id), moved: () => {}, event: () => {} },
+    )
+    await lane.open(undefined)
+    lane.give(batchOf(1))
+    lane.giveBarrier({ id: 1, position: positionAt(1), together: false, end: undefined })
+    const running = lane.run()
+    await vi.waitFor(() => expect(flushes).toBe(1))
+    lane.stop()
+    await lane.close()
+    expect(closes).toBe(times)
+    flushing.resolve()
+    await running
+    expect(passed).toEqual([])
+  },
+)

@@ -370,3 +370,19 @@ test('Debezium’s two lines for a changed key are two, with ids of their own', 
     ],
   ])
 })
+
+test('closed while answers are waited for nothing of that is durable, and nothing more is sent', async () => {
+  await using receiver = await WebhookReceiver.start()
+  receiver.answer = () => ({ status: 503, headers: { 'retry-after': '1' } })
+  await using sink = await opened({ url: receiver.url })
+  await sink.write(creates(1, 10))
+  const flushing = expect(sink.flush({ end: true })).rejects.toThrow('the sink was closed')
+  await waitFor(() => receiver.requests.length > 0, { what: 'a request' })
+  await sink.close()
+  await flushing
+  receiver.requests.length = 0
+  receiver.answer = () => ({ status: 200 })
+  await sink.open(undefined)
+  await flushed(sink, creates(11, 11))
+  expect(receiver.requests.flatMap(idsIn)).toEqual([11])
+})

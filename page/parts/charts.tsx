@@ -88,8 +88,10 @@ function Chart(props: ChartProps) {
   useEffect(() => {
     const dark = matchMedia('(prefers-color-scheme: dark)')
     const draw = () => {
+      // The page may change its colours on its way out.
+      if (box.current === null) return
       plot.current?.destroy()
-      plot.current = new uPlot(optionsOf(now, box.current!.clientWidth, said), dataOf(now.current), box.current!)
+      plot.current = new uPlot(optionsOf(now, box.current.clientWidth, said), dataOf(now.current), box.current)
     }
     draw()
     const resized = new ResizeObserver(([entry]) => {

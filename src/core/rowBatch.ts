@@ -252,12 +252,13 @@ export class RowBatch {
    * buffers is its own.
    */
   part(from: number, to: number): RowBatch {
-    const { bytes, count, tables, transactions, messages, snapshotId } = this
+    // Read before it is said that they are shared: lines are only read by that.
+    const { heads, tape, bytes, count, tables, transactions, messages, snapshotId } = this
     // What each record had is not kept: an even share.
     const share = Math.floor((bytes * to) / count) - Math.floor((bytes * from) / count)
     const part = new RowBatch()
     this.#ownsNumbers = false
-    part.replace(this.heads.slice(from * HEAD, to * HEAD), this.tape)
+    part.replace(heads.slice(from * HEAD, to * HEAD), tape)
     part.#buffers.push(...this.buffers)
     part.#views.push(...this.views)
     return Object.assign(part, {

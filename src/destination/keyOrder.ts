@@ -24,6 +24,8 @@ function byNumber(list: Effect[], numbers: number[]): Effect[] {
   let least = Number.POSITIVE_INFINITY
   let most = Number.NEGATIVE_INFINITY
   for (const number of numbers) {
+    // A key that somebody made up, such as of a payload in JSON: the server says what is wrong with it.
+    if (!Number.isInteger(number)) return list
     if (number < least) least = number
     if (number > most) most = number
   }

@@ -19,7 +19,7 @@ import type { WatchedPublications } from './publicationWatch.js'
 import { drawnEpoch, isMarked } from './slotMark.js'
 
 export interface StartFacts {
-  readonly server: Pick<ServerFacts, 'systemIdentifier' | 'timeline' | 'database' | 'inRecovery' | 'flushedLsn'>
+  readonly server: Pick<ServerFacts, 'systemIdentifier' | 'timeline' | 'database' | 'inRecovery' | 'insertLsn'>
   readonly position: StreamPosition | undefined
   /** The slot's name as the options give it; undefined: a temporary one. */
   readonly slotName: string | undefined
@@ -95,15 +95,15 @@ export function requireSameDatabase({ origin }: StreamPosition, server: StartFac
 }
 
 /**
- * A primary sends nothing that it has not flushed: a position of its own timeline beyond that is of a state that it has not now, and
- * what it writes up to there would be passed over. Of another timeline: see `checkHistory`.
+ * A position of a primary's own timeline beyond all that it has written is of a state that it has not now, and what it writes up to
+ * there would be passed over. Not beyond what it has flushed: a place at which all was visible may be there. Of another timeline: see `checkHistory`.
  */
 export function requireInWal(
   { origin, resumeLsn }: StreamPosition,
-  server: { readonly timeline: number; readonly flushedLsn: Lsn; readonly slot: string },
+  server: { readonly timeline: number; readonly insertLsn: Lsn; readonly slot: string },
 ): void {
-  if (server.timeline !== origin.timeline || resumeLsn <= server.flushedLsn) return
-  throw POSITION_AHEAD({ position: formatLsn(resumeLsn), end: formatLsn(server.flushedLsn), slot: server.slot })
+  if (server.timeline !== origin.timeline || resumeLsn <= server.insertLsn) return
+  throw POSITION_AHEAD({ position: formatLsn(resumeLsn), end: formatLsn(server.insertLsn), slot: server.slot })
 }
 
 function fresh(slot: string | undefined, epoch: number, dropSlot: boolean, again: boolean): Start {

@@ -33,17 +33,21 @@ export async function checkServer(session: Session, slot: string, position: Stre
   }
   if (found.timeline < timeline) throw TIMELINE_BEHIND({ expected: timeline, found: found.timeline })
   if (found.timeline > timeline) await checkHistory(session, position, found.timeline)
-  if (!(await checkStandby(session, slot))) requireInWal(position, { ...found, slot })
+  const insertLsn = await checkStandby(session, slot)
+  if (insertLsn !== undefined) requireInWal(position, { timeline: found.timeline, insertLsn, slot })
   return found.timeline
 }
 
-/** Whether it is one. In a failover the next primary is met as a standby at first: what it cannot do yet is to be waited for. */
-async function checkStandby(session: Session, slot: string): Promise<boolean> {
-  const { standby, version, synced } = await standbyFacts(session, slot)
-  if (!standby) return false
+/**
+ * Gives where a primary's WAL ends; undefined: it is a standby. In a failover the next primary is met as one at first: what it cannot do
+ * yet is to be waited for.
+ */
+async function checkStandby(session: Session, slot: string): Promise<Lsn | undefined> {
+  const { standby, version, synced, insertLsn } = await standbyFacts(session, slot)
+  if (!standby) return insertLsn
   if (session.serverVersion < DECODES_ON_STANDBYS) throw STANDBY_CANNOT_DECODE({ version })
   if (synced) throw SLOT_SYNCHRONISED({ slot })
-  return true
+  return undefined
 }
 
 /** Throws unless the history of timeline `found` has everything up to the position, of an older one. */

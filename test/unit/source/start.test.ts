@@ -4,7 +4,7 @@ import { type Origin, type Place, StreamPosition } from '../../../src/source/pos
 import { decideStart, type StartFacts } from '../../../src/source/start.js'
 import { place } from '../../support/sourceHistory.js'
 
-const server = { systemIdentifier: '7', timeline: 3, database: 'shop', inRecovery: false, flushedLsn: 0x2000n }
+const server = { systemIdentifier: '7', timeline: 3, database: 'shop', inRecovery: false, insertLsn: 0x2000n }
 const origin: Origin = { system: '7', timeline: 3, database: 'shop', slot: 'own', epoch: 4 }
 const slot: Slot = {
   name: 'own',
@@ -106,15 +106,15 @@ describe('from a position', () => {
     ['of a temporary slot', { slotName: undefined }, { slot: null }, 'POSITION_NOT_RESUMABLE'],
     ['of a timeline that this server has not reached', {}, { timeline: 4 }, 'TIMELINE_BEHIND'],
     ['of a slot that is gone', { slot: undefined }, {}, 'SLOT_MISSING'],
-    ['beyond all that the server has', { server: { ...server, flushedLsn: whole.end! - 1n } }, {}, 'POSITION_AHEAD'],
+    ['beyond all that the server has', { server: { ...server, insertLsn: whole.end! - 1n } }, {}, 'POSITION_AHEAD'],
   ])('%s nothing is read', (_, facts, from, code) => {
     expect(() => start({ slot, ...facts, position: at(whole, from) })).toThrow(expect.objectContaining({ code }))
   })
 
   test('a standby may not have replayed it yet', () => {
-    const standby = { ...server, inRecovery: true, flushedLsn: whole.end! - 1n }
+    const standby = { ...server, inRecovery: true, insertLsn: whole.end! - 1n }
     expect(start({ position: at(whole), slot, server: standby })).toMatchObject({ kind: 'resume' })
-    expect(start({ position: at(whole), slot, server: { ...server, flushedLsn: whole.end! } })).toMatchObject({
+    expect(start({ position: at(whole), slot, server: { ...server, insertLsn: whole.end! } })).toMatchObject({
       kind: 'resume',
     })
   })

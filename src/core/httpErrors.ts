@@ -62,6 +62,6 @@ export const REQUEST_INVALID = defineError('REQUEST_INVALID', {
 
 export const REQUEST_TOO_MANY = defineError('REQUEST_TOO_MANY', {
   retry: 'later',
-  message: (e: { limit: number }) => `${e.limit} changes are asked for already, and not done`,
-  hint: 'Ask again when one of them is.',
+  message: (e: { limit: number }) => `${e.limit} such requests are under way already`,
+  hint: 'Ask again when one of them is done.',
 })

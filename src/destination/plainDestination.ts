@@ -26,6 +26,10 @@ export interface PlainDestinationOptions extends WriteSettings {
   readonly name: string
   /** Somebody else is at work under that name, and goes on. */
   readonly onOtherWriter: () => void
+  /** No statement takes longer, and no transaction waits longer for the next one; undefined: as long as it takes. */
+  readonly limitMs?: number
+  /** Asked at once before anything is written; rejects: nothing is. */
+  readonly mayWrite?: () => Promise<void>
 }
 
 /** A table of the target's catalog, with the types of its columns. */
@@ -79,6 +83,7 @@ export class PlainDestination {
   async write(rows: RowBatch, targets: readonly Target[], lookedAgain: boolean): Promise<Written> {
     let ways = 0
     const attempt = async (writer: PlainWriter): Promise<Written> => {
+      await this.#options.mayWrite?.()
       try {
         return await (ways === 0 ? writer.write(rows, targets) : writer.writeCarefully(rows, targets, ways > 1))
       } catch (error) {
@@ -167,7 +172,12 @@ export class PlainDestination {
     this.#requireNotClosed()
     this.#backend = backend
     try {
-      if (!(await becomeTheWriter(session, this.#options.name))) this.#options.onOtherWriter()
+      const { name, limitMs } = this.#options
+      if (!(await becomeTheWriter(session, name))) this.#options.onOtherWriter()
+      if (limitMs !== undefined) {
+        const limits = ['statement_timeout', 'idle_in_transaction_session_timeout']
+        await session.query(limits.map((limit) => `SET ${limit} = ${limitMs}`).join(';\n'))
+      }
     } catch (error) {
       session.destroy()
       throw error

@@ -13,6 +13,8 @@ import { letterRows } from '../deadLetters/letterRows.js'
 
 /** A run's batch is written in less, unless it reads a table without a key, which it may do for hours. */
 const WAIT_MS = 10_000
+/** What writes a letter is over, or undone, long before the server would give up the lock that stands beside it. */
+const WRITE_MS = 3000
 const LOCK_NOT_AVAILABLE = '55P03'
 
 /**
@@ -33,6 +35,10 @@ export class LetterWriter {
     this.#plain = new PlainDestination({
       ...this.#settings,
       name: `dead letters of ${this.#settings.source}`,
+      // A second try might come when the lock is gone.
+      retryMs: 0,
+      limitMs: WRITE_MS,
+      mayWrite: () => this.#proveLock(),
       onOtherWriter: () => {
         this.#isBusy = true
       },
@@ -58,7 +64,7 @@ export class LetterWriter {
 
   /**
    * While `work` is done a run beside it writes nothing: what it has written by then it stays behind, and what it writes
-   * afterwards is later. Not for long.
+   * afterwards is later. Not for long: once the lock is lost, {@link write} rejects.
    */
   async quietly<T>(work: () => Promise<T>): Promise<T> {
     const session = this.#session!
@@ -70,7 +76,7 @@ export class LetterWriter {
     }
   }
 
-  /** Rejects with why the target does not take it; what is wrong with the connection is tried again by itself. */
+  /** Rejects with why the target does not take it, or with what is wrong with a connection. Only within {@link quietly}. */
   async write(record: LetterRecord): Promise<void> {
     for (let again = false; ; again = true) {
       const found = await this.#find(record)
@@ -114,6 +120,11 @@ export class LetterWriter {
     if (known === undefined) throw TARGET_TABLE_MISSING({ table: key, source: sqlName({ schema, name: table }) })
     this.#tables.set(key, known)
     return known
+  }
+
+  /** Its transaction has stood since the lock was taken, and does so for another while: a lost one takes the session along. */
+  async #proveLock(): Promise<void> {
+    await this.#session!.query('SELECT 1')
   }
 
   async #lock(session: Session): Promise<void> {

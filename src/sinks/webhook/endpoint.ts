@@ -12,11 +12,11 @@ import {
   WEBHOOK_UNAVAILABLE,
   WEBHOOK_UNREACHABLE,
 } from '../../core/webhookErrors.js'
+import { shownUrl } from '../shownUrl.js'
 import type { SinkEvent } from '../sink.js'
 import { retryAfterMs, shownBody, type Verdict, verdictOf } from './answer.js'
 import { Circuit } from './circuit.js'
 import { type HttpAnswer, HttpClient, type HttpClientOptions, NoAnswer } from './httpClient.js'
-import { shownUrl } from './shownUrl.js'
 import { sign } from './signature.js'
 
 const compress = promisify(gzip)

@@ -121,7 +121,8 @@ export class HttpClient {
   }
 }
 
-function decoded(text: string): string {
+/** Undoes percent-encoding, where it is one. */
+export function decoded(text: string): string {
   try {
     return decodeURIComponent(text)
   } catch {

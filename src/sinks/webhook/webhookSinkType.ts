@@ -6,6 +6,7 @@ import { maxLineBytesSetting } from '../files/settings.js'
 import { type SettingProblem, type SinkPlace, sinkType } from '../sinkType.js'
 import { BODIES } from './body.js'
 import { problemOfHeaders } from './headers.js'
+import { hiddenOf } from './hidden.js'
 import { secretBytes } from './signature.js'
 import { WebhookSink, type WebhookSinkOptions } from './webhookSink.js'
 
@@ -144,7 +145,11 @@ function optionsOf(settings: WebhookSettings, place: SinkPlace): WebhookSinkOpti
       method: settings.method,
       headers: { 'user-agent': 'tailrace', ...Object.fromEntries(given) },
       secrets: secrets.map((one) => secretBytes(one)!),
-      hidden: [...secrets, ...given.map(([, value]) => value), url.password].filter(({ length }) => length >= 6),
+      hidden: hiddenOf(
+        url,
+        given.map(([, value]) => value),
+        secrets,
+      ),
       gzip: settings.gzip,
       timeoutMs: settings.timeoutMs,
       retryMs: settings.retryMs,

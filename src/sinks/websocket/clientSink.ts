@@ -10,6 +10,7 @@ import {
   WEBSOCKET_UNREACHABLE,
 } from '../../core/websocketErrors.js'
 import type { Batch } from '../../source/batch.js'
+import { shownUrl } from '../shownUrl.js'
 import type { Reject, Sink, SinkMark } from '../sink.js'
 import { closeSocket } from './closeSocket.js'
 import { type FrameLines, readAck, recordsFrame, singleFrames } from './frames.js'
@@ -54,8 +55,7 @@ export class WebsocketClientSink implements Sink {
 
   constructor(options: ClientOptions) {
     this.#options = options
-    const { protocol, host, pathname } = new URL(options.url)
-    this.#shown = `${protocol}//${host}${pathname}`
+    this.#shown = shownUrl(new URL(options.url))
   }
 
   async open(): Promise<undefined> {

@@ -122,7 +122,7 @@ test.each<[string, (socket: WebSocket) => void, object]>([
 
 test('why nobody can be connected to is told without what the URL keeps secret', async () => {
   const port = await freePort()
-  const url = `ws://u:c0rrect@127.0.0.1:${port}/feed?token=5ecret`
+  const url = `ws://u:c0rrect@127.0.0.1:${port}/feed-5ecret?token=5ecret`
   const failure = async (given: string) =>
     makeSink(websocketSinkType, { url: given })
       .open(undefined)

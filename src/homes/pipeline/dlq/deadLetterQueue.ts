@@ -26,7 +26,7 @@ export interface Named {
 export async function* listLetters(config: PipelineConfig, { sink, filter }: Named): AsyncIterable<SinkLetter> {
   let left = filter.limit ?? Number.POSITIVE_INFINITY
   for (const one of sinksNamed(config, sink)) {
-    if (left <= 0) return
+    if (left <= 0 || filter.gone?.()) return
     await using box = await boxOf(config, one)
     for await (const letter of box.letters({ ...filter, limit: left })) {
       left--
@@ -40,9 +40,11 @@ export async function findLetter(
   config: PipelineConfig,
   sink: string | undefined,
   number: string,
+  gone: () => boolean = () => false,
 ): Promise<SinkLetter> {
   const sinks = sinksNamed(config, sink)
   for (const one of sinks) {
+    if (gone()) break
     await using box = await boxOf(config, one)
     const letter = await box.find(number)
     if (letter !== undefined) return { sink: one.name, letter }

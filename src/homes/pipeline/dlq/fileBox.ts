@@ -51,7 +51,7 @@ export class FileBox implements LetterBox {
     await this.#done.read()
     let given = 0
     for await (const line of fileLines(this.place, from, await this.#length())) {
-      if (line.at > last || given >= limit) return
+      if (line.at > last || given >= limit || filter.gone?.()) return
       if (await this.#done.isDone(line)) continue
       const letter = this.#letterOf(line)
       if (!isMeant(letter)) continue

@@ -34,6 +34,8 @@ export interface LetterFilter {
   readonly to?: string | undefined
   /** At most so many, the oldest first. */
   readonly limit?: number | undefined
+  /** Whoever wanted them has gone: no more are looked for. */
+  readonly gone?: (() => boolean) | undefined
 }
 
 /** Whether a letter is meant, but for the numbers and the limit. Throws TABLE_PATTERN_INVALID at once. */

@@ -43,6 +43,8 @@ type Counts = { -readonly [Name in keyof ReplayResult]: ReplayResult[Name] }
 
 /** So long a run beside may be kept waiting at a time. */
 const QUIET_MS = 250
+/** Each look at the source, while a run is kept waiting. */
+const LOOK_MS = 2000
 /** Letters that become durable together. */
 const GROUP = 500
 const GROUP_BYTES = 4 * 1024 * 1024
@@ -82,7 +84,7 @@ async function replayOwn(
   let next = await letters.next()
   if (next === undefined) return
   const writer = new LetterWriter(sink.name, sink.letters.own!)
-  await using look = options.force ? undefined : await SourceLook.open(config.source.url)
+  await using look = options.force ? undefined : await SourceLook.open(config.source.url, LOOK_MS)
   try {
     await writer.open()
     while (next !== undefined) {

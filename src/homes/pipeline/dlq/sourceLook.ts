@@ -4,8 +4,11 @@ import { findTargetTable, type TargetTable } from '../../../destination/targetTa
 import { TypeCatalog } from '../../../postgres/catalog/types.js'
 import { parseConnectionString } from '../../../postgres/connectionString.js'
 import { quoteIdentifier, sqlName } from '../../../postgres/identifier.js'
+import { sqlstateOf } from '../../../postgres/serverError.js'
 import { Session } from '../../../postgres/session.js'
 import type { LetterRecord, LetterValues } from '../../../sinks/deadLetters/letterRecord.js'
+
+const QUERY_CANCELED = '57014'
 
 interface Known {
   readonly facts: TargetTable
@@ -22,8 +25,10 @@ export class SourceLook implements AsyncDisposable {
   readonly #session: Session
   readonly #tables = new Map<string, Known | undefined>()
 
-  static async open(url: string | undefined): Promise<SourceLook> {
-    return new SourceLook(await Session.connect(parseConnectionString(url), { settings: { row_security: 'off' } }))
+  /** `limitMs`: what takes longer is not waited for; 0: it is. */
+  static async open(url: string | undefined, limitMs = 0): Promise<SourceLook> {
+    const settings = { row_security: 'off', statement_timeout: String(limitMs) }
+    return new SourceLook(await Session.connect(parseConnectionString(url), { settings }))
   }
 
   private constructor(session: Session) {
@@ -67,14 +72,26 @@ export class SourceLook implements AsyncDisposable {
       const { equals, stagingType } = facts.columns.get(column)!
       return `${quoteIdentifier(column)} ${equals} $${i + 1}::${stagingType.replace(/ COLLATE .*/, '')}`
     })
-    const [found] = await this.#session.query<{ row: string }>(
+    const rows = await this.#inTime<{ row: string }>(
       `SELECT pg_catalog.to_json(r)::pg_catalog.text AS row
          FROM (SELECT ${wanted} FROM ${name} WHERE ${conditions.join(' AND ')} LIMIT 1) AS r`,
       [...key].map(([column, json]) => textOf(column, json)),
     )
+    if (rows === undefined) return { is: 'unknown', problem: `the source took too long to find the row in ${name}` }
+    const [found] = rows
     if (found === undefined) return { is: 'absent' }
     const now = jsonMembers(found.row)
     const differs = [...row].some(([column, json]) => textOf(column, json) !== textOf(column, now.get(column)!))
     return { is: differs ? 'other' : 'same' }
+  }
+
+  /** Undefined: it took too long. */
+  async #inTime<Row extends object>(sql: string, values: readonly unknown[]): Promise<Row[] | undefined> {
+    try {
+      return await this.#session.query<Row>(sql, values)
+    } catch (error) {
+      if (sqlstateOf(error) !== QUERY_CANCELED) throw error
+      return undefined
+    }
   }
 }

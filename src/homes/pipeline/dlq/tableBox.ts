@@ -75,7 +75,7 @@ export class TableBox implements LetterBox {
         yield letter
         if (++given >= limit) return
       }
-      if (rows.length < AT_ONCE) return
+      if (rows.length < AT_ONCE || filter.gone?.()) return
       after = rows.at(-1)!.number
     }
   }

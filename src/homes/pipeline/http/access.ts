@@ -12,10 +12,13 @@ export interface Needs {
   readonly changes: boolean
 }
 
+const OF_ANOTHER_SITE = () => REQUEST_FORBIDDEN({ problem: 'it comes from a page of another site' })
+
 /**
  * Why a request is refused; undefined: it is not. Without a token the interface is one of this machine alone, and a browser of
  * this machine is the way in for others: by a name of theirs that they have resolve to 127.0.0.1 (so the host must be one of
- * loopback), or by a form or script on a page of theirs (so a change needs a content type that no form sends, and its own origin).
+ * loopback), or by a form or script on a page of theirs (so a change needs a content type that no form sends, and its own origin;
+ * nor is anything but the page read for them).
  */
 export function refusal(
   token: string | undefined,
@@ -34,7 +37,8 @@ export function refusal(
     if (given === undefined) return REQUEST_UNAUTHORIZED({ problem: 'a token is needed' })
     if (!isSame(given, token)) return REQUEST_UNAUTHORIZED({ problem: 'the token is wrong' })
   }
-  return changes ? refusedChange(headers) : undefined
+  if (changes) return refusedChange(headers)
+  return !open && headers['sec-fetch-site'] === 'cross-site' ? OF_ANOTHER_SITE() : undefined
 }
 
 function refusedChange({ host = '', origin, ...headers }: IncomingHttpHeaders): TailraceError | undefined {
@@ -42,7 +46,7 @@ function refusedChange({ host = '', origin, ...headers }: IncomingHttpHeaders): 
   if (type !== 'application/json') return REQUEST_FORBIDDEN({ problem: 'a change is asked for as application/json' })
   const site = headers['sec-fetch-site']
   if (site !== undefined && site !== 'same-origin' && site !== 'none') {
-    return REQUEST_FORBIDDEN({ problem: 'it comes from a page of another site' })
+    return OF_ANOTHER_SITE()
   }
   if (origin === undefined || hostOf(origin) === host.toLowerCase()) return undefined
   return REQUEST_FORBIDDEN({ problem: 'its origin is another one' })

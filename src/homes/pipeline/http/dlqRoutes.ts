@@ -30,16 +30,17 @@ export function dlqRoutes(pipelines: readonly ManagedPipeline[]): readonly Route
     {
       method: 'GET',
       path: '/api/dlq',
-      answer: async ({ query }) => {
+      costly: true,
+      answer: async ({ query, gone }) => {
         const values = Object.fromEntries(query)
         const { config, monitor } = pipelineNamed(pipelines, values.pipeline)
         const limit = Math.min(MOST_LISTED, numberOf(values, 'limit') ?? LISTED)
         const letters: LetterLine[] = []
-        const named = { sink: textOf(values, 'sink'), filter: { ...filterOf(values), limit: limit + 1 } }
+        const named = { sink: textOf(values, 'sink'), filter: { ...filterOf(values), limit: limit + 1, gone } }
         for await (const one of listLetters(config, named)) letters.push(lineOf(one))
         const more = letters.length > limit
         const isAll = !more && Object.keys(values).every((name) => name === 'pipeline' || name === 'limit')
-        if (isAll) {
+        if (isAll && !gone()) {
           for (const { name } of config.sinks) {
             monitor.lettersFound(name, letters.filter(({ sink }) => sink === name).length)
           }
@@ -51,12 +52,13 @@ export function dlqRoutes(pipelines: readonly ManagedPipeline[]): readonly Route
     {
       method: 'GET',
       path: '/api/dlq/letter',
-      answer: async ({ query }) => {
+      costly: true,
+      answer: async ({ query, gone }) => {
         const values = Object.fromEntries(query)
         const { config } = pipelineNamed(pipelines, values.pipeline)
         const number = textOf(values, 'number')
         if (number === undefined) throw REQUEST_INVALID({ problem: '"number" is missing' })
-        const found = await findLetter(config, textOf(values, 'sink'), number)
+        const found = await findLetter(config, textOf(values, 'sink'), number, gone)
         const whole: LetterWhole = { ...lineOf(found), record: found.letter.record }
         return json(whole)
       },

@@ -30,6 +30,8 @@ const MAX_HEADER_BYTES = 8192
 const MAX_BODY_BYTES = 64 * 1024
 /** Changes that are asked for and not done. */
 const MAX_CHANGES = 16
+/** Answers that read much, and are under way. */
+const MAX_COSTLY = 8
 const HEADERS_MS = 10_000
 const REQUEST_MS = 20_000
 /** Longer than who polls every few seconds waits: else a request meets the end of its connection. */
@@ -66,6 +68,7 @@ export class HttpServer implements AsyncDisposable {
   readonly #options: HttpServerOptions
   readonly #server: Server
   #changes = 0
+  #costly = 0
 
   /** Listens; throws `HTTP_LISTEN_FAILED`. */
   static async listen(options: HttpServerOptions): Promise<HttpServer> {
@@ -168,7 +171,10 @@ export class HttpServer implements AsyncDisposable {
     }
     const gone = () => response.destroyed
     const { searchParams: query } = url
-    if (wanted === 'GET') return route.answer({ query, body: {}, gone })
+    if (wanted === 'GET') {
+      const answer = () => route.answer({ query, body: {}, gone })
+      return route.costly === true ? this.#oneOfFew(answer) : answer()
+    }
     if (this.#changes === MAX_CHANGES) throw REQUEST_TOO_MANY({ limit: MAX_CHANGES })
     this.#changes++
     try {
@@ -179,6 +185,16 @@ export class HttpServer implements AsyncDisposable {
     } finally {
       this.#changes--
       request.socket.setTimeout(UNREAD_MS)
+    }
+  }
+
+  async #oneOfFew(answer: () => Answer | Promise<Answer>): Promise<Answer> {
+    if (this.#costly === MAX_COSTLY) throw REQUEST_TOO_MANY({ limit: MAX_COSTLY })
+    this.#costly++
+    try {
+      return await answer()
+    } finally {
+      this.#costly--
     }
   }
 

@@ -5,6 +5,8 @@ export interface Route {
   readonly path: string
   /** It tells nothing of the data, and needs no token; default: it does. */
   readonly open?: boolean
+  /** What it reads may be large: of such requests only a few are answered at a time. Default: it is not. */
+  readonly costly?: boolean
   /** Throws a TailraceError for what cannot be done. */
   answer(request: RouteRequest): Answer | Promise<Answer>
 }

@@ -1,9 +1,10 @@
 import { expect, test } from 'vitest'
+import { shownUrl } from '../../../../src/sinks/shownUrl.js'
 import { retryAfterMs, shownBody, verdictOf } from '../../../../src/sinks/webhook/answer.js'
 import { Circuit } from '../../../../src/sinks/webhook/circuit.js'
 import { problemOfHeaders } from '../../../../src/sinks/webhook/headers.js'
+import { hiddenOf } from '../../../../src/sinks/webhook/hidden.js'
 import { batchId, headerId } from '../../../../src/sinks/webhook/requestId.js'
-import { shownUrl } from '../../../../src/sinks/webhook/shownUrl.js'
 import { secretBytes } from '../../../../src/sinks/webhook/signature.js'
 
 test('a circuit opens after failures in a row, lets one request through when its time is over, and closes when that gets an answer', () => {
@@ -83,12 +84,24 @@ test('what is printed of an answer has no secret, no control character, and an e
   expect(shownBody(Buffer.from('x'.repeat(5000)), [])).toHaveLength(201)
 })
 
-test('a URL is printed without credentials, query values and whatever looks like a token', () => {
+test('a URL is printed without credentials, query and path, any of which may be a token', () => {
   const shown = (text: string) => shownUrl(new URL(text))
-  expect(shown('https://me:pass@example.com:8443/a/b?key=1&x=2')).toBe('https://example.com:8443/a/b?key=***&x=***')
-  expect(shown('https://hooks.slack.com/services/T00000000/B00000000/x1X2x3X4x5X6x7X8x9X0x1X2')).toBe(
-    'https://hooks.slack.com/services/T00000000/B00000000/***',
-  )
+  expect(shown('https://me:pass@example.com:8443/?key=1&5ecret')).toBe('https://example.com:8443/')
+  expect(shown('wss://example.com')).toBe('wss://example.com/')
+  for (const path of ['a', 'bot123456:AAbb/sendMessage', 'onlylettersmakethistoken', 'a/b?key=1']) {
+    expect(shown(`https://example.com/${path}`)).toBe('https://example.com/***')
+  }
+})
+
+test('of an answer is hidden what the settings keep secret, as it is written and as it is meant', () => {
+  const url = new URL('https://me:pa%20ss%2Fword@example.com/api/hooktoken%21/x?key=que%2Fry+1&bare5ecret&n=1')
+  const hidden = hiddenOf(url, ['Bearer tok-1234', 'plain-5'], ['whsec_abc'])
+  const answer = 'Bearer tok-1234, tok-1234, plain-5, whsec_abc, pa%20ss%2Fword, pa ss/word'
+  const ofUrl = 'hooktoken%21, hooktoken!, que%2Fry+1, que/ry 1, bare5ecret'
+  const shown = (text: string) => shownBody(Buffer.from(text), hidden)
+  expect(shown(answer)).toBe(new Array(6).fill('***').join(', '))
+  expect(shown(ofUrl)).toBe(new Array(5).fill('***').join(', '))
+  expect(shown('no api at example.com takes 1 of me')).toBe('no api at example.com takes 1 of me')
 })
 
 test('an id in a header is the record’s, percent-encoded; a long one is told by its hash; that of several depends on them alone', () => {

@@ -37,6 +37,13 @@ async function remove(path: string, wanted: (id: number) => boolean, settle = tr
   if (settle) await box.settle()
 }
 
+test('letters are no longer looked for when whoever asked has gone', async () => {
+  await using file = await lettersFile(9)
+  let looked = 0
+  expect(await read(file.path, { id: 'none', gone: () => ++looked === 4 })).toEqual([])
+  expect(looked).toBe(4)
+})
+
 test('letters are read as they were put aside, and found by table, code, time, id and number', async () => {
   await using file = await lettersFile(9)
   const all = await read(file.path)

@@ -86,6 +86,16 @@ test('a change is taken from this interface’s own page, and from programs, and
   }
 })
 
+test('what tells of the data is not read by a page of another site', () => {
+  const headers = (site: string) => ({ host: 'localhost', 'sec-fetch-site': site, authorization: `Bearer ${TOKEN}` })
+  for (const token of [undefined, TOKEN]) {
+    expect(refusal(token, headers('cross-site'), READ)).toMatchObject({ code: 'REQUEST_FORBIDDEN' })
+    for (const site of ['same-origin', 'none']) expect(refusal(token, headers(site), READ), site).toBeUndefined()
+    // A link to the page may stand anywhere.
+    expect(refusal(token, headers('cross-site'), { open: true, changes: false })).toBeUndefined()
+  }
+})
+
 test('where to listen is said by the command line, or else by the files, which must agree', async () => {
   const files = [
     { path: 'a.yaml', http: { http: '8080', httpToken: TOKEN, httpTokenFile: undefined } },

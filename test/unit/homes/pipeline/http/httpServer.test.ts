@@ -178,6 +178,29 @@ test('at most sixteen changes wait, and whoever hangs up is known to have gone',
   expect((await post(url, '/slow', '{}')).status).toBe(200)
 })
 
+test('of answers that read much only eight are under way', async () => {
+  const goOn = deferred<void>()
+  let reading = 0
+  const answer = async () => {
+    reading++
+    await goOn.promise
+    return json({})
+  }
+  const url = await serve([
+    { method: 'GET', path: '/much', costly: true, answer },
+    { method: 'GET', path: '/little', answer: () => json({}) },
+  ])
+  const much = () => fetch(new URL('/much', url))
+  const asked = Array.from({ length: 8 }, much)
+  while (reading < 8) await new Promise((resolve) => setTimeout(resolve, 5))
+  const refused = await much()
+  expect([refused.status, await refused.json()]).toMatchObject([503, { error: { code: 'REQUEST_TOO_MANY' } }])
+  expect((await fetch(new URL('/little', url))).status).toBe(200)
+  goOn.resolve()
+  expect((await Promise.all(asked)).map(({ status }) => status)).toEqual(new Array(8).fill(200))
+  expect((await much()).status).toBe(200)
+})
+
 test('a request names one of several pipelines, or pauses all', async () => {
   const [a, b] = [pipelineOf('a').pipeline, pipelineOf('b').pipeline]
   const url = await serve(

@@ -29,3 +29,18 @@ test('other keys are in the order of their bytes', () => {
   ]
   expect(ordered(textTable('t', ['k', 'n'], [0, 1]), rows)).toEqual(['a\x009', 'b\x0010', 'b\x002'])
 })
+
+test('of keys that are no numbers, as of a payload in JSON, none is lost and none is there twice', () => {
+  const text = textTable('t', ['id', 'n'], [0])
+  const table = new Table({ ...text, columns: text.columns.map((column) => ({ ...column, typeOid: 23 })) })
+  for (const ids of [
+    ['1', '1.5'],
+    ['abc', '2', '1'],
+  ]) {
+    const found = ordered(
+      table,
+      ids.map((id) => [id, 'x']),
+    )
+    expect(found.sort()).toEqual(ids.sort())
+  }
+})

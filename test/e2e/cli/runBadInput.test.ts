@@ -133,7 +133,9 @@ describe.each<readonly [when: string, ranBefore: boolean]>([
   ['when it comes first', false],
   ['when it has run', true],
 ])('what is wrong at the target is said, and mended the same command goes on with nothing lost: %s', (_, ranBefore) => {
-  test.concurrent.each(MISTAKES)('$what', async ({ made, mended, bad, says }) => {
+  // Rows that are rejected, one kind of each: what it was that came first makes no difference to them.
+  const mistakes = MISTAKES.filter(({ bad, what }) => ranBefore || bad === undefined || what === 'another type')
+  test.concurrent.each(mistakes)('$what', async ({ made, mended, bad, says }) => {
     await using pair = await databasePair(server, TABLES)
     await using pipeline = await pipelineOf(pair)
     await pair.source.query(good(1, 20))

@@ -138,7 +138,7 @@ const own = {
   }),
   on_lost_position: setting(z.enum(['fail', 'resync']).default('fail'), {
     description:
-      'When the slot is gone, lost, or ahead of the saved position, so that changes are missing: end with an error, or read all rows anew.',
+      'When the slot is gone, lost, or ahead of the saved position, or that is beyond all that the server has written (it was put back to an earlier state), so that changes would be missing: end with an error, or read all rows anew.',
   }),
   toast: setting(z.enum(['omit', 'fetch']).default('fetch'), {
     description:

@@ -8,6 +8,7 @@ RUN npm ci --workspaces=false --ignore-scripts --no-audit --no-fund
 COPY tsconfig.json ./
 COPY scripts/build.mjs scripts/
 COPY src src
+COPY page page
 RUN npm run --silent build
 
 FROM node:22-slim

@@ -3,7 +3,8 @@ import type { PositionJson } from '../../core/record.js'
 import { type Retry, TailraceError } from '../../core/tailraceError.js'
 import type { Batch } from '../../source/batch.js'
 import { StreamPosition } from '../../source/position.js'
-import type { DeadLetterCount, Outages, Reject, Sink, SinkEvent, SinkMark } from '../sink.js'
+import type { Reject, Sink, SinkMark } from '../sink.js'
+import { WrappedSink } from '../wrappedSink.js'
 import { rejection } from './rejection.js'
 
 const REQUIRED = ['open', 'write', 'flush', 'close'] as const
@@ -16,12 +17,11 @@ const PASSING = /^(ECONN(REFUSED|RESET|ABORTED)|ETIMEDOUT|EPIPE|ENOTFOUND|EAI_AG
  * A sink that somebody else has written. Its errors become ours, and what it gives is looked at where it is given: what
  * would be a riddle in the state file or at the next start is told with the sink's name.
  */
-export class GuardedSink implements Sink {
+export class GuardedSink extends WrappedSink {
   readonly #name: string
   readonly #sink: Sink
   /** A call that a run has left behind: what it still does would come between what a new run does. */
   #hanging = 0
-  readonly prepare?: (next: Batch) => void
 
   /** One that is made now; what `make` throws is told as an error of the sink. */
   static made(name: string, make: () => unknown): GuardedSink {
@@ -36,53 +36,9 @@ export class GuardedSink implements Sink {
 
   constructor(name: string, sink: unknown) {
     requireSink(name, sink)
+    super(sink)
     this.#name = name
     this.#sink = sink
-    if (sink.prepare !== undefined) this.prepare = (next) => sink.prepare!(next)
-  }
-
-  get storesPosition(): boolean {
-    return this.#sink.storesPosition === true
-  }
-
-  get closesWhileBusy(): boolean {
-    return this.#sink.closesWhileBusy === true
-  }
-
-  get releasesBatches(): boolean {
-    return this.#sink.releasesBatches === true
-  }
-
-  get isSlow(): boolean {
-    return this.#sink.isSlow === true
-  }
-
-  get outages(): Outages | undefined {
-    return this.#sink.outages
-  }
-
-  get takesBack(): boolean {
-    return this.#sink.takesBack === true
-  }
-
-  get gathersBytes(): number | undefined {
-    return this.#sink.gathersBytes
-  }
-
-  get preparesBatches(): number {
-    return this.#sink.preparesBatches ?? 1
-  }
-
-  get deadLetters(): DeadLetterCount | undefined {
-    return this.#sink.deadLetters
-  }
-
-  listen(tell: (event: SinkEvent) => void): void {
-    this.#sink.listen?.(tell)
-  }
-
-  dueAt(): number | undefined {
-    return this.#sink.dueAt?.()
   }
 
   async open(mark: SinkMark | undefined): Promise<PositionJson | null | undefined> {

@@ -1,7 +1,8 @@
 import type { PositionJson } from '../../core/record.js'
 import type { DeadLetterRow } from '../../destination/deadLetters.js'
 import type { Batch } from '../../source/batch.js'
-import type { DeadLetterCount, Outages, Reject, Sink, SinkEvent, SinkMark } from '../sink.js'
+import type { DeadLetterCount, Reject, Sink, SinkMark } from '../sink.js'
+import { WrappedSink } from '../wrappedSink.js'
 import { deadLetterOf } from './deadLetter.js'
 import type { LetterStore } from './letterStore.js'
 
@@ -17,7 +18,7 @@ function lettersMark(mark: SinkMark | undefined): SinkMark | undefined {
  * it is recorded as delivered, and at none of them beyond that. The letters' mark stands within the sink's own, so that
  * the policy may be changed between two runs.
  */
-export class WithDeadLetters implements Sink {
+export class WithDeadLetters extends WrappedSink {
   readonly #sink: Sink
   readonly #store: LetterStore
   #count = 0
@@ -31,40 +32,13 @@ export class WithDeadLetters implements Sink {
   #storing: Promise<unknown> = Promise.resolve()
 
   constructor(sink: Sink, store: LetterStore) {
+    super(sink)
     this.#sink = sink
     this.#store = store
   }
 
-  get storesPosition(): boolean {
-    return this.#sink.storesPosition === true
-  }
-
-  get closesWhileBusy(): boolean {
-    return this.#sink.closesWhileBusy === true
-  }
-
-  get releasesBatches(): boolean {
-    return this.#sink.releasesBatches === true
-  }
-
-  get takesBack(): boolean {
-    return this.#sink.takesBack === true
-  }
-
-  get isSlow(): boolean {
-    return this.#sink.isSlow === true
-  }
-
-  get deadLetters(): DeadLetterCount {
+  override get deadLetters(): DeadLetterCount {
     return { count: this.#count, problem: this.#problem }
-  }
-
-  get outages(): Outages | undefined {
-    return this.#sink.outages
-  }
-
-  listen(tell: (event: SinkEvent) => void): void {
-    this.#sink.listen?.(tell)
   }
 
   async open(mark: SinkMark | undefined): Promise<PositionJson | null | undefined> {
@@ -110,10 +84,6 @@ export class WithDeadLetters implements Sink {
 
   async recorded(mark: SinkMark): Promise<void> {
     await this.#sink.recorded?.(mark)
-  }
-
-  dueAt(): number | undefined {
-    return this.#sink.dueAt?.()
   }
 
   async close(): Promise<void> {

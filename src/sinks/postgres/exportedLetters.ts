@@ -6,7 +6,8 @@ import { quoteQualified } from '../../postgres/identifier.js'
 import { Session } from '../../postgres/session.js'
 import type { Batch } from '../../source/batch.js'
 import type { LetterFile } from '../deadLetters/letterFile.js'
-import type { DeadLetterCount, Sink, SinkEvent, SinkMark } from '../sink.js'
+import type { Reject, Sink, SinkMark } from '../sink.js'
+import { WrappedSink } from '../wrappedSink.js'
 
 const AT_ONCE = 1000
 
@@ -20,9 +21,7 @@ export interface ExportedFrom {
  * A sink of a database with a file for its dead letters: they are committed with their batches, in the table, and what
  * the table has more than the file comes into that before anything is recorded.
  */
-export class WithExportedLetters implements Sink {
-  readonly storesPosition = true
-  readonly releasesBatches = true
+export class WithExportedLetters extends WrappedSink {
   readonly #sink: Sink
   readonly #file: LetterFile
   readonly #connection: ConnectionOptions
@@ -33,27 +32,12 @@ export class WithExportedLetters implements Sink {
   #number = '0'
 
   constructor(sink: Sink, file: LetterFile, { url, checkpointSchema, source }: ExportedFrom) {
+    super(sink)
     this.#sink = sink
     this.#file = file
     this.#connection = parseConnectionString(url)
     this.#name = quoteQualified(checkpointSchema, 'dead_letter')
     this.#source = source
-  }
-
-  get gathersBytes(): number {
-    return this.#sink.gathersBytes ?? 0
-  }
-
-  get preparesBatches(): number {
-    return this.#sink.preparesBatches ?? 1
-  }
-
-  get deadLetters(): DeadLetterCount | undefined {
-    return this.#sink.deadLetters
-  }
-
-  listen(tell: (event: SinkEvent) => void): void {
-    this.#sink.listen?.(tell)
   }
 
   async open(mark: SinkMark | undefined): Promise<PositionJson | null | undefined> {
@@ -66,12 +50,8 @@ export class WithExportedLetters implements Sink {
     return stored
   }
 
-  async write(batch: Batch): Promise<void> {
-    await this.#sink.write(batch)
-  }
-
-  prepare(next: Batch): void {
-    this.#sink.prepare?.(next)
+  async write(batch: Batch, reject?: Reject): Promise<void> {
+    await this.#sink.write(batch, reject)
   }
 
   async flush(options: { readonly end: boolean }): Promise<SinkMark> {

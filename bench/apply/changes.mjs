@@ -21,12 +21,15 @@ import {
   settled,
   TARGET,
 } from './pipeline.mjs'
+import { measureWriter } from './writer.mjs'
 
 const TABLE = 'bench'
 const BASE = 'apply_base'
 const BASE_SLOT = 'apply_base'
 /** Over several connections, where `--apply-connections` says so. */
 const PARTED = 'tailrace run, parted'
+/** Without what reads: the server's decoding, and ours. */
+const WRITER = 'our destination, of batches that were read before'
 const PER_TRANSACTION = 100
 const LIMIT = 1
 const RSS_LIMIT_MB = 300
@@ -35,8 +38,9 @@ const ONE_ROW_TRANSACTIONS = 100_000
 const ONE_ROW_SECONDS = 1
 
 /**
- * A backlog of changes, by the pipeline and by psql: COPY into a temporary table, INSERT … ON CONFLICT and DELETE USING, in
- * as many batches as the pipeline made of it. psql has its rows folded by key and written to files before.
+ * A backlog of changes, by psql: COPY into a temporary table, INSERT … ON CONFLICT and DELETE USING, in as many batches as
+ * the pipeline made of it; psql has its rows folded by key and written to files before. By our destination, which has read
+ * them before, and folds them itself. And by the pipeline, which has the server decode all of it meanwhile.
  */
 export async function applyChanges({ server, options }) {
   const distinct = options.rows / 5
@@ -44,9 +48,10 @@ export async function applyChanges({ server, options }) {
   try {
     let batches = 0
     const parted = options.applyConnections > 1 && { name: PARTED }
-    const contestants = [{ name: OURS }, parted, psql && { name: PSQL }].filter(Boolean)
+    const contestants = [{ name: OURS }, parted, { name: WRITER }, psql && { name: PSQL }].filter(Boolean)
     const results = await interleave(contestants, options.rounds, OURS, async ({ name }) => {
       if (name === PSQL) return byPsql(server, backlog, batches)
+      if (name === WRITER) return byWriter(server, backlog)
       const usage = await byPipeline(server, backlog, name === PARTED ? options.applyConnections : 1)
       if (name === OURS) batches = usage.batches
       return usage
@@ -145,15 +150,30 @@ async function byPipeline(server, { state, final }, connections = 1) {
   const sink = { apply_connections: connections }
   const command = pipeline(server, { tables: [TABLE], until: 'current', sink })
   copyFileSync(state, command.state)
-  await withClient(server, SOURCE, async (client) => {
-    await copySlot(client, BASE_SLOT, SLOT)
-    await client.query(`CREATE PUBLICATION ${SLOT} FOR TABLE ${TABLE}`).catch(() => {})
-  })
+  await copyBacklog(server)
   const before = await versionOf(server)
   await settled()
   const usage = await measure(server, command)
   if ((await checksum(server, TARGET)) !== final) throw new Error(`${OURS} has not applied the changes`)
   return { ...usage, batches: (await versionOf(server)) - before }
+}
+
+async function byWriter(server, { final }) {
+  await makeTarget(server, { template: BASE })
+  await copyBacklog(server)
+  const usage = await measureWriter(server, {
+    source: { url: server.url(SOURCE), tables: TABLE, slot: SLOT, existingSlot: 'resume' },
+    destination: { url: server.url(TARGET), source: 'apply' },
+  })
+  if ((await checksum(server, TARGET)) !== final) throw new Error('our destination has not applied the changes')
+  return usage
+}
+
+async function copyBacklog(server) {
+  await withClient(server, SOURCE, async (client) => {
+    await copySlot(client, BASE_SLOT, SLOT)
+    await client.query(`CREATE PUBLICATION ${SLOT} FOR TABLE ${TABLE}`).catch(() => {})
+  })
 }
 
 const versionOf = (server) => numberOf(server, TARGET, 'SELECT version FROM tailrace.checkpoint')
@@ -199,8 +219,8 @@ async function checksum(server, database) {
 }
 
 function reportChanges(results, options, distinct) {
-  const [ours, peer] = [OURS, PSQL].map((one) => results.find(({ name }) => name === one))
-  const shares = ratios(ours, peer, 'wall')
+  const [ours, writer, peer] = [OURS, WRITER, PSQL].map((one) => results.find(({ name }) => name === one))
+  const shareOf = (one) => one && peer && median(ratios(one, peer, 'wall'))
   const judged = options.rows >= FULL_ROWS
   const { batches } = ours.rounds.at(-1)
   return {
@@ -209,7 +229,8 @@ function reportChanges(results, options, distinct) {
     results,
     text: runsTable(results, peer),
     bars: [
-      bar('apply-changes: wall, to psql with the same batches', shares && median(shares), LIMIT, 2, judged),
+      bar('apply-changes: wall of what writes, to psql with the same batches', shareOf(writer), LIMIT, 2, judged),
+      bar('apply-changes: reading and decoding included', shareOf(ours), LIMIT, 2, judged),
       bar('apply-changes: peak MB', Math.max(...ours.rounds.map(({ rss }) => rss)), RSS_LIMIT_MB, 0, judged),
     ],
   }

@@ -1,12 +1,9 @@
-import { appendFileSync } from 'node:fs'
-import { chmod, mkdtemp, rm, writeFile } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
 import { parseArgs } from 'node:util'
-import { majors, startServer } from '../support/servers.js'
+import { majors } from '../support/servers.js'
 import { runChaos } from './chaos.js'
 import { MIXES, type MixName } from './mixes.js'
 import { Random } from './random.js'
+import { eachSeed, logTo, succeeds } from './round.js'
 import { describeRound, drawRound, type Fixed, STRATEGIES } from './rounds.js'
 
 const HELP = `Kills tailrace stream --state --output at random under load, cuts its connections, restarts its server, reads its slot,
@@ -58,43 +55,25 @@ const { values } = parseArgs({
 /** Longer than what a busy machine keeps a process waiting, and short enough to be slept through. */
 const WAL_SENDER_TIMEOUT = '3s'
 
+const log = logTo(values.log)
+
 if (values.help) process.stdout.write(HELP)
-else process.exitCode = await main()
+else process.exitCode = await eachSeed(values, log, round)
 
-async function main(): Promise<number> {
-  const first = Number(values.seed)
-  const rounds = Number(values.rounds)
-  const failed: number[] = []
-  for (let seed = first; seed < first + rounds; seed++) if (!(await succeeds(seed))) failed.push(seed)
-  if (rounds > 1) log(`${rounds - failed.length} of ${rounds} rounds without a problem`)
-  if (failed.length > 0) log(`failed: ${failed.map((seed) => `--seed ${seed}`).join(', ')}`)
-  return failed.length === 0 ? 0 : 1
-}
-
-async function succeeds(seed: number): Promise<boolean> {
-  const round = drawRound(new Random(seed), majors, fixed())
-  log(`seed ${seed}: ${describeRound(round)}`)
-  const folder = await mkdtemp(join(tmpdir(), `tailrace-chaos-${seed}-`))
-  // As root the servers run as another user.
-  await chmod(folder, 0o755)
-  const began = performance.now()
-  const settings = { deadlock_timeout: '100ms', wal_sender_timeout: WAL_SENDER_TIMEOUT }
-  await using server = await startServer({ major: round.major, durable: true, settings })
-  const seconds = values.seconds === undefined ? undefined : Number(values.seconds)
-  const problems = await runChaos({ ...round, server, folder, seed, seconds, log }).then(
-    (report) => report.problems,
-    (error: Error) => [error.stack ?? error.message],
-  )
-  const took = `${Math.round((performance.now() - began) / 1000)} s`
-  if (problems.length === 0) {
-    log(`the output equals the tables, every record once (${took})`)
-    await rm(folder, { recursive: true })
-    return true
-  }
-  await writeFile(join(folder, 'server.log'), server.log)
-  for (const problem of problems) log(`PROBLEM ${problem}`)
-  log(`FAILED with ${problems.length} problems (${took}); output, state, what the runs said and server.log: ${folder}`)
-  return false
+async function round(seed: number): Promise<boolean> {
+  const drawn = drawRound(new Random(seed), majors, fixed())
+  log(`seed ${seed}: ${describeRound(drawn)}`)
+  return succeeds({
+    name: `chaos-${seed}`,
+    proven: 'the output equals the tables, every record once',
+    log,
+    run: async (folder, servers) => {
+      const settings = { deadlock_timeout: '100ms', wal_sender_timeout: WAL_SENDER_TIMEOUT }
+      const server = await servers.start('server', { major: drawn.major, durable: true, settings })
+      const seconds = values.seconds === undefined ? undefined : Number(values.seconds)
+      return (await runChaos({ ...drawn, server, folder, seed, seconds, log })).problems
+    },
+  })
 }
 
 function fixed(): Fixed {
@@ -119,9 +98,4 @@ function fixed(): Fixed {
     rows: number(values.rows),
     writers: number(values.writers),
   }
-}
-
-function log(line: string): void {
-  process.stdout.write(`${line}\n`)
-  if (values.log !== undefined) appendFileSync(values.log, `${line}\n`)
 }

@@ -1,11 +1,8 @@
-import { appendFileSync } from 'node:fs'
-import { chmod, mkdtemp, rm, writeFile } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
 import { parseArgs } from 'node:util'
 import { STATE_TYPES } from '../../support/airbyte/syncs.js'
-import { DEFAULT_MAJOR, startServer } from '../../support/servers.js'
+import { DEFAULT_MAJOR } from '../../support/servers.js'
 import { Random } from '../random.js'
+import { logTo, succeeds } from '../round.js'
 import { runAirbyteChaos } from './chaos.js'
 
 const HELP = `Kills tailrace-airbyte read at random while its tables are changed, each run going on from the last whole STATE line, once with each type of
@@ -33,6 +30,8 @@ const { values } = parseArgs({
   },
 })
 
+const log = logTo(values.log)
+
 if (values.help) process.stdout.write(HELP)
 else process.exitCode = await main()
 
@@ -41,36 +40,21 @@ async function main(): Promise<number> {
   const types = STATE_TYPES.filter((type) => wanted.includes(type))
   if (types.length !== wanted.length) throw new Error(`--types ${values.types}: there are ${STATE_TYPES.join(', ')}`)
   let failed = false
-  for (const type of types) if (!(await succeeds(type))) failed = true
+  for (const type of types) if (!(await round(type))) failed = true
   return failed ? 1 : 0
 }
 
-async function succeeds(stateType: (typeof STATE_TYPES)[number]): Promise<boolean> {
+async function round(stateType: (typeof STATE_TYPES)[number]): Promise<boolean> {
   const [seed, kills, rows] = [values.seed, values.kills, values.rows].map(Number) as [number, number, number]
   log(`state of type ${stateType}: seed ${seed}, ${kills} kills, ${rows} rows, PostgreSQL ${values.major}`)
-  const folder = await mkdtemp(join(tmpdir(), `tailrace-airbyte-${stateType}-`))
-  await chmod(folder, 0o755)
-  const began = performance.now()
-  await using server = await startServer({ major: Number(values.major) })
-  const problems = await runAirbyteChaos({
-    ...{ url: server.url(), stateType, folder, kills, rows, log },
-    random: new Random(seed),
-  }).catch((error: Error) => [error.stack ?? error.message])
-  const took = `${Math.round((performance.now() - began) / 1000)} s`
-  if (problems.length === 0) {
-    log(
-      `state of type ${stateType}: by key and cursor the records are the tables, and no record tells of an older row (${took})`,
-    )
-    await rm(folder, { recursive: true })
-    return true
-  }
-  await writeFile(join(folder, 'server.log'), server.log)
-  for (const problem of problems) log(`PROBLEM ${problem}`)
-  log(`FAILED with ${problems.length} problems (${took}); what the runs said and server.log: ${folder}`)
-  return false
-}
-
-function log(line: string): void {
-  process.stdout.write(`${line}\n`)
-  if (values.log !== undefined) appendFileSync(values.log, `${line}\n`)
+  return succeeds({
+    name: `airbyte-${stateType}`,
+    proven: `state of type ${stateType}: by key and cursor the records are the tables, and no record tells of an older row`,
+    log,
+    run: async (folder, servers) => {
+      const server = await servers.start('server', { major: Number(values.major) })
+      const random = new Random(seed)
+      return runAirbyteChaos({ url: server.url(), stateType, folder, kills, rows, log, random })
+    },
+  })
 }

@@ -1,10 +1,7 @@
-import { appendFileSync } from 'node:fs'
-import { chmod, mkdtemp, rm, writeFile } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
 import { parseArgs } from 'node:util'
-import { majors, startServer } from '../../support/servers.js'
+import { majors } from '../../support/servers.js'
 import { Random } from '../random.js'
+import { eachSeed, logTo, succeeds } from '../round.js'
 import { runReplicateChaos } from './chaos.js'
 
 const HELP = `Kills tailrace run between two servers at random under load, restarts both, cuts its connections, and compares the sides. A
@@ -43,18 +40,12 @@ const { values } = parseArgs({
   },
 })
 
+const log = logTo(values.log)
+
 if (values.help) process.stdout.write(HELP)
-else process.exitCode = await main()
+else process.exitCode = await eachSeed(values, log, round)
 
-async function main(): Promise<number> {
-  const first = Number(values.seed)
-  const failed: number[] = []
-  for (let seed = first; seed < first + Number(values.rounds); seed++) if (!(await succeeds(seed))) failed.push(seed)
-  if (failed.length > 0) log(`failed: ${failed.map((seed) => `--seed ${seed}`).join(', ')}`)
-  return failed.length === 0 ? 0 : 1
-}
-
-async function succeeds(seed: number): Promise<boolean> {
+async function round(seed: number): Promise<boolean> {
   const random = new Random(seed)
   const major = (given: string | undefined) => {
     const drawn = random.pick(majors)
@@ -66,34 +57,22 @@ async function succeeds(seed: number): Promise<boolean> {
   log(
     `seed ${seed}: PostgreSQL ${from} to ${to}, up to ${applyConnections} connections apply, ${kills} kills, ${cuts} cuts, target restarted ${values['target-restarts']} times, source ${values['source-restarts']} times`,
   )
-  const folder = await mkdtemp(join(tmpdir(), `tailrace-replicate-${seed}-`))
-  await chmod(folder, 0o755)
-  const began = performance.now()
-  const settings = { deadlock_timeout: '100ms', wal_sender_timeout: '3s' }
-  await using source = await startServer({ major: from, durable: true, settings })
-  await using target = await startServer({ major: to, durable: true, settings })
-  const problems = await runReplicateChaos({
-    ...{ source, target, folder, random, kills, cuts, log },
-    sourceRestarts: Number(values['source-restarts']),
-    targetRestarts: Number(values['target-restarts']),
-    rows: Number(values.rows),
-    writers: Number(values.writers),
-    applyConnections,
-  }).catch((error: Error) => [error.stack ?? error.message])
-  const took = `${Math.round((performance.now() - began) / 1000)} s`
-  if (problems.length === 0) {
-    log(`both sides are equal, the table without a key has exactly the source's rows, no dead letters (${took})`)
-    await rm(folder, { recursive: true })
-    return true
-  }
-  await writeFile(join(folder, 'source.log'), source.log)
-  await writeFile(join(folder, 'target.log'), target.log)
-  for (const problem of problems) log(`PROBLEM ${problem}`)
-  log(`FAILED with ${problems.length} problems (${took}); what the runs said and the servers' logs: ${folder}`)
-  return false
-}
-
-function log(line: string): void {
-  process.stdout.write(`${line}\n`)
-  if (values.log !== undefined) appendFileSync(values.log, `${line}\n`)
+  return succeeds({
+    name: `replicate-${seed}`,
+    proven: "both sides are equal, the table without a key has exactly the source's rows, no dead letters",
+    log,
+    run: async (folder, servers) => {
+      const settings = { deadlock_timeout: '100ms', wal_sender_timeout: '3s' }
+      const source = await servers.start('source', { major: from, durable: true, settings })
+      const target = await servers.start('target', { major: to, durable: true, settings })
+      return runReplicateChaos({
+        ...{ source, target, folder, random, kills, cuts, log },
+        sourceRestarts: Number(values['source-restarts']),
+        targetRestarts: Number(values['target-restarts']),
+        rows: Number(values.rows),
+        writers: Number(values.writers),
+        applyConnections,
+      })
+    },
+  })
 }

@@ -1,10 +1,7 @@
-import { appendFileSync } from 'node:fs'
-import { chmod, mkdtemp, rm, writeFile } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
 import { parseArgs } from 'node:util'
-import { DEFAULT_MAJOR, startServer } from '../../support/servers.js'
+import { DEFAULT_MAJOR } from '../../support/servers.js'
 import { Random } from '../random.js'
+import { eachSeed, logTo, succeeds } from '../round.js'
 import { runWebhookChaos } from './chaos.js'
 
 const HELP = `Kills tailrace run at random under load, while the receiver of its webhook sink fails, hangs, is slow, cuts connections and refuses batches. Then
@@ -32,41 +29,21 @@ const { values } = parseArgs({
   },
 })
 
+const log = logTo(values.log)
+
 if (values.help) process.stdout.write(HELP)
-else process.exitCode = await main()
+else process.exitCode = await eachSeed(values, log, round)
 
-async function main(): Promise<number> {
-  const first = Number(values.seed)
-  const failed: number[] = []
-  for (let seed = first; seed < first + Number(values.rounds); seed++) if (!(await succeeds(seed))) failed.push(seed)
-  if (failed.length > 0) log(`failed: ${failed.map((seed) => `--seed ${seed}`).join(', ')}`)
-  return failed.length === 0 ? 0 : 1
-}
-
-async function succeeds(seed: number): Promise<boolean> {
+async function round(seed: number): Promise<boolean> {
   const [kills, rows] = [Number(values.kills), Number(values.rows)]
   log(`seed ${seed}: ${kills} kills, ${rows} rows, PostgreSQL ${values.major}`)
-  const folder = await mkdtemp(join(tmpdir(), `tailrace-webhook-${seed}-`))
-  await chmod(folder, 0o755)
-  const began = performance.now()
-  await using server = await startServer({ major: Number(values.major) })
-  const problems = await runWebhookChaos({
-    ...{ url: server.url(), folder, kills, rows, log },
-    random: new Random(seed),
-  }).catch((error: Error) => [error.stack ?? error.message])
-  const took = `${Math.round((performance.now() - began) / 1000)} s`
-  if (problems.length === 0) {
-    log(`every key's changes came in order, none is missing, and folded by id the records are the tables (${took})`)
-    await rm(folder, { recursive: true })
-    return true
-  }
-  await writeFile(join(folder, 'server.log'), server.log)
-  for (const problem of problems) log(`PROBLEM ${problem}`)
-  log(`FAILED with ${problems.length} problems (${took}); what the runs said and server.log: ${folder}`)
-  return false
-}
-
-function log(line: string): void {
-  process.stdout.write(`${line}\n`)
-  if (values.log !== undefined) appendFileSync(values.log, `${line}\n`)
+  return succeeds({
+    name: `webhook-${seed}`,
+    proven: "every key's changes came in order, none is missing, and folded by id the records are the tables",
+    log,
+    run: async (folder, servers) => {
+      const server = await servers.start('server', { major: Number(values.major) })
+      return runWebhookChaos({ url: server.url(), folder, kills, rows, log, random: new Random(seed) })
+    },
+  })
 }

@@ -194,12 +194,14 @@ class TableComparison {
 }
 
 /** In an order that people expect: 2 before 10. */
+let numeric: Intl.Collator | undefined
+
 function byKey(one: Difference, other: Difference): number {
-  const places = Object.keys(one.key).map((name) => NUMERIC.compare(one.key[name]!, other.key[name]!))
+  numeric ??= new Intl.Collator('en', { numeric: true })
+  const { compare } = numeric
+  const places = Object.keys(one.key).map((name) => compare(one.key[name]!, other.key[name]!))
   return places.find((place) => place !== 0) ?? 0
 }
-
-const NUMERIC = new Intl.Collator('en', { numeric: true })
 
 /** Of a row that one side lacks all its values, but the key's, which is told anyway. */
 function differingValues(pair: TablePair, { source, target }: FoundRow): DifferingValue[] {

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { describeBytes, describeSeconds } from '../../../src/core/quantity.js'
+import { count, describeBytes, describeSeconds } from '../../../src/core/quantity.js'
 
 test.each([
   [0, '0 bytes'],
@@ -23,3 +23,12 @@ test.each([
   [7200, '2 h'],
   [172_800, '2 days'],
 ])('%d seconds', (seconds, text) => expect(describeSeconds(seconds)).toBe(text))
+
+test.each([
+  [0, '0'],
+  [999, '999'],
+  [1000, '1,000'],
+  [1_234_567, '1,234,567'],
+  [-1234, '-1,234'],
+  [999.6, '1,000'],
+])('%d counted', (value, text) => expect(count(value)).toBe(text))

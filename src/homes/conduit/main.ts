@@ -1,4 +1,5 @@
 #!/usr/bin/env node
+import '../../postgres/navigator.js'
 import { runPlugin } from './plugin/runPlugin.js'
 import { takeStdout } from './plugin/stdout.js'
 

@@ -1,5 +1,5 @@
 #!/usr/bin/env node
-import '../core/navigator.js'
+import '../postgres/navigator.js'
 import { OUTPUT_CLOSED } from '../core/errors.js'
 import { parseCommandLine, USAGE } from '../homes/airbyte/commandLine.js'
 import { MessageOutput } from '../homes/airbyte/protocol/messageOutput.js'

@@ -1,5 +1,5 @@
 #!/usr/bin/env node
-import '../core/navigator.js'
+import '../postgres/navigator.js'
 import { run } from './program.js'
 
 // Whoever has closed our stderr wants to hear no more; the lines on stdout are another matter.

@@ -10,7 +10,6 @@ import {
   HEAD_SEQ,
   HEAD_SUB,
   HEAD_TABLE,
-  HEAD_TRANSACTION,
   MESSAGE,
   OLD_ROW,
   type RowBatch,
@@ -155,7 +154,7 @@ export class NdjsonEncoder {
   #writeSnapshotTail(writer: ByteWriter, batch: RowBatch, head: number, lines: TableLines): void {
     const { heads } = batch
     const table = batch.tables[heads[head + HEAD_TABLE]!]!
-    const polled = batch.transactions[heads[head + HEAD_TRANSACTION]!]
+    const polled = batch.transactionAt(head)
     if (polled !== undefined) {
       writer.write(Buffer.from(`,"id":"${batch.snapshotId}${polled.polledXid}${lines.idPrefix}`))
     } else {
@@ -170,7 +169,7 @@ export class NdjsonEncoder {
   }
 
   #writeTail(writer: ByteWriter, batch: RowBatch, head: number): void {
-    const transaction = batch.transactions[batch.heads[head + HEAD_TRANSACTION]!]!
+    const transaction = batch.transactionAt(head)!
     if (transaction !== this.#transaction) this.#enter(transaction)
     if (this.#polled) return this.#writePolledTail(writer, batch, head)
     const seq = batch.heads[head + HEAD_SEQ]!

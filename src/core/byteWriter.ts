@@ -118,6 +118,11 @@ export interface ByteRoom {
   reserve(count: number): void
 }
 
+/** The same for what may be long: a writer may take that as it is, or copy it. */
+export interface ByteSink extends ByteRoom {
+  attach(source: Uint8Array): void
+}
+
 export interface ByteMark {
   readonly parts: number
   readonly bytes: number

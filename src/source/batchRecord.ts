@@ -12,7 +12,6 @@ import {
   HEAD_SEQ,
   HEAD_SUB,
   HEAD_TABLE,
-  HEAD_TRANSACTION,
   MESSAGE,
   OLD_ROW,
   type RowBatch,
@@ -117,7 +116,7 @@ export class BatchRecord {
 
   /** Of a snapshot's row only where long polling found it. */
   get #transaction(): Transaction | undefined {
-    return this.#rows.transactions[this.#number(HEAD_TRANSACTION)]
+    return this.#rows.transactionAt(this.#head)
   }
 
   get #isRow(): boolean {

@@ -1,99 +1,101 @@
 import { writeJsonString } from '../codec/json/text.js'
-import { ByteWriter } from '../core/byteWriter.js'
+import type { ByteSink } from '../core/byteWriter.js'
 import type { Transaction } from '../core/record.js'
-import {
-  HEAD,
-  HEAD_BUFFER,
-  HEAD_FINGERPRINT,
-  HEAD_NEW,
-  HEAD_SEQ,
-  HEAD_SUB,
-  HEAD_TRANSACTION,
-  type RowBatch,
-} from '../core/rowBatch.js'
+import { HEAD, HEAD_BUFFER, HEAD_FINGERPRINT, HEAD_NEW, HEAD_SEQ, HEAD_SUB, type RowBatch } from '../core/rowBatch.js'
 import { formatLsn } from '../postgres/lsn.js'
 import type { Batch } from './batch.js'
 import { type Origin, OUTSIDE_TRANSACTION, StreamPosition } from './position.js'
 import { type ReadingSteps, upToText } from './scan/progress.js'
 
 /** Where it is written to. */
-export interface PositionWriter {
+export interface PositionWriter extends ByteSink {
   write(bytes: Uint8Array): void
   /** In UTF-8. */
   writeText(text: string): void
-  /** All that another writer has. */
-  writeFrom(from: ByteWriter): void
   writeDigits(value: number): void
 }
+
+/** What a text begins with that has nothing in common with others. */
+export const NO_BEGINNING = Buffer.alloc(0)
 
 const SUB = Buffer.from(',"sub":')
 const FINGERPRINT = Buffer.from(',"fingerprint":')
 const END = Buffer.from('}')
 const TO = Buffer.from(',"to":[')
 const TO_END = Buffer.from(']}}}')
+const COMMA = Buffer.from(',')
 const STEP_END = Buffer.from('}}}')
+
+/** How a position is written. */
+const OF_STEP = 0
+const OF_ROW = 1
+/** That of the batch, in the transaction of its last row. */
+const OF_BATCH = 2
+const AS_IT_IS = 3
 
 /**
  * Writes the text of each record's position (which says what `position.toString()` does), for hosts that store one with every
- * record: of records that follow one another in a transaction only two numbers differ.
+ * record, in two parts: the beginning is the same for records that follow one another.
  */
 export class PositionText {
   readonly #pack: (beginning: string) => string
   #origin: Origin | undefined
   #start = ''
   #transaction: Transaction | undefined
-  #head: Buffer = Buffer.alloc(0)
+  #head = NO_BEGINNING
   #steps: ReadingSteps | undefined
-  #stepHead: Buffer = Buffer.alloc(0)
-  readonly #scratch = new ByteWriter(256)
+  #stepHead = NO_BEGINNING
+  #how = AS_IT_IS
 
   /** `pack`: what is written instead of a beginning that many positions have in common. */
   constructor(pack: (beginning: string) => string = (beginning) => beginning) {
     this.#pack = pack
   }
 
-  write(writer: PositionWriter, batch: Batch, index: number): void {
-    const { rows } = batch
+  /** What the position of the record at `index` begins with: the same buffer as long as it is the same. */
+  beginningOf(batch: Batch, index: number): Buffer {
+    this.#how = this.#howOf(batch, index)
+    if (this.#how === AS_IT_IS) return NO_BEGINNING
+    if (this.#how === OF_STEP) return this.#enterSteps(batch, batch.steps!)
+    return this.#enter((batch.position as StreamPosition).origin, batch.rows.transactionAt(index * HEAD)!)
+  }
+
+  /** Writes what follows the beginning that was asked for last. */
+  writeRest(writer: PositionWriter, batch: Batch, index: number): void {
+    const { heads } = batch.rows
     const head = index * HEAD
-    const { heads } = rows
-    const seq = heads[head + HEAD_SEQ]!
-    if (batch.steps !== undefined && index < rows.count - 1) return this.#writeStep(writer, batch, batch.steps, index)
-    const transaction = rows.transactions[heads[head + HEAD_TRANSACTION]!]
-    if (!batch.isStreamed || seq === OUTSIDE_TRANSACTION || transaction === undefined) {
-      return writer.writeText(batch.at(index)!.position.toString())
+    switch (this.#how) {
+      case OF_STEP:
+        return this.#writeStep(writer, batch.rows, batch.steps!, index)
+      case OF_ROW:
+        writeRow(writer, heads[head + HEAD_SEQ]!, heads[head + HEAD_SUB]!)
+        return writeFingerprint(writer, heads[head + HEAD_FINGERPRINT]!)
+      case OF_BATCH: {
+        const { seq, sub, end, fingerprint } = (batch.position as StreamPosition).place
+        writeRow(writer, seq, sub)
+        if (end === undefined) return writeFingerprint(writer, fingerprint)
+        return writer.writeText(`,"end":"${formatLsn(end)}"}`)
+      }
+      default:
+        writer.writeText(batch.at(index)!.position.toString())
     }
-    if (index === rows.count - 1) return this.#writeLast(writer, batch.position as StreamPosition, transaction, seq)
-    this.#enter((batch.position as StreamPosition).origin, transaction)
-    this.#writeRow(writer, seq, heads[head + HEAD_SUB]!)
-    writer.write(FINGERPRINT)
-    writer.writeDigits(heads[head + HEAD_FINGERPRINT]!)
-    writer.write(END)
   }
 
-  /** That of the batch, which may be further than its last row: behind the transaction, or idle. */
-  #writeLast(writer: PositionWriter, position: StreamPosition, transaction: Transaction, rowSeq: number): void {
-    const { lsn, seq, sub, end, fingerprint, polling } = position.place
-    if (lsn !== transaction.commitLsn || seq !== rowSeq || polling !== undefined) {
-      return writer.writeText(position.toString())
-    }
-    this.#enter(position.origin, transaction)
-    this.#writeRow(writer, seq, sub)
-    if (end === undefined) {
-      writer.write(FINGERPRINT)
-      writer.writeDigits(fingerprint)
-      writer.write(END)
-    } else writer.writeText(`,"end":"${formatLsn(end)}"}`)
-  }
-
-  #writeRow(writer: PositionWriter, seq: number, sub: number): void {
-    writer.write(this.#head)
-    writer.writeDigits(seq)
-    writer.write(SUB)
-    writer.writeDigits(sub)
+  #howOf(batch: Batch, index: number): number {
+    const { rows } = batch
+    const isLast = index === rows.count - 1
+    if (!isLast && batch.steps !== undefined) return OF_STEP
+    const transaction = rows.transactionAt(index * HEAD)
+    const rowSeq = rows.heads[index * HEAD + HEAD_SEQ]!
+    if (!batch.isStreamed || rowSeq === OUTSIDE_TRANSACTION || transaction === undefined) return AS_IT_IS
+    if (!isLast) return OF_ROW
+    // It may be further than its last row: behind the transaction, or idle.
+    const { lsn, seq, polling } = (batch.position as StreamPosition).place
+    return lsn === transaction.commitLsn && seq === rowSeq && polling === undefined ? OF_BATCH : AS_IT_IS
   }
 
   /** Of rows that are read only their number and key differ. */
-  #writeStep(writer: PositionWriter, { position, rows }: Batch, steps: ReadingSteps, index: number): void {
+  #enterSteps({ position }: Batch, steps: ReadingSteps): Buffer {
     if (steps !== this.#steps) {
       this.#steps = steps
       const { origin, place } = position as StreamPosition
@@ -101,45 +103,58 @@ export class PositionText {
       // Inside of the progress, which stands last.
       this.#stepHead = Buffer.from(this.#pack(`${base.slice(0, -2)},${upToText(steps)}`))
     }
-    writer.write(this.#stepHead)
-    writer.writeDigits(steps.base.rows + index + 1)
-    const { stretch } = steps
+    return this.#stepHead
+  }
+
+  #writeStep(writer: PositionWriter, rows: RowBatch, { base, stretch }: ReadingSteps, index: number): void {
+    writer.writeDigits(base.rows + index + 1)
     if (stretch === undefined) return writer.write(STEP_END)
     if (stretch.columns === undefined) {
       return writer.writeText(`,"to":${JSON.stringify(stretch.keyOf(index))}}}}`)
     }
     writer.write(TO)
-    this.#writeKey(writer, rows, index, stretch.columns)
+    writeKey(writer, rows, index, stretch.columns)
     writer.write(TO_END)
   }
 
-  /** As the key's texts stand in JSON, from the bytes of the row. */
-  #writeKey(
-    writer: PositionWriter,
-    { heads, buffers, tape }: RowBatch,
-    index: number,
-    columns: readonly number[],
-  ): void {
-    const head = index * HEAD
-    const bytes = buffers[heads[head + HEAD_BUFFER]!]!
-    const at = heads[head + HEAD_NEW]!
-    const scratch = this.#scratch
-    scratch.clear()
-    for (let i = 0; i < columns.length; i++) {
-      if (i > 0) scratch.writeAscii(',')
-      const pair = at + 2 * columns[i]!
-      writeJsonString(scratch, bytes, tape.values[pair]!, tape.values[pair + 1]!)
-    }
-    writer.writeFrom(scratch)
-  }
-
-  #enter(origin: Origin, transaction: Transaction): void {
-    if (transaction === this.#transaction && origin === this.#origin) return
+  /** Of records that follow one another in a transaction only two numbers differ. */
+  #enter(origin: Origin, transaction: Transaction): Buffer {
+    if (transaction === this.#transaction && origin === this.#origin) return this.#head
     if (origin !== this.#origin) {
       this.#origin = origin
       this.#start = this.#pack(JSON.stringify({ version: 1, ...origin }).slice(0, -1))
     }
     this.#transaction = transaction
     this.#head = Buffer.from(`${this.#start},"lsn":"${formatLsn(transaction.commitLsn)}","seq":`)
+    return this.#head
+  }
+}
+
+function writeRow(writer: PositionWriter, seq: number, sub: number): void {
+  writer.writeDigits(seq)
+  writer.write(SUB)
+  writer.writeDigits(sub)
+}
+
+function writeFingerprint(writer: PositionWriter, fingerprint: number): void {
+  writer.write(FINGERPRINT)
+  writer.writeDigits(fingerprint)
+  writer.write(END)
+}
+
+/** As the key's texts stand in JSON, from the bytes of the row. */
+function writeKey(
+  writer: PositionWriter,
+  { heads, buffers, tape }: RowBatch,
+  index: number,
+  columns: readonly number[],
+): void {
+  const head = index * HEAD
+  const bytes = buffers[heads[head + HEAD_BUFFER]!]!
+  const at = heads[head + HEAD_NEW]!
+  for (let i = 0; i < columns.length; i++) {
+    if (i > 0) writer.write(COMMA)
+    const pair = at + 2 * columns[i]!
+    writeJsonString(writer, bytes, tape.values[pair]!, tape.values[pair + 1]!)
   }
 }

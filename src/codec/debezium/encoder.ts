@@ -10,7 +10,6 @@ import {
   HEAD_OPERATION,
   HEAD_SEQ,
   HEAD_TABLE,
-  HEAD_TRANSACTION,
   type LogicalMessage,
   MESSAGE,
   OLD_ROW,
@@ -88,7 +87,7 @@ export class DebeziumEncoder {
     const { heads } = batch
     const operation = heads[head + HEAD_OPERATION]!
     if (operation === SCHEMA) return
-    const transaction = batch.transactions[heads[head + HEAD_TRANSACTION]!]
+    const transaction = batch.transactionAt(head)
     const source = transaction === undefined ? this.#unplaced : this.#enter(transaction, now)
     const seq = heads[head + HEAD_SEQ]!
     if (operation === MESSAGE) {

@@ -1,4 +1,4 @@
-import type { ByteWriter } from '../../core/byteWriter.js'
+import type { ByteRoom, ByteSink } from '../../core/byteWriter.js'
 
 /**
  * From this many bytes on `set(subarray)` beats a loop. Node 20.20, 2 shared cores: `set(subarray)` and `copy` cost
@@ -29,7 +29,7 @@ export function copyBytes(src: Uint8Array, p: number, end: number, out: Uint8Arr
 }
 
 /** One byte, with room for it. */
-export function writeByte(writer: ByteWriter, byte: number): void {
+export function writeByte(writer: ByteRoom, byte: number): void {
   writer.reserve(1)
   writer.bytes[writer.length++] = byte
 }
@@ -47,7 +47,7 @@ export interface BlockRules {
  * The twin for long values: a value of 100 MB is neither copied nor reserved for six times over. Blocks that need no
  * change are attached by reference, joined where neighbours; the others are rewritten.
  */
-export function writeBlocks(writer: ByteWriter, src: Uint8Array, p: number, end: number, rules: BlockRules): void {
+export function writeBlocks(writer: ByteSink, src: Uint8Array, p: number, end: number, rules: BlockRules): void {
   let run = p
   while (p < end) {
     const next = Math.min(end, p + BLOCK)

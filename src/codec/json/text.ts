@@ -1,4 +1,4 @@
-import type { ByteWriter } from '../../core/byteWriter.js'
+import type { ByteSink } from '../../core/byteWriter.js'
 import { type BlockRules, COPY_FROM, copyBytes, LONG, writeBlocks, writeByte } from './copy.js'
 
 const QUOTE = 0x22
@@ -34,7 +34,7 @@ const SCAN_FROM = 96
 const FEW = 8
 
 /** `src[p..end)` as a JSON string, escaped as the server's escape_json does. UTF-8 is not looked into. */
-export function writeJsonString(writer: ByteWriter, src: Uint8Array, p: number, end: number): void {
+export function writeJsonString(writer: ByteSink, src: Uint8Array, p: number, end: number): void {
   if (end - p > LONG) {
     writeLongString(writer, src, p, end)
     return
@@ -48,7 +48,7 @@ export function writeJsonString(writer: ByteWriter, src: Uint8Array, p: number, 
   writer.length = at + 1
 }
 
-function writeLongString(writer: ByteWriter, src: Uint8Array, p: number, end: number): void {
+function writeLongString(writer: ByteSink, src: Uint8Array, p: number, end: number): void {
   writeByte(writer, QUOTE)
   writeBlocks(writer, src, p, end, LONG_TEXT)
   writeByte(writer, QUOTE)

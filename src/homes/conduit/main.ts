@@ -1,5 +1,5 @@
 #!/usr/bin/env node
-import '../../core/navigator.js'
+import '../../postgres/navigator.js'
 import { runPlugin } from './plugin/runPlugin.js'
 import { takeStdout } from './plugin/stdout.js'
 

@@ -51,7 +51,8 @@ test('each record’s position is the text that it has itself, wherever the batc
     fc.property(fc.array(row, { minLength: 1, maxLength: 8 }), place, (rows, at) => {
       const batch = batchOf(rows, at)
       for (let index = 0; index < rows.length; index++) {
-        texts.write(writer, batch, index)
+        writer.write(texts.beginningOf(batch, index))
+        texts.writeRest(writer, batch, index)
         expect(writer.copy().toString()).toBe(batch.at(index)!.position.toString())
       }
     }),

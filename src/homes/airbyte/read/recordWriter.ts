@@ -11,7 +11,6 @@ import {
   HEAD_SEQ,
   HEAD_SUB,
   HEAD_TABLE,
-  HEAD_TRANSACTION,
   OLD_ROW,
   type RowBatch,
   SNAPSHOT,
@@ -104,7 +103,7 @@ export class RecordWriter {
   /** The client has it: another stream's position made the source begin before. */
   #isKnown(batch: RowBatch, head: number): boolean {
     const place = this.#options.ahead.get(this.#table!.oid)
-    const transaction = batch.transactions[batch.heads[head + HEAD_TRANSACTION]!]
+    const transaction = batch.transactionAt(head)
     if (place === undefined || transaction === undefined) return false
     return isWithin(place, transaction.commitLsn, batch.heads[head + HEAD_SEQ]!, batch.heads[head + HEAD_SUB]!)
   }
@@ -172,7 +171,7 @@ export class RecordWriter {
     // Without its closing brace; and of a row without columns without the comma that would follow.
     const empty = writer.size - begin === 2
     writer.length--
-    const transaction = batch.transactions[batch.heads[head + HEAD_TRANSACTION]!]
+    const transaction = batch.transactionAt(head)
     const last = !debezium && nulled === undefined
     this.#tails.write(writer, transaction, operation, batch.heads[head + HEAD_SEQ]!, this.#table!, empty, last)
     if (debezium) {

@@ -11,11 +11,10 @@ const ENTRY_VALUE = 0x12
 /** Microseconds from 1970 to 2000, PostgreSQL's epoch. */
 const EPOCH_MICROSECONDS = 946_684_800_000_000n
 
-/** What the metadata of a record ends with, but for the digits of the row's index in its transaction, and three lengths. */
-const SEQ = Buffer.from('postgres.seq')
-const SEQ_BYTES = 6 + SEQ.length
-
 const shared = new ProtoWriter()
+
+/** The entry of a row's index in its transaction, but for its digits and two lengths. */
+const SEQ = entryStart('postgres.seq')
 
 /** What is the same for all records of a table, as entries of the map. */
 export function tableMetadata(table: Table, others: Readonly<Record<string, string>>): Buffer {
@@ -25,10 +24,7 @@ export function tableMetadata(table: Table, others: Readonly<Record<string, stri
   return shared.copy()
 }
 
-/**
- * The same of all records of one transaction (undefined: of a snapshot). Where rows have an index in theirs it ends with
- * what `endSeq` completes.
- */
+/** The same of all records of one transaction (undefined: of a snapshot). */
 export function transactionMetadata(transaction: Transaction | undefined, readAt: bigint): Buffer {
   add('opencdc.readAt', String(readAt))
   if (transaction !== undefined) {
@@ -36,26 +32,27 @@ export function transactionMetadata(transaction: Transaction | undefined, readAt
     if (commitTime !== undefined) add('opencdc.createdAt', String((commitTime + EPOCH_MICROSECONDS) * 1000n))
     if (polledXid === undefined) add('postgres.lsn', formatLsn(commitLsn))
     add('postgres.xid', String(polledXid ?? xid))
-    if (commitTime !== undefined) beginSeq(shared)
   }
   return shared.copy()
 }
 
-function beginSeq(writer: ProtoWriter): void {
-  writer.byte(ENTRY)
-  writer.byte(0)
-  writer.field(ENTRY_KEY, SEQ)
-  writer.byte(ENTRY_VALUE)
-  writer.byte(0)
+function entryStart(name: string): Buffer {
+  shared.byte(ENTRY)
+  shared.byte(0)
+  shared.field(ENTRY_KEY, Buffer.from(name))
+  shared.byte(ENTRY_VALUE)
+  shared.byte(0)
+  return shared.copy()
 }
 
-/** The row's index in its transaction: behind what `transactionMetadata` gave of one. */
-export function endSeq(writer: ProtoWriter, seq: number): void {
+/** The row's index in its transaction. */
+export function writeSeq(writer: ProtoWriter, seq: number): void {
+  writer.write(SEQ)
   const start = writer.length
   writer.writeDigits(seq)
   const digits = writer.length - start
   writer.bytes[start - 1] = digits
-  writer.bytes[start - SEQ_BYTES + 1] = SEQ_BYTES - 2 + digits
+  writer.bytes[start - SEQ.length + 1] = SEQ.length - 2 + digits
 }
 
 const UNCHANGED = Buffer.from('postgres.unchanged')

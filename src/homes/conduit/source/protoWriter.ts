@@ -127,6 +127,11 @@ export class ProtoWriter {
     this.writeOf(source, start, end)
   }
 
+  /** The same: the message is one piece. */
+  attach(source: Uint8Array): void {
+    this.write(source)
+  }
+
   /** All that another writer has. */
   writeFrom(from: ByteWriter): void {
     if (from.size !== from.length) {

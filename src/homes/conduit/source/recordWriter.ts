@@ -7,7 +7,6 @@ import {
   HEAD_OPERATION,
   HEAD_SEQ,
   HEAD_TABLE,
-  HEAD_TRANSACTION,
   type RowBatch,
   SNAPSHOT,
   TRUNCATE,
@@ -16,11 +15,11 @@ import type { Table } from '../../../core/table.js'
 import { sqlName } from '../../../postgres/identifier.js'
 import { formatLsn } from '../../../postgres/lsn.js'
 import type { Batch } from '../../../source/batch.js'
-import { PositionText } from '../../../source/positionText.js'
-import { endSeq, tableMetadata, transactionMetadata, writeOperation, writeUnchanged } from './metadata.js'
+import { NO_BEGINNING, PositionText } from '../../../source/positionText.js'
+import { tableMetadata, transactionMetadata, writeOperation, writeSeq, writeUnchanged } from './metadata.js'
 import { packBeginning } from './packedPosition.js'
 import { NO_PART, type PayloadFormat, type TableFormat } from './payloadFormat.js'
-import type { ProtoWriter } from './protoWriter.js'
+import { ProtoWriter } from './protoWriter.js'
 import { RecordParts } from './recordParts.js'
 
 /** Source.Run.Response: `repeated Record records = 1`. */
@@ -68,13 +67,16 @@ export class RecordWriter {
   #lastFormat: TableFormat | undefined
   readonly #parts = new RecordParts()
   #readMs = 0
-  /** Metadata of the last record, but for its index: of its table, and of its transaction. */
+  /** What the last record begins with: its metadata, of its table and of its transaction, and its position's beginning. */
   #shared: Buffer = Buffer.alloc(0)
   #ofTable: Buffer = Buffer.alloc(0)
+  #ofTransaction: Buffer = Buffer.alloc(0)
+  #sharedBeginning: Buffer = NO_BEGINNING
   #sharedTable: Table | undefined
   #sharedOthers: TableFormat['metadata'] = NOTHING
   #sharedTransaction: Transaction | undefined
   #sharedMs = 0
+  readonly #scratch = new ProtoWriter()
   /** What the parts are of that are known. */
   #chosenBatch: Batch | undefined
   #chosenIndex = 0
@@ -112,15 +114,18 @@ export class RecordWriter {
       throw new Error(`a record of ${sqlName(table)} is written before its schema is registered`)
     }
     const record = writer.open(RECORD)
-    const start = writer.open(POSITION)
-    if (position === undefined) this.#positions.write(writer, batch, index)
-    else writer.write(Buffer.from(position))
+    const beginning = position === undefined ? this.#positions.beginningOf(batch, index) : NO_BEGINNING
+    const transaction = rows.transactionAt(head)
+    writer.write(this.#beginningOf(table, operation, transaction, beginning))
+    const start = writer.length - beginning.length
+    if (position === undefined) this.#positions.writeRest(writer, batch, index)
+    else writer.writeText(position)
     writer.close(start)
     this.written.start = start
     this.written.end = writer.length
     writer.byte(OPERATION)
     writer.byte(OPERATIONS[operation] ?? OPERATION_DELETE)
-    this.#writeMetadata(writer, rows, head, table, operation)
+    if (transaction?.commitTime !== undefined) writeSeq(writer, rows.heads[head + HEAD_SEQ]!)
     if (operation === TRUNCATE) writeOperation(writer, 'truncate')
     else this.#writeRow(writer, table, operation)
     writer.close(record)
@@ -135,25 +140,30 @@ export class RecordWriter {
       onTruncateIgnored(table)
       return false
     }
-    const { commitLsn } = rows.transactions[rows.heads[head + HEAD_TRANSACTION]!]!
+    const { commitLsn } = rows.transactionAt(head)!
     throw TABLE_TRUNCATED({ table: sqlName(table), lsn: formatLsn(commitLsn) })
   }
 
-  #writeMetadata(writer: ProtoWriter, rows: RowBatch, head: number, table: Table, operation: number): void {
-    const transaction = rows.transactions[rows.heads[head + HEAD_TRANSACTION]!]
+  /** All of a record that comes before the rest of its position: one copy, since each piece costs a call. */
+  #beginningOf(table: Table, operation: number, transaction: Transaction | undefined, beginning: Buffer): Buffer {
     const others = operation === TRUNCATE ? NOTHING : this.#formatOf(table).metadata
     const isOfTable = table === this.#sharedTable && others === this.#sharedOthers
-    if (!isOfTable || transaction !== this.#sharedTransaction || this.#readMs !== this.#sharedMs) {
-      if (!isOfTable) this.#ofTable = tableMetadata(table, others)
-      const ofTransaction = transactionMetadata(transaction, BigInt(this.#readMs) * 1_000_000n)
-      this.#shared = Buffer.concat([this.#ofTable, ofTransaction])
-      this.#sharedTable = table
-      this.#sharedOthers = others
-      this.#sharedTransaction = transaction
-      this.#sharedMs = this.#readMs
-    }
-    writer.write(this.#shared)
-    if (transaction?.commitTime !== undefined) endSeq(writer, rows.heads[head + HEAD_SEQ]!)
+    const isOfTransaction = transaction === this.#sharedTransaction && this.#readMs === this.#sharedMs
+    if (isOfTable && isOfTransaction && beginning === this.#sharedBeginning) return this.#shared
+    if (!isOfTable) this.#ofTable = tableMetadata(table, others)
+    if (!isOfTransaction) this.#ofTransaction = transactionMetadata(transaction, BigInt(this.#readMs) * 1_000_000n)
+    const writer = this.#scratch
+    writer.write(this.#ofTable)
+    writer.write(this.#ofTransaction)
+    writer.open(POSITION)
+    writer.write(beginning)
+    this.#shared = writer.copy()
+    this.#sharedTable = table
+    this.#sharedOthers = others
+    this.#sharedTransaction = transaction
+    this.#sharedMs = this.#readMs
+    this.#sharedBeginning = beginning
+    return this.#shared
   }
 
   /** Finds the parts of the record at `index`, and what they are written with. */

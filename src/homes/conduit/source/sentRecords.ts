@@ -57,10 +57,17 @@ export class SentRecords {
   }
 }
 
-/** FNV-1a of the end. */
+/** FNV-1a of the end, four bytes at a time: each step waits for the one before. */
 function checkOf(bytes: Uint8Array, start: number, end: number): number {
   let check = (0x811c9dc5 ^ (end - start)) | 0
-  for (let p = Math.max(start, end - CHECKED_BYTES); p < end; p++) check = Math.imul(check ^ bytes[p]!, 0x01000193)
+  let p = Math.max(start, end - CHECKED_BYTES)
+  for (const fours = end - 3; p < fours; p += 4) {
+    const four = bytes[p]! | (bytes[p + 1]! << 8) | (bytes[p + 2]! << 16) | (bytes[p + 3]! << 24)
+    check = Math.imul(check ^ four, 0x01000193)
+    // What differs in the high bytes alone would not be seen in the low ones of what follows.
+    check ^= check >>> 15
+  }
+  for (; p < end; p++) check = Math.imul(check ^ bytes[p]!, 0x01000193)
   return check
 }
 

@@ -164,7 +164,7 @@ export class SourceRun {
     if (this.#stopped) return
     this.#before = position
     if (this.#delayMs === 0 && !this.#flush()) await this.#outlet.drained()
-    if (!holds) this.#acknowledge(position)
+    if (!holds) this.#done(batch)
   }
 
   /** What is to be awaited before the record can be written: a schema that is new. */
@@ -191,7 +191,7 @@ export class SourceRun {
     const { batch, index } = this.#held
     this.#held = undefined
     this.#write(batch, index, position)
-    this.#acknowledge(batch.position)
+    this.#done(batch)
     if (position !== undefined && this.#delayMs === 0) this.#flush()
   }
 
@@ -229,6 +229,12 @@ export class SourceRun {
     const message = this.#writer.take()
     this.#recordEnd = 0
     return this.#outlet.write(message, () => this.#writer.reuse(message))
+  }
+
+  /** All of its records are written. */
+  #done(batch: Batch): void {
+    this.#acknowledge(batch.position)
+    batch.rows.giveUp()
   }
 
   /** To the engine, when all records up to there are acknowledged. */

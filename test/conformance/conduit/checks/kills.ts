@@ -37,7 +37,7 @@ const VICTIMS: Readonly<Record<Victim, number>> = {
 }
 /** What a run may fail with when something was killed. */
 const EXPECTED =
-  /CONNECTION_|SERVER_UNAVAILABLE|SLOT_ACTIVE|TARGET_|stopped unexpectedly|EOF|Unavailable|error reading|transport|57P0|signal: killed|closing/
+  /CONNECTION_|SERVER_UNAVAILABLE|SNAPSHOT_INTERRUPTED|SLOT_ACTIVE|TARGET_|stopped unexpectedly|EOF|Unavailable|error reading|transport|57P0|signal: killed|closing/
 
 export const kills: Check = {
   name: 'SIGKILL of the host, of our plugins and of PostgreSQL at random under load: equal at the end',

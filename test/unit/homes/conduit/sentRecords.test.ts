@@ -37,6 +37,19 @@ describe('records that are sent', () => {
     expect(sent.outstanding).toBe(3)
   })
 
+  test('an ack that differs in one bit of the last 24 bytes confirms nothing', () => {
+    const own = Buffer.from('{"version":1,"rows":123456,"to":["123456"]}}}')
+    const sent = new SentRecords()
+    sent.add(own, 0, own.length)
+    for (let bit = 8 * (own.length - 24); bit < 8 * own.length; bit++) {
+      const wrong = Buffer.from(own)
+      wrong[bit >> 3]! ^= 1 << (bit & 7)
+      expect(() => sent.ack(wrong, 0, wrong.length), `bit ${bit}`).toThrow()
+    }
+    sent.ack(own, 0, own.length)
+    expect(sent.outstanding).toBe(0)
+  })
+
   test('none is acknowledged twice', () => {
     const sent = sentOf(1)
     const ack = () => sent.ack(position(0), 0, position(0).length)

@@ -3,6 +3,7 @@ import type { Batch } from '../../src/source/batch.js'
 import type { SourceEvent } from '../../src/source/events.js'
 import type { SourceOptions } from '../../src/source/options.js'
 import { PostgresSource } from '../../src/source/postgresSource.js'
+import { asking } from './asking.js'
 import { type WaitOptions, waitFor } from './waitFor.js'
 
 type Row = Readonly<Record<string, unknown>>
@@ -127,6 +128,17 @@ export class SourceReader implements AsyncDisposable {
 /** Everything up to now (`until: 'current'`), all of it acknowledged. */
 export async function readToCurrent(options: SourceOptions): Promise<SourceReader> {
   await using reader = readSource({ ...options, until: 'current' })
+  await reader.ended
+  return reader
+}
+
+/** The same, of which nothing is acknowledged: ends where the run would wait for that. */
+export async function readUnacknowledged(options: SourceOptions): Promise<SourceReader> {
+  const asks = asking()
+  const onBatch = async (batch: Batch) => {
+    if (asks(batch)) void reader.source.close()
+  }
+  const reader: SourceReader = readSource({ ...options, until: 'current' }, { ack: false, onBatch })
   await reader.ended
   return reader
 }

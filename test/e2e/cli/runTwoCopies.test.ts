@@ -63,7 +63,9 @@ ${sink}
     const start = () => startTailrace(['run', file, '--no-control'], { env })
     const copies = [pair.target, second]
     const copied = async () =>
-      (await Promise.all(copies.map((db) => db.query('SELECT FROM items')))).map((rows) => rows.length)
+      (await Promise.all(copies.map((db) => db.query<{ n: number }>('SELECT count(*)::int AS n FROM items')))).map(
+        ([row]) => row!.n,
+      )
     const random = seededRandom(SEED)
     const counts: string[] = []
     let alone = 0
@@ -96,9 +98,9 @@ ${sink}
       const [all, ...there] = await Promise.all([pair.source, ...copies].map((db) => db.query(COUNTS)))
       return there.every((one) => String(one.map(Object.values)) === String(all!.map(Object.values)))
     }
-    await last.waitFor(hasAll, 'both to catch up', { timeoutMs: 90_000 })
+    await last.waitFor(hasAll, 'both to catch up', { timeoutMs: 90_000, intervalMs: 100 })
     await pair.source.query("INSERT INTO items VALUES (0, 0, 'the end')")
-    await last.waitFor(hasAll, 'both to go on', { timeoutMs: 90_000 })
+    await last.waitFor(hasAll, 'both to go on', { timeoutMs: 90_000, intervalMs: 100 })
     last.kill('SIGTERM')
     const told = `TAILRACE_TEST_SEED=${SEED} ${counts.join(' ')}\n${last.stderr}`
     expect((await last.ended).code, told).toBe(0)

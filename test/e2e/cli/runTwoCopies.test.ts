@@ -69,7 +69,8 @@ ${sink}
     const random = seededRandom(SEED)
     const counts: string[] = []
     let alone = 0
-    for (let kill = 0; kill < 3; kill++) {
+    // Until one of them was ahead: on a busy machine the first held one may not be overtaken in time.
+    for (let kill = 0; kill < 3 || (alone === 0 && kill < 9); kill++) {
       await using running = start()
       // The first ones come at any time, also before there is a slot.
       if (kill < 2) await sleep(200 + random() * 500)

@@ -6,7 +6,8 @@ const ONCE_A_PROCESS = ['test/integration/postgres/session.test.ts', 'test/integ
 const integration = {
   globalSetup: ['test/support/globalSetup.ts'],
   setupFiles: ['test/support/suppressedErrors.ts'],
-  testTimeout: 60_000,
+  // many times what the slowest take, on a machine that is busy otherwise
+  testTimeout: 120_000,
   hookTimeout: 120_000,
   // CI's machines are shared: what only their load can fail (a time limit) is tried once more there
   retry: process.env.CI === undefined ? 0 : 1,

@@ -3,8 +3,10 @@ import pg from 'pg'
 import type { EmbeddedPostgres } from '../../src/cli/embedded/server.js'
 import { waitFor } from './waitFor.js'
 
-/** What a test left behind is given this long to go away by itself: a closed socket's backend needs a moment. */
-const LEFT_OVER_MS = 2_000
+/** What a test left behind is given this long to go away by itself: a closed socket's backend needs a moment, on a busy machine more. */
+const LEFT_OVER_MS = 5_000
+/** A server that no longer answers is not waited for. */
+const CLOSE_MS = 2_000
 
 type TestedServer = Pick<EmbeddedPostgres, 'url' | 'pid'>
 type Row = Record<string, unknown>
@@ -144,6 +146,6 @@ async function connect(connectionString: string, options: pg.ClientConfig = {}):
 /** Without waiting for a server that no longer answers. */
 async function close(client: pg.Client): Promise<void> {
   const late = new AbortController()
-  await Promise.race([client.end(), sleep(LEFT_OVER_MS, undefined, { signal: late.signal })]).catch(() => {})
+  await Promise.race([client.end(), sleep(CLOSE_MS, undefined, { signal: late.signal })]).catch(() => {})
   late.abort()
 }

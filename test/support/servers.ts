@@ -3,6 +3,7 @@ import { mkdir, rename, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { findNative, platformName } from '../../src/cli/embedded/binaries.js'
 import { type EmbeddedOptions, EmbeddedPostgres } from '../../src/cli/embedded/server.js'
+import { leaseServer } from './serverPool.js'
 import { waitFor } from './waitFor.js'
 
 const SUPPORTED_MAJORS = [14, 15, 16, 17, 18] as const
@@ -25,9 +26,15 @@ export interface ServerOptions extends Omit<EmbeddedOptions, 'binaries' | 'templ
   readonly templateData?: string | undefined
 }
 
-/** A fresh server: `await using server = await startServer()`. */
+/**
+ * A server: `await using server = await startServer()`. One of which nothing special is asked may have been another test
+ * file's, which costs a tenth; nothing of that is left in it but what its log says.
+ */
 export async function startServer(options: ServerOptions = {}): Promise<EmbeddedPostgres> {
-  return EmbeddedPostgres.start(await embeddedOptions(options))
+  const start = async () => EmbeddedPostgres.start(await embeddedOptions(options))
+  const { major = DEFAULT_MAJOR, ...special } = options
+  if (process.env[RUN_FOLDER_VARIABLE] === undefined || Object.keys(special).length > 0) return start()
+  return leaseServer(`${major}`, start)
 }
 
 /** The same without starting it: put files into `dataFolder`, then `restart()`. */

@@ -1,4 +1,7 @@
 import { type TestAPI, test } from 'vitest'
 
-/** For what waits for a server's own looks, of 15 s and more: `npm run test:slow`. */
-export const slowTest = (process.env.TAILRACE_SLOW === undefined ? test.skip : test) as TestAPI
+/** Some tests take their time: `npm run test:slow`. */
+export const isSlow = process.env.TAILRACE_SLOW !== undefined
+
+/** For what waits for a server's own looks, of 15 s and more. */
+export const slowTest = (isSlow ? test : test.skip) as TestAPI

@@ -37,13 +37,13 @@ export class SupervisedSource implements AsyncDisposable {
     return this.#reader!
   }
 
-  async until(condition: () => unknown, what: string, timeoutMs = 30_000): Promise<void> {
+  async until(condition: () => unknown, what: string, timeoutMs = 30_000, intervalMs?: number): Promise<void> {
     await waitFor(
       async () => {
         if (this.#failure !== undefined) throw this.#failure
         return condition()
       },
-      { what, timeoutMs },
+      { what, timeoutMs, intervalMs },
     )
   }
 

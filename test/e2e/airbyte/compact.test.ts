@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import type { EmbeddedPostgres } from '../../../src/cli/embedded/server.js'
-import { type ConnectorRun, connector, startConnector } from '../../support/airbyte/connector.js'
+import { type ConnectorMessages, connectorHere, startConnector } from '../../support/airbyte/connector.js'
 import { configured, discovered, foldedStates } from '../../support/airbyte/syncs.js'
 import { type TestDatabase, testDatabase } from '../../support/database.js'
 import { startServer } from '../../support/servers.js'
@@ -25,13 +25,13 @@ const configOf = (db: TestDatabase, more: object = {}) => ({
   ...more,
 })
 
-async function read(config: object, catalog: unknown, state?: unknown): Promise<ConnectorRun> {
-  const run = await connector('read', { config, catalog, ...(state !== undefined && { state }) })
+async function read(config: object, catalog: unknown, state?: unknown): Promise<ConnectorMessages> {
+  const run = await connectorHere('read', { config, catalog, ...(state !== undefined && { state }) })
   expect({ code: run.code, errors: run.errors }).toEqual({ code: 0, errors: [] })
   return run
 }
 
-const shown = (run: ConnectorRun, stream: string) =>
+const shown = (run: ConnectorMessages, stream: string) =>
   run.records
     .filter((one) => one.stream === stream)
     .map(({ data }) => [data.id, data.v, data._ab_cdc_deleted_at === null ? 'row' : 'deleted'])

@@ -1,6 +1,12 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import type { EmbeddedPostgres } from '../../../src/cli/embedded/server.js'
-import { type AnyMessage, type ConnectorRun, connector, type StateMessage } from '../../support/airbyte/connector.js'
+import {
+  type AnyMessage,
+  type ConnectorRun,
+  connector,
+  connectorHere,
+  type StateMessage,
+} from '../../support/airbyte/connector.js'
 import { configured, discovered, foldedStates, STATE_TYPES, stateTypesOf } from '../../support/airbyte/syncs.js'
 import { type TestDatabase, testDatabase } from '../../support/database.js'
 import { startServer } from '../../support/servers.js'
@@ -125,10 +131,12 @@ describe.each(stateTypesOf('legacy'))('state of type %s', (state_type) => {
     await db.query(
       "DELETE FROM t WHERE id % 7 = 0; UPDATE t SET v = 'new' WHERE id % 5 = 0; UPDATE u SET b = b + 1 WHERE b < 10",
     )
+    const resume = (state: unknown) => connectorHere('read', { config, catalog, state })
     for (const cut of pick(first)) {
       const before = first.messages.slice(0, cut)
       const states = before.filter(({ type }) => type === 'STATE').map(({ state }) => state as StateMessage)
-      const resumed = await read(config, catalog, foldedStates(states))
+      const resumed = await resume(foldedStates(states))
+      expect({ code: resumed.code, errors: resumed.errors }).toEqual({ code: 0, errors: [] })
       const all = [...before, ...resumed.messages].flatMap(({ record }) => (record === undefined ? [] : [record]))
       expect(folded(all, 't', ['id']).map(({ id, v }) => [id, v])).toEqual(
         (await db.query('SELECT id, v FROM t ORDER BY id')).map(({ id, v }) => [id, v]),

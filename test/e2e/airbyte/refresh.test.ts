@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { connector, type RecordMessage } from '../../support/airbyte/connector.js'
+import { connectorHere, type RecordMessage } from '../../support/airbyte/connector.js'
 import { configured, discovered, stateTypesOf } from '../../support/airbyte/syncs.js'
 import { testDatabase } from '../../support/database.js'
 import { startServer } from '../../support/servers.js'
@@ -26,7 +26,7 @@ test('a full refresh that was cut off goes on: each row comes, also one that was
       }),
     })
     const read = async (state: unknown, generation = 1, destination = 'overwrite_dedup') => {
-      const run = await connector('read', { config, catalog: catalogOf(generation, destination), state })
+      const run = await connectorHere('read', { config, catalog: catalogOf(generation, destination), state })
       expect({ code: run.code, errors: run.errors }).toEqual({ code: 0, errors: [] })
       return run
     }

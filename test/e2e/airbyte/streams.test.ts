@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import type { EmbeddedPostgres } from '../../../src/cli/embedded/server.js'
 import { NO_STATE, readState } from '../../../src/homes/airbyte/read/savedState.js'
-import { type ConnectorRun, connector, startConnector } from '../../support/airbyte/connector.js'
+import { type ConnectorMessages, connectorHere, startConnector } from '../../support/airbyte/connector.js'
 import { ajv } from '../../support/airbyte/protocolSchemas.js'
 import {
   configured,
@@ -33,17 +33,17 @@ const configOf = (db: TestDatabase, more: object = {}) => ({
   ...more,
 })
 
-async function read(config: object, catalog: unknown, state?: unknown): Promise<ConnectorRun> {
-  const run = await connector('read', { config, catalog, ...(state !== undefined && { state }) })
+async function read(config: object, catalog: unknown, state?: unknown): Promise<ConnectorMessages> {
+  const run = await connectorHere('read', { config, catalog, ...(state !== undefined && { state }) })
   expect({ code: run.code, errors: run.errors }).toEqual({ code: 0, errors: [] })
   return run
 }
 
 const named = (streams: readonly DiscoveredStream[], ...names: readonly string[]) =>
   streams.filter(({ name }) => names.includes(name))
-const ids = (run: ConnectorRun, stream: string) =>
+const ids = (run: ConnectorMessages, stream: string) =>
   run.records.filter((one) => one.stream === stream).map(({ data }) => data.id)
-const statusesOf = (run: ConnectorRun, name: string) =>
+const statusesOf = (run: ConnectorMessages, name: string) =>
   run
     .of('TRACE')
     .filter(({ trace }) => trace.stream_status?.stream_descriptor.name === name)
@@ -129,7 +129,7 @@ describe.each(stateTypesOf('stream'))('state of type %s', (state_type) => {
     const config = configOf(db, { state_type, checkpoint_seconds: 0.1 })
     const catalog = configured(await discovered(config))
     await using killed = await startConnector('read', { config, catalog })
-    await killed.waitFor(() => killed.stdout.split('"type":"STATE"').length > 2, 'two states')
+    await killed.waitFor(() => killed.states.length > 1, 'two states')
     killed.kill('SIGKILL')
     await killed.ended
     await db.query("DELETE FROM a WHERE id % 3 = 0; UPDATE a SET v = 'new' WHERE id % 5 = 0")
@@ -180,7 +180,7 @@ test('streams whose states are of different runs: each goes on from its own, not
   await db.query('INSERT INTO a VALUES (2); INSERT INTO b VALUES (2)')
   const second = await read(config, catalog, foldedStates(first.states))
   await db.query('INSERT INTO a VALUES (3); INSERT INTO b VALUES (3)')
-  const of = (states: ConnectorRun['states'], name: string) =>
+  const of = (states: ConnectorMessages['states'], name: string) =>
     states.findLast(({ stream }) => stream!.stream_descriptor.name === name)!
   const third = await read(config, catalog, [of(second.states, 'a'), of(first.states, 'b')])
   expect([ids(third, 'a'), ids(third, 'b')]).toEqual([[3], [2, 3]])
@@ -193,7 +193,7 @@ test('a stream that is missing, one of a wrong mode and one that cannot be captu
   const [a] = named(streams, 'a')
   const catalog = configured([a!, { ...a!, name: 'orderz' }, ...named(streams, 'keyless')])
   const invalid = { ...configured(named(streams, 'b')).streams[0]!, sync_mode: 'INVALID' }
-  const run = await connector('read', { config, catalog: { streams: [...catalog.streams, invalid] } })
+  const run = await connectorHere('read', { config, catalog: { streams: [...catalog.streams, invalid] } })
   expect(run.code).toBe(1)
   expect(ids(run, 'a')).toEqual([1])
   expect(statusesOf(run, 'a')).toEqual(['STARTED', 'RUNNING', 'COMPLETE'])
@@ -296,7 +296,7 @@ test('only the columns of the catalog are written, and a primary key of the cata
     ['one', true],
     ['uno', false],
   ])
-  const wrong = await connector('read', {
+  const wrong = await connectorHere('read', {
     config,
     catalog: { streams: [{ ...catalog.streams[0]!, primary_key: [['code', 'x']] }] },
   })
@@ -495,7 +495,7 @@ test('a slot that is gone: an error with the way out, or all rows anew when that
   await db.query('SELECT pg_drop_replication_slot($1)', [config.slot_name])
   await db.query('INSERT INTO a VALUES (2)')
   const state = foldedStates(first.states)
-  const failed = await connector('read', { config, catalog, state })
+  const failed = await connectorHere('read', { config, catalog, state })
   expect(failed.code).toBe(1)
   expect(failed.errors).toMatchObject([
     { failure_type: 'config_error', message: expect.stringContaining(config.slot_name) },
@@ -514,7 +514,7 @@ test("a saved position before the slot's: an error with the way out, or all rows
   const state = foldedStates((await read(config, catalog)).states)
   await db.query('INSERT INTO a VALUES (2)')
   await db.query('SELECT pg_replication_slot_advance($1, pg_current_wal_lsn())', [config.slot_name])
-  const failed = await connector('read', { config, catalog, state })
+  const failed = await connectorHere('read', { config, catalog, state })
   expect(failed.code).toBe(1)
   expect(failed.errors).toMatchObject([{ failure_type: 'config_error' }])
   expect(ids(await read({ ...config, on_lost_position: 'resync' }, catalog, state), 'a')).toEqual([1, 2])
@@ -529,7 +529,7 @@ test('a state beyond all that the server has written: an error, since what it wr
   const { lsn } = first.states.at(-1)!.stream!.stream_state as { lsn: string }
   const future = `7FFFFFF/${lsn.split('/')[1]}`
   const state = JSON.parse(JSON.stringify(foldedStates(first.states)).replaceAll(lsn, future))
-  const failed = await connector('read', { config, catalog, state })
+  const failed = await connectorHere('read', { config, catalog, state })
   expect([failed.code, failed.records]).toEqual([1, []])
   expect(failed.errors).toMatchObject([{ failure_type: 'config_error' }])
   expect(ids(await read({ ...config, on_lost_position: 'resync' }, catalog, state), 'a')).toEqual([1, 2])
@@ -593,7 +593,7 @@ test('the state of a connector that is not known is an error, not a new beginnin
   await using db = await testDatabase(server, 'CREATE TABLE a (id int PRIMARY KEY)')
   const config = configOf(db)
   const catalog = configured(await discovered(config))
-  const run = await connector('read', { config, catalog, state: [{ data: { cdc: 'x', other: 1 } }] })
+  const run = await connectorHere('read', { config, catalog, state: [{ data: { cdc: 'x', other: 1 } }] })
   expect(run.code).toBe(1)
   expect(run.errors).toMatchObject([
     { failure_type: 'config_error', message: expect.stringContaining('another connector') },

@@ -4,6 +4,7 @@ import { testDatabase } from '../../support/database.js'
 import { startServer } from '../../support/servers.js'
 import { publicationsOf, slotsOf } from '../../support/sourceSlots.js'
 import { tailrace } from '../../support/tailrace.js'
+import { tailraceHere } from '../../support/tailraceHere.js'
 import { streamArgs } from './streaming.js'
 
 let server: EmbeddedPostgres
@@ -22,20 +23,20 @@ test.concurrent('nothing blocks: exit code 0, with warnings; the run that it was
   expect(stdout).not.toContain('\x1b')
   expect(await slotsOf(db)).toEqual([])
   expect(await publicationsOf(db)).toEqual([])
-  expect((await tailrace(streamArgs(db, 'orders', '--until', 'current'))).code).toBe(0)
+  expect((await tailraceHere(streamArgs(db, 'orders', '--until', 'current'))).code).toBe(0)
 })
 
 test.concurrent('something blocks: exit code 1, told with code and SQL, and the run would fail too', async () => {
   await using db = await testDatabase(server, 'CREATE TABLE log (v text)')
   const args = ['--url', db.url, '--tables', 'log,lgo']
-  const { code, stdout, stderr } = await tailrace(['doctor', ...args])
+  const { code, stdout, stderr } = await tailraceHere(['doctor', ...args])
   expect({ code, stderr }).toEqual({ code: 1, stderr: '' })
   expect(stdout).toMatch(/PROBLEM no table is named lgo \[TABLE_NOT_FOUND\]\n.*\n +Did you mean public\.log\?/)
   expect(stdout).toMatch(
     /\[REPLICA_IDENTITY_MISSING\]\n.*\n +ALTER TABLE public\.log REPLICA IDENTITY FULL;\n +Or give --keyless inserts/,
   )
   expect(stdout).toMatch(/\n2 problems, \d warnings?, \d+ checks passed\n$/)
-  expect((await tailrace(streamArgs(db, 'log', '--until', 'current'))).code).toBe(1)
+  expect((await tailraceHere(streamArgs(db, 'log', '--until', 'current'))).code).toBe(1)
 })
 
 test.concurrent('JSON is one document, options come from variables, and the platform may be said', async () => {
@@ -47,7 +48,7 @@ test.concurrent('JSON is one document, options come from variables, and the plat
     TAILRACE_KEYLESS: 'inserts',
     TAILRACE_PLATFORM: 'rds',
   }
-  const { code, stdout, stderr } = await tailrace(['doctor'], { env })
+  const { code, stdout, stderr } = await tailraceHere(['doctor'], { env })
   expect({ code, stderr }).toEqual({ code: 0, stderr: '' })
   const report = JSON.parse(stdout)
   expect(Object.keys(report)).toEqual(['server', 'platform', 'problems', 'warnings', 'passed', 'findings'])
@@ -62,13 +63,13 @@ test.concurrent('JSON is one document, options come from variables, and the plat
 test.concurrent('colour is forced and forbidden by the usual variables', async () => {
   await using db = await testDatabase(server)
   const coloured = async (env: Record<string, string>) =>
-    (await tailrace(['doctor', '--url', db.url], { env })).stdout.includes('\x1b[32m')
+    (await tailraceHere(['doctor', '--url', db.url], { env })).stdout.includes('\x1b[32m')
   expect(await coloured({ FORCE_COLOR: '1' })).toBe(true)
   expect(await coloured({ NO_COLOR: '1' })).toBe(false)
 })
 
 test.concurrent('a server that is not there, and a password that is never shown', async () => {
-  const { code, stdout, stderr } = await tailrace(['doctor', '--url', 'postgres://u:s3cret@127.0.0.1:1/d'])
+  const { code, stdout, stderr } = await tailraceHere(['doctor', '--url', 'postgres://u:s3cret@127.0.0.1:1/d'])
   expect(code).toBe(1)
   expect(stdout).toContain('[CONNECTION]')
   expect(stdout).toContain('2 problems, 0 warnings, 0 checks passed')
@@ -89,14 +90,14 @@ test.concurrent.each<[string, string[], RegExp]>([
   ['a bad slot name', ['--url', NOWHERE, '--slot', 'No'], /SETTING_INVALID: setting "slot"/],
   ['a bad URL', ['--url', 'shop'], /CONNECTION_STRING_INVALID/],
 ])('wrong usage: %s', async (_, args, says) => {
-  const { code, stdout, stderr } = await tailrace(['doctor', ...args])
+  const { code, stdout, stderr } = await tailraceHere(['doctor', ...args])
   expect({ code, stdout }).toEqual({ code: 2, stdout: '' })
   expect(stderr).toMatch(says)
   expect(stderr).not.toContain('s3cret')
 })
 
 test.concurrent('--help names the variable of every option', async () => {
-  const { code, stdout } = await tailrace(['doctor', '--help'])
+  const { code, stdout } = await tailraceHere(['doctor', '--help'])
   expect(code).toBe(0)
   const text = stdout.replaceAll(/\s+/g, ' ')
   const options = [...stdout.matchAll(/^ {2}(?:-\w, )?--([a-z-]+)/gm)].map(([, name]) => name!)

@@ -3,6 +3,7 @@ import type { EmbeddedPostgres } from '../../../src/cli/embedded/server.js'
 import { type TestDatabase, testDatabase } from '../../support/database.js'
 import { startServer } from '../../support/servers.js'
 import { startTailrace, tailrace } from '../../support/tailrace.js'
+import { tailraceHere } from '../../support/tailraceHere.js'
 import { waitFor } from '../../support/waitFor.js'
 import { streamArgs, summary } from './streaming.js'
 
@@ -94,14 +95,14 @@ test('--snapshot only makes nothing on the server, and works without logical rep
   await using minimal = await startServer({ settings: { wal_level: 'minimal', max_wal_senders: '0' } })
   await using db = await testDatabase(minimal, `${TABLES}; INSERT INTO log VALUES ('a'), ('a')`)
   await db.query('SET default_transaction_read_only = on')
-  const { code, stderr, records } = await tailrace(streamArgs(db, 't,log', '--snapshot', 'only'))
+  const { code, stderr, records } = await tailraceHere(streamArgs(db, 't,log', '--snapshot', 'only'))
   expect([code, summary(records)], stderr).toEqual([
     0,
     expect.arrayContaining(['snapshot 1', 'snapshot ', 'snapshot ']),
   ])
   expect(records).toHaveLength(3)
   expect(new Set(records.map(({ id }) => id)).size).toBe(3)
-  const streaming = await tailrace(streamArgs(db, 't'))
+  const streaming = await tailraceHere(streamArgs(db, 't'))
   expect([streaming.code, streaming.stdout]).toEqual([1, ''])
   expect(streaming.stderr).toMatch(/^tailrace: WAL_LEVEL: .*ALTER SYSTEM SET wal_level = logical.*\n$/)
   expect(await left(db)).toEqual([])

@@ -5,6 +5,7 @@ import type { EmbeddedPostgres } from '../../../src/cli/embedded/server.js'
 import { testDatabase } from '../../support/database.js'
 import { startServer } from '../../support/servers.js'
 import { tailrace } from '../../support/tailrace.js'
+import { tailraceHere } from '../../support/tailraceHere.js'
 import { temporaryFolder } from '../../support/temporaryFolder.js'
 import { linesOf, streamArgs, summary } from './streaming.js'
 
@@ -166,7 +167,7 @@ test.concurrent('--tables takes patterns, and --exclude takes some out again', a
      INSERT INTO sales.other VALUES (1)`,
   )
   const tables = async (...args: string[]) => {
-    const { records } = await tailrace(streamArgs(db, args[0]!, '--snapshot', 'only', ...args.slice(1)))
+    const { records } = await tailraceHere(streamArgs(db, args[0]!, '--snapshot', 'only', ...args.slice(1)))
     return records.map(({ schema, table }) => `${schema}.${table}`).sort()
   }
   expect(await tables('A,sales.inv_*', '--exclude', 'sales.inv_old')).toEqual(['public.a', 'sales.inv_1'])
@@ -212,8 +213,8 @@ test.concurrent('--big-numbers string and --bytea base64 change the form of valu
      INSERT INTO t VALUES (9007199254740993, 1.10, 7, '\\xdeadbeef')`,
   )
   const args = streamArgs(db, 't', '--snapshot', 'only', '--format', 'row')
-  expect((await tailrace(args)).stdout).toBe('{"id":9007199254740993,"n":1.10,"i":7,"b":"\\\\xdeadbeef"}\n')
-  expect((await tailrace([...args, '--big-numbers', 'string', '--bytea', 'base64'])).stdout).toBe(
+  expect((await tailraceHere(args)).stdout).toBe('{"id":9007199254740993,"n":1.10,"i":7,"b":"\\\\xdeadbeef"}\n')
+  expect((await tailraceHere([...args, '--big-numbers', 'string', '--bytea', 'base64'])).stdout).toBe(
     '{"id":"9007199254740993","n":"1.10","i":7,"b":"3q2+7w=="}\n',
   )
 })

@@ -4,7 +4,8 @@ import { afterAll, beforeAll, expect, test } from 'vitest'
 import type { EmbeddedPostgres } from '../../../src/cli/embedded/server.js'
 import { testDatabase } from '../../support/database.js'
 import { startServer } from '../../support/servers.js'
-import { startTailrace, tailrace } from '../../support/tailrace.js'
+import { startTailrace } from '../../support/tailrace.js'
+import { tailraceHere } from '../../support/tailraceHere.js'
 import { temporaryFolder } from '../../support/temporaryFolder.js'
 import { streamArgs } from './streaming.js'
 
@@ -25,7 +26,7 @@ test('an output that another run writes is refused: they would cut off each othe
     streamArgs(db, 't', ...output, '--state', join(folder.path, 'a'), '--slot', `a_${db.name}`),
   )
   await first.says('streaming from')
-  const second = await tailrace(
+  const second = await tailraceHere(
     streamArgs(db, 't', ...output, '--state', join(folder.path, 'b'), '--slot', `b_${db.name}`),
   )
   expect(second).toMatchObject({
@@ -60,9 +61,9 @@ test('a state names its slot, which need not be given again', async () => {
   db.expectSlots = true
   await using folder = await temporaryFolder()
   const args = streamArgs(db, 't', '--state', join(folder.path, 'state'), '--until', 'current')
-  expect((await tailrace([...args, '--slot', db.name])).records).toHaveLength(1)
+  expect((await tailraceHere([...args, '--slot', db.name])).records).toHaveLength(1)
   await db.query('INSERT INTO t VALUES (2)')
-  expect((await tailrace(args)).records.map(({ key }) => key)).toEqual([{ id: 2 }])
+  expect((await tailraceHere(args)).records.map(({ key }) => key)).toEqual([{ id: 2 }])
 })
 
 test('an output is rotated by a new pair of files and the slot’s name', async () => {
@@ -71,11 +72,11 @@ test('an output is rotated by a new pair of files and the slot’s name', async 
   await using folder = await temporaryFolder()
   const pair = (n: number) => ['--output', join(folder.path, `out${n}`), '--state', join(folder.path, `state${n}`)]
   const args = (n: number) => streamArgs(db, 't', ...pair(n), '--slot', db.name, '--until', 'current')
-  expect((await tailrace(args(1))).code).toBe(0)
+  expect((await tailraceHere(args(1))).code).toBe(0)
   await db.query('INSERT INTO t VALUES (2)')
-  expect(await tailrace([...args(2), '--snapshot', 'never'])).toMatchObject({ code: 0 })
+  expect(await tailraceHere([...args(2), '--snapshot', 'never'])).toMatchObject({ code: 0 })
   await db.query('INSERT INTO t VALUES (3)')
-  expect(await tailrace(args(2))).toMatchObject({ code: 0 })
+  expect(await tailraceHere(args(2))).toMatchObject({ code: 0 })
   const [first, second] = await Promise.all([1, 2].map((n) => readFile(join(folder.path, `out${n}`), 'utf8')))
   const ids = (text: string) => [...text.matchAll(/"key":\{"id":(\d)\}/g)].map(([, id]) => id)
   expect([ids(first!), ids(second!)]).toEqual([['1'], ['2', '3']])

@@ -19,7 +19,7 @@ const POLLING = ['--cdc-mode', 'long_polling', '--poll-interval-ms', '10'] as co
 test('killed again and again, in the first poll and in later ones, every row stands once in the output', async () => {
   await using db = await testDatabase(
     server,
-    "CREATE TABLE t (id serial PRIMARY KEY, v text, at timestamptz DEFAULT now()); INSERT INTO t (v) SELECT repeat('x', 100) FROM generate_series(1, 100000) i",
+    "CREATE TABLE t (id serial PRIMARY KEY, v text, at timestamptz DEFAULT now()); INSERT INTO t (v) SELECT repeat('x', 100) FROM generate_series(1, 50000) i",
   )
   await using folder = await temporaryFolder()
   const [output, state] = [join(folder.path, 'out'), join(folder.path, 'state')]

@@ -4,7 +4,8 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import type { EmbeddedPostgres } from '../../../src/cli/embedded/server.js'
 import { type TestDatabase, testDatabase } from '../../support/database.js'
 import { startServer } from '../../support/servers.js'
-import { startTailrace, tailrace } from '../../support/tailrace.js'
+import { startTailrace } from '../../support/tailrace.js'
+import { tailraceHere } from '../../support/tailraceHere.js'
 import { type TemporaryFolder, temporaryFolder } from '../../support/temporaryFolder.js'
 import { recordsIn, streamArgs, summary } from './streaming.js'
 
@@ -32,14 +33,14 @@ function resumable(db: TestDatabase, folder: TemporaryFolder): Resumable {
 
 /** Runs it; its exit code must be 0. */
 async function run(args: readonly string[]): Promise<string> {
-  const { code, stderr, stdout } = await tailrace(args)
+  const { code, stderr, stdout } = await tailraceHere(args)
   expect(code, stderr).toBe(0)
   return stdout
 }
 
 /** Runs it; it must end with an error. */
 async function refused(args: readonly string[]): Promise<string> {
-  const { code, stderr, stdout } = await tailrace(args)
+  const { code, stderr, stdout } = await tailraceHere(args)
   expect({ code, stdout }, stderr).toEqual({ code: 1, stdout: '' })
   return stderr
 }
@@ -123,7 +124,7 @@ describe.concurrent('--state with --output', () => {
     await killed.waitFor(() => killed.collected.includes('\n'), 'the new row is written', { intervalMs: 2 })
     killed.kill('SIGKILL')
     await killed.ended
-    const again = (await tailrace(args)).records
+    const again = (await tailraceHere(args)).records
     expect([...new Set(summary([...killed.records, ...again]))]).toEqual(['create 3'])
     expect(await run(args)).toBe('')
   })

@@ -9,6 +9,7 @@ import { startServer } from '../../support/servers.js'
 import { fillShort, SHORT_TABLES, writeShort } from '../../support/shortWrites.js'
 import { SEED, seededRandom } from '../../support/sourceWriters.js'
 import { type OutputRecord, parseLines, startTailrace, tailrace } from '../../support/tailrace.js'
+import { tailraceHere } from '../../support/tailraceHere.js'
 import { temporaryFolder } from '../../support/temporaryFolder.js'
 
 let server: EmbeddedPostgres
@@ -243,18 +244,18 @@ test('validate shows every mistake and connects to nothing; run refuses the same
     `tailrace: ${file}:5:5: sinks[0].path: it is required, and missing`,
   ]
   for (const command of ['validate', 'run']) {
-    const { code, stderr, stdout } = await tailrace([command, file])
+    const { code, stderr, stdout } = await tailraceHere([command, file])
     expect([code, stdout, stderr.trimEnd().split('\n')]).toEqual([2, '', said])
   }
   await writeFile(
     file,
     'source: {url: "postgres://nobody:secret@nowhere.invalid/x", tables: orders}\nsinks: [{type: stdout}]\n',
   )
-  const fine = await tailrace(['validate', file])
+  const fine = await tailraceHere(['validate', file])
   expect([fine.code, fine.stderr]).toEqual([0, ''])
   expect(fine.stdout).toBe(
     `${file} can be run: pipeline bad to stdout; its state is ${join(folder.path, 'bad.state')}\n`,
   )
-  const missing = await tailrace(['validate', join(folder.path, 'nix.yaml')])
+  const missing = await tailraceHere(['validate', join(folder.path, 'nix.yaml')])
   expect([missing.code, missing.stderr]).toEqual([2, expect.stringContaining('PIPELINE_UNREADABLE: ')])
 })

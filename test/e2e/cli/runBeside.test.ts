@@ -36,7 +36,7 @@ sinks:
   )
   const env = { SHOP_URL: pair.source.url, COPY_URL: pair.target.url }
   const start = () => startTailrace(['run', file, '--no-control'], { env })
-  const copied = async () => (await pair.target.query('SELECT FROM items')).length
+  const copied = async () => (await pair.target.query<{ n: number }>('SELECT count(*)::int AS n FROM items'))[0]!.n
   const random = seededRandom(SEED)
   const counts: number[] = []
   for (let kill = 0; kill < 5; kill++) {

@@ -9,6 +9,7 @@ import { runPipeline } from '../../../src/homes/pipeline/runPipeline.js'
 import { type TestDatabase, testDatabase } from '../../support/database.js'
 import { startServer } from '../../support/servers.js'
 import { tailrace } from '../../support/tailrace.js'
+import { tailraceHere } from '../../support/tailraceHere.js'
 import { temporaryFolder } from '../../support/temporaryFolder.js'
 
 let server: EmbeddedPostgres
@@ -124,7 +125,7 @@ describe.each(cases)('the $shape shape, with stream_snapshot: $snapshot, runs', 
       const slot = shape === 'newer' ? `tailrace_${name}` : `rs_s${name}`
       if (shape === 'newer') expect(first.stderr).toContain(`the slot is ${slot}, made once`)
       await change()
-      const second = await tailrace(['run', file], { env: environment })
+      const second = await tailraceHere(['run', file], { env: environment })
       expect(second.code, second.stderr).toBe(0)
       expect(second.records.map(({ operation, key }) => `${operation} ${JSON.stringify(key)}`)).toEqual([
         'update {"log_id":2}',
@@ -199,11 +200,11 @@ source:
 sink: {driver: stdout, config: {format: blink}}
 `
   await withPipeline(text, async (file) => {
-    const first = await tailrace(['run', '-c', file], { env: environment })
+    const first = await tailraceHere(['run', '-c', file], { env: environment })
     expect(first.code, first.stderr).toBe(0)
     expect(first.stdout).toBe('[{"id":1,"page":"a"}]\n')
     await db.query('INSERT INTO visits VALUES (2, $$b$$)')
-    const second = await tailrace(['run', '-c', file], { env: environment })
+    const second = await tailraceHere(['run', '-c', file], { env: environment })
     expect(second.stdout).toBe('[{"id":2,"page":"b"}]\n')
     expect(await db.query("SELECT FROM pg_replication_slots WHERE slot_name LIKE '%300'")).toEqual([])
   })
@@ -223,14 +224,14 @@ test('Blink’s sql processor leaves out rows and columns, and what is left keep
 
 test('validate tells what has no effect, and every mistake of such a file', async () => {
   await withPipeline(`${SHAPES.newer('400', true)}${SINKS.stdout}`, async (file) => {
-    const valid = await tailrace(['validate', '-c', file], { env: environment })
+    const valid = await tailraceHere(['validate', '-c', file], { env: environment })
     expect(valid).toMatchObject({ code: 0, stdout: expect.stringContaining('can be run: pipeline 400 to stdout') })
     expect(valid.stderr).toContain('source.config.slot_name: there is none: the slot is tailrace_400')
     await writeFile(file, `${SHAPES.newer('400', true)}\nsnik: {}\n`)
-    const wrong = await tailrace(['validate', file], { env: environment })
+    const wrong = await tailraceHere(['validate', file], { env: environment })
     expect(wrong.code).toBe(2)
     expect(wrong.stderr).toMatch(/blink\.yaml:\d+:1: snik: there is no such setting\. Did you mean sink\?/)
-    const both = await tailrace(['run', file, '-c', 'other.yaml'], { env: environment })
+    const both = await tailraceHere(['run', file, '-c', 'other.yaml'], { env: environment })
     expect(both).toMatchObject({ code: 2, stderr: expect.stringContaining('OPTION_INVALID') })
   })
 })

@@ -11,6 +11,7 @@ import { ControlledSource } from '../../support/controlledSource.js'
 import { testDatabase } from '../../support/database.js'
 import { startServer } from '../../support/servers.js'
 import { startTailrace, type TailraceProcess, tailrace } from '../../support/tailrace.js'
+import { tailraceHere } from '../../support/tailraceHere.js'
 import { temporaryFolder } from '../../support/temporaryFolder.js'
 import { waitFor } from '../../support/waitFor.js'
 import { streamArgs } from './streaming.js'
@@ -27,7 +28,7 @@ const SHOP = `
   INSERT INTO orders VALUES (1)`
 
 async function status(...name: readonly string[]) {
-  const { code, stdout, stderr } = await tailrace(['signal', 'status', ...name, '--json'])
+  const { code, stdout, stderr } = await tailraceHere(['signal', 'status', ...name, '--json'])
   expect(code, stderr).toBe(0)
   return JSON.parse(stdout) as Record<string, unknown>
 }
@@ -69,7 +70,7 @@ test('status tells what a run does, from its beginning on', async () => {
     scanning: [],
     lsn: expect.stringMatching(/^[\dA-F]+\/[\dA-F]+$/),
   })
-  const { stdout } = await tailrace(['signal', 'status'], { env: { TAILRACE_STATE: state } })
+  const { stdout } = await tailraceHere(['signal', 'status'], { env: { TAILRACE_STATE: state } })
   expect(stdout).toMatch(
     new RegExp(`^run +pid ${running.pid}, tailrace .*\nphase +streaming\ndatabase +${db.name} on P`),
   )
@@ -104,7 +105,7 @@ test('the socket of a killed run answers nobody, and the next run takes it over'
     await ended(killed, 'SIGKILL')
     // As one leaves it who is killed while the state is written.
     if (name[0] === '--state') await writeFile(`${name[1]}.tmp`, '{"version":1,"pos')
-    const nobody = await tailrace(['signal', 'status', ...asked])
+    const nobody = await tailraceHere(['signal', 'status', ...asked])
     expect(nobody).toMatchObject({ code: 1, stderr: expect.stringMatching(/RUN_NOT_FOUND: .*--tables/) })
     await using next = startTailrace(args)
     await next.says('streaming from')
@@ -120,7 +121,7 @@ test('of two runs with one --control the second does not begin, and the first go
   const control = ['--control', join(folder.path, 'c')]
   await using first = startTailrace(streamArgs(db, 'orders', ...control))
   await first.says('streaming from')
-  const second = await tailrace(streamArgs(db, 'orders', ...control))
+  const second = await tailraceHere(streamArgs(db, 'orders', ...control))
   expect(second).toMatchObject({
     code: 1,
     stdout: '',
@@ -136,7 +137,7 @@ test('the socket of some other program stands, and is not spoken to', async () =
   const path = join(folder.path, 'c')
   const other = createServer((socket) => socket.on('error', () => {})).listen(path)
   await once(other, 'listening')
-  const { code, stderr } = await tailrace(streamArgs(db, 'orders', '--control', path))
+  const { code, stderr } = await tailraceHere(streamArgs(db, 'orders', '--control', path))
   expect({ code, stderr }).toEqual({ code: 1, stderr: expect.stringMatching(/CONTROL_IN_USE: .* by another program/) })
   expect((await lstat(path)).isSocket()).toBe(true)
   other.close()
@@ -156,7 +157,7 @@ test('a run that has the usual place already keeps it, and the other one goes on
   await using second = startTailrace(streamArgs(two, 'orders', ...args), { env })
   await second.says('streaming from')
   expect(second.stderr).toMatch(/warning: CONTROL_IN_USE: .*this run takes no signals/)
-  const asked = await tailrace(['signal', 'status', '--slot', 'same', '--json'], { env })
+  const asked = await tailraceHere(['signal', 'status', '--slot', 'same', '--json'], { env })
   expect(JSON.parse(asked.stdout)).toMatchObject({ pid: first.pid, database: one.name })
 })
 
@@ -169,7 +170,7 @@ test('by its slot a run is found in a folder that nobody else may enter, from a 
   await running.says('streaming from')
   const own = join(folder.path, `tailrace-${process.getuid!()}`)
   expect(await permissions(own)).toBe(0o700)
-  const { code, stdout } = await tailrace(['signal', 'status', '--slot', 'nightly'], {
+  const { code, stdout } = await tailraceHere(['signal', 'status', '--slot', 'nightly'], {
     env: { ...env, XDG_RUNTIME_DIR: join(folder.path, 'none') },
   })
   expect({ code, stdout }).toEqual({ code: 0, stdout: expect.stringContaining('slot      nightly\n') })
@@ -195,15 +196,15 @@ test('another file at the place of the socket stands, and the run says so', asyn
   await using folder = await temporaryFolder()
   const path = join(folder.path, 'precious')
   await writeFile(path, 'data')
-  const explicit = await tailrace(streamArgs(db, 'orders', '--control', path))
+  const explicit = await tailraceHere(streamArgs(db, 'orders', '--control', path))
   expect(explicit).toMatchObject({ code: 1, stderr: expect.stringMatching(/CONTROL_FAILED: .*another file/) })
   await writeFile(join(folder.path, 'state.sock'), 'data')
   const args = streamArgs(db, 'orders', '--state', join(folder.path, 'state'), '--snapshot', 'only')
-  const usual = await tailrace(args)
+  const usual = await tailraceHere(args)
   expect(usual).toMatchObject({ code: 0, stderr: expect.stringMatching(/warning: CONTROL_FAILED: .*takes no signals/) })
   expect(usual.records).toHaveLength(1)
   expect((await readdir(folder.path)).sort()).toEqual(['precious', 'state', 'state.sock'])
-  const missing = await tailrace(streamArgs(db, 'orders', '--control', join(folder.path, 'no', 'such')))
+  const missing = await tailraceHere(streamArgs(db, 'orders', '--control', join(folder.path, 'no', 'such')))
   expect(missing).toMatchObject({ code: 1, stderr: expect.stringContaining('CONTROL_FAILED: ') })
 })
 
@@ -218,7 +219,7 @@ test.each([['--no-control'], ['TAILRACE_NO_CONTROL=1']])('%s: nobody can ask', a
   // It may be writing its state just now.
   const files = (await readdir(folder.path)).filter((name) => name !== 'state.tmp')
   expect(files.sort()).toEqual(['state', 'state.lock'])
-  expect((await tailrace(['signal', 'status', '--state', state])).code).toBe(1)
+  expect((await tailraceHere(['signal', 'status', '--state', state])).code).toBe(1)
 })
 
 test('a run that is stopped is told from one that is gone', { timeout: 40_000 }, async () => {
@@ -228,7 +229,7 @@ test('a run that is stopped is told from one that is gone', { timeout: 40_000 },
   await using running = startTailrace(streamArgs(db, 'orders', ...control))
   await running.says('streaming from')
   running.kill('SIGSTOP')
-  const { code, stderr } = await tailrace(['signal', 'status', ...control])
+  const { code, stderr } = await tailraceHere(['signal', 'status', ...control])
   expect({ code, stderr }).toEqual({
     code: 1,
     stderr: expect.stringMatching(/SIGNAL_UNANSWERED: .*nothing came for 10 s/),
@@ -304,6 +305,6 @@ test.each([
   ['an unknown command', ['resnapshoot', '--state', 's', 'a'], /COMMAND_UNKNOWN: .*resnapshot\?/],
   ['no table', ['add', '--state', 's'], /OPTION_MISSING: .*tables/],
 ])('%s is wrong usage', async (_, args, says) => {
-  const { code, stdout, stderr } = await tailrace(['signal', ...args])
+  const { code, stdout, stderr } = await tailraceHere(['signal', ...args])
   expect({ code, stdout, stderr }).toEqual({ code: 2, stdout: '', stderr: expect.stringMatching(says) })
 })

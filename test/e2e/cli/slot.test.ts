@@ -4,7 +4,8 @@ import { afterAll, beforeAll, expect, test } from 'vitest'
 import type { EmbeddedPostgres } from '../../../src/cli/embedded/server.js'
 import { testDatabase } from '../../support/database.js'
 import { startServer } from '../../support/servers.js'
-import { startTailrace, tailrace } from '../../support/tailrace.js'
+import { startTailrace } from '../../support/tailrace.js'
+import { tailraceHere } from '../../support/tailraceHere.js'
 import { temporaryFolder } from '../../support/temporaryFolder.js'
 import { recordsIn, streamArgs, summary } from './streaming.js'
 
@@ -24,7 +25,7 @@ test.concurrent('--slot alone holds the place: rows, then what is new, then noth
   const slot = `slot_${db.name}`
   const args = streamArgs(db, 't', '--slot', slot, ...UNTIL_CURRENT)
   const run = async () => {
-    const { code, stderr, records } = await tailrace(args)
+    const { code, stderr, records } = await tailraceHere(args)
     expect(code, stderr).toBe(0)
     return summary(records)
   }
@@ -44,7 +45,7 @@ test.concurrent('a slot made beforehand is read from where it stands, without a 
   db.expectSlots = true
   await db.query(`SELECT pg_create_logical_replication_slot($1, 'pgoutput')`, [db.name])
   await db.query('INSERT INTO t VALUES (2)')
-  const { code, stderr, records } = await tailrace(streamArgs(db, 't', '--slot', db.name, ...UNTIL_CURRENT))
+  const { code, stderr, records } = await tailraceHere(streamArgs(db, 't', '--slot', db.name, ...UNTIL_CURRENT))
   expect([code, summary(records)], stderr).toEqual([0, ['create 2']])
 })
 
@@ -59,11 +60,11 @@ test.concurrent('a publication that was there before is altered with --manage-pu
       (row) => row.tablename,
     )
   const args = streamArgs(db, 't,u', '--slot', db.name, '--publication', 'mine', ...UNTIL_CURRENT)
-  const off = await tailrace(args, { env: { TAILRACE_MANAGE_PUBLICATION: 'false' } })
+  const off = await tailraceHere(args, { env: { TAILRACE_MANAGE_PUBLICATION: 'false' } })
   expect({ code: off.code, stdout: off.stdout }).toEqual({ code: 1, stdout: '' })
   expect(off.stderr).toMatch(/^tailrace: PUBLICATION_UNFIT: .*ALTER PUBLICATION mine .*u.*--manage-publication.*\n$/)
   expect(await published()).toEqual(['t'])
-  const on = await tailrace([...args, '--manage-publication'])
+  const on = await tailraceHere([...args, '--manage-publication'])
   expect(on.code, on.stderr).toBe(0)
   expect(await published()).toEqual(['t', 'u'])
 })
@@ -101,16 +102,16 @@ test.concurrent('a second run with the same files touches nothing, and ends at o
   // As if the first one were in the middle of writing it.
   await appendFile(output, '{"operation":"cre')
   const before = await readFile(output, 'utf8')
-  const second = await tailrace(args)
+  const second = await tailraceHere(args)
   expect({ code: second.code, stdout: second.stdout }).toEqual({ code: 1, stdout: '' })
   expect(second.stderr).toMatch(/^tailrace: STATE_LOCKED: .*\n$/)
   // Nor with another state: the output is the first one's.
-  const other = await tailrace(args.map((arg) => (arg === state ? `${state}2` : arg)))
+  const other = await tailraceHere(args.map((arg) => (arg === state ? `${state}2` : arg)))
   expect(other.stderr).toMatch(/^tailrace: OUTPUT_LOCKED: .*\n$/)
   expect(await readFile(output, 'utf8')).toBe(before)
   first.kill('SIGKILL')
   await first.ended
-  const next = await tailrace([...args, ...UNTIL_CURRENT])
+  const next = await tailraceHere([...args, ...UNTIL_CURRENT])
   expect(next.code, next.stderr).toBe(0)
   expect(summary(await recordsIn(output))).toEqual(['snapshot 1'])
   expect((await readdir(folder.path)).sort()).toEqual(['out', 'state'])
@@ -124,7 +125,7 @@ test.concurrent('a slot that is not for us is left alone, and told apart', async
   await other.query(`SELECT pg_create_logical_replication_slot('other_${db.name}', 'pgoutput')`)
   await db.query(`SELECT pg_create_physical_replication_slot('physical_${db.name}')`)
   const refused = async (kind: string) => {
-    const { code, stdout, stderr } = await tailrace(streamArgs(db, 't', '--slot', `${kind}_${db.name}`))
+    const { code, stdout, stderr } = await tailraceHere(streamArgs(db, 't', '--slot', `${kind}_${db.name}`))
     expect({ code, stdout }).toEqual({ code: 1, stdout: '' })
     expect(stderr).toMatch(/^tailrace: .*\n$/)
     return stderr

@@ -4,6 +4,7 @@ import { testDatabase } from '../../support/database.js'
 import { DEFAULT_MAJOR, startServer } from '../../support/servers.js'
 import { slotsOf } from '../../support/sourceSlots.js'
 import { startTailrace, tailrace } from '../../support/tailrace.js'
+import { tailraceHere } from '../../support/tailraceHere.js'
 import { streamArgs } from './streaming.js'
 
 let server: EmbeddedPostgres
@@ -17,12 +18,12 @@ test('a server without slots, then one in use and one that nobody reads, for peo
   db.expectSlots = true
   const empty = await tailrace(['slots', '--url', db.url])
   expect(empty).toMatchObject({ code: 0, stdout: 'The server has no replication slots.\n', stderr: '' })
-  expect(JSON.parse((await tailrace(['slots', '--url', db.url, '--json'])).stdout)).toEqual({ slots: [] })
+  expect(JSON.parse((await tailraceHere(['slots', '--url', db.url, '--json'])).stdout)).toEqual({ slots: [] })
 
   await db.query(`SELECT pg_create_logical_replication_slot('nobodys', 'test_decoding')`)
   await using reader = startTailrace(streamArgs(db, 't', '--slot', 'busy', '--snapshot', 'never'))
   await reader.says('streaming from')
-  const listed = await tailrace(['slots'], { env: { TAILRACE_URL: db.url } })
+  const listed = await tailraceHere(['slots'], { env: { TAILRACE_URL: db.url } })
   expect({ code: listed.code, stderr: listed.stderr }).toEqual({ code: 0, stderr: '' })
   expect(listed.stdout).toMatch(/^NAME +PLUGIN +DATABASE +ACTIVE +RETAINED +LAG +HEALTH\n/)
   expect(listed.stdout).toMatch(/^busy +pgoutput +\S+ +pid \d+ \(tailrace\) +[\d.]+ (bytes|kB|MB) +\d.* ok$/m)
@@ -30,7 +31,7 @@ test('a server without slots, then one in use and one that nobody reads, for peo
     /^nobodys +test_decoding +\S+ +no +[\d.]+ \w+ +[\d.]+ \w+ +inactive( since 2\S+Z \(\d+ s\))?$/m,
   )
 
-  const { stdout } = await tailrace(['slots', '--url', db.url, '--json'])
+  const { stdout } = await tailraceHere(['slots', '--url', db.url, '--json'])
   const { slots } = JSON.parse(stdout) as { slots: Record<string, unknown>[] }
   expect(slots.map(({ name }) => name)).toEqual(['busy', 'nobodys'])
   expect(slots[1]).toEqual({
@@ -59,7 +60,7 @@ test('a server without slots, then one in use and one that nobody reads, for peo
 test('drop: an inactive slot, an active one with --force, a mistyped one with the nearest name', async () => {
   await using db = await testDatabase(server, 'CREATE TABLE t (id int PRIMARY KEY)')
   await db.query(`SELECT pg_create_logical_replication_slot('nightly', 'pgoutput')`)
-  const drop = (...args: string[]) => tailrace(['slots', 'drop', ...args, '--url', db.url])
+  const drop = (...args: string[]) => tailraceHere(['slots', 'drop', ...args, '--url', db.url])
   const typo = await drop('nigtly')
   expect(typo).toMatchObject({ code: 1, stdout: '' })
   expect(typo.stderr).toMatch(/^tailrace: SLOT_UNKNOWN: .*"nigtly"\. Did you mean "nightly"\?\n$/)
@@ -86,13 +87,13 @@ test.concurrent.each<[string, string[], RegExp]>([
   ['an unknown option of drop', ['slots', 'drop', 'a', '--forse', '--url', 'postgres://h/d'], /Did you mean --force\?/],
   ['an unknown subcommand', ['slots', 'remove', 'a', '--url', 'postgres://h/d'], /too many arguments/],
 ])('wrong usage: %s', async (_, args, says) => {
-  const { code, stdout, stderr } = await tailrace(args)
+  const { code, stdout, stderr } = await tailraceHere(args)
   expect({ code, stdout }).toEqual({ code: 2, stdout: '' })
   expect(stderr).toMatch(says)
 })
 
 test('a server that is not there is an error', async () => {
-  const { code, stderr } = await tailrace(['slots', '--url', 'postgres://u:s3cret@127.0.0.1:1/d'])
+  const { code, stderr } = await tailraceHere(['slots', '--url', 'postgres://u:s3cret@127.0.0.1:1/d'])
   expect(code).toBe(1)
   expect(stderr).toMatch(/^tailrace: CONNECTION_FAILED: [^\n]+\n$/)
   expect(stderr).not.toContain('s3cret')

@@ -1,6 +1,7 @@
 import { readFile } from 'node:fs/promises'
 import { describe, expect, test } from 'vitest'
 import { tailrace } from '../../support/tailrace.js'
+import { tailraceHere } from '../../support/tailraceHere.js'
 
 /** Never asked: wrong usage is found before. */
 const NOWHERE = 'postgres://someone:s3cret@192.0.2.1:1/shop'
@@ -13,7 +14,7 @@ describe.concurrent('help', () => {
     const commands = [...program.stdout.matchAll(/^ {2}(\w+) \[options\]/gm)].map(([, name]) => name!)
     expect(commands).toContain('stream')
     for (const command of commands) {
-      const { code, stdout } = await tailrace([command, '--help'])
+      const { code, stdout } = await tailraceHere([command, '--help'])
       expect(code).toBe(0)
       expect(stdout).toMatch(new RegExp(`Examples?:\n[^]*\\$ tailrace ${command}`))
     }
@@ -107,7 +108,9 @@ function url(text: string): string[] {
 }
 
 test.concurrent.each(WRONG)('%s is wrong usage: exit code 2, said without a password', async (_, args, says) => {
-  const { code, signal, stdout, stderr } = await tailrace(args)
+  // Two as processes of their own, which say no more and no less.
+  const command = args === WRONG[0]![1] || args === WRONG[1]![1] ? tailrace : tailraceHere
+  const { code, signal, stdout, stderr } = await command(args)
   expect({ code, signal, stdout }, stderr).toEqual({ code: 2, signal: null, stdout: '' })
   expect(stderr.replaceAll(/\s*\n(?!\(Did)/g, ' ')).toMatch(says)
   expect(stderr).not.toContain('s3cret')

@@ -2,6 +2,7 @@ import { afterAll, beforeAll, expect, test } from 'vitest'
 import type { EmbeddedPostgres } from '../../../src/cli/embedded/server.js'
 import { startServer } from '../../support/servers.js'
 import { startTailrace, tailrace } from '../../support/tailrace.js'
+import { tailraceHere } from '../../support/tailraceHere.js'
 import { type DatabasePair, databasePair } from '../../support/verifying.js'
 
 let server: EmbeddedPostgres
@@ -15,7 +16,7 @@ const SQL = `
   CREATE TABLE log (a int); INSERT INTO log VALUES (1), (1)`
 
 function verify({ source, target }: DatabasePair, ...args: string[]) {
-  return tailrace(['verify', '--source', source.url, '--target', target.url, '--settle', '0', ...args])
+  return tailraceHere(['verify', '--source', source.url, '--target', target.url, '--settle', '0', ...args])
 }
 
 test('equal is exit code 0; different 1, with keys, or values where they are asked for; repaired 0', async () => {

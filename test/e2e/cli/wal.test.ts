@@ -2,7 +2,8 @@ import { afterAll, beforeAll, expect, test } from 'vitest'
 import type { EmbeddedPostgres } from '../../../src/cli/embedded/server.js'
 import { testDatabase } from '../../support/database.js'
 import { startServer } from '../../support/servers.js'
-import { startTailrace, tailrace } from '../../support/tailrace.js'
+import { startTailrace } from '../../support/tailrace.js'
+import { tailraceHere } from '../../support/tailraceHere.js'
 import { streamArgs } from './streaming.js'
 
 let server: EmbeddedPostgres
@@ -57,7 +58,7 @@ test.each([
   [['--wal-budget', '10XB'], 'It must be a size such as 512MB or 10GB.'],
   [['--on-wal-budget', 'stop'], 'it needs walBudgetBytes to stop at'],
 ])('%o is refused', async (args, says) => {
-  const { code, stderr } = await tailrace(['stream', '--url', 'postgres://x@192.0.2.1/x', '--tables', 't', ...args])
+  const { code, stderr } = await tailraceHere(['stream', '--url', 'postgres://x@192.0.2.1/x', '--tables', 't', ...args])
   expect(code).toBe(2)
   expect(stderr).toContain(says)
 })

@@ -107,7 +107,7 @@ const DECODED = {
 test('keys and rows are Avro by default: every type, and NULL in each, in snapshot and stream alike', async () => {
   await using db = await database(TYPES)
   await using schemas = await SchemaRegistry.start()
-  await using pipeline = new Pipeline(settings(db), { schemas, connectorId: 'shop:pg' })
+  await using pipeline = new Pipeline(settings(db), { schemas, connectorId: 'shop:pg', here: true })
   await pipeline.start()
   await pipeline.has(2)
   await db.query('UPDATE t SET id = 3 WHERE id = 1')
@@ -181,7 +181,7 @@ describe('schemas', () => {
       ALTER TABLE t ALTER big SET STORAGE EXTERNAL;
       INSERT INTO t VALUES (1, 1.5, repeat('x', 3000), '{1}')`)
     await using schemas = await SchemaRegistry.start()
-    await using pipeline = new Pipeline(settings(db), { schemas })
+    await using pipeline = new Pipeline(settings(db), { schemas, here: true })
     await pipeline.start()
     await pipeline.has(1)
     await pipeline.host.says('streaming from')
@@ -206,7 +206,7 @@ describe('schemas', () => {
       CREATE TABLE t (id int PRIMARY KEY, n numeric(16,3), ts timestamptz, s text);
       INSERT INTO t VALUES (1, 1.5, '2026-01-02 03:04:05+00', 'x'), (2, NULL, NULL, 'y')`)
     await using schemas = await SchemaRegistry.start()
-    await using pipeline = new Pipeline(settings(db, { 'avro.schemas': 'connector' }), { schemas })
+    await using pipeline = new Pipeline(settings(db, { 'avro.schemas': 'connector' }), { schemas, here: true })
     await pipeline.start()
     await pipeline.has(2)
     await pipeline.stop()
@@ -226,7 +226,7 @@ describe('schemas', () => {
       CREATE TABLE t (id int PRIMARY KEY, n numeric(5,1), big text); ALTER TABLE t REPLICA IDENTITY FULL;
       ALTER TABLE t ALTER big SET STORAGE EXTERNAL; INSERT INTO t VALUES (1, 'NaN', repeat('x', 3000))`)
     await using schemas = await SchemaRegistry.start()
-    await using pipeline = new Pipeline(settings(db, { keyChange: 'delete-create' }), { schemas })
+    await using pipeline = new Pipeline(settings(db, { keyChange: 'delete-create' }), { schemas, here: true })
     await pipeline.start()
     await pipeline.has(1)
     await pipeline.host.says('streaming from')
@@ -251,7 +251,7 @@ describe('settings', () => {
   async function firstOf(others: Record<string, string>) {
     await using db = await database(TABLE)
     await using schemas = await SchemaRegistry.start()
-    await using pipeline = new Pipeline(settings(db, others), { schemas, connectorId: 'p:c' })
+    await using pipeline = new Pipeline(settings(db, others), { schemas, connectorId: 'p:c', here: true })
     await pipeline.start()
     await pipeline.has(1)
     await pipeline.stop()

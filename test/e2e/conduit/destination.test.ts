@@ -129,7 +129,7 @@ describe('Stop', () => {
 
   test('with no record at all returns at once', async () => {
     await using db = await testDatabase(server, ORDERS)
-    await using sink = await Sink.started({ url: db.url, 'sdk.batch.delay': '1h' })
+    await using sink = await Sink.started({ url: db.url, 'sdk.batch.delay': '1h' }, { here: true })
     await sink.stop()
   })
 })
@@ -138,7 +138,7 @@ describe('batches', () => {
   test('sdk.batch.size parts what comes, sdk.batch.delay waits for more', async () => {
     await using db = await testDatabase(server, ORDERS)
     const settings = { url: db.url, 'sdk.batch.size': '4', 'sdk.batch.delay': '200ms' }
-    await using sink = await Sink.started(settings, { engine: 'v2' })
+    await using sink = await Sink.started(settings, { engine: 'v2', here: true })
     await sink.deliver(...orders(1, 10))
     expect(sink.stream.messages).toEqual([4, 4, 2])
     sink.stream.send(orders(11, 12))
@@ -152,7 +152,7 @@ describe('batches', () => {
   test('sdk.rate.perSecond holds the average, and the burst', async () => {
     await using db = await testDatabase(server, ORDERS)
     const settings = { url: db.url, 'sdk.rate.perSecond': '100', 'sdk.rate.burst': '10' }
-    await using sink = await Sink.started(settings, { engine: 'v2' })
+    await using sink = await Sink.started(settings, { engine: 'v2', here: true })
     const since = performance.now()
     await sink.deliver(...orders(1, 110))
     expect(performance.now() - since).toBeGreaterThan(950)
@@ -172,7 +172,7 @@ describe('faults', () => {
 
   test('a server that is read-only ends the run after retryTimeout, with nothing acknowledged', async () => {
     await using db = await testDatabase(server, ORDERS)
-    await using sink = await Sink.started({ url: db.url, retryTimeout: '300ms' })
+    await using sink = await Sink.started({ url: db.url, retryTimeout: '300ms' }, { here: true })
     await sink.deliver(order(1))
     await db.query(`ALTER DATABASE ${db.name} SET default_transaction_read_only = on`)
     for (const { pid } of await writers(db)) await db.query('SELECT pg_terminate_backend($1)', [pid])

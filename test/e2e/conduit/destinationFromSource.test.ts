@@ -54,7 +54,7 @@ async function moved(
     schemas?: SchemaRegistry | undefined
   },
 ): Promise<string[]> {
-  const options = { engine, ...(schemas && { schemas }) }
+  const options = { engine, here: true, ...(schemas && { schemas }) }
   await using pipeline = new Pipeline(
     { url: from.url, tables: '*.*', 'logrepl.slotName': from.name, ...source },
     options,

@@ -27,7 +27,7 @@ async function written(
   table = 't',
 ): Promise<{ errors: string[]; rows: string[]; logs: string[] }> {
   await using db = await testDatabase(server, sql)
-  await using sink = await Sink.started({ url: db.url, ...settings }, { engine: 'v2' })
+  await using sink = await Sink.started({ url: db.url, ...settings }, { engine: 'v2', here: true })
   const errors: string[] = []
   for (const batch of batches) errors.push(...(await sink.deliver(...batch)))
   await sink.stop()
@@ -247,7 +247,7 @@ describe('data', () => {
       'opencdc.payload.schema.version': version,
     })
     const key = (id: bigint) => encoded(keys, { id })
-    await using sink = await Sink.started({ url: db.url }, { engine: 'v2', schemas })
+    await using sink = await Sink.started({ url: db.url }, { engine: 'v2', schemas, here: true })
     const errors = await sink.deliver(
       create({ key: key(1n), after: encoded(first, { id: 1n, n: 'a' }), metadata: metadata('1') }),
       create({ key: key(2n), after: encoded(second, { at: 0n, id: 2n, n: null }), metadata: metadata('2') }),
@@ -268,7 +268,7 @@ describe('data', () => {
     await sink.stop()
     // Not decoded, where that is said: then it is to be JSON.
     const off = { 'sdk.schema.extract.payload.enabled': 'false', 'sdk.schema.extract.key.enabled': 'false' }
-    await using plain = await Sink.started({ url: db.url, ...off }, { schemas })
+    await using plain = await Sink.started({ url: db.url, ...off }, { schemas, here: true })
     expect(
       await plain.deliver(
         create({ key: '{"id":7}', after: '{"id":7,"n":"JSON"}', metadata: metadata('9') }),
@@ -280,7 +280,7 @@ describe('data', () => {
 
   test('a registry that is not there ends the run, and nothing is acknowledged', async () => {
     await using db = await testDatabase(server, 'CREATE TABLE t (id int PRIMARY KEY)')
-    await using sink = await Sink.started({ url: db.url })
+    await using sink = await Sink.started({ url: db.url }, { here: true })
     const metadata = { 'opencdc.key.schema.subject': 'k', 'opencdc.key.schema.version': '1' }
     sink.stream.send([create({ key: Buffer.from([2]), after: { id: 1 }, metadata })])
     expect(await sink.stream.fails()).toMatch(/^SCHEMA_SERVICE_UNREACHABLE/)
@@ -333,7 +333,7 @@ describe('tables', () => {
 
   test('tables and columns that are made while it runs are found', async () => {
     await using db = await testDatabase(server)
-    await using sink = await Sink.started({ url: db.url })
+    await using sink = await Sink.started({ url: db.url }, { here: true })
     const told = () => create({ key: { id: 1 }, after: { id: 1, n: 'a' } })
     expect(await sink.deliver(told())).toEqual([expect.stringMatching(/^TARGET_TABLE_MISSING/)])
     await db.query('CREATE TABLE t (id int)')
@@ -401,7 +401,7 @@ describe('records that the table rejects', () => {
     await db.query(`${sql} ${db.name} TO conduit_writer`)
     const url = new URL(db.url)
     url.username = 'conduit_writer'
-    await using sink = await Sink.started({ url: url.href }, { engine: 'v2' })
+    await using sink = await Sink.started({ url: url.href }, { engine: 'v2', here: true })
     const told = (table: string) => record('create', table, { key: { id: 1 }, after: { id: 1 } })
     expect(await sink.deliver(told('closed'), told('t'), told('v'))).toEqual([
       expect.stringMatching(/^TARGET_DENIED: .*42501/),

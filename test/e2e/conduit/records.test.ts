@@ -22,7 +22,10 @@ async function recordsOf(
 ): Promise<readonly OpenCdcRecord[]> {
   await using db = await testDatabase(server, before)
   db.expectSlots = true
-  await using pipeline = new Pipeline({ url: db.url, tables: '*', 'logrepl.slotName': db.name, ...others })
+  await using pipeline = new Pipeline(
+    { url: db.url, tables: '*', 'logrepl.slotName': db.name, ...others },
+    { here: true },
+  )
   await pipeline.start()
   await pipeline.host.says('streaming from')
   for (const sql of statements) await db.query(sql)

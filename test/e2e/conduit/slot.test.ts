@@ -163,7 +163,7 @@ describe('a slot', () => {
     // Nothing of these was acknowledged to the plugin: the server keeps it.
     await whole.crash()
     for (const [index, position] of positions.entries()) {
-      await using pipeline = new Pipeline(settings(db), { ackAfterMs: undefined })
+      await using pipeline = new Pipeline(settings(db), { ackAfterMs: undefined, here: true })
       pipeline.stored = position
       await pipeline.start()
       await pipeline.has(5 - index)

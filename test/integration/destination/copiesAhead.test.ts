@@ -6,6 +6,7 @@ import type { PostgresDestination } from '../../../src/destination/postgresDesti
 import type { Batch } from '../../../src/source/batch.js'
 import { StreamPosition } from '../../../src/source/position.js'
 import { PostgresSource } from '../../../src/source/postgresSource.js'
+import { asking } from '../../support/asking.js'
 import { failureOf, Replication, rowsOf } from '../../support/replication.js'
 import { startServer } from '../../support/servers.js'
 import { waitFor } from '../../support/waitFor.js'
@@ -72,10 +73,12 @@ async function run(
     waiting.shift()
   }
   const told = new Set<Batch>()
+  const asks = asking()
   for await (const batch of reading) {
     waiting.push(batch)
     // What is made on the server follows the acknowledgement of the first.
     if (waiting.length > 2 || batch.length === 0) await write()
+    if (asks(batch)) while (waiting.length > 0) await write()
   }
   while (waiting.length > 0) await write()
 }

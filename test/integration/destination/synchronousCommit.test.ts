@@ -5,6 +5,7 @@ import type { DestinationOptions } from '../../../src/destination/options.js'
 import type { PostgresDestination } from '../../../src/destination/postgresDestination.js'
 import type { Batch } from '../../../src/source/batch.js'
 import { PostgresSource } from '../../../src/source/postgresSource.js'
+import { asking } from '../../support/asking.js'
 import { failureOf, Replication, rowsOf } from '../../support/replication.js'
 import { startServer } from '../../support/servers.js'
 
@@ -35,7 +36,9 @@ async function writeSingly(
     ...{ url: pair.from.url, tables: 'log,t', slot: pair.from.name, position, until: 'current', ...source },
   })
   const answers: boolean[] = []
+  const asks = asking()
   for await (const batch of reading) {
+    if (asks(batch)) break
     for (let i = 0; i < batch.length; i++) {
       const part = batch.part(i, i + 1)
       const durable = await writing.write(part)

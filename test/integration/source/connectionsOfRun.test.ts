@@ -133,7 +133,7 @@ describe('an abort', () => {
     expect(control).toMatchObject({ status: 'rejected', reason: { message: 'stop it' } })
     expect(ordinary).toMatchObject({ status: 'rejected', reason: { code: 'CONNECTION_LOST' } })
     await connections.close()
-    await waitFor(async () => (await connected()) === 0, { what: 'their processes to be gone', timeoutMs: 3000 })
+    await waitFor(async () => (await connected()) === 0, { what: 'their processes to be gone' })
     await holder.query('COMMIT')
     expect(await db.query('SELECT FROM pg_publication')).toEqual([])
   })

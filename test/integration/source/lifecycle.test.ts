@@ -59,7 +59,7 @@ async function nothingIsLeft(db: TestDatabase): Promise<void> {
     const publications = (await publicationsOf(db)).filter((name) => name !== 'there')
     return [...connections, ...(await slotsOf(db)), ...publications]
   }
-  await waitFor(async () => (await left()).length === 0, { what: 'everything to be gone', timeoutMs: 3000 })
+  await waitFor(async () => (await left()).length === 0, { what: 'everything to be gone' })
 }
 
 describe.each(['snapshot', 'stream'] as const)('in the middle of the %s nothing is left on the server', (phase) => {

@@ -97,7 +97,7 @@ describeEachMajor('partitions', (postgres) => {
       const told = await reader.told('partition-attached')
       expect(told).toMatchObject({ table: 'public.root', partition: 'public.africa', read: true })
       const isOver = () => reader.events.filter(({ type }) => type === 'snapshot-finished').length === 2
-      await reader.until(isOver, { what: 'it to be read', timeoutMs: 30_000 })
+      await reader.until(isOver, { what: 'it to be read', timeoutMs: 60_000 })
       over = true
       await writing
       await db.query("INSERT INTO root VALUES (9999, 'africa', 1, 'last')")
@@ -126,7 +126,7 @@ describeEachMajor('partitions', (postgres) => {
       await reader.told('streaming')
       await db.query("ALTER TABLE root ATTACH PARTITION africa FOR VALUES IN ('africa')")
       const isOver = () => reader.events.filter(({ type }) => type === 'snapshot-finished').length === 2
-      await reader.until(isOver, { what: 'it to be read', timeoutMs: 30_000 })
+      await reader.until(isOver, { what: 'it to be read', timeoutMs: 60_000 })
       await renamed
       await db.query("INSERT INTO root VALUES (9999, 'africa')")
       await reader.seen(({ key }) => key?.id === 9999, 'the last row')
@@ -151,7 +151,7 @@ describeEachMajor('partitions', (postgres) => {
       await db.query("ALTER TABLE root ATTACH PARTITION africa FOR VALUES IN ('africa')")
       await reader.told('partition-attached')
       await db.query("ALTER TABLE root ATTACH PARTITION oceania FOR VALUES IN ('oceania')")
-      await reader.until(() => odd(reader).length === 3, { what: 'both', timeoutMs: 30_000 })
+      await reader.until(() => odd(reader).length === 3, { what: 'both', timeoutMs: 60_000 })
       await reader.seen(({ key }) => key?.id === 310, 'the last row')
       expect(odd(reader).map((event) => 'partition' in event && event.partition)).toEqual([
         'public.africa_low',
@@ -214,7 +214,7 @@ describeEachMajor('partitions', (postgres) => {
       await reader.told('streaming')
       await db.query('TRUNCATE europe_low; ALTER TABLE root DETACH PARTITION asia')
       const isOver = () => reader.events.filter(({ type }) => type === 'snapshot-finished').length === 2
-      await reader.until(isOver, { what: 'the repair', timeoutMs: 30_000 })
+      await reader.until(isOver, { what: 'the repair', timeoutMs: 60_000 })
       expect(found(reader).sort()).toEqual(['PARTITION_GONE', 'PARTITION_TRUNCATED'])
       const ranges = reader.batches.flatMap(({ range }) => (range?.again ? [range] : []))
       expect(ranges[0]!.after).toBeUndefined()
@@ -273,7 +273,7 @@ describeEachMajor('partitions', (postgres) => {
         return row!.n
       }
       const before = await reads()
-      await reader.until(async () => (await reads()) >= before + 3, { what: 'looks', timeoutMs: 30_000 })
+      await reader.until(async () => (await reads()) >= before + 3, { what: 'looks', timeoutMs: 60_000 })
       expect(codes(reader)).toEqual([])
       release()
       await reader.told('partition-attached')

@@ -5,7 +5,7 @@ import { Random } from '../../chaos/random.js'
 import { type TestDatabase, testDatabase } from '../../support/database.js'
 import { startServer } from '../../support/servers.js'
 import { rowsOf } from '../../support/sourceCapture.js'
-import { readSource } from '../../support/sourceReader.js'
+import { readSource, readUnacknowledged } from '../../support/sourceReader.js'
 import { byField, replay, requireOrder, sorted } from '../../support/sourceReplay.js'
 
 let server: EmbeddedPostgres
@@ -112,8 +112,7 @@ test.each(TABLES)(
     for (let resume = 0; resume < RESUMES; resume++) {
       const index = random.integer(0, records.length - 1)
       const { position } = records[index]!
-      await using next = readSource({ ...options, position, until: 'current' } as never, { ack: false })
-      await next.ended
+      const next = await readUnacknowledged({ ...options, position } as never)
       const all = [...records.slice(0, index + 1), ...next.records]
       expect(numbered(replay(all, 't')), `seed ${seed}, resumed behind record ${index} of ${records.length}`).toEqual(
         table,

@@ -124,7 +124,7 @@ describeEachMajor('locks of the snapshot', (postgres) => {
     await waitFor(waits, { what: 'the wait for the lock' })
     snapshot.abort.abort(new Error('enough'))
     await expect(opening).rejects.toThrow('enough')
-    await waitFor(async () => !(await waits()), { what: 'the end of the wait', timeoutMs: 1000 })
+    await waitFor(async () => !(await waits()), { what: 'the end of the wait' })
     await db.query('ROLLBACK')
   })
 

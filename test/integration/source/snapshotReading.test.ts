@@ -123,7 +123,7 @@ test('the first failure ends all readers and is the one that is told', async () 
   const reading = snapshot.read(readers, await readers.exportSnapshot())
   // Nobody takes anything: the other readers stand still in the middle of their tables.
   await expect(reading).rejects.toMatchObject({ code: 'SERVER_ERROR', details: { sqlstate: '22012' } })
-  await waitFor(async () => (await alive(db, pids)).length === 0, { what: 'the readers to end', timeoutMs: 2000 })
+  await waitFor(async () => (await alive(db, pids)).length === 0, { what: 'the readers to end' })
 })
 
 test('an abort ends the readers where they stand', async () => {
@@ -135,5 +135,5 @@ test('an abort ends the readers where they stand', async () => {
   await waitFor(() => snapshot.queue.full, { what: 'the queue to be full' })
   snapshot.abort.abort(new Error('enough'))
   await expect(reading).rejects.toThrow('enough')
-  await waitFor(async () => (await alive(db, pids)).length === 0, { what: 'the readers to end', timeoutMs: 2000 })
+  await waitFor(async () => (await alive(db, pids)).length === 0, { what: 'the readers to end' })
 })

@@ -1,8 +1,13 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { writeFile } from 'node:fs/promises'
+import { readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import { StringDecoder } from 'node:string_decoder'
 import { fileURLToPath } from 'node:url'
+import { parseCommandLine } from '../../../src/homes/airbyte/commandLine.js'
+import { MessageOutput } from '../../../src/homes/airbyte/protocol/messageOutput.js'
+import { runCommand } from '../../../src/homes/airbyte/run.js'
+import { Output } from '../../../src/sinks/files/output.js'
 import { type TemporaryFolder, temporaryFolder } from '../temporaryFolder.js'
 import { type WaitOptions, waitFor } from '../waitFor.js'
 import { messageProblem } from './protocolSchemas.js'
@@ -48,6 +53,10 @@ export interface Inputs {
 /** One run of the connector: `await using run = await startConnector('read', { config, catalog, state })`. */
 export async function startConnector(command: string, inputs: Inputs = {}): Promise<ConnectorRun> {
   const folder = await temporaryFolder()
+  return new ConnectorRun(await argumentsIn(folder, command, inputs), folder)
+}
+
+async function argumentsIn(folder: TemporaryFolder, command: string, inputs: Inputs): Promise<string[]> {
   const args = [...(command === '' ? [] : [command]), ...(inputs.args ?? [])]
   for (const name of ['config', 'catalog', 'state'] as const) {
     const given = inputs[name]
@@ -56,7 +65,7 @@ export async function startConnector(command: string, inputs: Inputs = {}): Prom
     await writeFile(path, typeof given === 'string' ? given : JSON.stringify(given))
     args.push(`--${name}`, path)
   }
-  return new ConnectorRun(args, folder)
+  return args
 }
 
 /** The same to its end; every line must be a valid message. */
@@ -72,57 +81,59 @@ export async function connector(command: string, inputs: Inputs = {}): Promise<C
   }
 }
 
-export class ConnectorRun implements AsyncDisposable {
-  readonly ended: Promise<{ readonly code: number | null; readonly signal: NodeJS.Signals | null }>
+/** The same without a process of its own, which takes longer than most runs. What that adds, read.test.ts shows. */
+export async function connectorHere(command: string, inputs: Inputs = {}): Promise<ConnectorMessages> {
+  await using folder = await temporaryFolder()
+  const line = parseCommandLine(await argumentsIn(folder, command, inputs))
+  if (typeof line === 'string') throw new Error(line)
+  const path = join(folder.path, 'stdout')
+  const output = await Output.open(path)
+  const run = new ConnectorMessages()
+  const { signal } = new AbortController()
+  try {
+    run.code = await runCommand(line, new MessageOutput(line, output), { signal })
+  } finally {
+    await output.close()
+  }
+  run.chunks.push(await readFile(path))
+  const problem = run.problem()
+  if (problem !== undefined) throw new Error(problem)
+  return run
+}
+
+/** What a run has said until now. */
+export class ConnectorMessages {
   code: number | null = null
-  readonly #child: ChildProcess
-  readonly #folder: TemporaryFolder
-  readonly #stdout: Buffer[] = []
-  readonly #stderr: Buffer[] = []
-
-  constructor(args: readonly string[], folder: TemporaryFolder) {
-    const { PATH, HOME, TMPDIR } = process.env
-    this.#folder = folder
-    this.#child = spawn(connectorPath, args, { env: { PATH, HOME, TMPDIR }, stdio: ['ignore', 'pipe', 'pipe'] })
-    this.#child.stdout!.on('data', (chunk: Buffer) => this.#stdout.push(chunk))
-    this.#child.stderr!.on('data', (chunk: Buffer) => this.#stderr.push(chunk))
-    this.ended = once(this.#child, 'close').then(([code, signal]) => {
-      this.code = code
-      return { code, signal }
-    })
-  }
-
-  get pid(): number {
-    return this.#child.pid!
-  }
-
-  get running(): boolean {
-    return this.#child.exitCode === null && this.#child.signalCode === null
-  }
-
-  /** What has come until now, as it came. */
-  get chunks(): readonly Buffer[] {
-    return this.#stdout
-  }
+  /** As it came. */
+  readonly chunks: Buffer[] = []
 
   get stdout(): string {
-    return Buffer.concat(this.#stdout).toString()
-  }
-
-  get stderr(): string {
-    return Buffer.concat(this.#stderr).toString()
+    return Buffer.concat(this.chunks).toString()
   }
 
   /** Whole lines until now: what is behind the last line's end a client would not see either. */
-  get lines(): string[] {
-    const text = this.stdout
-    const whole = text.slice(0, text.lastIndexOf('\n') + 1)
-    return whole === '' ? [] : whole.slice(0, -1).split('\n')
+  get lines(): readonly string[] {
+    for (; this.#read < this.chunks.length; this.#read++) {
+      const lines = (this.#rest + this.#decoder.write(this.chunks[this.#read]!)).split('\n')
+      this.#rest = lines.pop()!
+      this.#lines = this.#lines.concat(lines)
+    }
+    return this.#lines
   }
+  #lines: readonly string[] = []
+  #rest = ''
+  #read = 0
+  readonly #decoder = new StringDecoder()
 
-  get messages(): AnyMessage[] {
-    return this.lines.map((line) => JSON.parse(line) as AnyMessage)
+  get messages(): readonly AnyMessage[] {
+    const { lines } = this
+    if (this.#messages.length < lines.length) {
+      const more = lines.slice(this.#messages.length).map((line) => JSON.parse(line) as AnyMessage)
+      this.#messages = this.#messages.concat(more)
+    }
+    return this.#messages
   }
+  #messages: readonly AnyMessage[] = []
 
   of(type: string): AnyMessage[] {
     return this.messages.filter((message) => message.type === type)
@@ -147,13 +158,15 @@ export class ConnectorRun implements AsyncDisposable {
   /** What is wrong with the output. */
   problem(): string | undefined {
     if (this.stdout !== '' && !this.stdout.endsWith('\n')) return `the last line is torn: ${this.stdout.slice(-200)}`
-    for (const line of this.lines) {
-      let message: AnyMessage
-      try {
-        message = JSON.parse(line)
-      } catch {
-        return `a line is no JSON: ${line.slice(0, 400)}`
-      }
+    const { lines } = this
+    let messages: readonly AnyMessage[]
+    try {
+      messages = this.messages
+    } catch (error) {
+      return `a line is no JSON: ${(error as Error).message}`
+    }
+    for (const [index, message] of messages.entries()) {
+      const line = lines[index]!
       const problem = messageProblem(message)
       if (problem !== undefined) return `${problem}: ${line.slice(0, 400)}`
       if (message.type === 'STATE' && message.state.sourceStats && !/"recordCount":\d+\.\d/.test(line)) {
@@ -161,6 +174,38 @@ export class ConnectorRun implements AsyncDisposable {
       }
     }
     return undefined
+  }
+}
+
+export class ConnectorRun extends ConnectorMessages implements AsyncDisposable {
+  readonly ended: Promise<{ readonly code: number | null; readonly signal: NodeJS.Signals | null }>
+  readonly #child: ChildProcess
+  readonly #folder: TemporaryFolder
+  readonly #stderr: Buffer[] = []
+
+  constructor(args: readonly string[], folder: TemporaryFolder) {
+    const { PATH, HOME, TMPDIR } = process.env
+    super()
+    this.#folder = folder
+    this.#child = spawn(connectorPath, args, { env: { PATH, HOME, TMPDIR }, stdio: ['ignore', 'pipe', 'pipe'] })
+    this.#child.stdout!.on('data', (chunk: Buffer) => this.chunks.push(chunk))
+    this.#child.stderr!.on('data', (chunk: Buffer) => this.#stderr.push(chunk))
+    this.ended = once(this.#child, 'close').then(([code, signal]) => {
+      this.code = code
+      return { code, signal }
+    })
+  }
+
+  get pid(): number {
+    return this.#child.pid!
+  }
+
+  get running(): boolean {
+    return this.#child.exitCode === null && this.#child.signalCode === null
+  }
+
+  get stderr(): string {
+    return Buffer.concat(this.#stderr).toString()
   }
 
   kill(signal: NodeJS.Signals): void {

@@ -9,6 +9,7 @@ import { GRPCControllerService } from '../../../src/homes/conduit/proto/plugin/c
 import { GRPCStdioService } from '../../../src/homes/conduit/proto/plugin/stdio.js'
 import { type WaitOptions, waitFor } from '../waitFor.js'
 import { DestinationStream } from './destinationStream.js'
+import { startPluginHere } from './pluginHere.js'
 import { type LogLine, readLogLine } from './pluginLog.js'
 import type { SchemaRegistry } from './schemaRegistry.js'
 import { type AckWishes, SourceStream } from './sourceStream.js'
@@ -35,6 +36,8 @@ export interface LaunchOptions {
   readonly args?: readonly string[]
   /** Whose schemas the plugin uses; without one its calls find nobody. */
   readonly schemas?: SchemaRegistry
+  /** The plugin runs in this process, where that it is one of its own is not the matter. */
+  readonly here?: boolean
 }
 
 type Unary = { readonly path: string; readonly requestStream: false; readonly responseStream: false }
@@ -46,7 +49,9 @@ type ResponseOf<Method> = Method extends { responseDeserialize: (value: Buffer) 
  * (reference sections 1 to 3). `await using host = await launch()`: at the end of the scope what still runs is killed.
  */
 export async function launch(options: LaunchOptions = {}): Promise<ConduitHost> {
-  const child = spawnPlugin(options)
+  const child = options.here
+    ? await startPluginHere({ ...hostEnvironment(options), ...options.env })
+    : spawnPlugin(options)
   const host = new ConduitHost(child)
   try {
     await host.connect()

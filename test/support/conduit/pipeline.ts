@@ -80,6 +80,7 @@ export class Pipeline implements AsyncDisposable {
 
   /** SIGKILL; what was acked stays stored. */
   async crash(): Promise<void> {
+    if (this.#options.here) throw new Error('a plugin that is no process of its own cannot be killed')
     this.host.child.kill('SIGKILL')
     await this.host.ended
     for (const record of this.stream.records) this.records.push(record)

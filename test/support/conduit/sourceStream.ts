@@ -51,7 +51,7 @@ export class SourceStream {
   async has(count: number, options: Omit<WaitOptions, 'what'> = {}): Promise<void> {
     const what = () => `${count} records of Run; ${this.records.length} came, and the failure ${this.failure}`
     await waitFor(() => this.records.length >= count || this.failure !== undefined, {
-      timeoutMs: 20_000,
+      timeoutMs: 50_000,
       ...options,
       what: 'records of Run',
     }).catch(() => {})
@@ -60,12 +60,12 @@ export class SourceStream {
 
   /** Waits until the acks of so many records have gone out. */
   async hasAcked(count: number): Promise<void> {
-    await waitFor(() => this.acked >= count, { what: `acks of ${count} records`, timeoutMs: 20_000 })
+    await waitFor(() => this.acked >= count, { what: `acks of ${count} records`, timeoutMs: 50_000 })
   }
 
   /** Waits for the plugin to end the stream with an error; gives its text. */
   async fails(): Promise<string> {
-    await waitFor(() => this.failure !== undefined, { what: 'the stream to fail', timeoutMs: 20_000 })
+    await waitFor(() => this.failure !== undefined, { what: 'the stream to fail', timeoutMs: 50_000 })
     return this.failure!
   }
 

@@ -2,17 +2,18 @@ import { Output } from '../../../sinks/files/output.js'
 import { type LogLevel, logMessage, type Message } from './messages.js'
 
 /**
- * Standard output, on which there is nothing but messages, one a line. Whatever is written comes out whole and in the
- * order of the calls, whoever calls.
+ * Standard output (or another one), on which there is nothing but messages, one a line. Whatever is written comes out
+ * whole and in the order of the calls, whoever calls.
  */
 export class MessageOutput {
-  readonly #output = Output.stdout()
+  readonly #output: Output
   #last: Promise<void> = Promise.resolve()
   #failed: Error | undefined
   readonly #debug: boolean
 
-  constructor({ debug }: { readonly debug: boolean }) {
+  constructor({ debug }: { readonly debug: boolean }, output = Output.stdout()) {
     this.#debug = debug
+    this.#output = output
   }
 
   /** Messages that come now and then; {@link MessageOutput.lines} or {@link MessageOutput.flushed} tell of a failure. */

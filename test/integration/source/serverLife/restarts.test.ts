@@ -8,7 +8,7 @@ import { replay, requireOrder } from '../../../support/sourceReplay.js'
 import { sql } from '../../../support/standby.js'
 import { SupervisedSource } from '../../../support/supervisedSource.js'
 
-const ROWS = 20_000
+const ROWS = 8000
 const TABLE = `
   CREATE TABLE public.t (id int PRIMARY KEY, note text);
   INSERT INTO public.t SELECT id, repeat('x', 100) FROM generate_series(1, ${ROWS}) id`
@@ -40,7 +40,7 @@ async function requireExact(server: EmbeddedPostgres, source: SupervisedSource):
   const rows = await sql<{ id: number; note: string }>(server, 'SELECT id, note FROM public.t ORDER BY id')
   // An incremental snapshot may go on behind the mark.
   const marked = () => source.records.some(({ key }) => key?.id === 0) && replay(source.records, 't')
-  await source.until(() => (marked() || []).length === rows.length, 'the mark and all rows')
+  await source.until(() => (marked() || []).length === rows.length, 'the mark and all rows', 30_000, 100)
   expect(replay(source.records, 't').sort((a, b) => Number(a.id) - Number(b.id))).toEqual(rows)
   requireOrder(source.records.filter(({ operation }) => operation !== 'snapshot'))
 }
@@ -93,7 +93,7 @@ describe.each(['fast', 'immediate'] as const)(
       ['while it streams', 'INSERT INTO public.t VALUES (100001)'],
       [
         'in the middle of a large transaction',
-        "INSERT INTO public.t SELECT id, repeat('y', 100) FROM generate_series(100001, 150000) id",
+        "INSERT INTO public.t SELECT id, repeat('y', 100) FROM generate_series(100001, 125000) id",
       ],
     ])('%s', async (_, change) => {
       await using server = await startServer()
@@ -102,7 +102,7 @@ describe.each(['fast', 'immediate'] as const)(
       const { state, onBatch } = restartingAt(
         server,
         mode,
-        (batch) => batch.at(0)?.operation === 'create' && ++batches === (change.includes('150000') ? 5 : 1),
+        (batch) => batch.at(0)?.operation === 'create' && ++batches === (change.includes('125000') ? 5 : 1),
       )
       await using source = new SupervisedSource(options(server), onBatch)
       await source.until(() => source.reader?.events.some(({ type }) => type === 'streaming'), 'the stream')

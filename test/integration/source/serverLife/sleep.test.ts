@@ -5,6 +5,7 @@ import type { EmbeddedPostgres } from '../../../../src/cli/embedded/server.js'
 import type { Batch } from '../../../../src/source/batch.js'
 import { type TestDatabase, testDatabase } from '../../../support/database.js'
 import { startServer } from '../../../support/servers.js'
+import { isSlow } from '../../../support/slow.js'
 import { readSource, type SourceReader } from '../../../support/sourceReader.js'
 
 // The server takes a client that is silent for a second for dead.
@@ -14,7 +15,9 @@ beforeAll(async () => {
 })
 afterAll(() => server?.[Symbol.asyncDispose]())
 
-const SLEEP_MS = 30_000
+/** Many times as long as that. */
+const SLEEP_MS = isSlow ? 30_000 : 8_000
+const SLEEP = `${SLEEP_MS / 1000} s`
 const MANY = (from: number, to: number) =>
   `INSERT INTO t SELECT id, repeat('x', 200) FROM generate_series(${from}, ${to}) id`
 const TABLE = 'CREATE TABLE t (id int PRIMARY KEY, note text)'
@@ -53,7 +56,7 @@ function watchLoop() {
 
 const options = (db: TestDatabase) => ({ url: db.url, tables: 't', slot: `s_${db.name}`, maxBytes: 65_536 })
 
-test.concurrent('a consumer that sleeps 30 s in the middle of a transaction larger than what may wait keeps its connection', async () => {
+test.concurrent(`a consumer that sleeps ${SLEEP} in the middle of a transaction larger than what may wait keeps its connection`, async () => {
   await using db = await testDatabase(server, TABLE)
   db.expectSlots = true
   const loop = watchLoop()
@@ -65,7 +68,7 @@ test.concurrent('a consumer that sleeps 30 s in the middle of a transaction larg
   loop.requireKept(reader)
 })
 
-test.concurrent('one that sleeps 30 s during the snapshot has all of it, and all that was written meanwhile', async () => {
+test.concurrent(`one that sleeps ${SLEEP} during the snapshot has all of it, and all that was written meanwhile`, async () => {
   await using db = await testDatabase(server, `${TABLE}; ${MANY(1, 20_000)}`)
   db.expectSlots = true
   const loop = watchLoop()
@@ -79,7 +82,7 @@ test.concurrent('one that sleeps 30 s during the snapshot has all of it, and all
   loop.requireKept(reader)
 })
 
-test.concurrent('one that sleeps 30 s on an idle stream keeps its connection', async () => {
+test.concurrent(`one that sleeps ${SLEEP} on an idle stream keeps its connection`, async () => {
   await using db = await testDatabase(server, TABLE)
   db.expectSlots = true
   const loop = watchLoop()

@@ -64,7 +64,7 @@ test('a row is delivered once, also when the end of its session fails', async ()
   want('5')
   want('6')
   const six = () => delivered.some(({ key }) => key[0] === '6')
-  await waitFor(six, { what: 'the row behind it', timeoutMs: 2000 })
+  await waitFor(six, { what: 'the row behind it' })
   await turn()
   expect(delivered.map(({ key }) => key[0])).toEqual(['5', '6'])
   expect(failures).toEqual([])
@@ -77,6 +77,6 @@ test('what waiting does not mend is told', async () => {
     throw failure
   }
   want('5')
-  await waitFor(() => failures.length > 0, { what: 'the failure', timeoutMs: 2000 })
+  await waitFor(() => failures.length > 0, { what: 'the failure' })
   expect(failures).toEqual([failure])
 })

@@ -35,7 +35,7 @@ test('a table that is added while a worker closes its session is read', async ()
   tables.push({ unread: true })
   workers.wake()
   closing.resolve()
-  await waitFor(() => tables.every(({ unread }) => !unread), { what: 'the second table', timeoutMs: 2000 })
+  await waitFor(() => tables.every(({ unread }) => !unread), { what: 'the second table' })
   workers.close()
   await running
 })
@@ -49,7 +49,7 @@ test('closing ends a worker that closes its session', async () => {
   await isClosing()
   workers.close()
   closing.resolve()
-  await waitFor(() => over, { what: 'the end', timeoutMs: 2000 })
+  await waitFor(() => over, { what: 'the end' })
   await running
   expect(over).toBe(true)
 })

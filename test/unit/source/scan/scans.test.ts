@@ -130,7 +130,7 @@ test('a change that waits for a row by itself goes on when the table is gone', a
   await scans.add([{ ...unreadTable(TABLE), stretches }])
   const moved = { operation: 'update', oldKey: ['7'], newKey: ['3'], partial: true } as const
   expect(scans.of(1)!.judge(moved, transaction(150))).toBe(WAIT)
-  await waitFor(() => scans.of(1) === undefined, { what: 'the table to be left', timeoutMs: 2000 })
+  await waitFor(() => scans.of(1) === undefined, { what: 'the table to be left' })
   expect(gone).toEqual([1])
   expect(events).toContainEqual({ type: 'table-dropped', table: 'public.t' })
 })

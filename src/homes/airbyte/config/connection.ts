@@ -28,6 +28,7 @@ export function connectionOf(given: Fields, problems: string[], warnings: string
     problems.push('"connectionURI", or "host", "database" and "username", are required')
   }
   if (uri === undefined && host !== undefined) parameters.push(...placeOf(given, host))
+  if (uri !== undefined) warnings.push(...passedOver(given))
   const url = uri ?? ''
   parameters.push(...sslOf(given.ssl_mode), ...more(given.jdbc_url_params, warnings))
   const joined = joinUrl(url, parameters)
@@ -39,6 +40,13 @@ export function connectionOf(given: Fields, problems: string[], warnings: string
     problems.push(error.message)
   }
   return joined
+}
+
+/** What goes with `host`; a port may be there by default. */
+function passedOver(given: Fields): string[] {
+  return ['database', 'username', 'password']
+    .filter((name) => text(given[name]) !== undefined)
+    .map((name) => `"${name}" is passed over, since "connectionURI" is given: write it there`)
 }
 
 function placeOf(given: Fields, host: string): [string, string][] {

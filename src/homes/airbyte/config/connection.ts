@@ -76,6 +76,16 @@ function sslOf(ssl: unknown): [string, string][] {
   ]
 }
 
+const BLOCK = /-----BEGIN ([A-Z0-9 ]+)-----([^:-]*)-----END \1-----/g
+
+/** A field of one line makes blanks of line ends, or `\n` of two characters: nobody reads that as PEM. Pure. */
+export function inLines(pem: string): string {
+  return pem.replaceAll(BLOCK, (_, label: string, body: string) => {
+    const lines = body.replaceAll('\\n', ' ').trim().split(/\s+/)
+    return `\n-----BEGIN ${label}-----\n${lines.join('\n')}\n-----END ${label}-----\n`
+  })
+}
+
 let folder: string | undefined
 
 /** libpq's parameters name files: one that only we can read, which goes with the process. */
@@ -86,7 +96,7 @@ function certificateFile(name: string, pem: string): string {
     folder = made
   }
   const path = join(folder, `${name}.pem`)
-  writeFileSync(path, pem, { mode: 0o600 })
+  writeFileSync(path, inLines(pem), { mode: 0o600 })
   return path
 }
 

@@ -13,6 +13,10 @@ const WRONG_USAGE = 2
 
 async function main(argv: readonly string[]): Promise<number> {
   const line = parseCommandLine(argv)
+  if (line === '') {
+    process.stderr.write(USAGE)
+    return 0
+  }
   if (typeof line === 'string') {
     process.stderr.write(`tailrace-airbyte: ${line}\n${USAGE}`)
     return WRONG_USAGE

@@ -32,6 +32,13 @@ export const AIRBYTE_STREAM_UNKNOWN = defineError('AIRBYTE_STREAM_UNKNOWN', {
     `${e.near === undefined ? '' : `Did you mean ${e.near}? `}Discover the catalog anew. The other streams go on.`,
 })
 
+export const AIRBYTE_STREAM_TWICE = defineError('AIRBYTE_STREAM_TWICE', {
+  retry: 'operator',
+  message: (e: { stream: string; other: string }) =>
+    `stream ${e.stream}: ${e.stream === e.other ? 'it stands twice in the catalog' : `its table is that of stream ${e.other}, too`}`,
+  hint: 'Leave one of them in the configured catalog: records of a table are of one stream. The first of them, and the others, go on.',
+})
+
 export const AIRBYTE_SYNC_MODE_INVALID = defineError('AIRBYTE_SYNC_MODE_INVALID', {
   retry: 'operator',
   message: (e: { stream: string; mode: string }) => `stream ${e.stream}: there is no sync mode ${e.mode}`,

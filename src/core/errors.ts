@@ -1,10 +1,12 @@
 import { describeBytes } from './quantity.js'
 import { defineError } from './tailraceError.js'
 
-const BEGIN_ANEW =
+/** How to begin anew, of a run on the command line or of a library. */
+export const BEGIN_ANEW =
   'That is: drop the slot (tailrace slots drop NAME), remove the state file or stored position, empty what was written, start again.'
 
-const REPAIR =
+/** What reads all rows once more instead. */
+export const REPAIR =
   'With onSlotLost: "resnapshot" (--on-slot-lost resnapshot) the slot is made anew and all rows are read once more, as a repair.'
 
 /** Wrong use of the command line. */

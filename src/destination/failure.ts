@@ -20,9 +20,9 @@ const DISK_FULL = '53100'
 const PASSING = /^(40001|40P01|55P03|57014|25006|53...)$/
 /**
  * Data exceptions, integrity constraints, two rows of one key to the server, a view's check option, a trigger's own
- * exception, a limit such as an index row's size.
+ * exception, a limit such as an index row's size, or how deep JSON may be.
  */
-const OF_ROWS = /^(22...|23...|21000|44000|P0001|54000)$/
+const OF_ROWS = /^(22...|23...|21000|44000|P000[1-4]|5400[01])$/
 /** The catalog is not as it was read: a table or column renamed, a type altered. */
 const OF_SHAPE = /^(42(?!501)...|0A000)$/
 

@@ -20,8 +20,9 @@ A source connector of the Airbyte protocol: messages on standard output, one JSO
 Each FILE holds JSON. --debug has the LOG messages of level DEBUG, too.
 `
 
-/** Reads the arguments; a text says what is wrong with them. */
+/** Reads the arguments; a text says what is wrong with them, and of an empty one nothing is: help was asked for. */
 export function parseCommandLine(argv: readonly string[]): CommandLine | string {
+  if (argv.some((one) => one === '--help' || one === '-h')) return ''
   const text = { type: 'string' } as const
   try {
     const { values, positionals } = parseArgs({

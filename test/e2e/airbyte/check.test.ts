@@ -80,6 +80,18 @@ test('everything that is missing is told in one message, each with the SQL that 
   await db.query("SELECT pg_drop_replication_slot('flow_slot_x'); DROP OWNED BY capture; DROP ROLE capture")
 })
 
+test('no table at all: FAILED, with the names that mean nothing; what goes with host only is told beside connectionURI', async () => {
+  await using db = await testDatabase(server)
+  const connectionURI = db.url
+  expect(await check({ connectionURI })).toMatchObject({
+    status: 'FAILED',
+    message: expect.stringContaining('no table that can be read'),
+  })
+  const { status, message, run } = await check({ connectionURI, schemas: ['nobody'], password: 'x', port: 5432 })
+  expect([status, message]).toEqual(['FAILED', expect.stringContaining('"nobody".*')])
+  expect(run.logs.filter((one) => one.includes('passed over'))).toEqual([expect.stringContaining('"password"')])
+})
+
 test('a slot of another plugin, and no table that can be read: FAILED', async () => {
   await using db = await testDatabase(
     server,

@@ -111,6 +111,12 @@ test('without a command, or with wrong arguments, usage goes to stderr and nothi
   }
 })
 
+test('help is what was asked for: exit code 0', async () => {
+  const run = await connector('read', { args: ['--help'] })
+  expect([run.code, run.stdout]).toEqual([0, ''])
+  expect(run.stderr).toMatch(/^Usage: tailrace-airbyte/)
+})
+
 test('the executable becomes node itself, so that whoever ends it ends the connector', async () => {
   expect((await readFile(connectorPath, 'utf8')).split('\n', 1)[0]).toBe('#!/usr/bin/env node')
 })

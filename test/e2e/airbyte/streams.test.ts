@@ -207,6 +207,42 @@ test('a stream that is missing, one of a wrong mode and one that cannot be captu
   expect(errors.b.message).toContain('INVALID')
 })
 
+test('a stream whose state is given up says so; one table is one stream; a column named as ours is left out', async () => {
+  await using db = await database(
+    'CREATE TABLE a (id int PRIMARY KEY, _ab_cdc_lsn text, v text); INSERT INTO a VALUES (1, $$mine$$, $$v$$); CREATE TABLE b (id int PRIMARY KEY)',
+  )
+  const config = configOf(db)
+  const catalog = configured(await discovered(config))
+  const loose = catalog.streams.map((one) => ({ ...one, stream: { ...one.stream, namespace: undefined } }))
+  const run = await connector('read', { config, catalog: { streams: [...catalog.streams, ...loose] } })
+  expect(run.errors.map(({ internal_message: text }) => text.slice(0, 20))).toEqual(
+    Array(2).fill('AIRBYTE_STREAM_TWICE'),
+  )
+  expect(run.lines.find((line) => line.includes('"RECORD"'))).toMatch(/"data":\{"id":1,"v":"v","_ab_cdc_lsn":\d/)
+  expect(run.logs.join('\n')).toContain('public.a: its own _ab_cdc_lsn is left out')
+  await db.query('ALTER TABLE a DROP CONSTRAINT a_pkey, DROP COLUMN v')
+  const without = await connector('read', { config, catalog, state: foldedStates(run.states) })
+  expect(without.errors).toHaveLength(1)
+  expect(without.logs.join('\n')).toContain('public.a loses its state')
+  await db.query('ALTER TABLE a ADD PRIMARY KEY (id)')
+  const [a] = catalog.streams
+  const { id: _, ...properties } = a!.stream.json_schema.properties
+  const narrow = { streams: [{ ...a, stream: { ...a!.stream, json_schema: { properties } } }] }
+  const { logs } = await read(config, narrow, foldedStates(without.states))
+  expect(logs.join('\n')).toContain('public.a: the catalog has v, which the table has not')
+  expect(logs.join('\n')).toContain('public.a: id of its key is not in the catalog')
+})
+
+test('legacy states know streams whose schema has a dot', async () => {
+  await using db = await database('CREATE SCHEMA "a.b"; CREATE TABLE "a.b"."c.d" (id int PRIMARY KEY)')
+  const config = configOf(db, { state_type: 'legacy' })
+  const catalog = configured(await discovered(config))
+  const first = await read(config, catalog)
+  await db.query('INSERT INTO "a.b"."c.d" VALUES (1); DELETE FROM "a.b"."c.d"')
+  const second = await read(config, catalog, foldedStates(first.states))
+  expect(second.records.map(({ data }) => data._ab_cdc_deleted_at !== null)).toEqual([false, true])
+})
+
 test('full_refresh: all rows each time, also of a table without a key, and nothing is made on the server', async () => {
   await using db = await testDatabase(server, "CREATE TABLE keyless (v text); INSERT INTO keyless VALUES ('x'), ('y')")
   for (const state_type of STATE_TYPES) {
@@ -448,6 +484,15 @@ test('large values that an update left as they were are in the record; a truncat
     const second = await read(config, catalog, foldedStates(first.states))
     expect((second.records[0]!.data.v as string | undefined)?.length).toBe(toast === 'fetch' ? 10_000 : undefined)
     expect(second.logs.some((one) => one.includes('Set toast to fetch'))).toBe(toast === 'omit')
+    if (toast === 'omit') continue
+    // By the time it is fetched it is not there.
+    await db.query('UPDATE a SET n = n + 1')
+    await db.query('DELETE FROM a')
+    const { logs, records } = await read(config, catalog, foldedStates(second.states))
+    expect(records.map(({ data }) => 'v' in data)).toEqual([false, true])
+    expect(logs.join('\n')).toContain('by the time they were fetched the row was deleted')
+    expect(logs.join('\n')).not.toContain('Set toast to fetch')
+    await db.query("INSERT INTO a VALUES (1, 0, repeat('large', 2000))")
   }
   const config = configOf(db)
   const first = await read(config, configured(await discovered(config)))
@@ -501,8 +546,10 @@ test('a slot that is gone: an error with the way out, or all rows anew when that
     { failure_type: 'config_error', message: expect.stringContaining(config.slot_name) },
   ])
   expect(statusesOf(failed, 'a')).toEqual(['STARTED', 'INCOMPLETE'])
+  expect(failed.errors[0]!.message).toContain('on_lost_position: "resync"')
   const again = await read({ ...config, on_lost_position: 'resync' }, catalog, state)
   expect(ids(again, 'a')).toEqual([1, 2])
+  expect(again.logs.join('\n')).toContain('Rows that are gone by now stay at the destination')
   const next = await read(config, catalog, foldedStates(again.states))
   expect(next.records).toEqual([])
 })

@@ -212,10 +212,22 @@ describe('data', () => {
         create({ key: '{"id":2}', after: '[1]' }),
         create({ key: '{"id":3}', after: '{"id":3,"n":"a\\u0000b"}' }),
         create({}),
+        // The name of one column that looks like those of two.
+        create({ key: '{"id":4}', after: '{"n":1,"j":2}' }),
+        create({ key: '{"id":5}', after: '{"n\\u0000j":1}' }),
+        // Deeper than the server reads.
+        create({ key: '{"id":6}', after: `{"j":${'['.repeat(50_000)}${']'.repeat(50_000)}}` }),
       ],
     ])
-    expect(rows).toEqual(['(9007199254740993,12345678901234567890.10,"{""a"": 1.0}")'])
-    expect(errors.map((error) => /^[A-Z_]*/.exec(error)![0])).toEqual(['', ...Array(4).fill('PAYLOAD_INVALID')])
+    expect(rows).toEqual(['(4,1,2)', '(9007199254740993,12345678901234567890.10,"{""a"": 1.0}")'])
+    expect(errors.map((error) => /^[A-Z_]*/.exec(error)![0])).toEqual([
+      '',
+      ...Array(4).fill('PAYLOAD_INVALID'),
+      '',
+      'TARGET_COLUMN_MISSING',
+      'RECORD_REJECTED',
+    ])
+    expect(errors[7]).toContain('[SQLSTATE 54001]')
     expect(errors[1]).toMatch(/\(create of id=1, table public\.t\)$/)
   })
 
@@ -253,6 +265,7 @@ describe('data', () => {
       create({ key: key(2n), after: encoded(second, { at: 0n, id: 2n, n: null }), metadata: metadata('2') }),
       create({ key: key(3n), after: encoded(first, { id: 3n, n: 'c' }), metadata: metadata('3') }),
       create({ key: key(4n), after: encoded(first, { id: 4n, n: 'd' }), metadata: metadata('1', 'nobody') }),
+      create({ key: key(4n), after: encoded(first, { id: 4n, n: 'd' }), metadata: metadata('99999999999') }),
       create({ key: key(5n), after: Buffer.from([1, 2, 3]), metadata: metadata('1') }),
       remove({ key: key(1n), metadata: metadata('1') }),
     )
@@ -261,6 +274,7 @@ describe('data', () => {
       '',
       expect.stringMatching(/^SCHEMA_UNKNOWN: the schema "p", version 3, .*: schema version not found/),
       expect.stringMatching(/^SCHEMA_UNKNOWN: the schema "nobody", version 1, .*: schema subject not found/),
+      expect.stringMatching(/^SCHEMA_UNKNOWN: the schema "p", version 99999999999, .*: that is no version/),
       expect.stringMatching(/^AVRO_DATA_MALFORMED/),
       '',
     ])

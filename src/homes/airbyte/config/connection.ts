@@ -28,6 +28,7 @@ export function connectionOf(given: Fields, problems: string[], warnings: string
     problems.push('"connectionURI", or "host", "database" and "username", are required')
   }
   if (uri === undefined && host !== undefined) parameters.push(...placeOf(given, host))
+  if (uri !== undefined) warnings.push(...passedOver(given))
   const url = uri ?? ''
   parameters.push(...sslOf(given.ssl_mode), ...more(given.jdbc_url_params, warnings))
   const joined = joinUrl(url, parameters)
@@ -39,6 +40,13 @@ export function connectionOf(given: Fields, problems: string[], warnings: string
     problems.push(error.message)
   }
   return joined
+}
+
+/** What goes with `host`; a port may be there by default. */
+function passedOver(given: Fields): string[] {
+  return ['database', 'username', 'password']
+    .filter((name) => text(given[name]) !== undefined)
+    .map((name) => `"${name}" is passed over, since "connectionURI" is given: write it there`)
 }
 
 function placeOf(given: Fields, host: string): [string, string][] {
@@ -68,6 +76,16 @@ function sslOf(ssl: unknown): [string, string][] {
   ]
 }
 
+const BLOCK = /-----BEGIN ([A-Z0-9 ]+)-----([^:-]*)-----END \1-----/g
+
+/** A field of one line makes blanks of line ends, or `\n` of two characters: nobody reads that as PEM. Pure. */
+export function inLines(pem: string): string {
+  return pem.replaceAll(BLOCK, (_, label: string, body: string) => {
+    const lines = body.replaceAll('\\n', ' ').trim().split(/\s+/)
+    return `\n-----BEGIN ${label}-----\n${lines.join('\n')}\n-----END ${label}-----\n`
+  })
+}
+
 let folder: string | undefined
 
 /** libpq's parameters name files: one that only we can read, which goes with the process. */
@@ -78,7 +96,7 @@ function certificateFile(name: string, pem: string): string {
     folder = made
   }
   const path = join(folder, `${name}.pem`)
-  writeFileSync(path, pem, { mode: 0o600 })
+  writeFileSync(path, inLines(pem), { mode: 0o600 })
   return path
 }
 

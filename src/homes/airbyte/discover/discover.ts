@@ -6,6 +6,7 @@ import { parseTablePatterns } from '../../../postgres/tablePattern.js'
 import { chooseWhatCanBe } from '../../../source/doctor/chooseWhatCanBe.js'
 import { connectReadOnly } from '../../../source/doctor/readFacts.js'
 import type { AirbyteConfig } from '../config/readConfig.js'
+import { describeFailure } from '../protocol/failure.js'
 import type { MessageOutput } from '../protocol/messageOutput.js'
 import { CURSOR, METADATA } from '../recordFormat.js'
 import { jsonSchemaOf } from './jsonSchema.js'
@@ -25,7 +26,7 @@ export async function discover(config: AirbyteConfig, output: Output): Promise<v
   const database = await databaseFacts(session)
   const mistakes: TailraceError[] = []
   const relations = chooseWhatCanBe(database.relations, patternsOf(config), mistakes)
-  for (const { message, hint } of mistakes) output.log('WARN', `${message}. ${hint}`)
+  for (const one of mistakes) output.log('WARN', describeFailure(one))
   tellOfOthers(database.relations, output)
   const found = await factsOf(session, database, config, relations)
   const readable = found.filter(({ unreadable }) => unreadable === undefined)
@@ -96,7 +97,7 @@ function tellTogether(
     return problem === undefined ? [] : [{ name: sqlName(table.table), problem }]
   })
   for (const { name, problem } of problems.slice(0, SHOWN)) {
-    output.log('WARN', `${name}, ${what}: ${problem.message}. ${problem.hint}`)
+    output.log('WARN', `${name}, ${what}: ${describeFailure(problem)}`)
   }
   const rest = problems.slice(SHOWN).map(({ name }) => name)
   if (rest.length > 0) output.log('WARN', `${what} for like reasons: ${some(rest)}`)

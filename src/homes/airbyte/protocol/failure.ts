@@ -1,10 +1,11 @@
 import { TailraceError } from '../../../core/tailraceError.js'
 import { isTransient } from '../../../postgres/serverError.js'
 import { errorMessage, type FailureType, type Message, type StreamDescriptor } from './messages.js'
+import { inConfiguration } from './wording.js'
 
 /** What went wrong, with the way out: the text that a platform shows its user. */
 export function describeFailure(error: unknown): string {
-  if (error instanceof TailraceError) return `${error.message}. ${error.hint}`
+  if (error instanceof TailraceError) return `${error.message}. ${inConfiguration(error.hint)}`
   return `internal error, please report it: ${error instanceof Error ? error.message : String(error)}`
 }
 

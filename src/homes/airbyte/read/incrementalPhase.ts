@@ -9,6 +9,7 @@ import { readIncremental } from './incremental.js'
 import type { Joined } from './joinPositions.js'
 import { expectRows, type Phase, recordLinesOf, streamsOf } from './phase.js'
 import type { RunStream } from './plan.js'
+import { ROWS_STAY } from './resume.js'
 import { sourceOptions } from './sourceOptions.js'
 import { modeOf, resetLine } from './stateMessages.js'
 
@@ -51,7 +52,7 @@ async function readOrBegin(phase: Phase, onReached: (position: StreamPosition | 
   } catch (error) {
     const lost = [SLOT_LOST, SLOT_MISSING, SLOT_AHEAD, POSITION_AHEAD].some((one) => one.is(error))
     if (!lost || config.on_lost_position !== 'resync') throw error
-    output.log('WARN', `${(error as Error).message}: all streams are read anew`)
+    output.log('WARN', `${(error as Error).message}: all streams are read anew. ${ROWS_STAY}`)
     // It holds nothing any more, or may stand beyond what comes, and is in the way of one of its name.
     if (SLOT_LOST.is(error) || POSITION_AHEAD.is(error)) await dropOurSlot(phase)
     onReached(undefined)

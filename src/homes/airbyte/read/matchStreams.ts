@@ -1,4 +1,4 @@
-import { AIRBYTE_STREAM_UNKNOWN } from '../../../core/airbyteErrors.js'
+import { AIRBYTE_STREAM_TWICE, AIRBYTE_STREAM_UNKNOWN } from '../../../core/airbyteErrors.js'
 import { nearest } from '../../../core/nearest.js'
 import type { TailraceError } from '../../../core/tailraceError.js'
 import type { Relation } from '../../../postgres/catalog/relations.js'
@@ -33,10 +33,15 @@ export async function matchStreams(
   )
   const refused: Matched['refused'][number][] = []
   const found = new Map<ConfiguredStream, Relation>()
+  const streamOf = new Map<number, ConfiguredStream>()
   for (const stream of streams) {
     const relation = find(tables, stream.descriptor)
-    if (relation !== undefined) found.set(stream, relation)
-    else refused.push({ descriptor: stream.descriptor, error: unknown(stream.descriptor, tables) })
+    const other = relation && streamOf.get(relation.oid)
+    if (other !== undefined) refused.push({ descriptor: stream.descriptor, error: twice(stream, other) })
+    else if (relation !== undefined) {
+      found.set(stream, relation)
+      streamOf.set(relation.oid, stream)
+    } else refused.push({ descriptor: stream.descriptor, error: unknown(stream.descriptor, tables) })
   }
   const facts = await factsOf(queryable, database, config, [...new Set(found.values())])
   const byOid = new Map(facts.map((one) => [one.table.oid, one]))
@@ -68,6 +73,10 @@ export function isOwnKey(key: readonly string[] | undefined, { planned }: TableF
 function find(tables: readonly Relation[], { name, namespace }: StreamDescriptor): Relation | undefined {
   const named = tables.filter((one) => one.name === name && (namespace === undefined || one.schema === namespace))
   return named.length === 1 ? named[0] : named.find(({ schema }) => schema === 'public')
+}
+
+function twice({ descriptor }: ConfiguredStream, other: ConfiguredStream): TailraceError {
+  return AIRBYTE_STREAM_TWICE({ stream: describeStream(descriptor), other: describeStream(other.descriptor) })
 }
 
 function unknown(descriptor: StreamDescriptor, tables: readonly Relation[]): TailraceError {

@@ -56,11 +56,13 @@ function recordSetupOf(
 /** RECORD lines of these streams, in order. */
 export function recordLinesOf(phase: Phase, streams: readonly RunStream[], joined: Joined | undefined): RecordLines {
   const { config, output, reports, recordWorker } = phase
+  const keyed = streams.filter(({ matched: { stream, facts } }) => (stream.key ?? facts.planned.key.columns).length > 0)
+  const fetched = new Set(config.toast === 'fetch' ? keyed.map(({ lines }) => lines) : [])
   return new RecordLines({
     setup: recordSetupOf(phase, streams, joined),
     streams: new Map(streams.map(({ lines }) => [lines.number, lines])),
     output,
-    onUnsaid: (lines, what) => reports.unsaid(lines, what),
+    onUnsaid: (lines, what) => reports.unsaid(lines, what === 'unchanged' && fetched.has(lines) ? 'gone' : what),
     worker: config.line_threads === 1 ? undefined : recordWorker,
   })
 }

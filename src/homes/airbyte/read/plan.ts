@@ -1,12 +1,14 @@
 import type { TailraceError } from '../../../core/tailraceError.js'
 import type { ServerFacts } from '../../../postgres/catalog/server.js'
 import { parseConnectionString } from '../../../postgres/connectionString.js'
+import { quoteIdentifier } from '../../../postgres/identifier.js'
 import { inspectSlot } from '../../../postgres/slot.js'
 import { visibleLsn } from '../../../postgres/visibleLsn.js'
 import { connectReadOnly } from '../../../source/doctor/readFacts.js'
 import type { AirbyteConfig } from '../config/readConfig.js'
 import { databaseFacts } from '../discover/tableFacts.js'
 import { estimateMessage, type Message, type StreamDescriptor } from '../protocol/messages.js'
+import { METADATA, type RecordFormat } from '../recordFormat.js'
 import { type ConfiguredStream, describeStream } from './configuredCatalog.js'
 import type { Joined } from './joinPositions.js'
 import { type MatchedStream, matchStreams } from './matchStreams.js'
@@ -73,7 +75,11 @@ export async function planRead(
     joined: resumed.joined,
     removed: resumed.removed,
     scan: { lsn: lsn - 1n, time: Date.now() },
-    warnings: [...resumed.warnings, ...numbered.flatMap((one) => twiceThere(one, refreshes))],
+    warnings: [
+      ...resumed.warnings,
+      ...numbered.flatMap((one) => twiceThere(one, refreshes)),
+      ...streams.flatMap((one) => columnsThatDiffer(one, config.record_format)),
+    ],
     estimates: streams.flatMap((one) => estimate(one, resumed.joined)),
   }
 }
@@ -107,6 +113,28 @@ function twiceThere({ matched: { stream }, lines }: RunStream, refreshes: Readon
   if (!goesOn || !KEEP_ALL.includes(destination)) return []
   const what = 'goes on with its full refresh: rows that were changed since the last attempt come again, and with'
   return [`${describeStream(descriptor)} ${what} destination_sync_mode ${destination} both versions stay`]
+}
+
+/** What is in the catalog's schema and not in the table, and the other way round where it matters. */
+function columnsThatDiffer({ stream, facts }: MatchedStream, format: RecordFormat): string[] {
+  const { descriptor, fields, key } = stream
+  const isOurs = (name: string) => Object.hasOwn(METADATA[format], name)
+  const columns = facts.table.columns.map(({ name }) => name)
+  const hidden = columns.filter(isOurs)
+  const gone = [...(fields ?? [])].filter((name) => !columns.includes(name) && !isOurs(name))
+  const unwritten = (key ?? facts.planned.key.columns).filter((name) => fields?.has(name) === false)
+  const warnings: readonly (readonly [string[], (names: string) => string])[] = [
+    [hidden, (names) => `its own ${names} is left out: the record has a field of that name (record_format)`],
+    [gone, (names) => `the catalog has ${names}, which the table has not: discover it anew`],
+    [unwritten, (names) => `${names} of its key is not in the catalog, so that no record tells which row it is of`],
+  ]
+  return warnings.flatMap(([names, tell]) =>
+    names.length === 0 ? [] : [`${describeStream(descriptor)}: ${tell(list(names))}`],
+  )
+}
+
+function list(names: readonly string[]): string {
+  return names.map(quoteIdentifier).join(', ')
 }
 
 function estimate({ stream, facts }: MatchedStream, joined: Joined | undefined): Message[] {

@@ -1,7 +1,8 @@
 import type { AirbyteConfig } from '../config/readConfig.js'
 import type { MessageOutput } from '../protocol/messageOutput.js'
+import type { StreamDescriptor } from '../protocol/messages.js'
 import { Checkpoints } from './checkpoints.js'
-import type { ConfiguredCatalog } from './configuredCatalog.js'
+import { type ConfiguredCatalog, describeStream } from './configuredCatalog.js'
 import { EventLog } from './eventLog.js'
 import { fullRefreshPhase } from './fullRefreshPhase.js'
 import { incrementalPhase } from './incrementalPhase.js'
@@ -38,6 +39,7 @@ export async function read(input: ReadInput): Promise<boolean> {
   }
   for (const { descriptor, error } of plan.refused) reports.refuse(descriptor, error)
   for (const warning of plan.warnings) output.log('WARN', warning)
+  for (const one of givenUp(plan, catalog.refused)) output.log('WARN', `${describeStream(one)} ${GIVEN_UP}`)
   output.send(...plan.estimates)
   const events = new EventLog(output)
   const phase: Phase = {
@@ -61,6 +63,20 @@ export async function read(input: ReadInput): Promise<boolean> {
   // What has no end comes last.
   for (const run of tail ? phases.reverse() : phases) if (!signal.aborted) await run(phase)
   return !reports.failed
+}
+
+const GIVEN_UP =
+  'loses its state, since the others go on without it: all its rows are read when it can be captured again. Of those that are deleted until then no record tells: clear the stream at the destination then'
+
+/** Streams that are in the catalog, and whose state is not in those of this run. */
+function givenUp(
+  { streams, refused, removed }: ReadPlan,
+  unreadable: ConfiguredCatalog['refused'],
+): StreamDescriptor[] {
+  // Without any to go on there is no STATE.
+  if (!streams.some(({ matched }) => matched.stream.mode === 'incremental')) return []
+  const names = [...refused, ...unreadable].map(({ descriptor }) => describeStream(descriptor))
+  return removed.filter((one) => names.includes(describeStream(one)))
 }
 
 function limited(signal: AbortSignal, lifespanSeconds: number): AbortSignal {

@@ -30,6 +30,10 @@ export interface Resumed {
   readonly warnings: readonly string[]
 }
 
+/** What reading anew cannot tell. */
+export const ROWS_STAY =
+  'Rows that are gone by now stay at the destination, since no record tells of them: clear it there'
+
 /** Where a run goes on, from what was saved of each stream. Pure. */
 export function resume(state: SavedState, streams: readonly MatchedStream[], facts: ResumeFacts): Resumed {
   const { confirmed, slot } = facts
@@ -44,7 +48,7 @@ export function resume(state: SavedState, streams: readonly MatchedStream[], fac
   const isOld = ({ position }: (typeof places)[number]) => confirmed !== undefined && position.resumeLsn < confirmed
   const old = places.filter(isOld)
   const warnings = facts.resync
-    ? old.map(({ stream }) => `${nameOf(stream)} is read anew: its saved position is before the slot's`)
+    ? old.map(({ stream }) => `${nameOf(stream)} is read anew: its saved position is before the slot's. ${ROWS_STAY}`)
     : []
   // Where none can go on the source says so, for all.
   const someCan = old.length < places.length
@@ -58,7 +62,7 @@ export function resume(state: SavedState, streams: readonly MatchedStream[], fac
   const joined = tables.length === 0 ? undefined : joinPositions(tables, others)
   for (const oid of joined?.outdated ?? []) {
     const stream = streams.find(({ facts: { table } }) => table.oid === oid)!
-    warnings.push(`${nameOf(stream)} is read anew: its state is of a table or a slot that is gone`)
+    warnings.push(`${nameOf(stream)} is read anew: its state is of a table or a slot that is gone. ${ROWS_STAY}`)
   }
   return {
     joined,

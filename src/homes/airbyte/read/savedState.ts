@@ -4,6 +4,7 @@ import { StreamPosition } from '../../../source/position.js'
 import type { StreamDescriptor } from '../protocol/messages.js'
 import { type Fields, isFields } from '../readJson.js'
 import { airbyteLsn, estuaryLsn, isAirbyteFinished } from './foreignState.js'
+import { parseLegacyName } from './legacyName.js'
 import { isRefreshing, parseRefresh, type Refresh } from './refreshState.js'
 
 /** What an earlier run left: of each stream where it was. */
@@ -84,20 +85,20 @@ function readData(data: Fields): (SavedStream | SavedRefresh)[] {
   const states = isFields(streams) ? Object.entries(streams).filter(([, state]) => isFields(state)) : []
   const refreshing = states.flatMap(([name, state]) => {
     return isRefreshing(state as Fields)
-      ? [{ descriptor: parseName(name), refresh: parseRefresh(state as Fields) }]
+      ? [{ descriptor: parseLegacyName(name), refresh: parseRefresh(state as Fields) }]
       : []
   })
   // One that is empty is of a full refresh, or of a stream that nothing was read of.
   const named = states.filter(([, state]) => Object.keys(state as Fields).length > 0 && !isRefreshing(state as Fields))
   if (position !== undefined && position !== null) {
     const at = positionOf(data)
-    return [...named.map(([name]) => ({ descriptor: parseName(name), at })), ...refreshing]
+    return [...named.map(([name]) => ({ descriptor: parseLegacyName(name), at })), ...refreshing]
   }
   const cursor = estuaryLsn(data.current_lsn ?? data.cursor)
   if (cursor !== undefined) {
     // What it had not finished is read anew: its keys are coded in a way of its own.
     const active = named.filter(([, state]) => (state as Fields).mode === 'Active')
-    return active.map(([name]) => ({ descriptor: parseName(name), at: cursor }))
+    return active.map(([name]) => ({ descriptor: parseLegacyName(name), at: cursor }))
   }
   if (Object.keys(data).length === 0 || data.version === 1) return refreshing
   throw invalid(`it is of another connector (${Object.keys(data).slice(0, 5).join(', ')})`)
@@ -112,12 +113,6 @@ function readDescriptor(descriptor: unknown): StreamDescriptor {
   if (!isFields(descriptor) || typeof descriptor.name !== 'string') throw invalid('a stream of it has no name')
   const { name, namespace } = descriptor
   return { name, ...(typeof namespace === 'string' && { namespace }) }
-}
-
-/** `schema.table`: Estuary's names have no dots, and ours are written so that the first one parts. */
-function parseName(name: string): StreamDescriptor {
-  const dot = name.indexOf('.')
-  return dot < 0 ? { name } : { namespace: name.slice(0, dot), name: name.slice(dot + 1) }
 }
 
 /** What was saved of a stream; by its name alone where that is the only one and one of both has no namespace. */

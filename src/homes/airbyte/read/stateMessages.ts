@@ -1,7 +1,7 @@
 import { formatLsn } from '../../../postgres/lsn.js'
 import { StreamPosition } from '../../../source/position.js'
 import type { StreamDescriptor } from '../protocol/messages.js'
-import { describeStream } from './configuredCatalog.js'
+import { legacyName } from './legacyName.js'
 import { type Refresh, refreshToJson } from './refreshState.js'
 
 export type StateType = 'global' | 'stream' | 'legacy'
@@ -36,7 +36,7 @@ export function stateLines(
   if (type === 'global') {
     return line({ type: 'GLOBAL', global: { shared_state: shared, stream_states: states } }, records)
   }
-  const named = states.map(({ stream_descriptor: one, stream_state: state }) => [describeStream(one), state])
+  const named = states.map(({ stream_descriptor: one, stream_state: state }) => [legacyName(one), state])
   return line({ type: 'LEGACY', data: { version: 1, ...shared, streams: Object.fromEntries(named) } }, records)
 }
 

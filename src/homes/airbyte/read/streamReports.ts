@@ -5,14 +5,15 @@ import { describeStream } from './configuredCatalog.js'
 import type { StreamLines } from './streamLines.js'
 
 /**
- * What a record cannot say: columns of an update were not sent; the table was truncated; a json value had half a surrogate
- * pair, which is another character now.
+ * What a record cannot say: columns of an update were not sent, or (`gone`) sought in the table and not found; the table was
+ * truncated; a json value had half a surrogate pair, which is another character now.
  */
-export type Unsaid = 'unchanged' | 'truncate' | 'half pair'
+export type Unsaid = 'unchanged' | 'gone' | 'truncate' | 'half pair'
 
 const UNSAID: Readonly<Record<Unsaid, string>> = {
   truncate: ' was truncated: no record says so. Reset the stream to have its rows anew',
   unchanged: ': large values that updates left as they were are not in the records. Set toast to fetch; it needs a key',
+  gone: ': large values that updates left as they were are not in some records: by the time they were fetched the row was deleted or had another key, of which a later record tells',
   'half pair':
     ': a json value has half a surrogate pair, which is no character and which most readers refuse: U+FFFD stands for it in the records',
 }

@@ -91,5 +91,6 @@ function give({ columns, texts }: TextRow, batch: TextBatch): Part {
     if (text === null) batch.none()
     else batch.text(text)
   }
-  return { columns, signature: columns.join('\0') }
+  // Names of JSON may hold any character: by their number two lists of which one is of columns are told apart.
+  return { columns, signature: `${columns.length}\0${columns.join('\0')}` }
 }

@@ -4,6 +4,8 @@ import type { SchemaOf } from './parts.js'
 
 /** A schema that cannot be had is asked for again after that. */
 const FAILED_MS = 5000
+/** An int32 in the message that asks for it. */
+const MAX_VERSION = 2 ** 31 - 1
 
 interface Failed {
   readonly error: unknown
@@ -26,7 +28,7 @@ export class SchemaTextCache {
     if (typeof known === 'string' || known instanceof Promise) return known
     if (known !== undefined && performance.now() - known.at < FAILED_MS) throw known.error
     const number = Number(version)
-    if (!Number.isInteger(number) || number < 0) {
+    if (!Number.isInteger(number) || number < 0 || number > MAX_VERSION) {
       throw SCHEMA_UNKNOWN({ subject, version, problem: 'that is no version' })
     }
     const asked = this.#service.get({ subject, version: number }).then(

@@ -21,8 +21,10 @@ export function readPosition(stored: Uint8Array): ResumedAt | { readonly go: GoP
     const problem = `it is none of this connector's, nor of Conduit's own: ${text.slice(0, 200)}`
     throw POSITION_INVALID({ problem })
   }
+  // Refuses what is damaged.
+  const position = StreamPosition.parse(text).toString()
   const { half } = JSON.parse(text) as { readonly half?: unknown }
-  return { position: StreamPosition.parse(text).toString(), half: half === true }
+  return { position, half: half === true }
 }
 
 /** Behind the delete of a change of its key: the record that follows `position` comes again, for its create. */

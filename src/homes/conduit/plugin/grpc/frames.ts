@@ -76,7 +76,7 @@ export class FrameReader {
     if (bytes[p] !== 0) throw new GrpcFailure(UNIMPLEMENTED, 'compressed messages are not taken')
     const length = bytes.readUInt32BE(p + 1)
     if (length > this.#maxBytes) {
-      const details = `a message of ${length} bytes is larger than the ${this.#maxBytes} that are allowed`
+      const details = `a message of ${length} bytes is larger than the ${this.#maxBytes} that are allowed: raise connectors.max-receive-record-size of Conduit, or have the source send smaller batches (sdk.batch.size)`
       throw new GrpcFailure(RESOURCE_EXHAUSTED, details)
     }
     return length

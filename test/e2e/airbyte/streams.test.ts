@@ -214,14 +214,14 @@ test('a stream whose state is given up says so; one table is one stream; a colum
   const config = configOf(db)
   const catalog = configured(await discovered(config))
   const loose = catalog.streams.map((one) => ({ ...one, stream: { ...one.stream, namespace: undefined } }))
-  const run = await connector('read', { config, catalog: { streams: [...catalog.streams, ...loose] } })
+  const run = await connectorHere('read', { config, catalog: { streams: [...catalog.streams, ...loose] } })
   expect(run.errors.map(({ internal_message: text }) => text.slice(0, 20))).toEqual(
     Array(2).fill('AIRBYTE_STREAM_TWICE'),
   )
   expect(run.lines.find((line) => line.includes('"RECORD"'))).toMatch(/"data":\{"id":1,"v":"v","_ab_cdc_lsn":\d/)
   expect(run.logs.join('\n')).toContain('public.a: its own _ab_cdc_lsn is left out')
   await db.query('ALTER TABLE a DROP CONSTRAINT a_pkey, DROP COLUMN v')
-  const without = await connector('read', { config, catalog, state: foldedStates(run.states) })
+  const without = await connectorHere('read', { config, catalog, state: foldedStates(run.states) })
   expect(without.errors).toHaveLength(1)
   expect(without.logs.join('\n')).toContain('public.a loses its state')
   await db.query('ALTER TABLE a ADD PRIMARY KEY (id)')

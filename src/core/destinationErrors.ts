@@ -9,10 +9,32 @@ export const TARGET_TABLE_MISSING = defineError('TARGET_TABLE_MISSING', {
     `Create it with the source's columns and key (pg_dump --schema-only --table prints the SQL), or let the setting "table" name another than ${e.table}.`,
 })
 
+export const TARGET_TABLE_GONE = defineError('TARGET_TABLE_GONE', {
+  retry: 'operator',
+  message: (e: { table: string; source: string }) =>
+    `the target's table ${e.table}, into which rows of ${e.source} were written before, is gone`,
+  hint: (e) =>
+    `Put it back, with its rows. Or create it with the source's columns and key (pg_dump --schema-only --table prints the SQL), start again, and have ${e.source} read once more (tailrace signal resnapshot, or resnapshot() of the source).`,
+})
+
 export const TARGET_NOT_A_TABLE = defineError('TARGET_NOT_A_TABLE', {
   retry: 'operator',
   message: (e: { table: string; kind: string }) => `${e.table} is a ${e.kind}: only tables are written`,
   hint: 'Let the setting "table" name a table, ordinary or partitioned.',
+})
+
+export const TARGET_IS_SOURCE = defineError('TARGET_IS_SOURCE', {
+  retry: 'operator',
+  message: (e: { table: string; source: string }) =>
+    `the target is the very database that is read: ${e.table === e.source ? `${e.table} would be written into itself` : `${e.source}, whose rows are to go into ${e.table}, is itself written to`}, and each row would come again as a change`,
+  hint: 'Nothing of the batch was written. Name another database as the target; or, for copies within one, other names (setting "table") and at the source (tables, exclude) only tables that are not written to.',
+})
+
+export const TARGET_TABLE_RESERVED = defineError('TARGET_TABLE_RESERVED', {
+  retry: 'operator',
+  message: (e: { table: string; source: string }) =>
+    `rows of ${e.source} cannot go into the target's table ${e.table}: the run keeps its own place there`,
+  hint: 'Leave that table out at the source (exclude), where it is what another run keeps; or name another checkpointSchema.',
 })
 
 export const TARGET_COLUMN_MISSING = defineError('TARGET_COLUMN_MISSING', {

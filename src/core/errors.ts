@@ -66,6 +66,14 @@ export const LOGIN_REFUSED = defineError('LOGIN_REFUSED', {
   hint: 'Check user, password and database in the URL, and that pg_hba.conf has a line for this client (for the replication session too: it matches by database name).',
 })
 
+export const REPLICATION_DENIED = defineError('REPLICATION_DENIED', {
+  retry: 'operator',
+  message: (e: { user: string; problem: string; sqlstate: string }) =>
+    `role ${e.user} may not open a replication session: ${e.problem} [SQLSTATE ${e.sqlstate}]`,
+  hint: (e) =>
+    `As a superuser: ALTER ROLE ${e.user} REPLICATION; (on Amazon RDS: GRANT rds_replication TO ${e.user};). It is not inherited from other roles. tailrace doctor has the command of each platform; \`--snapshot only\` and long polling do without.`,
+})
+
 export const LOGIN_METHOD_REFUSED = defineError('LOGIN_METHOD_REFUSED', {
   retry: 'operator',
   message: (e: { to: string; problem: string }) => `the login to ${e.to} was given up: ${e.problem}`,

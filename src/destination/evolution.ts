@@ -1,3 +1,4 @@
+import { TARGET_TABLE_GONE } from '../core/destinationErrors.js'
 import type { PositionJson } from '../core/record.js'
 import type { Table } from '../core/table.js'
 import { sqlName } from '../postgres/identifier.js'
@@ -63,14 +64,19 @@ export class Evolution {
     if (labels.length > 0) await execute(queryable, sqlName(target), 'altered', labels)
   }
 
-  /** Rows of `table` come next, in the transaction that is open. A target that is missing is not made. */
+  /** Rows of `table` come next, in the transaction that is open. A target that is missing is not made: it was never there. */
   async follow(queryable: Queryable, table: Table): Promise<Shape> {
     const { targetOf, keys, mode, columnsDropped } = this.#options
     const before = this.#before(table)
     const shape = shapeOf(table, before)
     const target = targetOf(table)
     const facts = await findTargetTable(queryable, target)
-    if (facts === undefined) return shape
+    if (facts === undefined) {
+      // Made anew it would have what comes from now on, and nothing of what was written before.
+      if (this.#known(table)?.oid === table.oid)
+        throw TARGET_TABLE_GONE({ table: sqlName(target), source: sqlName(table) })
+      return shape
+    }
     const wanted = wantedColumns(table, keys)
     const isNew = ({ name, typeName }: ShapeColumn) => {
       const old = before?.columns.find((column) => column.name === name)
@@ -106,8 +112,12 @@ export class Evolution {
   }
 
   #before(table: Table): AppliedShape | undefined {
+    return comparable(this.#known(table), table.oid)
+  }
+
+  #known(table: Table): AppliedShape | undefined {
     const name = sqlName(table)
-    return comparable(this.#open.get(name) ?? this.#committed.get(name), table.oid)
+    return this.#open.get(name) ?? this.#committed.get(name)
   }
 }
 

@@ -2,6 +2,7 @@ import {
   COLUMN_MAYBE_RENAMED,
   COLUMN_REPLACED,
   COLUMN_VALUES_UNKNOWN,
+  TARGET_COLUMN_MISSING,
   TARGET_TYPE_DIFFERS,
 } from '../core/destinationErrors.js'
 import { quoteIdentifier, quoteLiteral, sqlName } from '../postgres/identifier.js'
@@ -9,7 +10,7 @@ import { addedColumns, type Mode } from './modes.js'
 import type { Shape, ShapeColumn } from './shape.js'
 import type { AppliedColumn, AppliedShape } from './tableShapes.js'
 import type { TargetColumn, TargetTable } from './targetTable.js'
-import { isSameOrWider, isWidening } from './widening.js'
+import { isOfOneKind, isSameOrWider, isWidening } from './widening.js'
 
 export interface EvolveRules {
   /** What becomes of a column that the source has dropped. */
@@ -49,6 +50,7 @@ export function planEvolution(
   columns.forEach((column, place) => {
     const own = there.get(column.name)
     if (own === undefined) {
+      requireNotTaken(column, { table, before, target, translate })
       const follows = columns.slice(place + 1).some(({ name }) => there.has(name))
       requireAdded(column, { table, before, target, follows, extra: extra.map(([, one]) => one), translate })
       // What is older in a history is as it was then.
@@ -138,6 +140,17 @@ interface Missing {
   readonly translate: (typeName: string) => string
 }
 
+/** It was not at the target before: made anew it would have nothing in it of what its older rows have at the source. */
+function requireNotTaken(
+  { name, number, typeName }: ShapeColumn,
+  { table, before, target, translate }: Pick<Missing, 'table' | 'before' | 'target' | 'translate'>,
+): void {
+  const old = typeof number === 'number' ? before?.columns.find((one) => one.number === number) : undefined
+  if (old?.name !== name || old.at === undefined) return
+  const [column, type] = [quoteIdentifier(name), translate(typeName)]
+  throw TARGET_COLUMN_MISSING({ table: target, column, type, source: sqlName(table) })
+}
+
 /** It was added at the source, and is not another one with a new name. */
 function requireAdded(column: ShapeColumn, { table, before, target, follows, extra, translate }: Missing): void {
   // A shape that was compiled late may have columns that its table has no more: one of them could have been this one.
@@ -169,10 +182,11 @@ function newType(
   translate: (typeName: string) => string,
 ): string | undefined {
   const type = translate(column.typeName)
-  if (isSameOrWider(type, own.typeName)) return undefined
-  if (isWidening(own.typeName, type)) return type
+  if (type === own.typeName) return undefined
   // Types need not be the same; but the source's rows were rewritten, and the target's are as they were.
   const followed = old !== undefined && old.typeName !== column.typeName && translate(old.typeName) === own.typeName
+  if (isSameOrWider(type, own.typeName) && !(followed && !isOfOneKind(own.typeName, type))) return undefined
+  if (isWidening(own.typeName, type)) return type
   if (!followed) return undefined
   throw TARGET_TYPE_DIFFERS({ table: target, column: quoteIdentifier(column.name), from: own.typeName, to: type })
 }

@@ -15,6 +15,7 @@ import { explained, isOfConnection, isOfRows, isOfShape } from './failure.js'
 import { Lanes } from './lanes/lanes.js'
 import { LazyCommits } from './lazyCommits.js'
 import { type DestinationOptions, type ParsedDestination, parseDestination } from './options.js'
+import { OwnTables } from './ownTables.js'
 import type { TableReading } from './pendingKey.js'
 import { PendingKeys } from './pendingKeys.js'
 import { retrying } from './retrying.js'
@@ -46,6 +47,7 @@ export class PostgresDestination implements AsyncDisposable {
   readonly #checkpoint: Checkpoint
   readonly #lazyCommits: LazyCommits
   readonly #evolution: Evolution | undefined
+  readonly #ownTables: OwnTables
   readonly #sequences: SequenceMover | undefined
   readonly #pendingKeys: PendingKeys
   /** Of a batch whose beginning is committed, since the target could not follow what came behind it. */
@@ -70,6 +72,7 @@ export class PostgresDestination implements AsyncDisposable {
     this.#checkpoint = checkpoint
     this.#sequences = this.#options.sequences === 'move' ? new SequenceMover() : undefined
     this.#pendingKeys = new PendingKeys(this.#options)
+    this.#ownTables = new OwnTables(checkpointSchema)
     this.#evolution = this.#options.evolve ? new Evolution(this.#options) : undefined
     this.#lazyCommits = new LazyCommits(this.#options.synchronousCommit === 'off')
     const connect = () => connectToWrite(this.#options.connection, this.#options, undefined)
@@ -120,6 +123,7 @@ export class PostgresDestination implements AsyncDisposable {
   async write<Tables extends object>(batch: Batch<Tables>): Promise<boolean> {
     this.#enter('open')
     let next: State = 'open'
+    this.#ownTables.follow(batch.position)
     let rest = this.#begun?.rows === batch.rows ? (this.#begun.rest as Batch<Tables>) : batch
     try {
       let written = (await this.#writeCopied(rest)) ?? (await this.#writeParted(rest))
@@ -263,6 +267,7 @@ export class PostgresDestination implements AsyncDisposable {
    */
   prepare<Tables extends object>(next: Batch<Tables>): void {
     this.#isToldAhead = true
+    this.#ownTables.follow(next.position)
     // What is written otherwise would wait for a copy, which waits for its turn behind it.
     this.#copies.tell(next.rows, () => this.#writer?.copiesOf(next))
     const writer = this.#writer
@@ -358,6 +363,7 @@ export class PostgresDestination implements AsyncDisposable {
   async #findTarget(session: Session, table: Table, reading: TableReading | undefined): Promise<Target> {
     const name = this.#options.targetOf(table)
     const { autoCreate, keys, mode } = this.#options
+    await this.#ownTables.check(session, table, name)
     let facts = await findTargetTable(session, name)
     if (facts === undefined && autoCreate) {
       await createTable(session, name, table, this.#options, async (columns) => {

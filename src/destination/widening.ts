@@ -50,6 +50,13 @@ export function isSameOrWider(type: string, own: string): boolean {
   return LENGTHS.has(a.name) && isWidening(type, own)
 }
 
+/** Whether a value of both types has one text: what becomes a number was written anew, though text takes numbers. */
+export function isOfOneKind(from: string, to: string): boolean {
+  const [a, b] = [parse(from), parse(to)]
+  if (a === undefined || b === undefined) return false
+  return a.name === b.name || [INTEGERS, [...STRINGS]].some((kind) => kind.includes(a.name) && kind.includes(b.name))
+}
+
 function isWiderNumeric([p, s = 0]: readonly number[], [p2, s2 = 0]: readonly number[]): boolean {
   if (p2 === undefined) return true
   if (p === undefined) return false

@@ -1,6 +1,6 @@
 import type { Socket } from 'node:net'
 import pg from 'pg'
-import { LOGIN_METHOD_REFUSED, PASSWORD_MISSING } from '../core/errors.js'
+import { LOGIN_METHOD_REFUSED, PASSWORD_MISSING, REPLICATION_DENIED } from '../core/errors.js'
 import type { TailraceError } from '../core/tailraceError.js'
 import { type Attempt, openFirst } from './connection/failover.js'
 import { LoginPolicy, type LoginRequest } from './connection/loginPolicy.js'
@@ -8,7 +8,7 @@ import { openTransport } from './connection/transport.js'
 import { type ConnectionOptions, describeConnection, passwordFor } from './connectionString.js'
 import { FrameTail } from './frames.js'
 import type { Queryable } from './queryable.js'
-import { fromDriver } from './serverError.js'
+import { fromDriver, sqlstateOf } from './serverError.js'
 import { LATER_TIME_LIMITS, NO_TIME_LIMITS, SESSION_SETTINGS, startupOptions } from './sessionSettings.js'
 import { Takeover, type TakeoverHandler } from './takeover.js'
 
@@ -22,6 +22,7 @@ export interface SessionOptions {
 
 /** A server that is there ends a session in no time; one that is not must not hold the end of a run up. */
 const CLOSE_MS = 2000
+const INSUFFICIENT_PRIVILEGE = '42501'
 
 /** One connection to the server: `pg` connects, authenticates and runs ordinary queries, `takeOver` the rest. */
 export class Session implements Queryable, AsyncDisposable {
@@ -45,7 +46,10 @@ export class Session implements Queryable, AsyncDisposable {
       await connected.#connect(attempt.signal)
       return connected
     }
-    return openFirst(options, describeConnection(options), open, session.signal)
+    const opened = openFirst(options, describeConnection(options), open, session.signal)
+    return session.replication === true
+      ? opened.catch((error) => Promise.reject(asDenied(error, options.user)))
+      : opened
   }
 
   /** Of those of the connection string the one that it is connected to. */
@@ -272,6 +276,14 @@ interface DriverConnection {
   on(event: 'parameterStatus', listener: (status: { parameterName: string; parameterValue: string }) => void): void
   on(event: 'authenticationSASL', listener: (request: { readonly mechanisms: readonly string[] }) => void): void
   on(event: `authentication${'CleartextPassword' | 'MD5Password' | 'SASLFinal' | 'Ok'}`, listener: () => void): void
+}
+
+/** At a login to replicate a right that lacks is that one: an ordinary login comes before it. */
+function asDenied(error: unknown, user: string): unknown {
+  const sqlstate = sqlstateOf(error)
+  if (sqlstate !== INSUFFICIENT_PRIVILEGE) return error
+  const problem = (error as TailraceError).message.replace(/^the server says: | \[SQLSTATE \w+\]$/g, '')
+  return REPLICATION_DENIED({ user, problem, sqlstate }, { cause: error })
 }
 
 function connectionOf(client: pg.Client): DriverConnection {

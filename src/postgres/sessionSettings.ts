@@ -1,6 +1,6 @@
 /**
- * The settings under which every session of ours prints values, so that a row reads the same in snapshot and stream.
- * They go into the start-up packet of ordinary and replication sessions alike, since what a role or a database sets
+ * The settings under which every session of ours prints values and reads them, so that a row is the same in snapshot and
+ * stream, and at a target what it was at the source. They go into the start-up packet of ordinary and replication sessions alike, since what a role or a database sets
  * (`ALTER ROLE … SET`) reaches the walsender too.
  */
 export const SESSION_SETTINGS: Readonly<Record<string, string>> = {
@@ -14,6 +14,9 @@ export const SESSION_SETTINGS: Readonly<Record<string, string>> = {
   xmlbinary: 'base64',
   quote_all_identifiers: 'off',
   search_path: '',
+  standard_conforming_strings: 'on',
+  array_nulls: 'on',
+  xmloption: 'content',
 }
 
 /** A role's time limits would kill an exported snapshot or a waiting slot creation: ours are off. */

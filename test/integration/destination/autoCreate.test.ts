@@ -2,9 +2,11 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import type { EmbeddedPostgres } from '../../../src/cli/embedded/server.js'
 import { findTables } from '../../../src/postgres/catalog/tables.js'
 import { parseTablePatterns } from '../../../src/postgres/tablePattern.js'
+import { verdictOf } from '../../../src/verify/report.js'
+import { verify } from '../../../src/verify/verify.js'
 import type { TestDatabase } from '../../support/database.js'
 import { openSession, urlAs } from '../../support/openSession.js'
-import { failureOf, Replication } from '../../support/replication.js'
+import { failureOf, Replication, rowsOf } from '../../support/replication.js'
 import { majors, startServer } from '../../support/servers.js'
 
 let server: EmbeddedPostgres
@@ -45,6 +47,65 @@ const FILLED = `INSERT INTO "Shop-s"."All" (b, a, "Mood", moods, s, ss, p, ps, n
   SELECT k, 'a' || k, 'it''s', '{sad,"b\\\\"}', 'code', '{ab,cd}', '(1.5,{sad},w)', ARRAY['(2,,v)'::pair], 1.5, 'v', 'c', '2026-01-01Z',
     B'101', '1 mon', '{"a": 1}', '8c7d2f5e-0000-4000-8000-000000000001', '<a/>', '[1,5)', '{[1,3),[7,9)}', 'q'
     FROM generate_series(1, 5) k`
+
+test.concurrent('values mean the same, and are found equal, whatever the databases are set to', async () => {
+  const sql = 'CREATE TABLE t (id int PRIMARY KEY, words text[], x xml, v text, i interval, b bytea)'
+  await using pair = await between('t', sql)
+  for (const db of [pair.from, pair.to]) {
+    const odd = {
+      array_nulls: 'off',
+      xmloption: 'document',
+      standard_conforming_strings: 'off',
+      IntervalStyle: 'sql_standard',
+    }
+    for (const [name, value] of Object.entries(odd))
+      await db.query(`ALTER DATABASE "${db.name}" SET ${name} = '${value}'`)
+  }
+  await pair.from.query(String.raw`
+    INSERT INTO t VALUES (1, ARRAY['NULL', NULL, '\"'], xmlparse(CONTENT 'a <b/> c'), '\''', '-1 mon 2 days 03:04', '\x005c27')`)
+  await pair.expectSame('t', { destination })
+  await pair.from.query('INSERT INTO t SELECT id + 1, words, x, v, i, b FROM t; UPDATE t SET v = v || v WHERE id = 1')
+  await pair.expectSame('t', { destination })
+  const [equal] = (await verify({ source: pair.from.url, target: pair.to.url, tables: 't', settleSeconds: 0 })).tables
+  expect(verdictOf(equal!)).toBe('equal')
+})
+
+test.concurrent('a table is not written into itself, nor a copy into copies of itself', async () => {
+  await using pair = await between('a,*', 'CREATE TABLE a (id int PRIMARY KEY, v text)')
+  await pair.from.query("INSERT INTO a VALUES (1, 'x')")
+  const onto = (options: object) =>
+    pair.run({ source: { existingSlot: 'snapshot' }, destination: { ...destination, url: pair.from.url, ...options } })
+  const versions = 'SELECT xmin::text, v FROM a'
+  const before = await pair.from.query(versions)
+  expect(await failureOf(onto({}))).toMatchObject({
+    code: 'TARGET_IS_SOURCE',
+    message: expect.stringContaining('public.a would be written into itself'),
+  })
+  expect(await pair.from.query(versions)).toEqual(before)
+  // In one database is no mistake where nothing comes back.
+  await onto({ table: 'copy_{table}', source: 'copy' })
+  expect(await rowsOf(pair.from, 'copy_a')).toEqual(['(1,x)'])
+  await pair.from.query("INSERT INTO a VALUES (2, 'y')")
+  expect(await failureOf(onto({ table: 'copy_{table}', source: 'copy' }))).toMatchObject({
+    code: 'TARGET_IS_SOURCE',
+    message: expect.stringContaining(
+      'public.copy_a, whose rows are to go into public.copy_copy_a, is itself written to',
+    ),
+  })
+})
+
+test.concurrent('rows of another run’s checkpoint do not go into ours', async () => {
+  await using pair = await between(
+    'tailrace.checkpoint',
+    'CREATE SCHEMA tailrace; CREATE TABLE tailrace.checkpoint (source text PRIMARY KEY, n int)',
+    '',
+  )
+  await pair.from.query("INSERT INTO tailrace.checkpoint VALUES ('other', 1)")
+  expect(await failureOf(pair.run({ destination }))).toMatchObject({ code: 'TARGET_TABLE_RESERVED' })
+  await pair.to.query('DROP SCHEMA tailrace CASCADE')
+  await pair.run({ source: { existingSlot: 'snapshot' }, destination: { ...destination, checkpointSchema: 'ours' } })
+  expect(await rowsOf(pair.to, 'tailrace.checkpoint')).toEqual(['(other,1)'])
+})
 
 test.concurrent('a table with its schema, key, NOT NULL, enums, domains and composites', async () => {
   await using pair = await between('"Shop-s"."All"', EVERYTHING)

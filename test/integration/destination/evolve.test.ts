@@ -362,6 +362,36 @@ describe('what cannot be followed is told with the SQL; what came before is writ
       'ALTER TABLE t DROP COLUMN d, ADD COLUMN d text DEFAULT 3',
     ],
   ]
+  test.concurrent('a table, or a column, that the target has lost: none is made in its place', async () => {
+    await using pair = await between('t', SQL)
+    await pair.from.query("INSERT INTO t VALUES (1, 1, 'v', 1), (2, 2, 'w', 2)")
+    await pair.expectSame('t', { destination })
+    await pair.to.query('ALTER TABLE t DROP COLUMN v')
+    await pair.from.query("INSERT INTO t VALUES (3, 3, 'x', 3)")
+    expect(await failureOf(pair.run({ destination }))).toMatchObject({ code: 'TARGET_COLUMN_MISSING' })
+    await pair.to.query("ALTER TABLE t ADD COLUMN v varchar(5); UPDATE t SET v = CASE id WHEN 1 THEN 'v' ELSE 'w' END")
+    await pair.run({ destination })
+    expect(await rowsOf(pair.to, '(SELECT id, n, v, d FROM t)')).toEqual(await rowsOf(pair.from, 't'))
+    await pair.to.query('ALTER TABLE t RENAME TO away')
+    await pair.from.query("INSERT INTO t VALUES (4, 4, 'y', 4)")
+    expect(await failureOf(pair.run({ destination }))).toMatchObject({ code: 'TARGET_TABLE_GONE' })
+    await pair.to.query('ALTER TABLE away RENAME TO t')
+    await pair.run({ destination })
+    expect(await rowsOf(pair.to, '(SELECT id, n, v, d FROM t)')).toEqual(await rowsOf(pair.from, 't'))
+    // One that was dropped on both sides is another table.
+    await pair.to.query('DROP TABLE t')
+    await pair.from.query(
+      'DROP TABLE t; CREATE TABLE t (id int PRIMARY KEY, n int, v text, d numeric); INSERT INTO t VALUES (1)',
+    )
+    await pair.expectSame('t', { destination })
+    await pair.from.query("UPDATE t SET v = '007'")
+    await pair.expectSame('t', { destination })
+    await pair.from.query('ALTER TABLE t ALTER v TYPE int USING v::int; INSERT INTO t VALUES (2, 2, 8)')
+    expect(await failureOf(pair.run({ destination }))).toMatchObject({ code: 'TARGET_TYPE_DIFFERS' })
+    await pair.to.query('ALTER TABLE t ALTER v TYPE int USING v::int')
+    await pair.expectSame('t', { destination })
+  })
+
   test.concurrent.each(CASES)('%s', async (_, change, code, sql, mend) => {
     await using pair = await between('t', SQL)
     await pair.from.query("INSERT INTO t VALUES (1, 1, 'v', 1.25)")

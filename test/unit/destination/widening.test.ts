@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest'
-import { isSameOrWider, isWidening } from '../../../src/destination/widening.js'
+import { isOfOneKind, isSameOrWider, isWidening } from '../../../src/destination/widening.js'
 
 describe('a type takes all values of another', () => {
   test.each([
@@ -54,4 +54,15 @@ test.each([
   ['date', 'text', false],
 ])('%s in a column of type %s, in the same text: %s', (type, own, expected) => {
   expect(isSameOrWider(type, own)).toBe(expected)
+})
+
+test.each([
+  ['bigint', 'integer', true],
+  ['text', 'character varying(3)', true],
+  ['numeric(10,2)', 'numeric(8,2)', true],
+  ['text', 'integer', false],
+  ['bigint', 'text', false],
+  ['integer[]', 'integer[]', false],
+])('%s and %s have one text for each value: %s', (from, to, expected) => {
+  expect(isOfOneKind(from, to)).toBe(expected)
 })

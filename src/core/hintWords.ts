@@ -9,12 +9,12 @@ export interface SettingWords {
 }
 
 /** `--keyless inserts (keyless)`, `--slot (slot)`, `--publication of that name (publication)`. */
-const OPTION = /--[a-z-]+( [a-z ]+)? \((\w+)\)/g
-const BARE_OPTION = /--([a-z-]+)/g
-/** What is to be typed as it stands. */
-const COMMAND = /(`[^`]*`)/
+const OPTION = /(?<![^\s(])--[a-z-]+( [a-z ]+)? \((\w+)\)/g
+const BARE_OPTION = /(?<![^\s(])--([a-z-]+)/g
+/** What is to be typed as it stands, and names. */
+const AS_IT_STANDS = /(`[^`]*`|"[^"\n]*")/
 
-/** A hint that was written for the command line in a home's own words. Pure. */
+/** A hint, or what an event tells, that was written for the command line: in a home's own words. Pure. */
 export function inWordsOf({ nameOf, withValue, others }: SettingWords, hint: string): string {
   let text = hint
   for (const [theirs, ours] of others) text = text.replace(theirs, () => ours)
@@ -27,7 +27,7 @@ export function inWordsOf({ nameOf, withValue, others }: SettingWords, hint: str
       })
       .replaceAll(BARE_OPTION, (_, name: string) => nameOf(camelCase(name)))
   return text
-    .split(COMMAND)
+    .split(AS_IT_STANDS)
     .map((part, i) => (i % 2 === 1 ? part : inWords(part)))
     .join('')
 }

@@ -2,7 +2,8 @@ import { expect, test } from 'vitest'
 import * as errors from '../../../src/core/errors.js'
 import type { TailraceError } from '../../../src/core/tailraceError.js'
 import { inConfiguration } from '../../../src/homes/airbyte/protocol/wording.js'
-import { describeError } from '../../../src/homes/conduit/plugin/describeError.js'
+import { EventLog } from '../../../src/homes/airbyte/read/eventLog.js'
+import { describeError, inSettings } from '../../../src/homes/conduit/plugin/describeError.js'
 import { GrpcFailure } from '../../../src/homes/conduit/plugin/grpc/status.js'
 
 /** What users of homes meet. */
@@ -33,8 +34,21 @@ test('hints name the settings of the home, not options of a command line that it
 })
 
 test('what is to be typed stays as it is', () => {
+  const sql = 'Run: ALTER TABLE "a --slot b"."x--keyless inserts (keyless)" REPLICA IDENTITY FULL; -- or so'
+  expect(inConfiguration(sql)).toBe(sql)
   expect(inConfiguration('watch `tailrace slots --json`, or give --slot-timeout-ms (slotTimeoutMs).')).toBe(
     'watch `tailrace slots --json`, or give slot_timeout_ms.',
+  )
+})
+
+test('events are told so, too', () => {
+  const logged: string[] = []
+  const log = new EventLog({ log: (_, text) => logged.push(text) })
+  const { code, message, hint } = MET[6]!
+  log.tell({ type: 'warning', code, message, hint } as never)
+  expect(logged[0]).toContain('with keyless: "inserts"')
+  expect(inSettings('(--cdc-mode logical), (--cursor table:column)')).toBe(
+    '(cdcMode: logrepl), (cursors: table:column)',
   )
 })
 

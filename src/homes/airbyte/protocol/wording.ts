@@ -25,7 +25,7 @@ const WORDS: SettingWords = {
   ],
 }
 
-/** A hint in the words of a configuration. Pure. */
+/** A hint, or what an event tells, in the words of a configuration. Pure. */
 export function inConfiguration(hint: string): string {
   return inWordsOf(WORDS, hint)
 }

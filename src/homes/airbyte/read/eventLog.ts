@@ -3,6 +3,7 @@ import type { SourceEvent } from '../../../source/events.js'
 import { describe, LEVELS } from '../../../source/eventText.js'
 import type { MessageOutput } from '../protocol/messageOutput.js'
 import type { LogLevel } from '../protocol/messages.js'
+import { inConfiguration } from '../protocol/wording.js'
 
 const LOG_LEVELS: Readonly<Record<(typeof LEVELS)['connected'], LogLevel>> = {
   debug: 'DEBUG',
@@ -25,6 +26,6 @@ export class EventLog {
     if (event.type === 'stalled' && event.waitingFor === 'acknowledgement') return
     if (!this.#retention.isNews(event)) return
     // A platform draws its own progress.
-    this.#output.log(isProgress(event) ? 'DEBUG' : LOG_LEVELS[LEVELS[event.type]], describe(event))
+    this.#output.log(isProgress(event) ? 'DEBUG' : LOG_LEVELS[LEVELS[event.type]], inConfiguration(describe(event)))
   }
 }

@@ -5,6 +5,7 @@ import type { SourceEvent } from '../../../source/events.js'
 import { describe, LEVELS } from '../../../source/eventText.js'
 import type { SourceOptions } from '../../../source/options.js'
 import { PostgresSource } from '../../../source/postgresSource.js'
+import { inSettings } from '../plugin/describeError.js'
 import { log } from '../plugin/log.js'
 
 /** Then the run is under way: what is wrong with the server, the slot or the tables was told before. */
@@ -66,7 +67,7 @@ export class OpenedSource {
       if (this.#quiet && (type === 'stalled' || type === 'stall-ended')) continue
       if (!this.#retention.isNews(event)) continue
       // Others share the log.
-      log(isProgress(event) ? 'debug' : LEVELS[type], describe(event), { event: type, ...plain(facts) })
+      log(isProgress(event) ? 'debug' : LEVELS[type], inSettings(describe(event)), { event: type, ...plain(facts) })
     }
   }
 }

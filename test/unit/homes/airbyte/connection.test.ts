@@ -6,7 +6,7 @@ import { otherCa, testCa } from '../../../support/tls.js'
 test('certificates whose line ends are blanks, or backslashes and n, are read as they were', () => {
   for (const lineEnd of ['\n', ' ', '\\n', '\r\n']) {
     const mended = inLines([testCa, otherCa].join('').replaceAll('\n', lineEnd))
-    const read = mended.match(/-----BEGIN [^]*?END CERTIFICATE-----/g)!.map((pem) => new X509Certificate(pem).raw)
+    const read = mended.match(/-----BEGIN [\s\S]*?END CERTIFICATE-----/g)!.map((pem) => new X509Certificate(pem).raw)
     expect(read, JSON.stringify(lineEnd)).toEqual([testCa, otherCa].map((pem) => new X509Certificate(pem).raw))
   }
 })

@@ -44,7 +44,7 @@ test('killed again and again, in the first poll and in later ones, every row sta
   const ids = (await recordsIn(output)).map(({ key }) => key!.id as number)
   const [count] = await db.query<{ n: number }>('SELECT count(*)::int AS n FROM t')
   expect([ids.length, new Set(ids).size]).toEqual([count!.n, count!.n])
-}, 60_000)
+})
 
 test('it says at start what it does not see; auto says why it polls; --idle-timeout ends it', async () => {
   await using db = await testDatabase(server, 'CREATE TABLE t (id int PRIMARY KEY); INSERT INTO t VALUES (1)')

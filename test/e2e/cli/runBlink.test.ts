@@ -136,7 +136,7 @@ describe.each(cases)('the $shape shape, with stream_snapshot: $snapshot, runs', 
       const slots = await db.query('SELECT slot_name FROM pg_replication_slots WHERE slot_name LIKE $1', [`%${name}`])
       expect(slots).toEqual([{ slot_name: slot }])
     })
-  }, 60_000)
+  })
 
   test('to postgres: tables are made with the prefix, and kept as the source’s are', async () => {
     const name = String(++id)
@@ -151,7 +151,7 @@ describe.each(cases)('the $shape shape, with stream_snapshot: $snapshot, runs', 
       await runHere(file)
       expect(await copied()).toEqual(await original(snapshot ? '' : 'WHERE log_id = 2'))
     })
-  }, 60_000)
+  })
 })
 
 describe('what only the database can tell is told before anything is made', () => {
@@ -208,7 +208,7 @@ sink: {driver: stdout, config: {format: blink}}
     expect(second.stdout).toBe('[{"id":2,"page":"b"}]\n')
     expect(await db.query("SELECT FROM pg_replication_slots WHERE slot_name LIKE '%300'")).toEqual([])
   })
-}, 60_000)
+})
 
 test('Blink’s sql processor leaves out rows and columns, and what is left keeps its declared forms', async () => {
   const query = 'select log_id, fare from stream.taxi_rides where log_id > 1 and fare is not null or log_id = 1'

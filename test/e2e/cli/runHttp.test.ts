@@ -198,4 +198,4 @@ sinks: {out: {type: file, path: "${name}.out"${more}}}\n`,
   const clash = await tailrace(['run', folder.path], { env })
   expect(clash.code).toBe(2)
   expect(clash.stderr).toContain(`good.yaml and ${join(folder.path, 'twin.yaml')} have the same slot, ${db.name}_good`)
-}, 60_000)
+})

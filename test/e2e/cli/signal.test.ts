@@ -222,7 +222,7 @@ test.each([['--no-control'], ['TAILRACE_NO_CONTROL=1']])('%s: nobody can ask', a
   expect((await tailraceHere(['signal', 'status', '--state', state])).code).toBe(1)
 })
 
-test('a run that is stopped is told from one that is gone', { timeout: 40_000 }, async () => {
+test('a run that is stopped is told from one that is gone', { timeout: 120_000 }, async () => {
   await using db = await testDatabase(server, SHOP)
   await using folder = await temporaryFolder()
   const control = ['--control', join(folder.path, 'c')]

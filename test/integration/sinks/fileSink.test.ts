@@ -125,7 +125,7 @@ test.each(KINDS)(
       expect(text === lines.join(''), `seed ${SEED}, round ${round}, ${kills} kills`).toBe(true)
     }
   },
-  60_000,
+  120_000,
 )
 
 function numberOf(path: string): number {

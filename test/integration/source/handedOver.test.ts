@@ -44,7 +44,7 @@ test.concurrent.each([
   ['incremental', 'behind a row in their midst', 1500, 500],
 ] as const)(
   'rows of a snapshot (%s) that were handed over and are gone before they are read again do not stay: %s',
-  { timeout: 60_000 },
+  { timeout: 120_000 },
   async (strategy, _, count, behind) => {
     await using db = await testDatabase(server, tableOf(ROWS))
     db.expectSlots = true
@@ -130,7 +130,7 @@ test.concurrent('of a table that was added, and a slot that was taken over, no h
   const rest = await readToCurrent({ ...added.options, position: from } as never)
   const of = [...added.has, ...rest.records].filter(({ table }) => table === 't')
   expect(folded(of)).toEqual(await present(db))
-}, 60_000)
+})
 
 /** What a consumer has who finds the old row of a change by its key, as `same` has it. */
 function kept(records: readonly SourceRecord[], same: (key: Readonly<Record<string, unknown>>) => unknown): string[] {

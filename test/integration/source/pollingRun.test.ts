@@ -377,7 +377,7 @@ describe('other servers', () => {
     await primary.restart()
     const behind = readToCurrent({ url: primary.url(), ...FAST, position: polls.position })
     await expect(behind).rejects.toMatchObject({ code: 'TIMELINE_BEHIND' })
-  }, 60_000)
+  })
 
   test('a transaction open at a poll, prepared after it and carried over a restart of the server is waited for', async () => {
     await using restarted = await startServer()

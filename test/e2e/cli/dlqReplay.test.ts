@@ -3,12 +3,14 @@ import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import type { EmbeddedPostgres } from '../../../src/cli/embedded/server.js'
+import { testDatabase } from '../../support/database.js'
 import { startServer } from '../../support/servers.js'
 import { SEED, seededRandom } from '../../support/sourceWriters.js'
 import { type OutputRecord, parseLines, startTailrace, tailrace } from '../../support/tailrace.js'
 import { temporaryFolder } from '../../support/temporaryFolder.js'
 import { databasePair } from '../../support/verifying.js'
 import { WebhookReceiver } from '../../support/webhookReceiver.js'
+import { freePort } from '../../support/websocketPeers.js'
 
 let server: EmbeddedPostgres
 beforeAll(async () => {
@@ -128,4 +130,48 @@ sinks:
   const counted = await counts()
   await run()
   expect(await counts()).toEqual(counted)
-}, 120_000)
+}, 240_000)
+
+test('while it runs the run writes them, asked where its file says that it listens; else the command says what to do', async () => {
+  await using db = await testDatabase(server, 'CREATE TABLE items (id int PRIMARY KEY, note text)')
+  db.expectSlots = true
+  await using folder = await temporaryFolder()
+  let refuses = true
+  const accepted: OutputRecord[] = []
+  await using receiver = await WebhookReceiver.start(({ body }) => {
+    if (refuses) return { status: 422 }
+    accepted.push(JSON.parse(body))
+    return { status: 204 }
+  })
+  const file = join(folder.path, 'shop.yaml')
+  const http = `http: 127.0.0.1:${await freePort()}\nhttp_token: a-token-that-is-long\n`
+  const write = (more: string) =>
+    writeFile(
+      file,
+      `source: {url: "${db.url}", tables: items, slot: ${db.name}}
+${more}sinks: {hook: {type: webhook, url: "${receiver.url}", on_error: dead-letter}}
+`,
+    )
+  await write(http)
+  await using running = startTailrace(['run', file])
+  await running.says('streaming from')
+  await db.query("INSERT INTO items VALUES (1, 'a'), (2, 'b')")
+  await running.says('as dead letters')
+  const replay = (...more: readonly string[]) => tailrace(['dlq', 'replay', file, ...more])
+  await write('')
+  expect(await replay()).toMatchObject({
+    code: 1,
+    stderr: expect.stringMatching(/DEAD_LETTERS_OF_RUN: process \d+ runs the pipeline.*With http: in the pipeline/),
+  })
+  await write(http)
+  refuses = false
+  const one = async () => (await replay('--limit', '1')).stdout
+  const written = 'sink hook: 1 written again\n'
+  await running.waitFor(async () => (await one()) === written, 'the first one to be written again', {
+    timeoutMs: 60_000,
+  })
+  expect(await replay()).toMatchObject({ code: 0, stdout: written })
+  expect(accepted.map(({ key }) => key)).toEqual([{ id: 1 }, { id: 2 }])
+  running.kill('SIGTERM')
+  expect((await running.ended).code).toBe(0)
+}, 240_000)

@@ -66,7 +66,7 @@ export const DEAD_LETTERS_OF_RUN = defineError('DEAD_LETTERS_OF_RUN', {
   retry: 'operator',
   message: (e: { sink: string; pid: number }) =>
     `process ${e.pid} runs the pipeline, and only it may write to what the sink ${e.sink} writes to`,
-  hint: 'Ask the run itself: with --http its page has a button for it, and POST /api/dlq/replay does the same. Or stop it, replay, and start it again.',
+  hint: 'With http: in the pipeline’s file the run listens there, and this command has it write them. One that was started with --http is asked by its page, or POST /api/dlq/replay. Or stop it, replay, and start it again.',
 })
 
 export const DEAD_LETTERS_UNCONFIRMED = defineError('DEAD_LETTERS_UNCONFIRMED', {

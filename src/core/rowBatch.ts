@@ -79,24 +79,51 @@ export interface DerivedNumbers {
   readonly tape?: Tape
   readonly tables?: readonly Table[]
   readonly buffers?: readonly Uint8Array[]
+  /** Of `buffers`: memory that is for others when nobody looks into it any more. */
+  readonly memory?: readonly Lease[]
+  /** Bytes that it counts, if others than this batch. */
+  readonly bytes?: number
 }
 
 /** Numbers of batches that were given up. */
-const spare: { readonly heads: Int32Array; readonly tape: Tape }[] = []
+const spareHeads: Int32Array[] = []
+const spareTapes: Tape[] = []
 /** As many as may be on their way at a time. */
 const MOST_SPARE = 48
 /** What has room for this many times as much as is needed is left for what needs it. */
 const TOO_LARGE = 8
+/** What a batch has room for at its beginning: where rows come one by one many small ones are on their way. */
+const LEAST_RECORDS = 8
+const LEAST_TAPE = 128
+/** Less is not kept for others. */
+const KEPT_RECORDS = 64
+const KEPT_TAPE = 1024
+const NO_HEADS = new Int32Array(0)
 
 /** The smallest with room for so many numbers, or none. */
-function spareFor(heads: number, tape: number): (typeof spare)[number] | undefined {
+function takeSpare<Memory>(spare: Memory[], needed: number, roomOf: (one: Memory) => number): Memory | undefined {
   let best = -1
   for (let i = 0; i < spare.length; i++) {
-    const one = spare[i]!
-    if (one.heads.length < heads || one.tape.values.length < tape || one.heads.length > TOO_LARGE * heads) continue
-    if (best < 0 || one.heads.length < spare[best]!.heads.length) best = i
+    const room = roomOf(spare[i]!)
+    if (room < needed || room > TOO_LARGE * needed) continue
+    if (best < 0 || room < roomOf(spare[best]!)) best = i
   }
   return best < 0 ? undefined : spare.splice(best, 1)[0]
+}
+
+/** What was given up first may be too small for what comes now. */
+function addSpare<Memory>(spare: Memory[], one: Memory): void {
+  if (spare.length === MOST_SPARE) spare.shift()
+  spare.push(one)
+}
+
+/** Room for so many numbers of heads, with whatever stands in it. */
+function spareOrNewHeads(numbers: number): Int32Array {
+  return takeSpare(spareHeads, numbers, ({ length }) => length) ?? new Int32Array(numbers)
+}
+
+function spareOrNewTape(length: number): Tape {
+  return takeSpare(spareTapes, length, ({ values }) => values.length) ?? new Tape(length)
 }
 
 /**
@@ -119,8 +146,19 @@ export class RowBatch {
   /** Payload bytes of the records, as received. */
   bytes = 0
   #tape: Tape
-  /** Nobody else has heads or tape. */
-  #ownsNumbers = true
+  /** They were made for this batch. */
+  #ownsHeads = true
+  #ownsTape = true
+  /** Parts of it have them, too. */
+  #isShared = false
+  /** One that was made of it has, and may take its place. */
+  #isDerived = false
+  /** Of the tape that was given up. */
+  #tapeLength = 0
+  /** Where buffers lie. */
+  #memory: readonly Lease[] = []
+  /** Given up with this one. */
+  #before: RowBatch | undefined
   readonly #buffers: Uint8Array[] = []
   readonly #views: DataView[] = []
   #lines: readonly CopyLines[] | undefined
@@ -132,27 +170,38 @@ export class RowBatch {
   /** The part of every snapshot row's id that names the snapshot. */
   snapshotId = ''
 
-  /** With room for about as much as `like` has: batches that follow one another are mostly of a size. */
-  constructor(like?: RowBatch) {
-    const [heads, tape] = [roomFor(like?.count ?? 0, 64) * HEAD, roomFor(like?.tape.length ?? 0, 1024)]
-    const found = like === undefined ? undefined : spareFor(heads, tape)
-    this.#heads = found?.heads ?? new Int32Array(heads)
-    this.#tape = found?.tape ?? new Tape(tape)
+  /** With room for about as much as `like` has: batches that follow one another are mostly of a size. `null`: with none. */
+  constructor(like?: RowBatch | null) {
+    if (like === null) [this.#heads, this.#tape] = [NO_HEADS, new Tape(0)]
+    else if (like === undefined)
+      [this.#heads, this.#tape] = [new Int32Array(LEAST_RECORDS * HEAD), new Tape(LEAST_TAPE)]
+    else {
+      this.#heads = spareOrNewHeads(roomFor(like.count, LEAST_RECORDS) * HEAD)
+      this.#tape = spareOrNewTape(roomFor(Math.max(like.#tape.length, like.#tapeLength), LEAST_TAPE))
+    }
   }
 
   /** An empty batch with room for so many records, and numbers on the tape. */
   static withRoom(count: number, tapeLength: number): RowBatch {
-    const batch = new RowBatch()
-    const heads = Math.max(1, count) * HEAD
-    const found = spareFor(heads, tapeLength)
-    batch.#heads = found?.heads ?? new Int32Array(heads)
-    batch.#tape = found?.tape ?? new Tape(tapeLength)
+    const batch = new RowBatch(null)
+    batch.#heads = RowBatch.headsFor(count)
+    batch.#tape = RowBatch.tapeFor(tapeLength)
     return batch
+  }
+
+  /** For {@link RowBatch.derive}: room for the heads of so many records, with whatever stands in it. */
+  static headsFor(count: number): Int32Array {
+    return spareOrNewHeads(Math.max(1, count) * HEAD)
+  }
+
+  /** The same: an empty tape with room for so many numbers. */
+  static tapeFor(length: number): Tape {
+    return spareOrNewTape(length)
   }
 
   /** A batch of nothing but rows of a snapshot, in order; `shared`: other batches have the same bytes. */
   static ofLines(lines: readonly CopyLines[], tables: readonly Table[], snapshotId: string, shared: boolean): RowBatch {
-    const batch = new RowBatch()
+    const batch = new RowBatch(null)
     batch.#lines = lines
     batch.#linesAreShared = shared
     batch.tables.push(...tables)
@@ -239,7 +288,7 @@ export class RowBatch {
   ): void {
     let at = this.count * HEAD
     if (at === this.#heads.length) {
-      const grown = new Int32Array(at * 2)
+      const grown = new Int32Array(Math.max(LEAST_RECORDS * HEAD, at * 2))
       grown.set(this.#heads)
       this.#heads = grown
     }
@@ -265,8 +314,8 @@ export class RowBatch {
     const { heads, tape, bytes, count, tables, transactions, messages, snapshotId } = this
     // What each record had is not kept: an even share.
     const share = Math.floor((bytes * to) / count) - Math.floor((bytes * from) / count)
-    const part = new RowBatch()
-    this.#ownsNumbers = false
+    const part = new RowBatch(null)
+    this.#isShared = true
     part.replace(heads.slice(from * HEAD, to * HEAD), tape)
     part.#buffers.push(...this.buffers)
     part.#views.push(...this.views)
@@ -293,18 +342,34 @@ export class RowBatch {
     return this.derive({ tables })
   }
 
-  /** Other records that are made of these; what is not given is the same, and shared with this batch. */
-  derive({ heads = this.heads, count = this.count, ...more }: DerivedNumbers): RowBatch {
-    const { tape = this.tape, tables = this.tables, buffers = this.buffers } = more
-    const derived = new RowBatch()
-    this.#ownsNumbers = false
-    derived.replace(heads, tape)
+  /**
+   * Other records that are made of these; what is not given is the same, and shared with this batch. What is given nobody else
+   * has: it is given up with the derived batch.
+   */
+  derive({ heads, tape, memory = [], ...more }: DerivedNumbers): RowBatch {
+    const { count = this.count, tables = this.tables, buffers = this.buffers } = more
+    const derived = new RowBatch(null)
+    derived.replace(heads ?? this.heads, tape ?? this.tape)
+    derived.#ownsHeads = heads !== undefined
+    derived.#ownsTape = tape !== undefined
+    derived.#memory = memory
+    this.#isDerived = true
     derived.#buffers.push(...buffers)
     derived.#views.push(...(buffers === this.buffers ? this.views : buffers.map(viewOf)))
     const { transactions, messages, snapshotId } = this
     // Its memory is held as long as one record of it is.
-    const bytes = count === 0 ? 0 : this.bytes
+    const bytes = count === 0 ? 0 : (more.bytes ?? this.bytes)
     return Object.assign(derived, { count, bytes, tables: [...tables], transactions, messages, snapshotId })
+  }
+
+  /**
+   * This batch was made of `before`, and takes its place: what is its own of that is given up with it. `isAsked`: somebody looks into
+   * `before` still, as long as this one is not given up; else nobody does, and what this one has not of it is given up at once.
+   */
+  replaces(before: RowBatch, isAsked: boolean): void {
+    if (before === this) return
+    if (isAsked) this.#before = before
+    else before.#giveUpTo(this)
   }
 
   /** Some of the records, by their indexes, as {@link part}. */
@@ -327,7 +392,7 @@ export class RowBatch {
   replace(heads: Int32Array, tape: Tape): void {
     this.#heads = heads
     this.#tape = tape
-    this.#ownsNumbers = false
+    this.#ownsHeads = this.#ownsTape = false
   }
 
   /**
@@ -336,19 +401,22 @@ export class RowBatch {
    * processor time.
    */
   giveUp(): void {
-    if (!this.#ownsNumbers || this.count === 0 || this.#heads.length === 0) return
-    this.#tape.length = 0
-    // What was given up first may be too small for what comes now.
-    if (spare.length === MOST_SPARE) spare.shift()
-    spare.push({ heads: this.#heads, tape: this.#tape })
-    this.replace(new Int32Array(0), new Tape(0))
+    if (!this.#isShared && !this.#isDerived) this.#giveUpNumbers()
   }
 
-  /** The same, and nobody looks into its lines, nor into those of a batch that shares them: their memory is for others, too. */
+  /**
+   * The same, and nobody looks into its lines, nor into those of a batch that shares them, nor into whatever else its rows lie in: that
+   * memory is for others, too.
+   */
   giveUpLines(): void {
     for (const { memory } of this.#lines ?? []) memory?.giveBack()
     if (this.#lines !== undefined) this.#lines = []
+    for (const lease of this.#memory) lease.giveBack()
+    this.#memory = []
     this.giveUp()
+    const before = this.#before
+    this.#before = undefined
+    if (before !== undefined) before.#giveUpTo(undefined)
   }
 
   /** The records to come lie in `buffer`. */
@@ -358,15 +426,41 @@ export class RowBatch {
     this.#views.push(viewOf(buffer))
   }
 
+  /** All but what `heir` has, which is the heir's from now on. */
+  #giveUpTo(heir: RowBatch | undefined): void {
+    this.#isDerived = false
+    for (const lease of this.#memory) {
+      if (heir?.buffers.some(({ buffer }) => buffer === lease.buffer.buffer)) heir.#memory = [...heir.#memory, lease]
+      else lease.giveBack()
+    }
+    this.#memory = []
+    if (!this.#isShared) this.#giveUpNumbers(heir)
+  }
+
+  #giveUpNumbers(heir?: RowBatch): void {
+    const [heads, tape] = [this.#heads, this.#tape]
+    const [ownsHeads, ownsTape] = [this.#ownsHeads, this.#ownsTape]
+    this.#ownsHeads = this.#ownsTape = false
+    if (ownsHeads) this.#heads = NO_HEADS
+    if (ownsTape) this.#tape = new Tape(0)
+    if (ownsHeads && heir !== undefined && heir.#heads === heads) heir.#ownsHeads = true
+    else if (ownsHeads && heads.length >= KEPT_RECORDS * HEAD) addSpare(spareHeads, heads)
+    if (ownsTape && heir !== undefined && heir.#tape === tape) heir.#ownsTape = true
+    else if (ownsTape && tape.values.length >= KEPT_TAPE) {
+      this.#tapeLength = tape.length
+      tape.length = 0
+      addSpare(spareTapes, tape)
+    }
+  }
+
   /** In place, unless the bytes are on their way elsewhere. */
   #readLines(): void {
     const lines = this.#lines!
     const { count } = this
     let columns = 0
     for (const one of lines) columns += one.ends.length * one.columns
-    const found = spareFor(Math.max(1, count) * HEAD, 2 * columns)
-    this.replace(found?.heads ?? new Int32Array(Math.max(1, count) * HEAD), found?.tape ?? new Tape(2 * columns))
-    this.#ownsNumbers = true
+    this.replace(RowBatch.headsFor(count), RowBatch.tapeFor(2 * columns))
+    this.#ownsHeads = this.#ownsTape = true
     this.count = 0
     try {
       for (const one of lines) {
@@ -382,6 +476,7 @@ export class RowBatch {
         }
       }
       this.#lines = undefined
+      if (!this.#linesAreShared) this.#memory = lines.flatMap(({ memory }) => memory ?? [])
     } catch (error) {
       // What was changed in place cannot be read again: whoever comes next hears the same.
       const read = () => {

@@ -13,7 +13,7 @@ const said = ({ url, status, body }: Answered) => `${url} answered ${status}${bo
 export const WEBHOOK_UNREACHABLE = defineError('WEBHOOK_UNREACHABLE', {
   retry: 'later',
   message: (e: { url: string; problem: string }) => `cannot reach ${e.url}: ${e.problem}`,
-  hint: 'Check host, port and certificate, and that something listens there. What was not accepted is sent again.',
+  hint: 'Check host and port, that something listens there, and that its certificate has not expired. What was not accepted is sent again.',
 })
 
 export const WEBHOOK_TIMEOUT = defineError('WEBHOOK_TIMEOUT', {
@@ -45,10 +45,4 @@ export const WEBHOOK_REDIRECTED = defineError('WEBHOOK_REDIRECTED', {
   message: (e: { url: string; status: number; location: string }) =>
     `${e.url} answered ${e.status}, a redirect to ${e.location}, and redirects are not followed`,
   hint: 'Set url to where the endpoint is now, if that is where records are meant to go.',
-})
-
-export const WEBHOOK_CA_UNREADABLE = defineError('WEBHOOK_CA_UNREADABLE', {
-  retry: 'operator',
-  message: (e: { path: string; problem: string }) => `cannot read the certificates ${e.path}: ${e.problem}`,
-  hint: 'Name a PEM file in tls_ca, readable for whoever runs the pipeline; relative paths begin at the pipeline’s file.',
 })

@@ -6,6 +6,7 @@ import { sqlName } from '../postgres/identifier.js'
 import type { TablePattern } from '../postgres/tablePattern.js'
 import type { Batch } from '../source/batch.js'
 import type { Processor } from './processor.js'
+import type { Processed } from './rows/processed.js'
 import type { SqlCondition } from './sql/expression.js'
 import { NotSent, ValueProblem } from './sql/problem.js'
 import { Step } from './step.js'
@@ -90,9 +91,9 @@ export class ProcessorChain {
         this.#failed(batch, before === undefined ? index : before[index]!, step.name, onError, error),
       )
       if (done instanceof Promise) {
-        return done.then((later) => this.#from(i + 1, batch, later.rows, composed(before, later.kept)))
+        return done.then((later) => this.#from(i + 1, batch, taken(later, rows, batch), composed(before, later.kept)))
       }
-      rows = done.rows
+      rows = taken(done, rows, batch)
       kept = composed(before, done.kept)
     }
     let range: ChunkRange | undefined = batch.range
@@ -108,6 +109,12 @@ export class ProcessorChain {
     if (onError === 'stop') throw PROCESSOR_FAILED(facts, { cause: error })
     this.#tell({ type: 'processor-skipped', ...facts })
   }
+}
+
+/** What a step made of `rows`, in their place: but the batch that came is still asked by whoever gave it. */
+function taken(done: Processed, rows: RowBatch, { rows: came }: Batch): RowBatch {
+  if (rows !== came) done.rows.replaces(rows, false)
+  return done.rows
 }
 
 function composed(before: Int32Array | undefined, kept: Int32Array | undefined): Int32Array | undefined {

@@ -8,7 +8,7 @@ import {
   HEAD_OPERATION,
   HEAD_TABLE,
   OLD_ROW,
-  type RowBatch,
+  RowBatch,
 } from '../core/rowBatch.js'
 import type { Table } from '../core/table.js'
 import { NULL_COLUMN, UNCHANGED_COLUMN } from '../core/tape.js'
@@ -220,10 +220,12 @@ function withoutDropped({ rows, kept }: Processed, stays: (index: number) => boo
   const indexes = kept ?? Int32Array.from({ length: rows.count }, (_, index) => index)
   const places = Int32Array.from(indexes.keys()).filter((place) => stays(indexes[place]!))
   if (places.length === indexes.length) return { rows, kept }
-  const heads = new Int32Array(places.length * HEAD)
+  const heads = RowBatch.headsFor(places.length)
   for (const [to, place] of places.entries())
     heads.set(rows.heads.subarray(place * HEAD, (place + 1) * HEAD), to * HEAD)
-  return { rows: rows.derive({ heads, count: places.length }), kept: places.map((place) => indexes[place]!) }
+  const left = rows.derive({ heads, count: places.length })
+  left.replaces(rows, false)
+  return { rows: left, kept: places.map((place) => indexes[place]!) }
 }
 
 /** Whether any record is of a table that is touched; what nobody has looked into is asked without that. */

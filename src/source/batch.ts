@@ -153,6 +153,11 @@ export class Batch<Tables extends object = Record<string, Record<string, unknown
     return new Batch<Tables>(rows, this.#end, this.#ack, places)
   }
 
+  /** @internal `made` was made of this one, and takes its place: nobody asks this one any more, but for where its records stand. */
+  givesWayTo(made: Batch<Tables>): void {
+    made.rows.replaces(this.rows, this.#snapshotAt !== undefined || this.#placedAt !== undefined)
+  }
+
   /**
    * @internal Where a record itself stands. The last one's position is the batch's, which may be further: behind what came
    * after it and was for nobody.

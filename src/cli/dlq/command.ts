@@ -81,7 +81,7 @@ const EXIT_CODES =
 
 const EXAMPLES = `
 The file is the pipeline's own, with the variables that it names. All of it works beside the run; only what a sink writes that is
-no database is written again by the run itself (its page, POST /api/dlq/replay) while there is one. docs/dead-letters.md has the rest.
+no database the run itself has to write again while there is one: it is asked where "http" of the file says that it listens. docs/dead-letters.md has the rest.
 
 Examples:
     $ tailrace dlq list pipeline.yaml

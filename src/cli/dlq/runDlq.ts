@@ -10,6 +10,7 @@ import { configureLog, log } from '../log.js'
 import { print } from '../print.js'
 import { readOrTell } from '../run/readFiles.js'
 import { Signals } from '../signals.js'
+import { askRun } from './askRun.js'
 import { letterAsJson, letterAsText, letterLine, lettersAsText, summaryAsText } from './letterText.js'
 
 export interface DlqOptions {
@@ -25,6 +26,12 @@ export interface DlqOptions {
   readonly dropSuperseded?: boolean
   readonly yes?: boolean
   readonly json?: boolean
+}
+
+interface Told {
+  readonly code: string
+  readonly message: string
+  readonly hint: string
 }
 
 const WRONG_USAGE = 2
@@ -66,15 +73,20 @@ export async function replayOf(path: string, options: DlqOptions): Promise<numbe
   return withPipeline(path, async (config) => {
     const signals = new Signals()
     let told = 0
+    const tell = (name: string, letter: string, { code, message, hint }: Told) => {
+      if (++told > TOLD) return
+      log('warn', `sink ${name}, letter ${letter}: ${code}: ${message}. ${hint}`, { code, letter })
+    }
     try {
       const results = await replayLetters(config, {
         ...{ sink, filter, force, dropSuperseded, signal: signals.signal },
-        onKept: (name, letter, { code, message, hint }) => {
-          if (++told > TOLD) return
-          log('warn', `sink ${name}, letter ${letter.number}: ${code}: ${message}. ${hint}`, {
-            code,
-            letter: letter.number,
-          })
+        onKept: (name, { number }, cause) => tell(name, number, cause),
+        askRun: async (name) => {
+          const { sqlstate: code, since, tables, id, from, to, limit } = filter
+          const asked = { tables, code, since: since?.toISOString(), id, from, to, limit }
+          const answer = await askRun(path, config, { ...asked, sink: name, force, dropSuperseded })
+          for (const one of answer?.kept ?? []) tell(name, one.number, one)
+          return answer?.results.find((one) => one.sink === name)
         },
       })
       if (told > TOLD) log('warn', `${count(told - TOLD)} more letters stay; tailrace dlq list shows why`)

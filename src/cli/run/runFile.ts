@@ -1,6 +1,7 @@
 import { OPTION_INVALID } from '../../core/errors.js'
 import type { HttpSettings } from '../../homes/pipeline/config/readHttp.js'
 import { chooseHttp } from '../../homes/pipeline/http/httpChoice.js'
+import { unloadGrammar } from '../../processors/sql/grammar.js'
 import { fail } from '../failure.js'
 import { configureLog, log, logOf } from '../log.js'
 import { Signals } from '../signals.js'
@@ -31,6 +32,8 @@ export async function runFile(path: string, options: RunOptions): Promise<number
   const pipelines = found.pipelines.map(({ config }) => {
     return new OnePipeline(config, { ...options, format, log: isFolder ? logOf(config.name) : log, alone: !isFolder })
   })
+  // All SQL was read.
+  unloadGrammar()
   const signals = new Signals()
   try {
     await using server = choice && (await openHttp(choice, pipelines))

@@ -1,6 +1,9 @@
+import { Agent } from 'node:https'
 import { setTimeout as wait } from 'node:timers/promises'
+import type { TlsTrust } from '../../core/tls.js'
+import { untrusted } from '../../core/tlsErrors.js'
 import { ValueProblem } from '../sql/problem.js'
-import { getWithBody } from './getWithBody.js'
+import { plainRequest } from './plainRequest.js'
 import { readAnswer } from './readAnswer.js'
 import { retryAfterMs } from './retryAfter.js'
 
@@ -47,13 +50,16 @@ type Tried = { readonly text: string } | { readonly problem: string; readonly ag
 /** Sends requests until they are answered, or cannot be. What is wrong is told without a word of what was sent or answered. */
 export class HttpClient {
   readonly #limits: HttpLimits
+  readonly #agent: Agent | undefined
   readonly #closed = new AbortController()
   /** Nothing is sent before: the server asked for it, or `perMinute` does. */
   #notBefore = 0
   #turn = 0
 
-  constructor(limits: HttpLimits) {
+  /** `trust`: how a server's certificate is looked at; undefined: as usual. */
+  constructor(limits: HttpLimits, trust?: TlsTrust) {
     this.#limits = limits
+    this.#agent = trust && new Agent({ ...trust, keepAlive: true })
   }
 
   /** The answer's text. Rejects with a `RequestProblem`, or with an `AbortError` once the client is closed. */
@@ -80,6 +86,7 @@ export class HttpClient {
   /** Ends what is on its way, and rejects it. */
   close(): void {
     this.#closed.abort()
+    this.#agent?.destroy()
   }
 
   #sleep(ms: number): Promise<void> {
@@ -105,7 +112,7 @@ export class HttpClient {
     this.#closed.signal.addEventListener('abort', end, { once: true })
     const timer = setTimeout(end, limit)
     try {
-      return await judged(await answerOf(url, request, ended.signal), url, maxResponseBytes)
+      return await judged(await answerOf(url, request, ended.signal, this.#agent), url, maxResponseBytes)
     } catch (error) {
       this.#closed.signal.throwIfAborted()
       if (ended.signal.aborted) return failed(`has not answered within ${Math.round(limit)} ms`, true)
@@ -123,8 +130,12 @@ function answerOf(
   url: URL,
   { method, headers, body }: Omit<HttpRequest, 'url'>,
   signal: AbortSignal,
+  agent: Agent | undefined,
 ): Promise<Response> {
-  if (method === 'GET' && body !== undefined) return getWithBody(url, { headers, body, signal })
+  const isSecure = agent !== undefined && url.protocol === 'https:'
+  if (isSecure || (method === 'GET' && body !== undefined)) {
+    return plainRequest(url, { method, headers, body, signal, agent: isSecure ? agent : undefined })
+  }
   return fetch(url, { method, headers, body: body ?? null, redirect: 'manual', signal })
 }
 
@@ -171,6 +182,8 @@ function errorCode(text: string | undefined): string {
 function unreached(error: Error): Tried {
   const { code } = (error.cause ?? error) as NodeJS.ErrnoException
   if (code === undefined) return failed(`cannot be asked: ${error.message}`, false)
+  const wrong = untrusted('it', error.cause ?? error)
+  if (wrong !== undefined) return failed(`cannot be reached: ${code}. ${wrong.hint}`, false)
   const isCertificate = /CERT|SELF_SIGNED|UNABLE_TO|TLS/.test(code)
   return failed(`cannot be reached: ${code}`, !isCertificate)
 }

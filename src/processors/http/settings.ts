@@ -1,5 +1,7 @@
+import { resolve } from 'node:path'
 import * as z from 'zod'
 import { setting } from '../../core/setting.js'
+import { readTrust, type TlsOptions, type TlsTrust, tlsSettings } from '../../core/tls.js'
 import type { HttpLimits } from './client.js'
 
 const MIB = 1024 * 1024
@@ -52,6 +54,7 @@ export function requestSettings(defaults: {
         .default(MIB),
       { description: 'An answer that is larger is not read to its end, and fails its record.', unit: 'bytes' },
     ),
+    ...tlsSettings,
   } as const
 }
 
@@ -59,4 +62,10 @@ export function requestSettings(defaults: {
 export function limitsOf(settings: Omit<HttpLimits, 'perMinute'>, perMinute = 0): HttpLimits {
   const { timeoutMs, timeLimitMs, retries, retryFirstMs, maxResponseBytes } = settings
   return { timeoutMs, timeLimitMs, retries, retryFirstMs, maxResponseBytes, perMinute }
+}
+
+/** How they say a server's certificate is looked at; undefined: as usual. Error: TLS_FILE_UNREADABLE. */
+export function trustOf({ tlsCa, tlsInsecure }: TlsOptions, folder: string): TlsTrust | undefined {
+  if (tlsCa === undefined && !tlsInsecure) return undefined
+  return readTrust({ tlsCa: tlsCa && resolve(folder, tlsCa), tlsInsecure })
 }

@@ -11,11 +11,11 @@ import {
   NOTHING_OLD,
   OLD_KEY,
   OLD_ROW,
-  type RowBatch,
+  RowBatch,
   UPDATE,
 } from '../../core/rowBatch.js'
 import type { Table } from '../../core/table.js'
-import { Tape, UNCHANGED_COLUMN } from '../../core/tape.js'
+import { type Tape, UNCHANGED_COLUMN } from '../../core/tape.js'
 import type { Judge } from '../processor.js'
 import type { Processed } from './processed.js'
 import type { Failed } from './rewrite.js'
@@ -44,7 +44,8 @@ export function filterRows(
   failed: Failed,
 ): Processed {
   const { count, tables } = rows
-  const heads = rows.heads.slice(0, count * HEAD)
+  const heads = RowBatch.headsFor(count)
+  heads.set(rows.heads.subarray(0, count * HEAD))
   const kept = new Int32Array(count)
   const asked = new Asked(rows)
   let written = 0
@@ -64,14 +65,13 @@ export function filterRows(
     }
     if (verdict === 'drop') continue
     const to = written * HEAD
-    if (to !== head) heads.copyWithin(to, head, head + HEAD)
+    if (to !== head) for (let i = 0; i < HEAD; i++) heads[to + i] = heads[head + i]!
     if (verdict === 'delete') toDelete(heads, to)
     else if (verdict === 'create') asked.toCreate(heads, to, tables[table]!)
     kept[written++] = index
   }
-  if (written === count && asked.tape === undefined && !asked.changed) return { rows, kept: undefined }
   const derived = rows.derive({
-    heads: heads.slice(0, written * HEAD),
+    heads,
     count: written,
     ...(asked.tape !== undefined && { tape: asked.tape }),
   })
@@ -88,7 +88,6 @@ function toDelete(heads: Int32Array, head: number): void {
 class Asked {
   /** Other than the batch's, where rows were filled up. */
   tape: Tape | undefined
-  changed = false
   readonly #rows: RowBatch
   readonly #tuple = new Tuple()
 
@@ -106,20 +105,22 @@ class Asked {
     const tuple = this.#tuple
     tuple.bytes = buffers[heads[head + HEAD_BUFFER]!]!
     tuple.tape = tape.values
-    const ask = (at: number, fallback: number) => {
-      tuple.at = at
-      tuple.fallback = fallback
-      return matches(tuple) === true
-    }
     // Of what is not the whole row the key is told, in both kinds of old rows.
-    const now = operation !== DELETE && ask(newAt, isWhole || (byKey && oldKind !== NO_OLD) ? oldAt : NO_FALLBACK)
+    const isOldTold = isWhole || (byKey && oldKind !== NO_OLD)
+    let now = false
+    if (operation !== DELETE) {
+      tuple.at = newAt
+      tuple.fallback = isOldTold ? oldAt : NO_FALLBACK
+      now = matches(tuple) === true
+    }
     if (operation !== UPDATE && operation !== DELETE) return verdictOf(operation, undefined, now)
     let old: boolean | undefined
-    if (isWhole || (byKey && oldKind !== NO_OLD)) old = ask(oldAt, NO_FALLBACK)
-    else if (byKey && operation === UPDATE) old = now
-    const verdict = verdictOf(operation, old, now)
-    if (verdict === 'delete' || verdict === 'create') this.changed = true
-    return verdict
+    if (isOldTold) {
+      tuple.at = oldAt
+      tuple.fallback = NO_FALLBACK
+      old = matches(tuple) === true
+    } else if (byKey && operation === UPDATE) old = now
+    return verdictOf(operation, old, now)
   }
 
   /** A row that was not there before has all its columns, as far as they came. */
@@ -153,7 +154,7 @@ class Asked {
   #ownTape(): Tape {
     if (this.tape !== undefined) return this.tape
     const { values, length } = this.#rows.tape
-    this.tape = new Tape(length + 64)
+    this.tape = RowBatch.tapeFor(length + 64)
     this.tape.values.set(values.subarray(0, length))
     this.tape.length = length
     return this.tape

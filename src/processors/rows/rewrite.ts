@@ -1,4 +1,5 @@
-import { ByteWriter } from '../../core/byteWriter.js'
+import { ByteWriter, viewOf } from '../../core/byteWriter.js'
+import { copyShort } from '../../core/copyShort.js'
 import {
   DELETE,
   HEAD,
@@ -8,11 +9,12 @@ import {
   HEAD_OPERATION,
   HEAD_TABLE,
   NO_OLD,
-  type RowBatch,
+  RowBatch,
   SNAPSHOT,
 } from '../../core/rowBatch.js'
+import { type Lease, SpareMemory } from '../../core/spareMemory.js'
 import type { Table } from '../../core/table.js'
-import { NULL_COLUMN, Tape, UNCHANGED_COLUMN } from '../../core/tape.js'
+import { NULL_COLUMN, type Tape, UNCHANGED_COLUMN } from '../../core/tape.js'
 import type { Processed } from './processed.js'
 import { Tuple } from './tuple.js'
 
@@ -51,6 +53,21 @@ export function rewriteRows(
   return new Rewriter(rows, rewrites, applies, failed).run()
 }
 
+/** Room for what comes of a batch of the usual size: that of one read of the socket. */
+const PIECE_BYTES = 96 * 1024
+/** With less room than this left another one is begun: a record lies in one. */
+const ROOM_BYTES = 16 * 1024
+/** What takes less is copied out: of small batches many may be on their way. */
+const FEW_BYTES = PIECE_BYTES / 4
+/** As many as may be on their way at a time. */
+const MOST_SPARE = 64
+/** What lies between two columns that are copied together: the server's own bytes about the second one. */
+const MOST_BETWEEN = 8
+
+const NOTHING = new Uint8Array(0)
+
+const spare = new SpareMemory(PIECE_BYTES, MOST_SPARE)
+
 class Rewriter {
   readonly #rows: RowBatch
   readonly #rewrites: readonly (RowRewrite | undefined)[]
@@ -61,13 +78,22 @@ class Rewriter {
   readonly #described: readonly number[]
   readonly #heads: Int32Array
   readonly #tape: Tape
-  readonly #buffers: Uint8Array[]
-  readonly #writer = new ByteWriter()
+  /** Where the records lie afterwards. */
+  readonly #buffers: Uint8Array[] = []
+  readonly #memory: Lease[] = []
+  /** By index of a buffer of the rows that come, where it is in `#buffers`: of records that stay as they are. */
+  readonly #stays: number[] = []
   readonly #tuple = new Tuple()
-  /** What comes of the buffer that is `#of` becomes the one at `#open`. */
-  #of = -1
-  #open = -1
-  #base = 0
+  #view = viewOf(NOTHING)
+  #writer: ByteWriter | undefined
+  #lease: Lease | undefined
+  /** The piece's index in `#buffers`. */
+  #piece = -1
+  #written = 0
+  /** Columns that are to be copied together: where they lie, and how far away they will. */
+  #runStart = 0
+  #runEnd = 0
+  #shift = 0
 
   constructor(
     rows: RowBatch,
@@ -86,53 +112,58 @@ class Rewriter {
       this.#tables[index] = rewrite.table
       return index
     })
-    this.#heads = rows.heads.slice(0, rows.count * HEAD)
-    const { values, length } = rows.tape
-    this.#tape = new Tape(2 * length)
-    this.#tape.values.set(values.subarray(0, length))
-    this.#tape.length = length
-    this.#buffers = [...rows.buffers]
+    const { heads, tape, count } = rows
+    this.#heads = RowBatch.headsFor(count)
+    this.#heads.set(heads.subarray(0, count * HEAD))
+    this.#tape = RowBatch.tapeFor(tape.length)
+    this.#tuple.tape = tape.values
   }
 
   run(): Processed {
-    const { count } = this.#rows
-    const heads = this.#heads
-    const kept = new Int32Array(count)
+    const { count, bytes } = this.#rows
+    /** Undefined: none is left out. */
+    let kept: Int32Array | undefined
     let written = 0
     for (let index = 0; index < count; index++) {
-      if (!this.#record(index, written * HEAD)) continue
-      kept[written++] = index
+      if (this.#record(index, written * HEAD)) {
+        if (kept !== undefined) kept[written] = index
+        written++
+      } else kept ??= Int32Array.from({ length: count }, (_, before) => before)
     }
-    this.#close()
+    this.#closePiece()
     const rows = this.#rows.derive({
-      heads: written === count ? heads : heads.slice(0, written * HEAD),
+      heads: this.#heads,
       count: written,
       tape: this.#tape,
       tables: this.#tables,
       buffers: this.#buffers,
+      memory: this.#memory,
+      bytes: Math.max(bytes, this.#written),
     })
-    return { rows, kept: written === count ? undefined : kept.subarray(0, written) }
+    return { rows, kept: kept?.subarray(0, written) }
   }
 
   /** Puts the record at `to`, which lies at or before it; false: it is left out. */
   #record(index: number, to: number): boolean {
     const heads = this.#heads
     const head = index * HEAD
-    if (to !== head) heads.copyWithin(to, head, head + HEAD)
+    if (to !== head) for (let i = 0; i < HEAD; i++) heads[to + i] = heads[head + i]!
     const tableIndex = heads[to + HEAD_TABLE]!
     const rewrite = tableIndex < 0 ? undefined : this.#rewrites[tableIndex]
-    if (rewrite === undefined) return true
-    if (heads[to + HEAD_OPERATION]! > DELETE) {
-      heads[to + HEAD_TABLE] = this.#described[tableIndex]!
-      return true
-    }
     const tapeLength = this.#tape.length
     try {
-      if (this.#applies?.(index) === false) return true
-      this.#enter(heads[to + HEAD_BUFFER]!)
-      this.#tuples(index, to, rewrite, this.#rows.tables[tableIndex]!)
-      heads[to + HEAD_BUFFER] = this.#open
-      heads[to + HEAD_TABLE] = this.#described[tableIndex]!
+      if (heads[to + HEAD_OPERATION]! > DELETE) {
+        if (tableIndex >= 0) heads[to + HEAD_TABLE] = this.#described[tableIndex]!
+        this.#leave(to)
+      } else if (rewrite === undefined || this.#applies?.(index) === false) {
+        this.#leave(to)
+        this.#tuples(index, to, undefined, this.#rows.tables[tableIndex]!)
+      } else {
+        this.#enter(heads[to + HEAD_BUFFER]!)
+        this.#tuples(index, to, rewrite, this.#rows.tables[tableIndex]!)
+        heads[to + HEAD_BUFFER] = this.#piece
+        heads[to + HEAD_TABLE] = this.#described[tableIndex]!
+      }
       return true
     } catch (error) {
       this.#failed(index, error)
@@ -141,70 +172,132 @@ class Rewriter {
     }
   }
 
-  #tuples(index: number, to: number, rewrite: RowRewrite, table: Table): void {
+  /** `rewrite` undefined: they stay what they are. */
+  #tuples(index: number, to: number, rewrite: RowRewrite | undefined, table: Table): void {
     const heads = this.#heads
     const newAt = heads[to + HEAD_NEW]!
     const old = heads[to + HEAD_OLD]!
     const isSnapshot = heads[to + HEAD_OPERATION] === SNAPSHOT
+    const width = table.columns.length
     if ((old & 3) !== NO_OLD) {
-      heads[to + HEAD_OLD] = (this.#tupleAt(old >> 2, rewrite, index, true) << 2) | (old & 3)
+      const at = old >> 2
+      const placed = rewrite === undefined ? this.#same(at, width) : this.#made(at, rewrite, index, true)
+      heads[to + HEAD_OLD] = (placed << 2) | (old & 3)
     }
     if (newAt < 0) return
-    heads[to + HEAD_NEW] = this.#tupleAt(newAt, rewrite, index, false)
     // Where a row without a key lies stands behind its columns.
-    if (isSnapshot && table.key.length === 0) this.#pair(newAt + 2 * table.columns.length)
+    const isPlaced = isSnapshot && table.key.length === 0
+    if (rewrite === undefined) {
+      heads[to + HEAD_NEW] = this.#same(newAt, isPlaced ? width + 1 : width)
+      return
+    }
+    heads[to + HEAD_NEW] = this.#made(newAt, rewrite, index, false)
+    if (!isPlaced) return
+    this.#tape.reserve(2)
+    this.#copied(newAt + 2 * width)
+    this.#endRun()
   }
 
-  #tupleAt(at: number, { from, make }: RowRewrite, record: number, isOld: boolean): number {
+  /** A tuple whose bytes stay where they are. */
+  #same(at: number, columns: number): number {
     const tape = this.#tape
     const placed = tape.length
-    tape.reserve(2 * from.length)
-    this.#tuple.tape = tape.values
-    this.#tuple.at = at
-    for (let column = 0; column < from.length; column++) {
-      const source = from[column]!
-      if (source >= 0) {
-        this.#pair(at + 2 * source)
-        continue
-      }
-      const start = this.#writer.size
-      const state = make(column, this.#tuple, this.#writer, record, isOld)
-      if (state === SAME) {
-        this.#pair(at + 2 * column)
-        continue
-      }
-      tape.values[tape.length++] = state === VALUE ? this.#base + start : state
-      tape.values[tape.length++] = state === VALUE ? this.#base + this.#writer.size : state
-    }
+    tape.reserve(2 * columns)
+    const from = this.#tuple.tape
+    for (let i = 0; i < 2 * columns; i++) tape.values[placed + i] = from[at + i]!
+    tape.length += 2 * columns
     return placed
   }
 
-  #pair(at: number): void {
+  #made(at: number, { from, make }: RowRewrite, record: number, isOld: boolean): number {
     const tape = this.#tape
-    tape.reserve(2)
-    const { values } = tape
-    values[tape.length++] = values[at]!
-    values[tape.length++] = values[at + 1]!
-  }
-
-  /** What is made stands behind the bytes that the record has already, in a copy of them: so all else stays where it is. */
-  #enter(buffer: number): void {
-    if (buffer === this.#of) return
-    this.#close()
-    const bytes = this.#rows.buffers[buffer]!
-    this.#of = buffer
-    this.#open = this.#buffers.push(bytes) - 1
-    this.#base = bytes.length
-    this.#tuple.bytes = bytes
-  }
-
-  #close(): void {
-    if (this.#of < 0) return
-    if (this.#writer.size > 0) {
-      this.#buffers[this.#open] = Buffer.concat([this.#buffers[this.#open]!, ...this.#writer.take()])
-      this.#writer.clear()
+    const tuple = this.#tuple
+    const writer = this.#writer!
+    const placed = tape.length
+    tape.reserve(2 * from.length)
+    tuple.at = at
+    for (let column = 0; column < from.length; column++) {
+      const source = from[column]!
+      if (source >= 0) {
+        this.#copied(at + 2 * source)
+        continue
+      }
+      this.#endRun()
+      const start = writer.size
+      const state = make(column, tuple, writer, record, isOld)
+      if (state === SAME) {
+        this.#copied(at + 2 * column)
+        continue
+      }
+      tape.values[tape.length++] = state === VALUE ? start : state
+      tape.values[tape.length++] = state === VALUE ? writer.size : state
     }
-    this.#of = -1
+    this.#endRun()
+    return placed
+  }
+
+  /** The column whose pair stands there, with others that lie beside it. */
+  #copied(pair: number): void {
+    const tape = this.#tape
+    const start = this.#tuple.tape[pair]!
+    const end = this.#tuple.tape[pair + 1]!
+    if (start < 0) {
+      tape.values[tape.length++] = start
+      tape.values[tape.length++] = end
+      return
+    }
+    const between = start - this.#runEnd
+    if (this.#runEnd === this.#runStart || between < 0 || between > MOST_BETWEEN) {
+      this.#endRun()
+      this.#runStart = start
+      this.#shift = this.#writer!.size - start
+    }
+    this.#runEnd = end
+    tape.values[tape.length++] = start + this.#shift
+    tape.values[tape.length++] = end + this.#shift
+  }
+
+  #endRun(): void {
+    const [start, end] = [this.#runStart, this.#runEnd]
+    if (start === end) return
+    const writer = this.#writer!
+    writer.reserve(end - start)
+    copyShort(this.#tuple.bytes, this.#view, start, end, writer.bytes, writer.view, writer.length)
+    writer.length += end - start
+    this.#runStart = this.#runEnd = 0
+  }
+
+  /** The record stays where it lies. */
+  #leave(to: number): void {
+    const buffer = this.#heads[to + HEAD_BUFFER]!
+    if (buffer < 0) return
+    this.#stays[buffer] ??= this.#buffers.push(this.#rows.buffers[buffer]!) - 1
+    this.#heads[to + HEAD_BUFFER] = this.#stays[buffer]!
+  }
+
+  /** The record comes from that buffer into a piece that has room for it. */
+  #enter(buffer: number): void {
+    this.#tuple.bytes = this.#rows.buffers[buffer]!
+    this.#view = this.#rows.views[buffer]!
+    this.#runStart = this.#runEnd = 0
+    if (this.#writer !== undefined && this.#writer.size <= PIECE_BYTES - ROOM_BYTES) return
+    this.#closePiece()
+    this.#lease = spare.take()
+    this.#writer = new ByteWriter(this.#lease.buffer.buffer as ArrayBuffer)
+    this.#piece = this.#buffers.push(NOTHING) - 1
+  }
+
+  #closePiece(): void {
+    const [writer, lease] = [this.#writer, this.#lease]
+    if (writer === undefined || lease === undefined) return
+    const [first = NOTHING, ...others] = writer.take()
+    const isInPiece = others.length === 0 && first.buffer === lease.buffer.buffer && first.length >= FEW_BYTES
+    const bytes = isInPiece ? first : writer.toBuffer()
+    this.#buffers[this.#piece] = bytes
+    this.#written += bytes.length
+    if (isInPiece) this.#memory.push(lease)
+    else lease.giveBack()
+    this.#writer = this.#lease = undefined
   }
 }
 

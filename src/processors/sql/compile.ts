@@ -1,16 +1,15 @@
 import { typeOf } from '../../codec/codecFor.js'
 import { nearest } from '../../core/nearest.js'
 import type { Table } from '../../core/table.js'
-import { NULL_COLUMN, UNCHANGED_COLUMN } from '../../core/tape.js'
 import type { Tuple } from '../rows/tuple.js'
 import { parseDecimal } from './decimal.js'
 import { castExplicitly, typeNamed } from './explicitCast.js'
 import { ALIASES, EXTRACT_FIELDS, FUNCTIONS, type SqlFunction, TRUNCATED_UNITS } from './functions.js'
 import { type AstNode, type Fields, kindAndFields, namesOf, placeIn, type SqlText, TOO_DEEP } from './grammar.js'
 import { comparable, distinct, like, operation } from './operators.js'
-import { ExpressionProblem, NotSent } from './problem.js'
-import { coerce, commonType, distance, type Evaluate, NULL_VALUE, strict, type Typed } from './typed.js'
-import { columnReader, columnType, type SqlType, TYPE_NAMES, toInteger, type Value } from './types.js'
+import { ExpressionProblem } from './problem.js'
+import { coerce, commonType, distance, type Evaluate, NULL_VALUE, readsColumn, strict, type Typed } from './typed.js'
+import { columnType, type SqlType, TYPE_NAMES, toInteger, type Value } from './types.js'
 
 /** An expression's column, wherever it comes from. */
 export interface Scope {
@@ -48,17 +47,6 @@ export function scopeOf(table: Table, used: Set<number> = new Set()): Scope {
       const enumOid = type === 'enum' ? typeOf(codec!)?.oid : undefined
       return { type, evaluate: readsColumn(index, type, name), at, ...(enumOid !== undefined && { enumOid }) }
     },
-  }
-}
-
-function readsColumn(index: number, type: SqlType, name: string): Evaluate {
-  const read = columnReader(type)
-  return (row) => {
-    const pair = row.pair(index)
-    const start = row.tape[pair]!
-    if (start === NULL_COLUMN) return null
-    if (start === UNCHANGED_COLUMN) throw new NotSent(name)
-    return read(row.bytes, start, row.tape[pair + 1]!)
   }
 }
 

@@ -1,3 +1,4 @@
+import { createRequire } from 'node:module'
 import { ExpressionProblem } from './problem.js'
 
 /** A node of the server's parse tree: its kind, and its fields. */
@@ -10,13 +11,31 @@ interface Grammar {
 }
 
 let grammar: Grammar | undefined
+/** What it was loaded as, by which Node finds it again. */
+let modules: readonly string[] = []
+const parsed = new Map<string, unknown>()
+const MOST_PARSED = 10_000
 
 /** Must have resolved before anything is parsed: PostgreSQL's own parser is 2 MB, for those who need it. */
 export async function loadGrammar(): Promise<void> {
   if (grammar !== undefined) return
-  const loaded: Grammar = await import('libpg-query')
+  const require = createRequire(import.meta.url)
+  const before = new Set(Object.keys(require.cache))
+  const loaded = require('libpg-query') as Grammar
   await loaded.loadModule()
+  modules = Object.keys(require.cache).filter((one) => !before.has(one))
   grammar = loaded
+}
+
+/**
+ * Lets go of the parser, as who has read all that there is to be read does: it takes 30 MB as long as it is there, and counts as 130, for
+ * which V8 collects garbage three times as often. What was parsed before can be parsed again; anything else needs {@link loadGrammar}.
+ */
+export function unloadGrammar(): void {
+  const { cache } = createRequire(import.meta.url)
+  for (const one of modules) delete cache[one]
+  modules = []
+  grammar = undefined
 }
 
 /** What was parsed: `text` as somebody wrote it, behind `prefix` characters of ours. */
@@ -31,18 +50,27 @@ const MAX_LENGTH = 256 * 1024
 /** The one SELECT that `prefix` and the text are. */
 export function parseSelect(text: string, prefix = ''): Fields {
   if (text.length > MAX_LENGTH) throw new ExpressionProblem(`it is longer than ${MAX_LENGTH} characters`, 0)
-  let parsed: { readonly stmts?: readonly { readonly stmt?: AstNode }[] }
+  let tree: { readonly stmts?: readonly { readonly stmt?: AstNode }[] }
   try {
-    parsed = grammar!.parseSync(prefix + text) as typeof parsed
+    tree = parse(prefix + text) as typeof tree
   } catch (error) {
     const { sqlDetails, message } = error as Error & { readonly sqlDetails?: { readonly cursorPosition?: number } }
     if (error instanceof RangeError) throw new ExpressionProblem(TOO_DEEP, 0)
     throw new ExpressionProblem(message, Math.max(0, (sqlDetails?.cursorPosition ?? 0) - prefix.length))
   }
-  const [first, second] = parsed.stmts ?? []
+  const [first, second] = tree.stmts ?? []
   const select = first?.stmt?.SelectStmt
   if (select === undefined || second !== undefined) throw new ExpressionProblem('one SELECT is expected', 0)
   return select
+}
+
+function parse(sql: string): unknown {
+  const known = parsed.get(sql)
+  if (known !== undefined) return known
+  const tree = grammar!.parseSync(sql)
+  if (parsed.size === MOST_PARSED) parsed.delete(parsed.keys().next().value!)
+  parsed.set(sql, tree)
+  return tree
 }
 
 const SELECT = 'SELECT '

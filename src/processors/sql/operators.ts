@@ -1,3 +1,4 @@
+import { NULL_COLUMN } from '../../core/tape.js'
 import { INTEGERS, outOfRange } from './casts.js'
 import * as decimal from './decimal.js'
 import { castExplicitly } from './explicitCast.js'
@@ -5,7 +6,7 @@ import { lower } from './functions.js'
 import { jsonPart, jsonPartText } from './jsonText.js'
 import { compileLike, type LikePattern, matchesLike } from './like.js'
 import { ExpressionProblem, ValueProblem } from './problem.js'
-import { coerce, comparatorOf, type Evaluate, operatorType, type Typed } from './typed.js'
+import { COLUMNS, coerce, comparatorOf, type Evaluate, LITERALS, operatorType, startOf, type Typed } from './typed.js'
 import { type SqlType, TYPE_NAMES, toInteger, type Value } from './types.js'
 
 const COMPARISONS: Readonly<Record<string, (order: number) => boolean>> = {
@@ -85,9 +86,33 @@ export function comparable(name: string, parts: readonly Typed[], at: number, ty
 }
 
 function comparison(name: string, a: Typed, b: Typed, at: number): Evaluate {
-  const { compare, operands } = comparable(name, [a, b], at)
+  const { type, compare, operands } = comparable(name, [a, b], at)
+  const byBytes = BY_BYTES.includes(type) && (name === '=' || name === '<>') && sameBytes(operands, name === '<>')
+  if (byBytes) return byBytes
   const holds = COMPARISONS[name]!
   return both(operands[0]!.evaluate, operands[1]!.evaluate, (x, y) => holds(compare(x, y)))
+}
+
+/** Equal values of them have the same text. */
+const BY_BYTES: readonly SqlType[] = ['text', 'enum', 'uuid']
+
+/** Where a column is compared with a literal nobody needs its value as a string; undefined: something else is. */
+function sameBytes(operands: readonly Typed[], negated: boolean): Evaluate | undefined {
+  const column = operands.map(({ evaluate }) => COLUMNS.get(evaluate)).find((one) => one !== undefined)
+  const literal = operands.map(({ evaluate }) => LITERALS.get(evaluate)).find((one) => one !== undefined)
+  if (column === undefined || typeof literal !== 'string') return undefined
+  const wanted = Buffer.from(literal)
+  // Of half a character there are no bytes.
+  if (wanted.toString() !== literal) return undefined
+  return (row) => {
+    const place = row.pair(column.index)
+    const start = startOf(row, place, column.name)
+    if (start === NULL_COLUMN) return null
+    const { bytes } = row
+    if (row.tape[place + 1]! - start !== wanted.length) return negated
+    for (let i = 0; i < wanted.length; i++) if (bytes[start + i] !== wanted[i]) return negated
+    return !negated
+  }
 }
 
 /** IS [NOT] DISTINCT FROM. */
@@ -148,10 +173,34 @@ function requireDivisor(isZero: boolean): void {
   if (isZero) throw new ValueProblem('division by zero')
 }
 
-function integers(type: 'int2' | 'int4' | 'int8'): ArithmeticOf {
+/** Of doubles, which have every result exactly that is in range, and the quotient of two such numbers but for its fraction. */
+function smallIntegers(type: 'int2' | 'int4'): ArithmeticOf {
+  const bound = type === 'int2' ? 2 ** 15 : 2 ** 31
+  const of = (call: (a: number, b: number) => number) => (a: Value, b: Value) => {
+    const result = call(a as number, b as number)
+    if (result < -bound || result >= bound) throw outOfRange(type)
+    // There is no -0.
+    return result + 0
+  }
+  return {
+    '+': of((a, b) => a + b),
+    '-': of((a, b) => a - b),
+    '*': of((a, b) => a * b),
+    '/': of((a, b) => {
+      requireDivisor(b === 0)
+      return Math.trunc(a / b)
+    }),
+    '%': of((a, b) => {
+      requireDivisor(b === 0)
+      return a % b
+    }),
+  }
+}
+
+function bigIntegers(): ArithmeticOf {
   const of = (call: (a: bigint, b: bigint) => bigint) => (a: Value, b: Value) => {
-    const result = toInteger(type, call(BigInt(a as bigint), BigInt(b as bigint)))
-    if (result === undefined) throw outOfRange(type)
+    const result = toInteger('int8', call(a as bigint, b as bigint))
+    if (result === undefined) throw outOfRange('int8')
     return result
   }
   return {
@@ -198,9 +247,9 @@ const decimals = (call: (a: decimal.Decimal, b: decimal.Decimal) => decimal.Deci
 }
 
 const ARITHMETIC: Partial<Record<SqlType, ArithmeticOf>> = {
-  int2: integers('int2'),
-  int4: integers('int4'),
-  int8: integers('int8'),
+  int2: smallIntegers('int2'),
+  int4: smallIntegers('int4'),
+  int8: bigIntegers(),
   float4: floats('float4'),
   float8: floats('float8'),
   numeric: {

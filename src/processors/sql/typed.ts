@@ -1,8 +1,9 @@
+import { NULL_COLUMN, UNCHANGED_COLUMN } from '../../core/tape.js'
 import type { Tuple } from '../rows/tuple.js'
 import { castTo, RANKS } from './casts.js'
 import { compareDecimals, compareDoubles, type Decimal } from './decimal.js'
-import { ExpressionProblem } from './problem.js'
-import { parseValue, type SqlType, TYPE_NAMES, type Value } from './types.js'
+import { ExpressionProblem, NotSent } from './problem.js'
+import { columnReader, parseValue, type SqlType, TYPE_NAMES, type Value } from './types.js'
 
 /** The value for one row; null is NULL. */
 export type Evaluate = (row: Tuple) => Value | null
@@ -22,6 +23,31 @@ export interface Typed {
 }
 
 export const NULL_VALUE: Evaluate = () => null
+
+/** Those that do nothing but read a column, and which. */
+export const COLUMNS = new WeakMap<Evaluate, { readonly index: number; readonly name: string }>()
+
+/** Those that give what a literal says. */
+export const LITERALS = new WeakMap<Evaluate, Value>()
+
+/** Reads a column. */
+export function readsColumn(index: number, type: SqlType, name: string): Evaluate {
+  const read = columnReader(type)
+  const evaluate: Evaluate = (row) => {
+    const pair = row.pair(index)
+    const start = startOf(row, pair, name)
+    return start === NULL_COLUMN ? null : read(row.bytes, start, row.tape[pair + 1]!)
+  }
+  COLUMNS.set(evaluate, { index, name })
+  return evaluate
+}
+
+/** Where the column's value begins, or {@link NULL_COLUMN}; throws `NotSent`. */
+export function startOf(row: Tuple, pair: number, name: string): number {
+  const start = row.tape[pair]!
+  if (start === UNCHANGED_COLUMN) throw new NotSent(name)
+  return start
+}
 
 /** How far a value of `from` is from being taken for one of `to`; undefined: it is not without a cast. */
 export function distance(from: SqlType, to: SqlType): number | undefined {
@@ -44,7 +70,9 @@ export function coerce(part: Typed, type: SqlType): Typed {
     if (value === undefined) {
       throw new ExpressionProblem(`${JSON.stringify(part.literal)} is no ${TYPE_NAMES[type]}`, part.at)
     }
-    return { type, evaluate: () => value, at: part.at }
+    const evaluate = () => value
+    LITERALS.set(evaluate, value)
+    return { type, evaluate, at: part.at }
   }
   // NULL is of every type.
   if (part.type === 'unknown') return { ...part, type }

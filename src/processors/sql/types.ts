@@ -204,6 +204,7 @@ export type ReadColumn = (bytes: Uint8Array, start: number, end: number) => Valu
 
 export function columnReader(type: SqlType): ReadColumn {
   if (type === 'int2' || type === 'int4') return readSmallInteger
+  if (type === 'int8') return readBigInteger
   if (type === 'bool') return (bytes, start) => bytes[start] === 0x74
   if (type === 'enum' || type === 'inet' || type === 'other' || type === 'jsonb') return textAt
   if (type === 'numeric') return readNumeric
@@ -235,6 +236,12 @@ function readSmallInteger(bytes: Uint8Array, start: number, end: number): number
   return negative ? -value : value
 }
 
+function readBigInteger(bytes: Uint8Array, start: number, end: number): bigint {
+  if (end - start > SAFE_DIGITS) return BigInt(textAt(bytes, start, end))
+  return BigInt(readSmallInteger(bytes, start, end))
+}
+
 export function textAt(bytes: Uint8Array, start: number, end: number): string {
-  return Buffer.from(bytes.buffer, bytes.byteOffset + start, end - start).toString()
+  const buffer = Buffer.isBuffer(bytes) ? bytes : Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength)
+  return buffer.toString('utf8', start, end)
 }

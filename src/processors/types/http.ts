@@ -10,7 +10,7 @@ import { asking } from '../http/asking.js'
 import { HttpClient, type HttpRequest } from '../http/client.js'
 import { Endpoint } from '../http/endpoint.js'
 import { HeaderTemplates } from '../http/headers.js'
-import { limitsOf, requestSettings } from '../http/settings.js'
+import { limitsOf, requestSettings, trustOf } from '../http/settings.js'
 import type { Plan, Processor } from '../processor.js'
 import { type ProcessorPlace, type ProcessorProblem, processorType } from '../processorType.js'
 import { type RecordRows, rowsOf } from '../rows/recordRows.js'
@@ -111,7 +111,7 @@ class HttpProcessor implements Processor {
     this.#headers = HeaderTemplates.parse(given.headers)
     this.#method = given.method ?? (given.source === undefined ? 'GET' : 'POST')
     this.#targets = [...(given.targetField === undefined ? [] : [given.targetField]), ...Object.keys(given.columns)]
-    this.#client = new HttpClient(limitsOf(given))
+    this.#client = new HttpClient(limitsOf(given), trustOf(given, place.folder))
     this.#answers = new Answers({
       ask: async ([request]) => {
         const text = await this.#client.send(request!)

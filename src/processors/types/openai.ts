@@ -7,7 +7,7 @@ import { asking } from '../http/asking.js'
 import { ChatModel } from '../http/chatModel.js'
 import { HttpClient } from '../http/client.js'
 import { isHeaderValue } from '../http/headers.js'
-import { limitsOf, requestSettings } from '../http/settings.js'
+import { limitsOf, requestSettings, trustOf } from '../http/settings.js'
 import type { Plan, Processor } from '../processor.js'
 import { type ProcessorPlace, type ProcessorProblem, processorType } from '../processorType.js'
 import { rowsOf } from '../rows/recordRows.js'
@@ -92,7 +92,7 @@ class OpenaiProcessor implements Processor {
   constructor(given: Settings, place: ProcessorPlace) {
     this.#settings = given
     this.#place = place
-    this.#client = new HttpClient(limitsOf(given, given.limitPerMinute))
+    this.#client = new HttpClient(limitsOf(given, given.limitPerMinute), trustOf(given, place.folder))
     const model = new ChatModel(this.#client, given)
     this.#answers = new Answers({
       ask: async (values): Promise<Answer[]> => model.answersTo(values),

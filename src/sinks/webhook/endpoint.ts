@@ -4,6 +4,8 @@ import { sleep } from '../../core/abort.js'
 import { backoffMs } from '../../core/backoff.js'
 import { type Deferred, deferred } from '../../core/deferred.js'
 import type { TailraceError } from '../../core/tailraceError.js'
+import type { TlsTrust } from '../../core/tls.js'
+import { untrusted } from '../../core/tlsErrors.js'
 import {
   type Answered,
   WEBHOOK_REDIRECTED,
@@ -22,7 +24,7 @@ import { sign } from './signature.js'
 const compress = promisify(gzip)
 const BACKOFF = { firstMs: 250, maxMs: 15_000 }
 
-export interface EndpointOptions extends Omit<HttpClientOptions, 'ca'> {
+export interface EndpointOptions extends Omit<HttpClientOptions, 'trust'> {
   /** Names in lower case. */
   readonly headers: Readonly<Record<string, string>>
   readonly secrets: readonly Buffer[]
@@ -59,8 +61,8 @@ export class Endpoint {
     this.#circuit = new Circuit(options.circuit)
   }
 
-  open(ca: string | undefined): void {
-    this.#client = new HttpClient({ ...this.#options, ca })
+  open(trust: TlsTrust): void {
+    this.#client = new HttpClient({ ...this.#options, trust })
     this.#aborted = new AbortController()
   }
 
@@ -106,10 +108,11 @@ export class Endpoint {
         failure = WEBHOOK_UNAVAILABLE(this.#answered(answer))
       } catch (error) {
         signal.throwIfAborted()
-        if (!(error instanceof NoAnswer)) {
+        const lasting = error instanceof NoAnswer ? untrusted(this.url, error.cause) : error
+        if (lasting !== undefined || !(error instanceof NoAnswer)) {
           this.#circuit.released(performance.now())
           this.#wake()
-          throw error
+          throw lasting
         }
         // Nobody has failed: the endpoint lets go of connections that are idle.
         if (error.reused) {

@@ -1,5 +1,6 @@
 import { Agent, type ClientRequest, type IncomingHttpHeaders, request as requestHttp } from 'node:http'
 import { request as requestHttps, Agent as TlsAgent } from 'node:https'
+import type { TlsTrust } from '../../core/tls.js'
 
 export interface HttpClientOptions {
   /** User and password in it are sent as Authorization. */
@@ -9,10 +10,7 @@ export interface HttpClientOptions {
   readonly connections: number
   /** From the beginning of a request to the end of its answer, milliseconds. */
   readonly timeoutMs: number
-  /** PEM; undefined: those that Node trusts. */
-  readonly ca: string | undefined
-  /** Take every certificate. */
-  readonly insecure: boolean
+  readonly trust: TlsTrust
 }
 
 export interface HttpAnswer {
@@ -54,10 +52,9 @@ export class HttpClient {
 
   constructor(options: HttpClientOptions) {
     this.#options = options
-    const { url, method, connections, ca, insecure } = options
+    const { url, method, connections, trust } = options
     const kept = { keepAlive: true, maxSockets: connections }
-    this.#agent =
-      url.protocol === 'https:' ? new TlsAgent({ ...kept, ca, rejectUnauthorized: !insecure }) : new Agent(kept)
+    this.#agent = url.protocol === 'https:' ? new TlsAgent({ ...kept, ...trust }) : new Agent(kept)
     const { username, password } = url
     const auth = username === '' && password === '' ? undefined : `${decoded(username)}:${decoded(password)}`
     this.#target = {

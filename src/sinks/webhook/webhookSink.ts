@@ -1,8 +1,8 @@
-import { readFile } from 'node:fs/promises'
 import { type LineOptions, lineEncoder } from '../../codec/lines/lineEncoder.js'
 import { type Deferred, deferred } from '../../core/deferred.js'
 import type { TailraceError } from '../../core/tailraceError.js'
-import { WEBHOOK_CA_UNREADABLE, WEBHOOK_RECORD_REFUSED } from '../../core/webhookErrors.js'
+import { readTrust, type TlsOptions } from '../../core/tls.js'
+import { WEBHOOK_RECORD_REFUSED } from '../../core/webhookErrors.js'
 import { sqlName } from '../../postgres/identifier.js'
 import type { Batch } from '../../source/batch.js'
 import type { Outages, Reject, Sink, SinkEvent, SinkMark } from '../sink.js'
@@ -16,7 +16,7 @@ import { Gate, Queue } from './queue.js'
 export interface WebhookSinkOptions {
   readonly endpoint: Omit<EndpointOptions, 'connections'>
   /** Absolute. */
-  readonly tlsCa: string | undefined
+  readonly tls: TlsOptions
   readonly lines: LineOptions
   readonly maxLineBytes: number | undefined
   readonly body: BodyOptions
@@ -77,15 +77,15 @@ export class WebhookSink implements Sink {
   }
 
   async open(): Promise<undefined> {
-    const { tlsCa, parallel } = this.#options
-    const ca = tlsCa === undefined ? undefined : await readCa(tlsCa)
+    const { tls, parallel } = this.#options
+    const trust = readTrust(tls)
     this.#epoch++
     this.#encoding = this.#newEncoding()
     this.#queues = Array.from({ length: parallel }, () => new Queue())
     this.#bytes = this.#lines = 0
     this.#hurried = false
     this.#failure = undefined
-    this.#endpoint.open(ca)
+    this.#endpoint.open(trust)
   }
 
   async write(batch: Batch, reject?: Reject): Promise<void> {
@@ -250,13 +250,5 @@ export class WebhookSink implements Sink {
   #wake(): void {
     this.#moved.resolve()
     this.#moved = deferred()
-  }
-}
-
-async function readCa(path: string): Promise<string> {
-  try {
-    return await readFile(path, 'utf8')
-  } catch (cause) {
-    throw WEBHOOK_CA_UNREADABLE({ path, problem: (cause as Error).message }, { cause })
   }
 }

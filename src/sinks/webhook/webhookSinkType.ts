@@ -1,6 +1,7 @@
 import { resolve } from 'node:path'
 import * as z from 'zod'
 import { setting } from '../../core/setting.js'
+import { problemsWithoutTls, tlsSettings } from '../../core/tls.js'
 import { formatSetting, lineOptions } from '../files/lineFormat.js'
 import { maxLineBytesSetting } from '../files/settings.js'
 import { type SettingProblem, type SinkPlace, sinkType } from '../sinkType.js'
@@ -85,13 +86,7 @@ export const webhookSettings = {
     description: 'How long that is.',
     unit: 'ms',
   }),
-  tlsCa: setting(z.string().min(1).optional(), {
-    description: 'File with the certificates (PEM) that vouch for the endpoint’s, in place of the usual ones.',
-    example: 'ca.pem',
-  }),
-  tlsInsecure: setting(z.boolean().default(false), {
-    description: 'Take any certificate: whoever stands between can read and answer everything.',
-  }),
+  ...tlsSettings,
 }
 
 type WebhookSettings = z.infer<z.ZodObject<typeof webhookSettings>>
@@ -103,7 +98,7 @@ export const webhookSinkType = sinkType({
   create: (settings, place) => new WebhookSink(optionsOf(settings, place)),
 })
 
-function problemsOf({ url, headers, secret, tlsCa, tlsInsecure }: WebhookSettings): readonly SettingProblem[] {
+function problemsOf({ url, headers, secret, ...tls }: WebhookSettings): readonly SettingProblem[] {
   const problems: SettingProblem[] = []
   const wrongUrl = problemOfUrl(url)
   if (wrongUrl !== undefined) problems.push({ name: 'url', problem: wrongUrl })
@@ -114,9 +109,7 @@ function problemsOf({ url, headers, secret, tlsCa, tlsInsecure }: WebhookSetting
     problems.push({ name: 'secret', problem })
   }
   if (wrongUrl === undefined && new URL(url).protocol === 'http:') {
-    const needs = (name: string) => problems.push({ name, problem: 'it needs a url with https' })
-    if (tlsCa !== undefined) needs('tlsCa')
-    if (tlsInsecure) needs('tlsInsecure')
+    problems.push(...problemsWithoutTls(tls, 'it needs a url with https'))
   }
   return problems
 }
@@ -138,7 +131,7 @@ function optionsOf(settings: WebhookSettings, place: SinkPlace): WebhookSinkOpti
   const url = new URL(settings.url)
   const secrets = secretsOf(settings.secret)
   const given = Object.entries(settings.headers).map(([name, value]) => [name.toLowerCase(), String(value)] as const)
-  const { format, batchRecords, batchBytes, tlsCa } = settings
+  const { format, batchRecords, batchBytes, tlsCa, tlsInsecure } = settings
   return {
     endpoint: {
       url,
@@ -155,9 +148,8 @@ function optionsOf(settings: WebhookSettings, place: SinkPlace): WebhookSinkOpti
       retryMs: settings.retryMs,
       endpointStatuses: settings.endpointStatuses,
       circuit: { failures: settings.circuitFailures, openMs: settings.circuitMs },
-      insecure: settings.tlsInsecure,
     },
-    tlsCa: tlsCa === undefined ? undefined : resolve(place.folder, tlsCa),
+    tls: { tlsCa: tlsCa && resolve(place.folder, tlsCa), tlsInsecure },
     lines: lineOptions(format, place),
     maxLineBytes: settings.maxLineBytes,
     body: {

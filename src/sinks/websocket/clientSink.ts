@@ -2,6 +2,8 @@ import type { IncomingMessage } from 'node:http'
 import type { RawData, WebSocket } from 'ws'
 import { deferred } from '../../core/deferred.js'
 import type { TailraceError } from '../../core/tailraceError.js'
+import { readTrust, type TlsOptions } from '../../core/tls.js'
+import { untrusted } from '../../core/tlsErrors.js'
 import {
   WEBSOCKET_CLOSED,
   WEBSOCKET_PEER_INVALID,
@@ -20,6 +22,7 @@ export interface ClientOptions {
   readonly url: string
   readonly headers: Readonly<Record<string, string>>
   readonly acks: boolean
+  readonly tls: TlsOptions
   readonly windowBytes: number
   readonly ackTimeoutMs: number
   /** The first frame. */
@@ -60,13 +63,15 @@ export class WebsocketClientSink implements Sink {
 
   async open(): Promise<undefined> {
     const { WebSocket } = await loadWs()
-    const { url, headers, acks, hello, lines } = this.#options
+    const { url, headers, acks, tls, hello, lines } = this.#options
+    const trust = readTrust(tls)
     lines.clear()
     this.#failure = undefined
     this.#sent = this.#acknowledged = this.#bytes = 0
     this.#sizes = []
     const socket = new WebSocket(url, {
       headers: { ...headers },
+      ...trust,
       handshakeTimeout: CONNECT_MS,
       perMessageDeflate: false,
       maxPayload: MAX_PAYLOAD,
@@ -123,7 +128,8 @@ export class WebsocketClientSink implements Sink {
     })
     socket.on('error', (cause) => {
       const { code, message } = cause as NodeJS.ErrnoException
-      opened.reject(WEBSOCKET_UNREACHABLE({ url: this.#shown, problem: message || String(code) }, { cause }))
+      const details = { url: this.#shown, problem: message || String(code) }
+      opened.reject(untrusted(this.#shown, cause) ?? WEBSOCKET_UNREACHABLE(details, { cause }))
     })
     try {
       await opened.promise

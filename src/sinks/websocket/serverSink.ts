@@ -1,9 +1,12 @@
 import { once } from 'node:events'
-import { createServer, type IncomingMessage, type Server, STATUS_CODES } from 'node:http'
+import { createServer, type IncomingMessage, type RequestListener, type Server, STATUS_CODES } from 'node:http'
+import { createServer as createTlsServer } from 'node:https'
 import type { Duplex } from 'node:stream'
 import type { WebSocketServer } from 'ws'
 import { deferred } from '../../core/deferred.js'
 import type { TailraceError } from '../../core/tailraceError.js'
+import { readPem } from '../../core/tls.js'
+import { TLS_FILE_UNREADABLE } from '../../core/tlsErrors.js'
 import { WEBSOCKET_LISTEN_FAILED } from '../../core/websocketErrors.js'
 import type { Batch } from '../../source/batch.js'
 import type { Reject, Sink, SinkEvent, SinkMark } from '../sink.js'
@@ -17,6 +20,8 @@ export interface ServerOptions {
   readonly host: string
   readonly port: number
   readonly token: string | undefined
+  /** Files, PEM; undefined: without TLS. */
+  readonly tls: { readonly cert: string; readonly key: string } | undefined
   /** So many must acknowledge a frame. */
   readonly readers: number
   readonly maxReaders: number
@@ -64,12 +69,12 @@ export class WebsocketServerSink implements Sink {
 
   async open(): Promise<undefined> {
     const { WebSocketServer } = await loadWs()
-    const { host, port, readers, lines } = this.#options
+    const { host, port, tls, readers, lines } = this.#options
     lines.clear()
     this.#deliveries = new Deliveries(readers)
     this.#failure = undefined
     this.#sockets = new WebSocketServer({ noServer: true, maxPayload: MAX_PAYLOAD, perMessageDeflate: false })
-    const server = createServer((_, response) => {
+    const server = serverOf(tls, (_, response) => {
       response.writeHead(426, { upgrade: 'websocket' }).end('a WebSocket is expected here\n')
     })
     this.#server = server
@@ -180,6 +185,17 @@ export class WebsocketServerSink implements Sink {
   #wake(): void {
     this.#progress.resolve()
     this.#progress = deferred()
+  }
+}
+
+/** Renewed files are read when the sink is opened anew. */
+function serverOf(tls: ServerOptions['tls'], answer: RequestListener): Server {
+  if (tls === undefined) return createServer(answer)
+  const [cert, key] = [readPem('tls_cert', tls.cert, 'CERTIFICATE'), readPem('tls_key', tls.key, 'PRIVATE KEY')]
+  try {
+    return createTlsServer({ cert, key }, answer)
+  } catch (cause) {
+    throw TLS_FILE_UNREADABLE({ setting: 'tls_key', path: tls.key, problem: (cause as Error).message }, { cause })
   }
 }
 

@@ -1,6 +1,8 @@
 import { validateHeaderName, validateHeaderValue } from 'node:http'
+import { resolve } from 'node:path'
 import * as z from 'zod'
 import { setting } from '../../core/setting.js'
+import { problemsWithoutTls, tlsSettings } from '../../core/tls.js'
 import { formatSetting, lineOptions } from '../files/lineFormat.js'
 import { maxLineBytesSetting } from '../files/settings.js'
 import { type SettingProblem, sinkType } from '../sinkType.js'
@@ -30,6 +32,16 @@ const websocketSettings = {
   token: setting(z.string().min(16, 'it is too short to be safe: 16 characters at least are expected').optional(), {
     description: 'What readers have to give, as the header authorization: Bearer TOKEN. With listen.',
     secret: true,
+  }),
+  ...tlsSettings,
+  tlsCert: setting(z.string().min(1).optional(), {
+    description:
+      'File with the certificate that readers are shown, and those between it and its authority (PEM): then they connect with wss://. With listen and tls_key.',
+    example: 'server.crt',
+  }),
+  tlsKey: setting(z.string().min(1).optional(), {
+    description: 'File with its private key (PEM).',
+    example: 'server.key',
   }),
   readers: setting(z.int().min(1).max(1000).default(1), {
     description:
@@ -85,7 +97,7 @@ const websocketSettings = {
 type WebsocketSettings = z.infer<z.ZodObject<typeof websocketSettings>>
 
 const OF_URL = ['headers'] as const
-const OF_LISTEN = ['token'] as const
+const OF_LISTEN = ['token', 'tlsCert', 'tlsKey'] as const
 
 export const websocketSinkType = sinkType({
   settings: websocketSettings,
@@ -95,9 +107,15 @@ export const websocketSinkType = sinkType({
     const { url, listen, headers, acks, frameBytes, windowBytes, ackTimeoutMs, maxLineBytes } = settings
     const lines = new FrameLines(lineOptions(settings.format, place), frameBytes, maxLineBytes)
     const shared = { windowBytes, ackTimeoutMs, hello: helloFrame(place), lines }
-    if (url !== undefined) return new WebsocketClientSink({ ...shared, url, headers, acks })
-    const { token, readers, maxReaders, readerBytes } = settings
-    return new WebsocketServerSink({ ...shared, ...addressOf(listen!)!, token, readers, maxReaders, readerBytes })
+    const fileOf = (path: string | undefined) => path && resolve(place.folder, path)
+    const { tlsInsecure, token, readers, maxReaders, readerBytes } = settings
+    if (url !== undefined) {
+      const tls = { tlsCa: fileOf(settings.tlsCa), tlsInsecure }
+      return new WebsocketClientSink({ ...shared, url, headers, acks, tls })
+    }
+    const [cert, key] = [settings.tlsCert, settings.tlsKey].map(fileOf)
+    const tls = cert === undefined || key === undefined ? undefined : { cert, key }
+    return new WebsocketServerSink({ ...shared, ...addressOf(listen!)!, token, tls, readers, maxReaders, readerBytes })
   },
 })
 
@@ -111,6 +129,7 @@ function* problemsOf(settings: WebsocketSettings): Generator<SettingProblem> {
     if (!/^wss?:$/.test(URL.canParse(url) ? new URL(url).protocol : '')) {
       yield { name: 'url', problem: 'a URL with ws:// or wss:// is expected' }
     } else if (new URL(url).hash !== '') yield { name: 'url', problem: 'a WebSocket’s URL has no #' }
+    if (!url.startsWith('wss:')) yield* problemsWithoutTls(settings, 'it needs a url with wss')
     for (const name of OF_LISTEN)
       if (settings[name] !== undefined) yield { name, problem: 'it goes with listen, not with url' }
     for (const [name, value] of Object.entries(settings.headers)) {
@@ -120,6 +139,11 @@ function* problemsOf(settings: WebsocketSettings): Generator<SettingProblem> {
   } else {
     for (const name of OF_URL) {
       if (Object.keys(settings[name]).length > 0) yield { name, problem: 'it goes with url, not with listen' }
+    }
+    yield* problemsWithoutTls(settings, 'it goes with url, not with listen')
+    if ((settings.tlsCert === undefined) !== (settings.tlsKey === undefined)) {
+      const [given, missing] = settings.tlsKey === undefined ? ['tlsCert', 'tls_key'] : ['tlsKey', 'tls_cert']
+      yield { name: given!, problem: `${missing} is missing` }
     }
     if (!acks) yield { name: 'acks', problem: 'false goes with url: readers have to acknowledge' }
     if (readerBytes < windowBytes) yield { name: 'readerBytes', problem: 'it must not be less than window_bytes' }

@@ -8,6 +8,14 @@ import { BatchBuilder, textTable } from '../../support/rowBatches.js'
 const table = textTable('t', ['id', 'note'], [0])
 const batchOf = (id: string) => new BatchBuilder([table]).create([id, 'x']).batch
 
+/** Of more numbers than are not worth being kept for others. */
+function largeBatch(rows = 200): RowBatch {
+  const builder = new BatchBuilder([table])
+  for (let id = 0; id < rows; id++) builder.create([String(id), 'x'])
+  builder.batch.tape.reserve(2000)
+  return builder.batch
+}
+
 /** Writes all over whatever memory a batch to come gets. */
 function overwrite(like: RowBatch): RowBatch {
   const next = new RowBatch(like)
@@ -17,7 +25,7 @@ function overwrite(like: RowBatch): RowBatch {
 }
 
 test('numbers of a batch that was given up are those of one to come', () => {
-  const batch = batchOf('1')
+  const batch = largeBatch()
   const { heads, tape, count } = batch
   batch.giveUp()
   expect(batch.count).toBe(count)
@@ -31,7 +39,7 @@ test('numbers of a batch that was given up are those of one to come', () => {
 })
 
 test('what is too small for the batch to come is left', () => {
-  const [small, large] = [batchOf('1'), batchOf('2')]
+  const [small, large] = [largeBatch(), batchOf('2')]
   for (let count = 0; count < 1000; count++) large.add(CREATE, 0, 0, count, 0, 0, -4, 0)
   const { heads } = small
   small.giveUp()
@@ -49,6 +57,59 @@ test('numbers that another batch has, too, are nobody else’s', () => {
   part.giveUp()
   overwrite(part)
   expect(numbers()).toEqual(before)
+})
+
+describe('a batch that takes the place of another one', () => {
+  const spare = new SpareMemory(64, 4)
+
+  test('has what both share, and what only the other one had is for others at once', () => {
+    const before = largeBatch()
+    const { heads, tape, count } = before
+    const made = RowBatch.headsFor(count)
+    made.set(heads.subarray(0, count * HEAD))
+    const after = before.derive({ heads: made })
+    after.replaces(before, false)
+    expect(RowBatch.headsFor(count)).toBe(heads)
+    expect([after.heads === made, after.tape === tape, after.count]).toEqual([true, true, count])
+    after.giveUpLines()
+    expect(RowBatch.headsFor(count)).toBe(made)
+    // Others of this size may have been given up before.
+    const spares = Array.from({ length: 20 }, () => RowBatch.tapeFor(tape.values.length))
+    expect(spares.includes(tape)).toBe(true)
+  })
+
+  test('gives it up with itself where somebody still asks it', () => {
+    const before = largeBatch()
+    const { heads, count } = before
+    const after = before.derive({ heads: heads.slice(), tape: RowBatch.tapeFor(before.tape.length) })
+    after.replaces(before, true)
+    expect(before.heads).toBe(heads)
+    after.giveUpLines()
+    expect([RowBatch.headsFor(count), RowBatch.headsFor(count)]).toContain(heads)
+  })
+
+  test('lets go of the memory that it was made in when nobody has it any more', () => {
+    const [first, second] = [spare.take(), spare.take()]
+    const { batch } = new BatchBuilder([table]).create(['1', 'x'])
+    const one = batch.derive({ buffers: [first.buffer], memory: [first] })
+    const same = one.derive({ tables: [table] })
+    same.replaces(one, false)
+    expect(spare.take().buffer).not.toBe(first.buffer)
+    const other = same.derive({ buffers: [second.buffer], memory: [second] })
+    other.replaces(same, false)
+    expect(spare.take().buffer).toBe(first.buffer)
+    other.giveUpLines()
+    expect(spare.take().buffer).toBe(second.buffer)
+  })
+
+  test('without that nothing of it is anybody else’s', () => {
+    const before = largeBatch()
+    const { heads, count } = before
+    before.derive({ tables: [table] }).giveUpLines()
+    before.giveUpLines()
+    expect(before.heads).toBe(heads)
+    expect(RowBatch.headsFor(count)).not.toBe(heads)
+  })
 })
 
 describe('lines', () => {

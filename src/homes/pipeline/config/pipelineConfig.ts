@@ -113,8 +113,9 @@ export async function readPipeline(path: string, environment: Environment = proc
   const { root } = parseYaml(text, environment)
   if (root?.kind !== 'map') return parsePipeline(path, text, environment)
   const isBlink = isBlinkFile(root)
-  await loadForProcessors(isBlink ? blinkProcessors(root) : partOf(root, 'processors'))
   const sinkModules = isBlink ? undefined : await loadSinkModules(partOf(root, 'sinks'), dirname(resolve(path)))
+  // At last: a pipeline that begins to run meanwhile lets go of it.
+  await loadForProcessors(isBlink ? blinkProcessors(root) : partOf(root, 'processors'))
   return parsePipeline(path, text, environment, sinkModules)
 }
 

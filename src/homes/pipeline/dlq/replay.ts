@@ -1,4 +1,4 @@
-import { DEAD_LETTER_SUPERSEDED } from '../../../core/deadLetterErrors.js'
+import { DEAD_LETTER_SUPERSEDED, DEAD_LETTERS_OF_RUN } from '../../../core/deadLetterErrors.js'
 import { TailraceError } from '../../../core/tailraceError.js'
 import { isPassing, serverText } from '../../../destination/failure.js'
 import { sqlstateOf } from '../../../postgres/serverError.js'
@@ -25,6 +25,8 @@ export interface ReplayOptions {
   readonly dropSuperseded: boolean
   /** The pipeline's run, where it is this process that runs it. */
   readonly running?: Replays | undefined
+  /** Where another process runs it: has that write the letters of a sink; undefined: it cannot be asked. */
+  readonly askRun?: ((sink: string) => Promise<ReplayResult | undefined>) | undefined
   readonly signal?: AbortSignal | undefined
   /** Hears of each letter that stays, or is put aside again. */
   readonly onKept?: ((sink: string, letter: Letter, cause: TailraceError) => void) | undefined
@@ -56,20 +58,29 @@ const GROUP_BYTES = 4 * 1024 * 1024
 export async function replayLetters(config: PipelineConfig, options: ReplayOptions): Promise<readonly ReplayResult[]> {
   const results: ReplayResult[] = []
   for (const sink of sinksNamed(config, options.sink)) {
-    await using box = await boxOf(config, sink)
-    await box.claim()
-    const counts: Counts = { sink: sink.name, written: 0, superseded: 0, failed: 0 }
-    try {
-      if (sink.letters.own === undefined) await replayThrough(config, sink, box, options, counts)
-      else await replayOwn(config, sink, box, options, counts)
-    } finally {
-      await box.settle()
-    }
-    results.push(counts)
+    const result = await replaySink(config, sink, options).catch(async (error) => {
+      const byRun = DEAD_LETTERS_OF_RUN.is(error) ? await options.askRun?.(sink.name) : undefined
+      if (byRun === undefined) throw error
+      return byRun
+    })
+    results.push(result)
   }
   // The lock of a run of this very process would be no obstacle.
   if (options.running === undefined) await removeIfEmpty(config)
   return results
+}
+
+async function replaySink(config: PipelineConfig, sink: SinkConfig, options: ReplayOptions): Promise<ReplayResult> {
+  await using box = await boxOf(config, sink)
+  await box.claim()
+  const counts: Counts = { sink: sink.name, written: 0, superseded: 0, failed: 0 }
+  try {
+    if (sink.letters.own === undefined) await replayThrough(config, sink, box, options, counts)
+    else await replayOwn(config, sink, box, options, counts)
+  } finally {
+    await box.settle()
+  }
+  return counts
 }
 
 /** Of a sink that keeps its letters with its data: each by itself, beside a run. */

@@ -52,6 +52,14 @@ interface Ready {
   readonly batch: Batch | undefined
 }
 
+/** What a batch takes beside its bytes, however few these are: where rows come one by one thousands are on their way. */
+const BATCH_BYTES = 2048
+
+/** Of memory, about. */
+export function heldBytes({ bytes }: Batch): number {
+  return bytes + BATCH_BYTES
+}
+
 /**
  * One sink and what is on the way to it. Batches are kept until a barrier behind them was passed, and given once more
  * when the sink fails before: so a sink has nothing to mend, it is closed and opened anew.
@@ -60,6 +68,8 @@ export class Lane {
   readonly config: SinkConfig
   /** Received bytes of the batches that are not durable yet. */
   bytes = 0
+  /** What these batches take, about. */
+  held = 0
   /** The last barrier that was passed, or 0. */
   passed = 0
   /** The last barrier whose mark is recorded, or 0. */
@@ -178,13 +188,13 @@ export class Lane {
 
   /** `held`: until the barrier behind it was released. `done` is called when the batch is durable. */
   give(batch: Batch, { held = false, done = () => {} } = {}): void {
-    this.bytes += batch.bytes
+    this.#hold(batch, 1)
     this.#add({ batch, done, records: 0 }, held)
   }
 
   /** A dead letter, to be written once more; `rejected` hears how that went, each time it is tried. */
   giveLetter(batch: Batch, rejected: Letter['rejected']): void {
-    this.bytes += batch.bytes
+    this.#hold(batch, 1)
     this.#add({ batch, records: 0, letter: { rejected } })
   }
 
@@ -395,7 +405,7 @@ export class Lane {
   #pass(barrier: Barrier, mark: SinkMark): void {
     for (const item of this.#items.splice(0, this.#next + 1)) {
       if (!('batch' in item)) continue
-      this.bytes -= item.batch.bytes
+      this.#hold(item.batch, -1)
       if (item.letter !== undefined) continue
       if (item.batch.length > 0) this.#forgotten = StreamPosition.parse(item.batch.position)
       this.#records += item.records
@@ -461,6 +471,11 @@ export class Lane {
     this.#listener.event({ type: 'sink-retrying', sink: this.name, attempt, delayMs, cause: error as Error })
     await sleep(delayMs, this.#impatient.signal).catch(() => {})
     return 'again'
+  }
+
+  #hold(batch: Batch, times: 1 | -1): void {
+    this.bytes += times * batch.bytes
+    this.held += times * heldBytes(batch)
   }
 
   #add(item: Item, held = false): void {

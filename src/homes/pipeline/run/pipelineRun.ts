@@ -10,7 +10,7 @@ import { PostgresSource } from '../../../source/postgresSource.js'
 import type { PipelineConfig } from '../config/pipelineConfig.js'
 import type { Barrier, Passed } from './barriers.js'
 import type { PipelineEvent, SinkSummary } from './events.js'
-import { Lane } from './lane.js'
+import { heldBytes, Lane } from './lane.js'
 import type { RunObserver } from './observer.js'
 import { openLanes } from './openLanes.js'
 import type { PauseSwitch } from './pauseSwitch.js'
@@ -198,7 +198,10 @@ export class PipelineRun {
         this.#counts.add(batch)
         this.#listener.observer?.took(batch)
         const processed = this.#chain === undefined ? batch : await this.#processed(this.#chain, batch)
-        if (processed !== undefined) this.#give(processed)
+        if (processed !== undefined) {
+          batch.givesWayTo(processed)
+          this.#give(processed)
+        }
         await this.#untilRoom()
         if (this.#signal.aborted || (this.#alone !== undefined && isPlain(this.#latest!))) {
           await this.#drain('stopped')
@@ -243,7 +246,8 @@ export class PipelineRun {
     if (batch.length > 0 || batch.range !== undefined) {
       this.#idle = undefined
       this.#giveLanes(batch)
-      this.#bytesSinceBarrier += batch.bytes
+      // Who gathers large batches has them cut by a barrier.
+      this.#bytesSinceBarrier += this.#lanes.some((lane) => lane.gathers) ? batch.bytes : heldBytes(batch)
     } else this.#idle = batch
     if (this.#meets && isBeginning(position)) {
       // Found with none of the rows one sink can begin anew with another, found before it.
@@ -431,7 +435,7 @@ export class PipelineRun {
       pause?.isOn === true ||
       meet() ||
       isFull() ||
-      this.#lanes.some(({ bytes }) => bytes >= this.#config.bufferBytes)
+      this.#lanes.some(({ held }) => held >= this.#config.bufferBytes)
     ) {
       if (this.#signal.aborted || this.#stop.signal.aborted) return
       await this.#untilMoved()

@@ -1,19 +1,25 @@
 import { once } from 'node:events'
 import { type IncomingMessage, request as overHttp } from 'node:http'
-import { request as overHttps } from 'node:https'
+import { type Agent, request as overHttps } from 'node:https'
 import { Readable } from 'node:stream'
 
-export interface GetWithBody {
+export interface PlainRequest {
+  readonly method: string
   readonly headers: Readonly<Record<string, string>>
-  readonly body: string | Uint8Array
+  readonly body: string | Uint8Array | undefined
   readonly signal: AbortSignal
+  /** That of https; undefined: the usual one. */
+  readonly agent: Agent | undefined
 }
 
-/** A GET with a body, which `fetch` refuses to send, and some servers want. */
-export async function getWithBody(url: URL, { headers, body, signal }: GetWithBody): Promise<Response> {
+/** What `fetch` refuses to do: a GET with a body, which some servers want, and to trust an authority of the user's own. */
+export async function plainRequest(
+  url: URL,
+  { method, headers, body, signal, agent }: PlainRequest,
+): Promise<Response> {
   const request = url.protocol === 'https:' ? overHttps : overHttp
-  const length = { 'content-length': String(Buffer.byteLength(body)) }
-  const sent = request(url, { method: 'GET', headers: { ...headers, ...length }, signal })
+  const length = body === undefined ? {} : { 'content-length': String(Buffer.byteLength(body)) }
+  const sent = request(url, { method, headers: { ...headers, ...length }, signal, ...(agent && { agent }) })
   sent.end(body)
   const [message] = (await once(sent, 'response')) as [IncomingMessage]
   // What comes behind an answer that is not read to its end.

@@ -58,7 +58,9 @@ const COMMANDS: Readonly<Record<CommandLine['command'], Run>> = {
     const config = await configOf(line, output)
     const catalog = readCatalog(await readJson('catalog', line.catalog))
     const state = line.state === undefined ? NO_STATE : readState(await readJson('state', line.state))
-    return (await read({ config, catalog, state, output, ...around })) ? OK : FAILED
+    // A run that waits for its server writes nothing else that could fail.
+    const signal = AbortSignal.any([around.signal, output.lost])
+    return (await read({ config, catalog, state, output, ...around, signal })) ? OK : FAILED
   },
 }
 

@@ -172,6 +172,23 @@ describe.each(stateTypesOf('stream'))('state of type %s', (state_type) => {
   })
 })
 
+test('a run whose client is gone ends with the next message, whatever that is', async () => {
+  await using db = await database('CREATE TABLE a (id int PRIMARY KEY); INSERT INTO a VALUES (1)')
+  const config = configOf(db, { checkpoint_seconds: 600 })
+  const catalog = { ...configured(await discovered(config)), tail: true }
+  await using running = await startConnector('read', { config, catalog })
+  const isStreaming = async () => {
+    const [row] = await db.query('SELECT active FROM pg_replication_slots WHERE slot_name = $1', [config.slot_name])
+    return running.records.length === 1 && row?.active
+  }
+  await running.waitFor(isStreaming, 'the stream')
+  running.closeOutput()
+  await db.query(
+    'SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()',
+  )
+  expect(await running.ended).toEqual({ code: 141, signal: null })
+})
+
 test('streams whose states are of different runs: each goes on from its own, nothing twice and nothing lost', async () => {
   await using db = await database(`${TWO} INSERT INTO a VALUES (1); INSERT INTO b VALUES (1)`)
   const config = configOf(db)

@@ -212,6 +212,12 @@ export class ConnectorRun extends ConnectorMessages implements AsyncDisposable {
     this.#child.kill(signal)
   }
 
+  /** As when the client is gone. */
+  closeOutput(): void {
+    this.#child.stdout!.destroy()
+    this.#child.stderr!.destroy()
+  }
+
   async waitFor(condition: () => unknown, what: string, options: Omit<WaitOptions, 'what'> = {}): Promise<void> {
     await waitFor(condition, { timeoutMs: 20_000, ...options, what }).catch((error: Error) => {
       throw new Error(`${error.message}; it said:\n${this.stdout.slice(-3000)}\n${this.stderr}`)

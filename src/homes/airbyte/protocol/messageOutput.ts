@@ -9,11 +9,17 @@ export class MessageOutput {
   readonly #output: Output
   #last: Promise<void> = Promise.resolve()
   #failed: Error | undefined
+  readonly #lost = new AbortController()
   readonly #debug: boolean
 
   constructor({ debug }: { readonly debug: boolean }, output = Output.stdout()) {
     this.#debug = debug
     this.#output = output
+  }
+
+  /** Aborted when nothing more comes out: nobody is there for whom to go on. */
+  get lost(): AbortSignal {
+    return this.#lost.signal
   }
 
   /** Messages that come now and then; {@link MessageOutput.lines} or {@link MessageOutput.flushed} tell of a failure. */
@@ -43,7 +49,8 @@ export class MessageOutput {
       await this.#output.write(parts)
     })
     this.#last = done.catch((error) => {
-      this.#failed = error
+      this.#failed ??= error
+      this.#lost.abort()
     })
     return done
   }

@@ -76,7 +76,7 @@ export class SourceReader implements AsyncDisposable {
   }
 
   /** Until a record came for which the condition holds; gives it. */
-  async seen(condition: (record: SourceRecord) => boolean, what: string, timeoutMs = 20_000): Promise<SourceRecord> {
+  async seen(condition: (record: SourceRecord) => boolean, what: string, timeoutMs = 60_000): Promise<SourceRecord> {
     let looked = 0
     return this.until(
       () => {
@@ -88,7 +88,7 @@ export class SourceReader implements AsyncDisposable {
   }
 
   /** Until an event of this type came; gives the first. */
-  async told<T extends SourceEvent['type']>(type: T, timeoutMs = 20_000): Promise<Extract<SourceEvent, { type: T }>> {
+  async told<T extends SourceEvent['type']>(type: T, timeoutMs = 60_000): Promise<Extract<SourceEvent, { type: T }>> {
     const is = (event: SourceEvent): event is Extract<SourceEvent, { type: T }> => event.type === type
     return this.until(() => this.events.find(is), { what: `the event ${type}`, timeoutMs })
   }
@@ -146,11 +146,5 @@ export async function readUnacknowledged(options: SourceOptions): Promise<Source
 export function recordsOf(batch: Batch): SourceRecord[] {
   const lines = Buffer.from(batch.toNdjson()).toString().split('\n').slice(0, -1)
   if (lines.length !== batch.length) throw new Error(`${lines.length} lines of ${batch.length} records`)
-  return lines.map((line, index) => ({
-    ...JSON.parse(line),
-    // Few tests look at them, and of many records they take longer than all else.
-    get position() {
-      return batch.at(index)!.position.toJSON()
-    },
-  }))
+  return lines.map((line, index) => ({ ...JSON.parse(line), position: batch.at(index)!.position.toJSON() }))
 }

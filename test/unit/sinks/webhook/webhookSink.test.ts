@@ -291,7 +291,10 @@ test('what is wrong with the endpoint is an error at once, says which one, and p
   })
   expect(await failure({ url: receiver.url.replace('http:', 'https:') })).toMatchObject({ code: 'WEBHOOK_UNREACHABLE' })
   const none = { url: 'https://127.0.0.1:1/', tlsCa: 'none.pem' }
-  await expect(opened(none)).rejects.toMatchObject({ code: 'TLS_FILE_UNREADABLE', details: { setting: 'tls_ca', path: '/none.pem' } })
+  await expect(opened(none)).rejects.toMatchObject({
+    code: 'TLS_FILE_UNREADABLE',
+    details: { setting: 'tls_ca', path: '/none.pem' },
+  })
 })
 
 test('an endpoint that fails again and again is left alone, and asked with one request; both are told, and counted', async () => {

@@ -29,7 +29,8 @@ async function read() {
   const position = await writing.open()
   await writing.close()
   const batches = []
-  for await (const batch of new PostgresSource({ ...source, position, until: 'current' })) if (batch.length > 0) batches.push(batch)
+  for await (const batch of new PostgresSource({ ...source, position, until: 'current' }))
+    if (batch.length > 0) batches.push(batch)
   return batches
 }
 

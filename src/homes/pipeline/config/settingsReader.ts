@@ -5,6 +5,8 @@ import { describeSettings, type SettingDescription, snakeCase } from '../../../c
 import { type ConfigMap, type ConfigNode, kindOf, type Place, plainValue } from './configTree.js'
 import { meaningOf } from './environment.js'
 
+type Issue = z.core.$ZodIssue
+
 export type Shape = Readonly<Record<string, z.ZodType>>
 
 /** Collects every mistake of a file, and reads its parts as settings. */
@@ -84,8 +86,9 @@ export class SettingsReader {
       const read = schema.safeParse(other)
       if (read.success) return read.data
     }
-    const issue = parsed.error.issues[0]!
-    const place = placeWithin(node, issue.path)
+    const issue = innermost(parsed.error.issues[0]!)
+    const part = partWithin(node, issue.path)
+    const { place } = part
     const shown = secret === undefined && described.secret !== true && node.kind === 'scalar' && node.value !== null
     const value = shown ? `${JSON.stringify(node.value)}: ` : ''
     const near =
@@ -94,7 +97,8 @@ export class SettingsReader {
         : undefined
     const hint = near === undefined ? undefined : `Did you mean ${near}?`
     const kind = issue.code === 'invalid_type' || issue.code === 'invalid_union' || issue.code === 'invalid_value'
-    const problem = kind ? `${expected(described)} is expected, not ${kindOf(node)}` : lowerCase(issue.message)
+    const wanted = wantedBy(issue) ?? expected(described)
+    const problem = kind ? `${wanted} is expected, not ${kindOf(part)}` : lowerCase(issue.message)
     this.problem(place, setting, `${value}${problem}`, hint)
     return undefined
   }
@@ -110,13 +114,40 @@ function lowerCase(message: string): string {
   return `${message[0]!.toLowerCase()}${message.slice(1)}`
 }
 
-/** The place of a part of a value, as far as it has one. */
-function placeWithin(node: ConfigNode, path: readonly PropertyKey[]): Place {
+/** Of a value that may be of several kinds: what is wrong within it, where it is of one of them. */
+function innermost(issue: Issue): Issue {
+  if (issue.code !== 'invalid_union') return issue
+  const inner = issue.errors.flatMap((of) => of.slice(0, 1).map(innermost)).find(({ path }) => path.length > 0)
+  return inner === undefined ? issue : { ...inner, path: [...issue.path, ...inner.path] }
+}
+
+const KINDS: Readonly<Record<string, string>> = {
+  string: 'a string',
+  number: 'a number',
+  array: 'a list',
+  boolean: 'true or false',
+  record: 'a map',
+  object: 'a map',
+}
+
+/** Where the setting's own type does not say it: of a part, or of a number that has to be whole. */
+function wantedBy(issue: Issue): string | undefined {
+  if (issue.code === 'invalid_union' && issue.path.length > 0) {
+    const wanted = issue.errors.flatMap(([one]) => (one?.code === 'invalid_type' ? (KINDS[one.expected] ?? []) : []))
+    return wanted.length > 0 ? wanted.join(' or ') : undefined
+  }
+  if (issue.code !== 'invalid_type') return undefined
+  if (issue.expected === 'int') return 'a whole number'
+  return issue.path.length > 0 ? KINDS[issue.expected] : undefined
+}
+
+/** A part of a value, as far as it has one. */
+function partWithin(node: ConfigNode, path: readonly PropertyKey[]): ConfigNode {
   const [step, ...rest] = path
-  if (step === undefined || node.kind === 'scalar') return node.place
+  if (step === undefined || node.kind === 'scalar') return node
   const child =
     node.kind === 'list' ? node.items[Number(step)] : node.entries.find(({ key }) => key === String(step))?.value
-  return child === undefined ? node.place : placeWithin(child, rest)
+  return child === undefined ? node : partWithin(child, rest)
 }
 
 function within(path: string, name: string): string {

@@ -74,9 +74,14 @@ describe('a mistake is told with its line and column, and what was expected', ()
       ['1:44: source.snapshot_workers: "two": a number is expected, not a string'],
     ],
     [
+      'a number that has to be whole',
+      `source: {tables: orders, snapshot_workers: 1.5}\n${SINKS}`,
+      ['1:44: source.snapshot_workers: 1.5: a whole number is expected, not a number'],
+    ],
+    [
       'a wrong kind in a list',
       `source:\n  tables:\n    - orders\n    - {a: b}\n${SINKS}`,
-      ['3:5: source.tables: a string or a list is expected, not a list'],
+      ['4:7: source.tables: a string is expected, not a map'],
     ],
     [
       'an empty value',

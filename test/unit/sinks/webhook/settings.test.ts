@@ -64,7 +64,7 @@ test('mistakes are told without a word of what may be secret', () => {
     '5: sinks.hook.url: what stands behind # is never sent',
     '6: sinks.hook.headers: the value of X-A has a character that no header can have, such as a line break',
     '6: sinks.hook.headers: "X A" is no name of a header',
-    '6: sinks.hook.headers: a map is expected, not a map',
+    '6: sinks.hook.headers: a string or a number is expected, not a list',
     '6: sinks.hook.headers: webhook-signature is set by the sink itself',
     '6: sinks.hook.secret: whsec_ and 24 to 64 bytes in base64 are expected; openssl rand -base64 32 makes some',
     expect.stringMatching(/^6: sinks.hook.secret: /),

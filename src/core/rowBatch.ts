@@ -81,8 +81,8 @@ export interface DerivedNumbers {
   readonly buffers?: readonly Uint8Array[]
   /** Of `buffers`: memory that is for others when nobody looks into it any more. */
   readonly memory?: readonly Lease[]
-  /** Bytes that it counts, if others than this batch. */
-  readonly bytes?: number
+  /** What the records take beside the bytes received. */
+  readonly ownBytes?: number
 }
 
 /** Numbers of batches that were given up. */
@@ -145,6 +145,8 @@ export class RowBatch {
   count = 0
   /** Payload bytes of the records, as received. */
   bytes = 0
+  /** What records take that were made of those, beside them. */
+  #ownBytes = 0
   #tape: Tape
   /** They were made for this batch. */
   #ownsHeads = true
@@ -358,8 +360,14 @@ export class RowBatch {
     derived.#views.push(...(buffers === this.buffers ? this.views : buffers.map(viewOf)))
     const { transactions, messages, snapshotId } = this
     // Its memory is held as long as one record of it is.
-    const bytes = count === 0 ? 0 : (more.bytes ?? this.bytes)
+    const bytes = count === 0 ? 0 : this.bytes
+    derived.#ownBytes = count === 0 ? 0 : (more.ownBytes ?? 0)
     return Object.assign(derived, { count, bytes, tables: [...tables], transactions, messages, snapshotId })
+  }
+
+  /** What is held for it of memory, but for its numbers: as received, and what was made of that. */
+  get heldBytes(): number {
+    return this.bytes + this.#ownBytes
   }
 
   /**
@@ -430,8 +438,10 @@ export class RowBatch {
   #giveUpTo(heir: RowBatch | undefined): void {
     this.#isDerived = false
     for (const lease of this.#memory) {
-      if (heir?.buffers.some(({ buffer }) => buffer === lease.buffer.buffer)) heir.#memory = [...heir.#memory, lease]
-      else lease.giveBack()
+      if (heir?.buffers.some(({ buffer }) => buffer === lease.buffer.buffer)) {
+        heir.#memory = [...heir.#memory, lease]
+        heir.#ownBytes += lease.buffer.length
+      } else lease.giveBack()
     }
     this.#memory = []
     if (!this.#isShared) this.#giveUpNumbers(heir)

@@ -26,7 +26,7 @@ import type { Target } from './target.js'
  */
 export function stageHistory(batch: RowBatch, records: readonly number[], { table, written }: Target): ByteWriter {
   const writer = new ByteWriter()
-  const { heads, buffers, views, tape, transactions } = batch
+  const { heads, buffers, views, tape } = batch
   const { values } = tape
   const times = new Map<number, string | undefined>()
   for (const index of records) {
@@ -52,7 +52,7 @@ export function stageHistory(batch: RowBatch, records: readonly number[], { tabl
     }
     const record = new BatchRecord(batch, index, unasked)
     const transaction = heads[head + HEAD_TRANSACTION]!
-    if (!times.has(transaction)) times.set(transaction, timeOf(transactions[transaction]?.commitTime))
+    if (!times.has(transaction)) times.set(transaction, timeOf(batch.transactionAt(head)?.commitTime))
     const isMoved = operation === UPDATE && record.oldKey !== undefined
     const oldKey = isMoved ? keyJson(batch, table, bytes, oldAt) : undefined
     const extra = [record.id, OPERATIONS[operation], times.get(transaction), oldKey, arrayText(unchanged)]

@@ -278,11 +278,14 @@ interface DriverConnection {
   on(event: `authentication${'CleartextPassword' | 'MD5Password' | 'SASLFinal' | 'Ok'}`, listener: () => void): void
 }
 
-/** At a login to replicate a right that lacks is that one: an ordinary login comes before it. */
+/** Where the server looks at it, whose words are in its own language; the right to connect to the database it looks at elsewhere. */
+const LOOKS_AT_REPLICATION = 'InitPostgres'
+
 function asDenied(error: unknown, user: string): unknown {
   const sqlstate = sqlstateOf(error)
-  if (sqlstate !== INSUFFICIENT_PRIVILEGE) return error
-  const problem = (error as TailraceError).message.replace(/^the server says: | \[SQLSTATE \w+\]$/g, '')
+  const { message, cause } = error as TailraceError
+  if (sqlstate !== INSUFFICIENT_PRIVILEGE || (cause as pg.DatabaseError)?.routine !== LOOKS_AT_REPLICATION) return error
+  const problem = message.replace(/^the server says: | \[SQLSTATE \w+\]$/g, '')
   return REPLICATION_DENIED({ user, problem, sqlstate }, { cause: error })
 }
 

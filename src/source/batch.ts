@@ -91,6 +91,11 @@ export class Batch<Tables extends object = Record<string, Record<string, unknown
     return this.rows.bytes
   }
 
+  /** @internal What is held for it, with what processors made. */
+  get heldBytes(): number {
+    return this.rows.heldBytes
+  }
+
   /**
    * Everything up to the end of this batch is durable: the slot may let go of it. Resolves at once; the server is told
    * within a second. A batch that is never acknowledged comes again after a restart.

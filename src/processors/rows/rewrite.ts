@@ -89,7 +89,8 @@ class Rewriter {
   #lease: Lease | undefined
   /** The piece's index in `#buffers`. */
   #piece = -1
-  #written = 0
+  /** What the records take that were made. */
+  #ownBytes = 0
   /** Columns that are to be copied together: where they lie, and how far away they will. */
   #runStart = 0
   #runEnd = 0
@@ -120,7 +121,7 @@ class Rewriter {
   }
 
   run(): Processed {
-    const { count, bytes } = this.#rows
+    const { count } = this.#rows
     /** Undefined: none is left out. */
     let kept: Int32Array | undefined
     let written = 0
@@ -138,7 +139,7 @@ class Rewriter {
       tables: this.#tables,
       buffers: this.#buffers,
       memory: this.#memory,
-      bytes: Math.max(bytes, this.#written),
+      ownBytes: this.#ownBytes,
     })
     return { rows, kept: kept?.subarray(0, written) }
   }
@@ -177,7 +178,6 @@ class Rewriter {
     const heads = this.#heads
     const newAt = heads[to + HEAD_NEW]!
     const old = heads[to + HEAD_OLD]!
-    const isSnapshot = heads[to + HEAD_OPERATION] === SNAPSHOT
     const width = table.columns.length
     if ((old & 3) !== NO_OLD) {
       const at = old >> 2
@@ -185,8 +185,7 @@ class Rewriter {
       heads[to + HEAD_OLD] = (placed << 2) | (old & 3)
     }
     if (newAt < 0) return
-    // Where a row without a key lies stands behind its columns.
-    const isPlaced = isSnapshot && table.key.length === 0
+    const isPlaced = table.key.length === 0 && this.#wasRead(index, heads[to + HEAD_OPERATION]!)
     if (rewrite === undefined) {
       heads[to + HEAD_NEW] = this.#same(newAt, isPlaced ? width + 1 : width)
       return
@@ -196,6 +195,11 @@ class Rewriter {
     this.#tape.reserve(2)
     this.#copied(newAt + 2 * width)
     this.#endRun()
+  }
+
+  /** By a snapshot, or by long polling: where a row without a key lies stands behind its columns then. */
+  #wasRead(index: number, operation: number): boolean {
+    return operation === SNAPSHOT || this.#rows.transactionAt(index * HEAD)?.polledXid !== undefined
   }
 
   /** A tuple whose bytes stay where they are. */
@@ -294,7 +298,7 @@ class Rewriter {
     const isInPiece = others.length === 0 && first.buffer === lease.buffer.buffer && first.length >= FEW_BYTES
     const bytes = isInPiece ? first : writer.toBuffer()
     this.#buffers[this.#piece] = bytes
-    this.#written += bytes.length
+    this.#ownBytes += isInPiece ? PIECE_BYTES : bytes.length
     if (isInPiece) this.#memory.push(lease)
     else lease.giveBack()
     this.#writer = this.#lease = undefined

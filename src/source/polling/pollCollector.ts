@@ -87,6 +87,8 @@ export class PollCollector {
 
   take(): RowBatch {
     const batch = this.#batch
+    // Whoever has the batch may write over it.
+    this.#last = this.last
     this.#batch = this.#begin()
     this.#transactions = new Map()
     return batch

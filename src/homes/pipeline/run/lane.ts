@@ -56,8 +56,8 @@ interface Ready {
 const BATCH_BYTES = 2048
 
 /** Of memory, about. */
-export function heldBytes({ bytes }: Batch): number {
-  return bytes + BATCH_BYTES
+export function memoryOf({ heldBytes }: Batch): number {
+  return heldBytes + BATCH_BYTES
 }
 
 /**
@@ -475,7 +475,7 @@ export class Lane {
 
   #hold(batch: Batch, times: 1 | -1): void {
     this.bytes += times * batch.bytes
-    this.held += times * heldBytes(batch)
+    this.held += times * memoryOf(batch)
   }
 
   #add(item: Item, held = false): void {

@@ -10,7 +10,7 @@ import { PostgresSource } from '../../../source/postgresSource.js'
 import type { PipelineConfig } from '../config/pipelineConfig.js'
 import type { Barrier, Passed } from './barriers.js'
 import type { PipelineEvent, SinkSummary } from './events.js'
-import { heldBytes, Lane } from './lane.js'
+import { Lane, memoryOf } from './lane.js'
 import type { RunObserver } from './observer.js'
 import { openLanes } from './openLanes.js'
 import type { PauseSwitch } from './pauseSwitch.js'
@@ -247,7 +247,7 @@ export class PipelineRun {
       this.#idle = undefined
       this.#giveLanes(batch)
       // Who gathers large batches has them cut by a barrier.
-      this.#bytesSinceBarrier += this.#lanes.some((lane) => lane.gathers) ? batch.bytes : heldBytes(batch)
+      this.#bytesSinceBarrier += this.#lanes.some((lane) => lane.gathers) ? batch.bytes : memoryOf(batch)
     } else this.#idle = batch
     if (this.#meets && isBeginning(position)) {
       // Found with none of the rows one sink can begin anew with another, found before it.

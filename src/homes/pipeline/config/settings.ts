@@ -28,7 +28,7 @@ export const pipelineSettings = {
       .default(16 * MIB),
     {
       description:
-        'How far a sink may be behind, in bytes received (2 kB more for each batch, and as many as processors made of them, if these are more), before the others wait for it. What no sink needs any more is let go of.',
+        'How far a sink may be behind, in bytes received (2 kB more for each batch, and what processors made of them), before the others wait for it. What no sink needs any more is let go of.',
       unit: 'bytes',
     },
   ),

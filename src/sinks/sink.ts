@@ -8,6 +8,12 @@ import type { Batch } from '../source/batch.js'
  */
 export type SinkMark = { readonly [name: string]: unknown } | null
 
+export interface FlushOptions {
+  /** Nothing will follow. */
+  readonly end: boolean
+  readonly durable?: boolean
+}
+
 /** A record, by its index in the batch, that no other try could write; `cause`: why, for whoever looks at it later. */
 export type Reject = (index: number, cause: Error) => void
 
@@ -125,8 +131,11 @@ export interface Sink {
    * come, also when there were none since the last time; `end` is set when the pipeline ends and nothing will follow.
    * A sink that stores positions may keep a transaction open while `position.repeats` would not let anybody go on from
    * there, such as in the middle of a table without a key: if that is lost, the whole run begins again at what is stored.
+   *
+   * `durable: false`: nothing will be recorded of this call, a later one makes durable what was written before it, too. It is enough if
+   * what was written needs not come again when the sink is opened anew by this process. Default: true.
    */
-  flush(options: { readonly end: boolean }): Promise<SinkMark>
+  flush(options: FlushOptions): Promise<SinkMark>
   /**
    * What `flush` gave is recorded: it will never be taken back. Where outsiders are to see only such, it is shown here. Also
    * called behind the first `open` of a run, with the same mark.

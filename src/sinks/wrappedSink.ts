@@ -1,6 +1,6 @@
 import type { PositionJson } from '../core/record.js'
 import type { Batch } from '../source/batch.js'
-import type { DeadLetterCount, Outages, Reject, Sink, SinkEvent, SinkMark } from './sink.js'
+import type { DeadLetterCount, FlushOptions, Outages, Reject, Sink, SinkEvent, SinkMark } from './sink.js'
 
 /**
  * A sink around another one. What a pipeline asks of a sink besides its calls is what the one inside says: here once, so that no
@@ -61,6 +61,6 @@ export abstract class WrappedSink implements Sink {
 
   abstract open(mark: SinkMark | undefined): Promise<PositionJson | null | undefined>
   abstract write(batch: Batch, reject?: Reject): Promise<void>
-  abstract flush(options: { readonly end: boolean }): Promise<SinkMark>
+  abstract flush(options: FlushOptions): Promise<SinkMark>
   abstract close(): Promise<void>
 }

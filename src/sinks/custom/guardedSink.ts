@@ -3,7 +3,7 @@ import type { PositionJson } from '../../core/record.js'
 import { type Retry, TailraceError } from '../../core/tailraceError.js'
 import type { Batch } from '../../source/batch.js'
 import { StreamPosition } from '../../source/position.js'
-import type { Reject, Sink, SinkMark } from '../sink.js'
+import type { FlushOptions, Reject, Sink, SinkMark } from '../sink.js'
 import { WrappedSink } from '../wrappedSink.js'
 import { rejection } from './rejection.js'
 
@@ -60,7 +60,7 @@ export class GuardedSink extends WrappedSink {
     await this.#call('write', () => this.#sink.write(batch, reject && this.#checked(batch, reject)))
   }
 
-  async flush(options: { readonly end: boolean }): Promise<SinkMark> {
+  async flush(options: FlushOptions): Promise<SinkMark> {
     const mark = await this.#call('flush', () => this.#sink.flush(options))
     const problem = problemOfMark(mark)
     if (problem !== undefined)

@@ -1,7 +1,7 @@
 import type { PositionJson } from '../../core/record.js'
 import type { DeadLetterRow } from '../../destination/deadLetters.js'
 import type { Batch } from '../../source/batch.js'
-import type { DeadLetterCount, Reject, Sink, SinkMark } from '../sink.js'
+import type { DeadLetterCount, FlushOptions, Reject, Sink, SinkMark } from '../sink.js'
 import { WrappedSink } from '../wrappedSink.js'
 import { deadLetterOf } from './deadLetter.js'
 import type { LetterStore } from './letterStore.js'
@@ -58,7 +58,7 @@ export class WithDeadLetters extends WrappedSink {
     await this.#writeLetters()
   }
 
-  async flush(options: { readonly end: boolean }): Promise<SinkMark> {
+  async flush(options: FlushOptions): Promise<SinkMark> {
     const mark = await this.#sink.flush(options)
     // A sink that sends is told by now what was wrong with what it was given before.
     await this.#writeLetters()

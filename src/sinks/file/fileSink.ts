@@ -5,13 +5,13 @@ import { gzip } from 'node:zlib'
 import { type LineEncoder, type LineOptions, lineEncoder } from '../../codec/lines/lineEncoder.js'
 import { ByteWriter } from '../../core/byteWriter.js'
 import { OUTPUT_FAILED } from '../../core/errors.js'
-import { OUTPUT_EXISTS, OUTPUT_MISMATCH } from '../../core/pipelineErrors.js'
+import { OUTPUT_EXISTS, OUTPUT_MISMATCH, SINK_REWOUND } from '../../core/pipelineErrors.js'
 import type { Batch } from '../../source/batch.js'
 import { encodeRecords } from '../files/encodeRecords.js'
 import { Output } from '../files/output.js'
 import { syncFolder } from '../files/replaceFile.js'
 import { lockOutput, type StateLock } from '../files/stateLock.js'
-import type { Reject, Sink, SinkMark } from '../sink.js'
+import type { FlushOptions, Reject, Sink, SinkMark } from '../sink.js'
 import { FileNames } from './fileNames.js'
 import type { FileSettings } from './fileSinkType.js'
 
@@ -60,6 +60,10 @@ export class FileSink implements Sink {
   #begun: number | undefined
   #finished: FinishedFile[] = []
   #unsynced = false
+  /** What is not synced was said to need not come again. */
+  #relied = false
+  /** The disk has refused what was: nobody knows what of it is there. */
+  #lost = false
 
   /** `path` must be absolute. */
   constructor(settings: FileSettings, lines: LineOptions) {
@@ -74,6 +78,7 @@ export class FileSink implements Sink {
   async open(mark: SinkMark | undefined): Promise<undefined> {
     const last = (mark ?? undefined) as FileMark | undefined
     if (last !== undefined) this.#requireSame(last)
+    if (this.#lost) throw SINK_REWOUND({ sink: this.#settings.path })
     this.#encoder = lineEncoder(this.#lines)
     this.#writer.clear()
     await this.#onDisk(this.#settings.path, async () => {
@@ -99,12 +104,12 @@ export class FileSink implements Sink {
     if (!this.#settings.gzip) await this.#writeOut()
   }
 
-  async flush({ end }: { readonly end: boolean }): Promise<SinkMark> {
+  async flush({ end, durable = true }: FlushOptions): Promise<SinkMark> {
     await this.#writeOut()
     const due = this.dueAt()
     if (this.#rotates && this.#length > 0 && (end || (due !== undefined && due <= Date.now()))) await this.#rotate()
-    if (this.#unsynced) await this.#output?.sync()
-    this.#unsynced = false
+    if (durable) await this.#sync()
+    else this.#relied = this.#unsynced
     const mark: FileMark = {
       path: this.#settings.path,
       gzip: this.#settings.gzip,
@@ -184,6 +189,16 @@ export class FileSink implements Sink {
     this.#begun = last.begun
   }
 
+  async #sync(): Promise<void> {
+    try {
+      if (this.#unsynced) await this.#output?.sync()
+    } catch (error) {
+      this.#lost = this.#relied
+      throw error
+    }
+    this.#unsynced = this.#relied = false
+  }
+
   /** Gives complete files their names; those that have them are left alone. */
   async #finish(files: readonly FinishedFile[]): Promise<void> {
     for (const { number, begun } of files) {
@@ -208,13 +223,12 @@ export class FileSink implements Sink {
   }
 
   async #rotate(): Promise<void> {
-    await this.#output!.sync()
+    await this.#sync()
     await this.#output!.close()
     this.#output = undefined
     this.#finished.push({ number: this.#number, begun: this.#begun! })
     this.#number++
     this.#begun = undefined
-    this.#unsynced = false
   }
 
   /** What the file system refuses is an error of ours, with the file's name. */

@@ -6,7 +6,7 @@ import { quoteQualified } from '../../postgres/identifier.js'
 import { Session } from '../../postgres/session.js'
 import type { Batch } from '../../source/batch.js'
 import type { LetterFile } from '../deadLetters/letterFile.js'
-import type { Reject, Sink, SinkMark } from '../sink.js'
+import type { FlushOptions, Reject, Sink, SinkMark } from '../sink.js'
 import { WrappedSink } from '../wrappedSink.js'
 
 const AT_ONCE = 1000
@@ -54,7 +54,7 @@ export class WithExportedLetters extends WrappedSink {
     await this.#sink.write(batch, reject)
   }
 
-  async flush(options: { readonly end: boolean }): Promise<SinkMark> {
+  async flush(options: FlushOptions): Promise<SinkMark> {
     const mark = await this.#sink.flush(options)
     for (;;) {
       const letters = await this.#next()

@@ -2,7 +2,9 @@ import { mkdir, readdir, readFile, stat, truncate, writeFile } from 'node:fs/pro
 import { dirname, join } from 'node:path'
 import { gunzipSync } from 'node:zlib'
 import { afterEach, beforeAll, expect, test, vi } from 'vitest'
+import { OUTPUT_FAILED } from '../../../src/core/errors.js'
 import { fileSinkType } from '../../../src/sinks/file/fileSinkType.js'
+import { Output } from '../../../src/sinks/files/output.js'
 import type { Sink, SinkMark } from '../../../src/sinks/sink.js'
 import type { Batch } from '../../../src/source/batch.js'
 import { PostgresSource } from '../../../src/source/postgresSource.js'
@@ -216,3 +218,51 @@ test('what is there already: a torn line goes, what somebody else needs is refus
   await named.close()
   expect(await readFile(join(folder.path, 'n2-000001'), 'utf8')).toBe('of another run')
 })
+
+test.each(KINDS.slice(0, 2))(
+  '%s: what needs not be durable is not synced, and stays when the sink is opened anew; but not when the disk has refused it',
+  async (_, settings) => {
+    await using folder = await temporaryFolder()
+    // A disk that fails as it is asked to sync cannot be had for real.
+    const sync = vi.spyOn(Output.prototype, 'sync')
+    try {
+      const sink = sinkIn(folder.path, settings)
+      await sink.open(undefined)
+      await sink.write(batches[0]!)
+      const relied = await sink.flush({ end: false, durable: false })
+      expect(sync).not.toHaveBeenCalled()
+      await sink.write(batches[1]!)
+      await sink.close()
+      await sink.open(relied)
+      await sink.write(batches[1]!)
+      const durable = await sink.flush({ end: false })
+      expect(sync).toHaveBeenCalledTimes(1)
+      const [path] = await filesIn(folder.path)
+      expect(await textOf(path!)).toBe(lines[0]! + lines[1])
+
+      sync.mockRejectedValueOnce(OUTPUT_FAILED({ name: path!, problem: 'input/output error', errno: 'EIO' }))
+      await expect(sink.flush({ end: false })).resolves.toEqual(durable)
+      await sink.write(batches[2]!)
+      await expect(sink.flush({ end: false })).rejects.toMatchObject({ code: 'OUTPUT_FAILED' })
+      await sink.close()
+      // All since the last one comes again.
+      await sink.open(durable)
+      await sink.write(batches[2]!)
+      const second = await sink.flush({ end: false, durable: false })
+      await sink.write(batches[3]!)
+      sync.mockRejectedValueOnce(OUTPUT_FAILED({ name: path!, problem: 'input/output error', errno: 'EIO' }))
+      await expect(sink.flush({ end: false })).rejects.toMatchObject({ code: 'OUTPUT_FAILED' })
+      await sink.close()
+      await expect(sink.open(second)).rejects.toMatchObject({ code: 'SINK_REWOUND' })
+      await sink.close()
+      const anew = sinkIn(folder.path, settings)
+      await anew.open(durable)
+      for (const batch of batches.slice(2, 4)) await anew.write(batch)
+      await anew.flush({ end: true })
+      await anew.close()
+      expect(await textOf((await filesIn(folder.path))[0]!)).toBe(lines.slice(0, 4).join(''))
+    } finally {
+      sync.mockRestore()
+    }
+  },
+)

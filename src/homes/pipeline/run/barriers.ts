@@ -11,6 +11,8 @@ export interface Barrier {
    * sink that stopped elsewhere than another one could not be given what it is missing, and nothing else.
    */
   readonly together: boolean
+  /** False: only so that what stands before it need not be kept. Nothing is recorded there, and the next one that is comes soon. */
+  readonly durable: boolean
   /** Nothing follows in this run: it was stopped, or the source has given all that it has. */
   readonly end: 'stopped' | 'complete' | undefined
 }

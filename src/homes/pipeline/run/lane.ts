@@ -299,7 +299,8 @@ export class Lane {
       this.#leftOut++
       this.#next++
     } else {
-      const mark = await this.#sink.flush({ end: item.barrier.end !== undefined })
+      const { end, durable } = item.barrier
+      const mark = await this.#sink.flush({ end: end !== undefined, durable })
       // The run is over: what was recorded last is where another one may have gone on from.
       if (this.#abort.signal.aborted) return false
       this.#pass(item.barrier, mark)
@@ -399,7 +400,9 @@ export class Lane {
     const item = this.#items[index]!
     if (!('barrier' in item) || item.barrier.together || before === MAX_LEFT_OUT) return false
     if (this.isSlow && performance.now() - this.#passedAt > LEFT_OUT_MS) return false
-    return this.#items.slice(index + 1).some((one) => 'barrier' in one)
+    // What is to be made durable is so at the latest where the next one is.
+    const { durable } = item.barrier
+    return this.#items.slice(index + 1).some((one) => 'barrier' in one && (one.barrier.durable || !durable))
   }
 
   #pass(barrier: Barrier, mark: SinkMark): void {

@@ -5,7 +5,7 @@ import { SINK_REWOUND } from '../../../core/pipelineErrors.js'
 import type { TailraceError } from '../../../core/tailraceError.js'
 import { ProcessorChain } from '../../../processors/chain.js'
 import type { Batch } from '../../../source/batch.js'
-import { StreamPosition } from '../../../source/position.js'
+import { isOfOneHistory, StreamPosition } from '../../../source/position.js'
 import { PostgresSource } from '../../../source/postgresSource.js'
 import type { PipelineConfig } from '../config/pipelineConfig.js'
 import type { Barrier, Passed } from './barriers.js'
@@ -60,6 +60,8 @@ export class PipelineRun {
   #recorder!: Recorder
   #barrier = 0
   #bytesSinceBarrier = 0
+  /** When the last barrier was made that is durable. */
+  #durableAt = 0
   #latest: StreamPosition | undefined
   #given: StreamPosition | undefined
   /** A batch of nothing but a position, which is given on at the next barrier if it is still the last one. */
@@ -256,14 +258,17 @@ export class PipelineRun {
     }
     // Nothing is made on the server before its intent is recorded.
     // Nor are rows read before a consumer that keeps positions apart has recorded where they begin.
-    else if (
-      position.beginsAnew ||
-      isBeginning(position) ||
-      this.#goInTurns ||
-      this.#bytesSinceBarrier >= this.#config.bufferBytes / this.#barriersInBuffer
-    )
-      this.#makeBarrier()
+    else if (this.#isNewBeginning(position) || isBeginning(position) || this.#goInTurns) this.#makeBarrier()
+    else if (this.#bytesSinceBarrier >= this.#config.bufferBytes / this.#barriersInBuffer)
+      this.#makeBarrier({ durable: this.#durableInMs === 0 })
     else this.#timer ??= setTimeout(() => this.#makeBarrier(), this.#delayMs)
+  }
+
+  /** Not where what was recorded of the place before it says already that all begins anew. */
+  #isNewBeginning(position: StreamPosition): boolean {
+    const before = this.#given
+    const isKnown = position.isNothing && before?.isNothing === true && isOfOneHistory(position, before)
+    return position.beginsAnew && !isKnown
   }
 
   /**
@@ -279,8 +284,14 @@ export class PipelineRun {
     return Math.max(BARRIER_MS, REST_FACTOR * this.#recorder.milliseconds)
   }
 
-  #makeBarrier(options: { readonly end?: Barrier['end']; readonly always?: boolean } = {}): void {
-    const { end, always = end !== undefined } = options
+  /** To make a few lines durable takes the disk as long as to write a megabyte of them. What a slow sink has would come once more after a crash. */
+  get #durableInMs(): number {
+    if (this.#lanes.some((lane) => lane.isSlow)) return 0
+    return Math.max(0, this.#durableAt + this.#delayMs - performance.now())
+  }
+
+  #makeBarrier(options: Partial<Pick<Barrier, 'end' | 'durable'>> & { readonly always?: boolean } = {}): void {
+    const { end, durable = true, always = end !== undefined } = options
     clearTimeout(this.#timer)
     this.#timer = undefined
     const position = this.#latest
@@ -290,8 +301,11 @@ export class PipelineRun {
       this.#timer = setTimeout(() => this.#makeBarrier(), BARRIER_MS)
       return
     }
-    const barrier: Barrier = { id: ++this.#barrier, position, together: this.#together, end }
-    this.#given = position
+    const barrier: Barrier = { id: ++this.#barrier, position, together: this.#together, durable, end }
+    if (durable) {
+      this.#given = position
+      this.#durableAt = performance.now()
+    } else this.#timer = setTimeout(() => this.#makeBarrier(), this.#durableInMs)
     this.#bytesSinceBarrier = 0
     if (this.#idle !== undefined) this.#giveLanes(this.#idle)
     this.#idle = undefined
@@ -306,7 +320,7 @@ export class PipelineRun {
   #giveLanes(batch: Batch): void {
     const position = StreamPosition.parse(batch.position)
     // What begins anew is not gone on with wherever it is found, and what repeats is not committed.
-    const held = this.#inTurns && this.#together && !position.isNothing && isRecorded({ position })
+    const held = this.#inTurns && this.#together && !position.isNothing && isRecorded({ position, durable: true })
     let left = this.#lanes.length
     const done = () => {
       // Else what comes next would have memory of its own, too.
@@ -387,7 +401,7 @@ export class PipelineRun {
     const { observer } = this.#listener
     return {
       passed: (lane: Lane, passed: Passed) => {
-        observer?.flushed(lane.name)
+        if (passed.barrier.durable) observer?.flushed(lane.name)
         if (!isRecorded(passed.barrier)) return
         this.#recorder.barriers.passed(lane.name, passed)
         this.#recorder.record(this.#lanes).catch((error) => this.#fail(error))
@@ -454,6 +468,6 @@ export class PipelineRun {
 }
 
 /** Whoever resumes at a place that repeats gets rows once more: there the sinks only make durable what they have. */
-function isRecorded({ position }: Pick<Barrier, 'position'>): boolean {
-  return !position.repeats || position.beginsAnew
+function isRecorded({ position, durable }: Pick<Barrier, 'position' | 'durable'>): boolean {
+  return durable && (!position.repeats || position.beginsAnew)
 }

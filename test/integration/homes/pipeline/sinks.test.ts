@@ -7,7 +7,7 @@ import { CONNECTION_LOST, OUTPUT_FAILED } from '../../../../src/core/errors.js'
 import type { PipelineConfig, SinkConfig } from '../../../../src/homes/pipeline/config/pipelineConfig.js'
 import { parseLsn } from '../../../../src/postgres/lsn.js'
 import { fileSinkType } from '../../../../src/sinks/file/fileSinkType.js'
-import type { Sink } from '../../../../src/sinks/sink.js'
+import type { FlushOptions, Sink } from '../../../../src/sinks/sink.js'
 import type { Batch } from '../../../../src/source/batch.js'
 import { StreamPosition } from '../../../../src/source/position.js'
 import { type TestDatabase, testDatabase } from '../../../support/database.js'
@@ -112,7 +112,7 @@ test('after a failure the sink that was behind gets what it is missing, and the 
       while (held) await sleep(5)
       throw OUTPUT_FAILED({ name: 'the receiver', problem: 'no space', errno: 'ENOSPC' })
     }
-    for (let n = 0; n < 20; n++) await insert(db, 501 + n * 10, 510 + n * 10)
+    for (let n = 0; n < 10; n++) await insert(db, 501 + n * 20, 520 + n * 20)
     const mark = async () => (await pipeline.state()).sinks.ahead.mark.count
     await running.until(() => ahead.durable.length === 700, 'one of them to have all')
     while ((await mark()) < 700) await sleep(20)
@@ -426,4 +426,30 @@ test('records that a sink keeps stay what they were, beside one that lets go of 
   )
   const wrong = found.findIndex(({ id, note }, index) => note !== String(index < 20_000 ? id : -id).repeat(30))
   expect([found.length, found[wrong]]).toEqual([40_000, undefined])
+})
+
+test('a file of much is made durable, and recorded, a few times a second, however often memory is to be let go of', async () => {
+  await using db = await testDatabase(server, ITEMS)
+  const store = new Store()
+  const flushes: boolean[] = []
+  class CountingSink extends CutSink {
+    override flush(options: FlushOptions = { end: false }) {
+      flushes.push(options.durable !== false)
+      return super.flush()
+    }
+  }
+  await using pipeline = await pipelineOf(
+    db,
+    sinkConfig('counting', () => new CountingSink(store)),
+  )
+  await insert(db, 501, 20_000)
+  const begun = performance.now()
+  await using running = pipeline.start()
+  await running.until(() => store.durable.length === 20_000 && running.streaming, 'the rows')
+  const lasted = performance.now() - begun
+  await running.stop()
+  expect(flushes.filter((durable) => !durable).length).toBeGreaterThan(5)
+  // One a 200 ms, one where the snapshot begins and one where it ends, and those at the end of the run.
+  expect(flushes.filter((durable) => durable).length).toBeLessThan(6 + lasted / 100)
+  onceEach(store.durable)
 })

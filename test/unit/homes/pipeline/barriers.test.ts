@@ -17,6 +17,7 @@ function barriersOf(kinds: string, ...sinks: string[]) {
       id: index + 1,
       position: positionAt(BigInt(index + 1) * 8n),
       together: kind === 't',
+      durable: true,
       end: undefined,
     }
     barriers.made(barrier)

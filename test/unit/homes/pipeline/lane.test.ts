@@ -66,7 +66,8 @@ test('a sink is told of the batches behind the one that it writes, through barri
   const give = (from: number, to: number) => {
     for (const batch of batches.slice(from, to)) lane.give(batch)
   }
-  const barrier = (id: number) => lane.giveBarrier({ id, position: positionAt(2 * id), together: true, end: undefined })
+  const barrier = (id: number) =>
+    lane.giveBarrier({ id, position: positionAt(2 * id), together: true, durable: true, end: undefined })
   lane.give(batches[0]!)
   await settled()
   expect(sink.written).toHaveLength(1)
@@ -126,7 +127,7 @@ test('batches told as what comes next, and then written with more, are made dura
     const { batch } = new BatchBuilder([table]).create([String(id)])
     batch.bytes = bytes
     lane.give(new Batch(batch, streamedTo(BigInt(id)), () => {}))
-    lane.giveBarrier({ id, position: streamedTo(BigInt(id)), together: false, end: undefined })
+    lane.giveBarrier({ id, position: streamedTo(BigInt(id)), together: false, durable: true, end: undefined })
   }
   await lane.open(undefined)
   // Enough for itself: what follows is looked at while it is written.
@@ -166,7 +167,7 @@ test('a batch is done when it is durable, and what was joined of several is give
   const lane = new Lane(config, { passed: () => {}, moved: () => {}, event: () => {} })
   await lane.open(undefined)
   for (const id of [1, 2]) lane.give(batchOf(id), { done: () => done.push(id) })
-  lane.giveBarrier({ id: 1, position: positionAt(2), together: true, end: undefined })
+  lane.giveBarrier({ id: 1, position: positionAt(2), together: true, durable: true, end: undefined })
   lane.end()
   await lane.run()
   expect(seen).toEqual([
@@ -203,7 +204,13 @@ test('a slow sink leaves no place out for longer than a second', async () => {
     const { batch } = new BatchBuilder([table]).create([String(index)])
     batch.bytes = milliseconds
     lane.give(new Batch(batch, streamedTo(BigInt(index + 1)), () => {}))
-    lane.giveBarrier({ id: index + 1, position: streamedTo(BigInt(index + 1)), together: false, end: undefined })
+    lane.giveBarrier({
+      id: index + 1,
+      position: streamedTo(BigInt(index + 1)),
+      together: false,
+      durable: true,
+      end: undefined,
+    })
   }
   const running = lane.run()
   lane.end()
@@ -238,7 +245,7 @@ test.each([
     )
     await lane.open(undefined)
     lane.give(batchOf(1))
-    lane.giveBarrier({ id: 1, position: positionAt(1), together: false, end: undefined })
+    lane.giveBarrier({ id: 1, position: positionAt(1), together: false, durable: true, end: undefined })
     const running = lane.run()
     await vi.waitFor(() => expect(flushes).toBe(1))
     lane.stop()
@@ -249,3 +256,33 @@ test.each([
     expect(passed).toEqual([])
   },
 )
+
+test('what is to be durable is not left out for places behind it that are not', async () => {
+  const flushed: (boolean | undefined)[] = []
+  const passed: number[] = []
+  const sink: Sink = {
+    open: async () => undefined,
+    write: async () => {},
+    flush: async ({ durable }) => {
+      flushed.push(durable)
+      return null
+    },
+    close: async () => {},
+  }
+  const lane = new Lane(
+    sinkConfig('one', () => sink),
+    { passed: (_, { barrier }) => void passed.push(barrier.id), moved: () => {}, event: () => {} },
+  )
+  await lane.open(undefined)
+  for (const [index, durable] of [false, true, false, false].entries()) {
+    const [id, position] = [index + 1, streamedTo(BigInt(index + 1))]
+    lane.give(new Batch(new BatchBuilder([table]).create([String(id)]).batch, position, () => {}))
+    lane.giveBarrier({ id, position, together: false, durable, end: undefined })
+  }
+  lane.end()
+  await lane.run()
+  expect([passed, flushed]).toEqual([
+    [2, 4],
+    [true, false],
+  ])
+})

@@ -25,7 +25,7 @@ export { type PipelineOptions, type PipelineSink, runPipeline, type SinkPolicy }
 export type { PipelineEvent, PipelineSummary, SinkSummary } from './homes/pipeline/run/events.js'
 export type { ProcessorEvent } from './processors/chain.js'
 export type { SinkModule } from './sinks/custom/sinkModule.js'
-export type { DeadLetterCount, Reject, Sink, SinkEvent, SinkMark } from './sinks/sink.js'
+export type { DeadLetterCount, FlushOptions, Reject, Sink, SinkEvent, SinkMark } from './sinks/sink.js'
 export type { SettingProblem, SinkPlace } from './sinks/sinkType.js'
 export type { Batch } from './source/batch.js'
 export type { SourceEvent } from './source/events.js'

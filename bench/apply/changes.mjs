@@ -115,7 +115,8 @@ async function drop(server) {
 }
 
 async function write(client, changes, perTransaction) {
-  await client.query('CREATE TABLE ops (n int4 PRIMARY KEY, op "char" NOT NULL, id int4 NOT NULL)')
+  // Without WAL: that the server would decode, too, before the first change, and psql reads none.
+  await client.query('CREATE UNLOGGED TABLE ops (n int4 PRIMARY KEY, op "char" NOT NULL, id int4 NOT NULL)')
   const ids = { n: [], op: [], id: [] }
   const flush = async () => {
     await client.query('INSERT INTO ops SELECT * FROM unnest($1::int4[], $2::text[]::"char"[], $3::int4[])', [

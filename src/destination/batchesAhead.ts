@@ -35,6 +35,8 @@ export class BatchesAhead<B extends object> {
   #sent: { readonly batch: B; readonly written: Promise<void> } | undefined
   #isTooLate: NodeJS.Timeout | undefined
   #rollback: Promise<void> | undefined
+  /** The first that was told when one came that was not. */
+  #passedBy: B | undefined
   /** The commit of the batch whose turn it is was sent. */
   #isEnding = false
 
@@ -68,11 +70,20 @@ export class BatchesAhead<B extends object> {
       this.#loaded = undefined
       return { loaded: steps }
     }
-    // Another one that was made ready was to come before it.
-    this.#loaded = undefined
-    if (this.#told[0] === batch) this.#told.shift()
-    else this.forget()
+    const toldAt = this.#told.indexOf(batch)
+    if (toldAt >= 0) {
+      // Others were to come before it.
+      this.#loaded = undefined
+      this.#told.splice(0, toldAt + 1)
+    } else this.#passBy()
     return {}
+  }
+
+  /** Whoever tells at once does so before the turn of the batch in front has come; what is passed by once more will not come. */
+  #passBy(): void {
+    const first = this.#loaded?.batch ?? this.#told[0]
+    if (first !== undefined && first === this.#passedBy) this.forget()
+    else this.#passedBy = first
   }
 
   /** Sends what is left of the batch whose turn it is, its commit at the end, and whatever can be sent behind it. */
@@ -117,7 +128,7 @@ export class BatchesAhead<B extends object> {
   forget(): void {
     clearTimeout(this.#isTooLate)
     this.#told = []
-    this.#loaded = this.#sent = undefined
+    this.#loaded = this.#sent = this.#passedBy = undefined
   }
 
   #load(load: BatchesAheadOptions<B>['load']): void {

@@ -95,3 +95,26 @@ test('one that was made ready and went another way does not stay in the way', as
   await first
   await batches.clear()
 })
+
+test('what is told before the turn of the one in front is not taken for what was to come before it', async () => {
+  const { batches, sent, texts, loaded } = ahead()
+  batches.tell(two)
+  expect(await batches.take(one)).toEqual({})
+  const first = batches.finish(['one', 'commit one'])
+  expect(texts()).toEqual(['one', 'commit one', 'two'])
+  for (const { answer } of sent) answer.resolve()
+  await first
+  batches.tell(three)
+  expect((await batches.take(two)).written).toBeDefined()
+  void batches.finish(['commit two'])
+  expect(texts().slice(3)).toEqual(['commit two', 'three'])
+  expect(loaded).toEqual(['two', 'three'])
+})
+
+test('what is passed by twice is forgotten', async () => {
+  const { batches, texts } = ahead()
+  batches.tell(three)
+  for (const batch of [one, two]) expect(await batches.take(batch)).toEqual({})
+  void batches.finish(['two'])
+  expect(texts()).toEqual(['two'])
+})

@@ -98,6 +98,7 @@ const LEAST_TAPE = 128
 /** Less is not kept for others. */
 const KEPT_RECORDS = 64
 const KEPT_TAPE = 1024
+const BYTES_A_NUMBER = 4
 const NO_HEADS = new Int32Array(0)
 
 /** The smallest with room for so many numbers, or none. */
@@ -247,6 +248,11 @@ export class RowBatch {
     return this.#lines !== undefined
   }
 
+  /** Of {@link RowBatch.lines} which tables have how many: whoever asks for no more leaves them whose they are. */
+  get lineCounts(): readonly { readonly table: number; readonly count: number }[] | undefined {
+    return this.#lines?.map(({ table, ends }) => ({ table, count: ends.length }))
+  }
+
   /**
    * That of the record whose numbers begin at `head`; undefined: it is in none, as rows of a snapshot. (`transactions[-1]` is
    * undefined, too, though at 90 ns: V8 looks for a property of that name.)
@@ -365,9 +371,17 @@ export class RowBatch {
     return Object.assign(derived, { count, bytes, tables: [...tables], transactions, messages, snapshotId })
   }
 
-  /** What is held for it of memory, but for its numbers: as received, and what was made of that. */
+  /** What is held for it of memory: what was received, what was made of that, and its numbers. */
   get heldBytes(): number {
-    return this.bytes + this.#ownBytes
+    return this.bytes + this.#madeBytes
+  }
+
+  get #madeBytes(): number {
+    let numbers = this.#lines === undefined ? 0 : this.count
+    if (this.#ownsHeads) numbers += this.#heads.length
+    if (this.#ownsTape) numbers += this.#tape.values.length
+    const before = this.#before
+    return this.#ownBytes + BYTES_A_NUMBER * numbers + (before === undefined ? 0 : before.#madeBytes)
   }
 
   /**

@@ -230,8 +230,7 @@ function withoutDropped({ rows, kept }: Processed, stays: (index: number) => boo
 
 /** Whether any record is of a table that is touched; what nobody has looked into is asked without that. */
 function concerns(rows: RowBatch, planned: readonly Planned[]): boolean {
-  if (!rows.areLines) return true
-  return rows.lines!.some(({ table }) => planned[table]!.plan !== undefined)
+  return rows.lineCounts?.some(({ table }) => planned[table]!.plan !== undefined) ?? true
 }
 
 function describeRows(rows: RowBatch, described: readonly Table[], applies: Applies | undefined): RowBatch {

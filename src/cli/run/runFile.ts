@@ -1,7 +1,7 @@
 import { OPTION_INVALID } from '../../core/errors.js'
 import type { HttpSettings } from '../../homes/pipeline/config/readHttp.js'
 import { chooseHttp } from '../../homes/pipeline/http/httpChoice.js'
-import { unloadGrammar } from '../../processors/sql/grammar.js'
+import { unloadGrammar, useGrammarBriefly } from '../../processors/sql/grammar.js'
 import { fail } from '../failure.js'
 import { configureLog, log, logOf } from '../log.js'
 import { Signals } from '../signals.js'
@@ -17,6 +17,7 @@ export type RunOptions = PipelineOptions & HttpSettings
 export async function runFile(path: string, options: RunOptions): Promise<number> {
   const format = options.log ?? (process.stderr.isTTY ? 'text' : 'json')
   configureLog({ format, level: options.quiet ? 'warn' : options.verbose ? 'debug' : 'info' })
+  useGrammarBriefly()
   const found = await readFiles(path)
   if (found === undefined) return WRONG_USAGE
   const { isFolder } = found

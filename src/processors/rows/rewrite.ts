@@ -1,4 +1,4 @@
-import { ByteWriter, viewOf } from '../../core/byteWriter.js'
+import { ByteWriter } from '../../core/byteWriter.js'
 import { copyShort } from '../../core/copyShort.js'
 import {
   DELETE,
@@ -84,7 +84,6 @@ class Rewriter {
   /** By index of a buffer of the rows that come, where it is in `#buffers`: of records that stay as they are. */
   readonly #stays: number[] = []
   readonly #tuple = new Tuple()
-  #view = viewOf(NOTHING)
   #writer: ByteWriter | undefined
   #lease: Lease | undefined
   /** The piece's index in `#buffers`. */
@@ -266,7 +265,7 @@ class Rewriter {
     if (start === end) return
     const writer = this.#writer!
     writer.reserve(end - start)
-    copyShort(this.#tuple.bytes, this.#view, start, end, writer.bytes, writer.view, writer.length)
+    copyShort(this.#tuple.bytes, this.#tuple.view, start, end, writer.bytes, writer.view, writer.length)
     writer.length += end - start
     this.#runStart = this.#runEnd = 0
   }
@@ -282,7 +281,7 @@ class Rewriter {
   /** The record comes from that buffer into a piece that has room for it. */
   #enter(buffer: number): void {
     this.#tuple.bytes = this.#rows.buffers[buffer]!
-    this.#view = this.#rows.views[buffer]!
+    this.#tuple.view = this.#rows.views[buffer]!
     this.#runStart = this.#runEnd = 0
     if (this.#writer !== undefined && this.#writer.size <= PIECE_BYTES - ROOM_BYTES) return
     this.#closePiece()

@@ -8,7 +8,17 @@ import { ALIASES, EXTRACT_FIELDS, FUNCTIONS, type SqlFunction, TRUNCATED_UNITS }
 import { type AstNode, type Fields, kindAndFields, namesOf, placeIn, type SqlText, TOO_DEEP } from './grammar.js'
 import { comparable, distinct, like, operation } from './operators.js'
 import { ExpressionProblem } from './problem.js'
-import { coerce, commonType, distance, type Evaluate, NULL_VALUE, readsColumn, strict, type Typed } from './typed.js'
+import {
+  coerce,
+  commonType,
+  distance,
+  type Evaluate,
+  LITERALS,
+  NULL_VALUE,
+  readsColumn,
+  strict,
+  type Typed,
+} from './typed.js'
 import { columnType, type SqlType, TYPE_NAMES, toInteger, type Value } from './types.js'
 
 /** An expression's column, wherever it comes from. */
@@ -388,7 +398,11 @@ function constant(fields: Fields, at: number): Typed {
   if (fields.fval === undefined) throw new ExpressionProblem('bit strings are not supported here', at)
   const text = String((fields.fval as Fields).fval)
   const big = /^-?\d+$/.test(text) ? toInteger('int8', BigInt(text)) : undefined
-  if (big !== undefined) return { type: 'int8', evaluate: () => big, at }
+  if (big !== undefined) {
+    const evaluate = () => big
+    LITERALS.set(evaluate, big)
+    return { type: 'int8', evaluate, at }
+  }
   const decimal = parseDecimal(text)
   if (decimal === undefined) throw new ExpressionProblem(`${text} is not supported here`, at)
   return { type: 'numeric', evaluate: () => decimal, at }

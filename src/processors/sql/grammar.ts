@@ -1,4 +1,5 @@
 import { createRequire } from 'node:module'
+import { setFlagsFromString } from 'node:v8'
 import { ExpressionProblem } from './problem.js'
 
 /** A node of the server's parse tree: its kind, and its fields. */
@@ -16,13 +17,38 @@ let modules: readonly string[] = []
 const parsed = new Map<string, unknown>()
 const MOST_PARSED = 10_000
 
+let isBriefly = false
+
+/**
+ * The parser is used for a moment only: V8 does not make it fast, which it does in another thread, for 0.3 s of processor time and 45 MB
+ * of a single condition, and has the process wait for that where nothing else is under way. For who owns the process: V8's flags are for all.
+ */
+export function useGrammarBriefly(): void {
+  isBriefly = Number.parseInt(process.versions.v8, 10) <= LAST_KNOWN_V8
+}
+
+/** Of newer ones it is not known whether they have these flags. */
+const LAST_KNOWN_V8 = 13
+const FLAGS = ['wasm-tier-up', 'wasm-dynamic-tiering']
+
+/** V8 asks when a module is made, and when a function is called for the first time. */
+function setOptimizing(isOn: boolean): void {
+  if (isBriefly) for (const flag of FLAGS) setFlagsFromString(isOn ? `--${flag}` : `--no-${flag}`)
+}
+
 /** Must have resolved before anything is parsed: PostgreSQL's own parser is 2 MB, for those who need it. */
 export async function loadGrammar(): Promise<void> {
   if (grammar !== undefined) return
   const require = createRequire(import.meta.url)
   const before = new Set(Object.keys(require.cache))
-  const loaded = require('libpg-query') as Grammar
-  await loaded.loadModule()
+  let loaded: Grammar
+  setOptimizing(false)
+  try {
+    loaded = require('libpg-query') as Grammar
+    await loaded.loadModule()
+  } finally {
+    setOptimizing(true)
+  }
   modules = Object.keys(require.cache).filter((one) => !before.has(one))
   grammar = loaded
 }
@@ -67,10 +93,19 @@ export function parseSelect(text: string, prefix = ''): Fields {
 function parse(sql: string): unknown {
   const known = parsed.get(sql)
   if (known !== undefined) return known
-  const tree = grammar!.parseSync(sql)
+  const tree = parseNow(sql)
   if (parsed.size === MOST_PARSED) parsed.delete(parsed.keys().next().value!)
   parsed.set(sql, tree)
   return tree
+}
+
+function parseNow(sql: string): unknown {
+  setOptimizing(false)
+  try {
+    return grammar!.parseSync(sql)
+  } finally {
+    setOptimizing(true)
+  }
 }
 
 const SELECT = 'SELECT '

@@ -6,6 +6,7 @@ import { lower } from './functions.js'
 import { jsonPart, jsonPartText } from './jsonText.js'
 import { compileLike, type LikePattern, matchesLike } from './like.js'
 import { ExpressionProblem, ValueProblem } from './problem.js'
+import { compareSmall, noteArithmetic } from './small.js'
 import { COLUMNS, coerce, comparatorOf, type Evaluate, LITERALS, operatorType, startOf, type Typed } from './typed.js'
 import { type SqlType, TYPE_NAMES, toInteger, type Value } from './types.js'
 
@@ -90,7 +91,9 @@ function comparison(name: string, a: Typed, b: Typed, at: number): Evaluate {
   const byBytes = BY_BYTES.includes(type) && (name === '=' || name === '<>') && sameBytes(operands, name === '<>')
   if (byBytes) return byBytes
   const holds = COMPARISONS[name]!
-  return both(operands[0]!.evaluate, operands[1]!.evaluate, (x, y) => holds(compare(x, y)))
+  const [left, right] = operands.map(({ evaluate }) => evaluate) as [Evaluate, Evaluate]
+  const exactly = both(left, right, (x, y) => holds(compare(x, y)))
+  return (type === 'int8' && compareSmall(left, right, holds, exactly)) || exactly
 }
 
 /** Equal values of them have the same text. */
@@ -162,7 +165,10 @@ function arithmetic(name: string, a: Typed, b: Typed, at: number): Typed {
     const hint = name === '%' && type?.startsWith('float') ? ': cast to numeric' : ''
     throw new ExpressionProblem(`${TYPE_NAMES[a.type]} ${name} ${TYPE_NAMES[b.type]} is not supported here${hint}`, at)
   }
-  return { type: type!, evaluate: both(coerce(a, type!).evaluate, coerce(b, type!).evaluate, operator), at }
+  const [left, right] = [coerce(a, type!).evaluate, coerce(b, type!).evaluate]
+  const evaluate = both(left, right, operator)
+  if (type === 'int8') noteArithmetic(evaluate, name, left, right)
+  return { type: type!, evaluate, at }
 }
 
 type ArithmeticOf = Readonly<Record<string, (a: Value, b: Value) => Value>>

@@ -30,6 +30,9 @@ export const COLUMNS = new WeakMap<Evaluate, { readonly index: number; readonly 
 /** Those that give what a literal says. */
 export const LITERALS = new WeakMap<Evaluate, Value>()
 
+/** Those that give a number of `int2` or `int4` as a bigint, and that. */
+export const WIDENED = new WeakMap<Evaluate, Evaluate>()
+
 /** Reads a column. */
 export function readsColumn(index: number, type: SqlType, name: string): Evaluate {
   const read = columnReader(type)
@@ -78,7 +81,9 @@ export function coerce(part: Typed, type: SqlType): Typed {
   if (part.type === 'unknown') return { ...part, type }
   const cast = castTo(part.type, type)
   if (cast === undefined) throw new ExpressionProblem(`${TYPE_NAMES[part.type]} is no ${TYPE_NAMES[type]}`, part.at)
-  return { ...part, type, evaluate: strict(part.evaluate, cast) }
+  const evaluate = strict(part.evaluate, cast)
+  if (type === 'int8' && (part.type === 'int2' || part.type === 'int4')) WIDENED.set(evaluate, part.evaluate)
+  return { ...part, type, evaluate }
 }
 
 export function strict(evaluate: Evaluate, change: (value: Value) => Value | null): Evaluate {

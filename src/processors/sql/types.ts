@@ -213,7 +213,7 @@ export function columnReader(type: SqlType): ReadColumn {
 }
 
 /** More digits than these make a number that loses some. */
-const SAFE_DIGITS = 15
+export const SAFE_DIGITS = 15
 
 function readNumeric(bytes: Uint8Array, start: number, end: number): Decimal {
   const negative = bytes[start] === 0x2d
@@ -229,7 +229,7 @@ function readNumeric(bytes: Uint8Array, start: number, end: number): Decimal {
   return { units: BigInt(negative ? -units : units), scale: point < 0 ? 0 : end - point - 1 }
 }
 
-function readSmallInteger(bytes: Uint8Array, start: number, end: number): number {
+export function readSmallInteger(bytes: Uint8Array, start: number, end: number): number {
   const negative = bytes[start] === 0x2d
   let value = 0
   for (let p = negative ? start + 1 : start; p < end; p++) value = value * 10 + bytes[p]! - 0x30

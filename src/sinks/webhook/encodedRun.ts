@@ -7,6 +7,7 @@ import type { TailraceError } from '../../core/tailraceError.js'
 import type { Batch } from '../../source/batch.js'
 import { tooLong } from '../files/encodeRecords.js'
 import type { Reject } from '../sink.js'
+import type { LinePiece } from './lineMemory.js'
 
 const NEWLINE = 0x0a
 
@@ -14,7 +15,8 @@ const NEWLINE = 0x0a
 export interface EncodedRun {
   readonly batch: Batch
   readonly reject: Reject | undefined
-  /** Where the bytes are; others' may be among them. */
+  /** Where the bytes are, until all lines in it are delivered; others' are among them. */
+  readonly piece: LinePiece
   readonly parts: readonly Uint8Array[]
   /** Of each line the index of its record: of Debezium's format two lines may be of one. */
   readonly records: readonly number[]
@@ -35,16 +37,18 @@ export interface RunEncoding {
 /** Who cannot be written, or makes too long a line, goes to `reject`; without that the first one is thrown. */
 export function encodeRuns(
   encoding: RunEncoding,
+  piece: LinePiece,
   batch: Batch,
   groups: readonly (readonly number[])[],
   reject: Reject | undefined,
 ): readonly (EncodedRun | undefined)[] {
-  const writer = new ByteWriter(roomFor(batch, groups))
+  const { writer } = piece
   const runs = groups.map((indexes) =>
     indexes.length === 0 ? undefined : encodeRun(encoding, writer, batch, indexes, reject),
   )
   const parts = writer.take()
-  return runs.map((run) => run && { batch, reject, parts, ...run })
+  piece.add(runs.reduce((sum, run) => sum + (run?.ends.length ?? 0), 0))
+  return runs.map((run) => run && { batch, reject, piece, parts, ...run })
 }
 
 type Lines = Pick<EncodedRun, 'records' | 'start' | 'ends'>
@@ -127,16 +131,6 @@ function carefully(
     records.push(index)
     ends.push(writer.size)
   }
-}
-
-const [LEAST_ROOM, MOST_ROOM] = [512, 1024 * 1024]
-/** Lines have names and an envelope around what was received. */
-const FACTOR = 4
-
-function roomFor(batch: Batch, groups: readonly (readonly number[])[]): number {
-  const records = groups.reduce((sum, { length }) => sum + length, 0)
-  const share = (batch.bytes * records * FACTOR) / Math.max(1, batch.length) + 256 * records
-  return Math.min(MOST_ROOM, Math.max(LEAST_ROOM, Math.ceil(share)))
 }
 
 /** The bytes from one place in these parts to another, as they lie there. */

@@ -44,6 +44,14 @@ export interface Message {
   readonly body: readonly Uint8Array[]
 }
 
+/** What became of a message. */
+export interface Delivery {
+  /** The answer, where it is refused for what it says. */
+  readonly refused: Answered | undefined
+  /** Nobody looks into its body any more. */
+  readonly isSent: boolean
+}
+
 /** Where messages are sent, and what is known of it: it outlives its connections. */
 export class Endpoint {
   readonly url: string
@@ -80,15 +88,16 @@ export class Endpoint {
   }
 
   /**
-   * Sends a message, again and again as the answers ask for; gives undefined when it was taken, and the answer when it is refused for
-   * what it says. Rejects when it cannot be delivered for now, or the endpoint takes none.
+   * Sends a message, again and again as the answers ask for, until it was taken, or is refused for what it says. Rejects when it
+   * cannot be delivered for now, or the endpoint takes none.
    */
-  async deliver(message: Message): Promise<Answered | undefined> {
+  async deliver(message: Message): Promise<Delivery> {
     const { gzip, retryMs } = this.#options
     const { signal } = this.#aborted
     const sent = gzip ? [await compress(Buffer.concat(message.body))] : message.body
     const began = performance.now()
     let heldMs = 0
+    let isSent = true
     for (let attempt = 1; ; ) {
       await this.#admitted(signal)
       let failure: TailraceError
@@ -97,8 +106,9 @@ export class Endpoint {
         const verdict = verdictOf(answer.status, this.#options.endpointStatuses)
         if (verdict === 'delivered' || verdict === 'record') {
           this.#works()
-          return verdict === 'delivered' ? undefined : this.#answered(answer)
+          return { refused: verdict === 'record' ? this.#answered(answer) : undefined, isSent: isSent && answer.isSent }
         }
+        isSent &&= answer.isSent
         if (verdict !== 'again') throw this.#refusal(verdict, answer)
         const wait = retryAfterMs(answer.headers['retry-after'], Date.now())
         if (wait !== undefined) {
@@ -108,6 +118,7 @@ export class Endpoint {
         failure = WEBHOOK_UNAVAILABLE(this.#answered(answer))
       } catch (error) {
         signal.throwIfAborted()
+        isSent = false
         const lasting = error instanceof NoAnswer ? untrusted(this.url, error.cause) : error
         if (lasting !== undefined || !(error instanceof NoAnswer)) {
           this.#circuit.released(performance.now())

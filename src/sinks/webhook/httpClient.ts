@@ -18,6 +18,8 @@ export interface HttpAnswer {
   readonly headers: IncomingHttpHeaders
   /** The first bytes. */
   readonly body: Buffer
+  /** Nothing of the request is still to be sent: its body is not looked into any more. */
+  readonly isSent: boolean
 }
 
 /** Why there was no answer. */
@@ -67,7 +69,7 @@ export class HttpClient {
     }
   }
 
-  /** Resolves with whatever was answered; rejects with {@link NoAnswer}. `body` must not change until then. */
+  /** Resolves with whatever was answered; rejects with {@link NoAnswer}. `body` must not change until it was sent. */
   send(headers: Readonly<Record<string, string | number>>, body: readonly Uint8Array[]): Promise<HttpAnswer> {
     return new Promise((resolve, reject) => {
       const send = this.#options.url.protocol === 'https:' ? requestHttps : requestHttp
@@ -95,6 +97,8 @@ export class HttpClient {
             status: response.statusCode!,
             headers: response.headers,
             body: Buffer.concat(kept).subarray(0, KEPT_BYTES),
+            // Who answers early may be sent the rest.
+            isSent: request.writableFinished,
           })
         }
         response.on('data', (chunk: Buffer) => {

@@ -48,6 +48,16 @@ export class Parcel {
     })
   }
 
+  /** It is delivered, and nobody asks for its lines any more. */
+  release(): void {
+    for (const { run, from, to } of this.spans) run.piece.release(to - from)
+  }
+
+  /** Somebody may read its lines for ever. */
+  leave(): void {
+    for (const { run } of this.spans) run.piece.leave()
+  }
+
   /** The bytes of all lines, but for what ends the last one. */
   slices(): Uint8Array[] {
     const slices: Uint8Array[] = []

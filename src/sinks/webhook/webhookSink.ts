@@ -1,15 +1,17 @@
 import { type LineOptions, lineEncoder } from '../../codec/lines/lineEncoder.js'
 import { type Deferred, deferred } from '../../core/deferred.js'
+import type { SpareMemory } from '../../core/spareMemory.js'
 import type { TailraceError } from '../../core/tailraceError.js'
 import { readTrust, type TlsOptions } from '../../core/tls.js'
 import { WEBHOOK_RECORD_REFUSED } from '../../core/webhookErrors.js'
 import { sqlName } from '../../postgres/identifier.js'
 import type { Batch } from '../../source/batch.js'
 import type { Outages, Reject, Sink, SinkEvent, SinkMark } from '../sink.js'
-import { type BodyOptions, messageOf, separatorOf } from './body.js'
+import { type BodyOptions, bodyMemory, messageOf, separatorOf } from './body.js'
 import { encodeRuns, type RunEncoding } from './encodedRun.js'
 import { Endpoint, type EndpointOptions } from './endpoint.js'
 import { concerned, queuesOf, SEVERAL } from './keyQueues.js'
+import { LineMemory } from './lineMemory.js'
 import { Parcel } from './parcel.js'
 import { Gate, Queue } from './queue.js'
 
@@ -28,10 +30,16 @@ export interface WebhookSinkOptions {
   readonly parallel: number
 }
 
-/** As many encoded bytes wait, or are under way, at most; a larger record goes alone. */
-const MOST_BYTES = 16 * 1024 * 1024
+/** What encoded records take that wait, or are under way, is at least and at most so much; a larger record goes alone. */
+const [LEAST_BYTES, MOST_BYTES] = [4 * 1024 * 1024, 16 * 1024 * 1024]
+/** In between there is room for so many requests of each queue. */
+const REQUESTS_AHEAD = 3
 /** So many records are encoded at a time: then it is looked whether there is room for more. */
 const SLICE = 1000
+/** As many have to have room where others are already. */
+const LEAST_SLICE = 32
+/** About what a record's line takes, until one is known. */
+const USUAL_LINE = 512
 
 interface Given {
   readonly batch: Batch
@@ -52,9 +60,12 @@ export class WebhookSink implements Sink {
   readonly #endpoint: Endpoint
   #encoding: RunEncoding
   #queues: Queue[] = []
+  #memory = new LineMemory()
+  readonly #bodies: SpareMemory
   /** In all queues, and under way. */
-  #bytes = 0
   #lines = 0
+  /** What a line took of late. */
+  #usualLine = USUAL_LINE
   /** Nothing waits for more to go with it. */
   #hurried = false
   #failure: unknown
@@ -65,6 +76,7 @@ export class WebhookSink implements Sink {
   constructor(options: WebhookSinkOptions) {
     this.#options = options
     this.#endpoint = new Endpoint({ ...options.endpoint, connections: options.parallel })
+    this.#bodies = bodyMemory(options.parallel)
     this.#encoding = this.#newEncoding()
   }
 
@@ -82,7 +94,9 @@ export class WebhookSink implements Sink {
     this.#epoch++
     this.#encoding = this.#newEncoding()
     this.#queues = Array.from({ length: parallel }, () => new Queue())
-    this.#bytes = this.#lines = 0
+    // Requests of before may still be looked into.
+    this.#memory = new LineMemory()
+    this.#lines = 0
     this.#hurried = false
     this.#failure = undefined
     this.#endpoint.open(trust)
@@ -92,10 +106,10 @@ export class WebhookSink implements Sink {
     const { length: queues } = this.#queues
     const given: Given = { batch, reject, queues: queuesOf(batch, queues) }
     for (let from = 0; from < batch.length; ) {
-      if (this.#bytes >= MOST_BYTES) for (const queue of this.#queues) this.#pump(queue)
-      await this.#until(() => this.#bytes < MOST_BYTES)
+      if (this.#isFull) for (const queue of this.#queues) this.#pump(queue)
+      await this.#until(() => !this.#isFull)
       const several = given.queues.indexOf(SEVERAL, from)
-      const to = Math.min(from + SLICE, several < 0 ? batch.length : several)
+      const to = Math.min(from + this.#slice(), several < 0 ? batch.length : several)
       if (to > from) this.#add(given, from, to)
       else this.#addGate(given, from)
       from = Math.max(to, from + 1)
@@ -117,6 +131,19 @@ export class WebhookSink implements Sink {
     this.#wake()
   }
 
+  get #isFull(): boolean {
+    const { most, parallel } = this.#options
+    const request = Math.min(most.bytes, most.count * this.#usualLine)
+    const ahead = Math.min(MOST_BYTES, Math.max(LEAST_BYTES, REQUESTS_AHEAD * parallel * request))
+    return this.#memory.bytes >= ahead
+  }
+
+  /** As many records as there is room for in one piece of memory. */
+  #slice(): number {
+    const { room } = this.#memory.piece(LEAST_SLICE * this.#usualLine)
+    return Math.max(1, Math.min(SLICE, Math.floor(room / this.#usualLine)))
+  }
+
   #newEncoding(): RunEncoding {
     const { lines, maxLineBytes, body } = this.#options
     return {
@@ -131,23 +158,27 @@ export class WebhookSink implements Sink {
     const groups: number[][] = this.#queues.map(() => [])
     for (let index = from; index < to; index++) groups[queues[index]!]!.push(index)
     const now = performance.now()
-    for (const [number, run] of encodeRuns(this.#encoding, batch, groups, reject).entries()) {
+    const piece = this.#memory.piece(LEAST_SLICE * this.#usualLine)
+    const before = piece.writer.size
+    const runs = encodeRuns(this.#encoding, piece, batch, groups, reject)
+    // They may be longer than these.
+    this.#usualLine = Math.max(1, Math.ceil((1.1 * (piece.writer.size - before)) / (to - from)))
+    for (const [number, run] of runs.entries()) {
       if (run === undefined) continue
       const queue = this.#queues[number]!
       queue.add(run, now)
-      this.#bytes += run.ends.at(-1)! - run.start
       this.#lines += run.ends.length
-      this.#pump(queue)
     }
+    for (const queue of this.#queues) this.#pump(queue)
   }
 
   #addGate({ batch, reject }: Given, index: number): void {
-    const [run] = encodeRuns(this.#encoding, batch, [[index]], reject)
+    const piece = this.#memory.piece(this.#usualLine)
+    const [run] = encodeRuns(this.#encoding, piece, batch, [[index]], reject)
     if (run === undefined) return
     const parcel = new Parcel([{ run, from: 0, to: run.ends.length }])
     const queues = concerned(batch, index, this.#queues.length).map((number) => this.#queues[number]!)
     const gate = new Gate(parcel, queues)
-    this.#bytes += parcel.bytes
     this.#lines += parcel.count
     for (const queue of queues) queue.addGate(gate)
     for (const queue of queues) this.#pump(queue)
@@ -184,7 +215,7 @@ export class WebhookSink implements Sink {
     const waitMs = queue.since! + delayMs - now
     const isFull = queue.count >= most.count || queue.bytes >= most.bytes
     // Who waits for room, or at a gate, would wait for the delay, too.
-    const isWaitedFor = this.#hurried || queue.hasGates || this.#bytes >= MOST_BYTES
+    const isWaitedFor = this.#hurried || queue.hasGates || this.#isFull
     if (!isFull && waitMs > 0 && !isWaitedFor) {
       queue.timer ??= setTimeout(() => {
         queue.timer = undefined
@@ -215,7 +246,7 @@ export class WebhookSink implements Sink {
     sending.then(
       () => {
         if (epoch !== this.#epoch) return
-        this.#bytes -= parcel.bytes
+        parcel.release()
         this.#lines -= parcel.count
         for (const queue of queues) queue.busy = false
         for (const queue of queues) this.#pump(queue)
@@ -232,8 +263,11 @@ export class WebhookSink implements Sink {
 
   /** Of several records that are refused it is found which ones are meant: the halves are sent by themselves, in order. */
   async #send(parcel: Parcel): Promise<void> {
-    const answered = await this.#endpoint.deliver(messageOf(parcel, this.#options.body))
-    if (answered === undefined) return
+    const { lease, ...message } = messageOf(parcel, this.#options.body, this.#bodies)
+    const { refused, isSent } = await this.#endpoint.deliver(message)
+    if (isSent) lease?.giveBack()
+    else parcel.leave()
+    if (refused === undefined) return
     if (parcel.count > 1) {
       for (const half of parcel.halves()) await this.#send(half)
       return
@@ -242,7 +276,7 @@ export class WebhookSink implements Sink {
     const index = run.records[from]!
     const { id, table } = run.batch.at(index)!
     const name = table === undefined ? 'a logical message' : sqlName(table)
-    const error: TailraceError = WEBHOOK_RECORD_REFUSED({ ...answered, table: name, id })
+    const error: TailraceError = WEBHOOK_RECORD_REFUSED({ ...refused, table: name, id })
     if (run.reject === undefined) throw error
     run.reject(index, error)
   }

@@ -144,4 +144,31 @@ describe('lines', () => {
     one.batch.giveUpLines()
     expect(spare.take().buffer).not.toBe(one.buffer)
   })
+
+  test('counted, they are read where they lie; taken by somebody, they are copied for that', () => {
+    const [counted, taken] = [linesOf('1\tx\n'), linesOf('2\ty\n')]
+    expect(counted.batch.lineCounts).toEqual([{ table: 0, count: 1 }])
+    expect(taken.batch.lines).toHaveLength(1)
+    const isIn = ({ batch, buffer }: ReturnType<typeof linesOf>) => batch.buffers[0]!.buffer === buffer.buffer
+    expect([counted, taken].map(isIn)).toEqual([true, false])
+    expect(counted.batch.lineCounts).toBe(undefined)
+    counted.batch.giveUpLines()
+    taken.batch.giveUpLines()
+    const memory = spare.take().buffer
+    expect(memory).toBe(counted.buffer)
+  })
+})
+
+test('what is held for a batch is its bytes, and its own numbers, with those of one that is still asked', () => {
+  const batch = largeBatch()
+  batch.bytes = 10_000
+  const numbers = 4 * (batch.heads.length + batch.tape.values.length)
+  expect(batch.heldBytes).toBe(10_000 + numbers)
+  const heads = batch.heads.slice()
+  const made = batch.derive({ heads, ownBytes: 500 })
+  expect(made.heldBytes).toBe(10_500 + 4 * heads.length)
+  made.replaces(batch, true)
+  expect(made.heldBytes).toBe(10_500 + 4 * heads.length + numbers)
+  made.giveUpLines()
+  expect(made.heldBytes).toBe(10_500)
 })

@@ -28,7 +28,7 @@ export const pipelineSettings = {
       .default(16 * MIB),
     {
       description:
-        'How far a sink may be behind, in bytes received (2 kB more for each batch, and what processors made of them), before the others wait for it. What no sink needs any more is let go of.',
+        'How far a sink may be behind before the others wait for it: what its batches take of memory, which is the bytes received, where their columns begin and end (about 100 bytes for a row of eight columns), and what processors made of them. What no sink needs any more is let go of.',
       unit: 'bytes',
     },
   ),

@@ -34,9 +34,16 @@ interface Letter {
   readonly rejected: (cause: TailraceError | undefined) => void
 }
 
-type Item =
-  | { readonly batch: Batch; readonly done?: () => void; records: number; readonly letter?: Letter | undefined }
-  | { readonly barrier: Barrier }
+type Item = BatchItem | { readonly barrier: Barrier }
+
+interface BatchItem {
+  readonly batch: Batch
+  readonly done?: () => void
+  records: number
+  readonly letter?: Letter | undefined
+  /** What is counted for it, about. */
+  held: number
+}
 
 /** Items that are written at once, and what of them is left to be; `isFull`: whatever may follow them. */
 interface Gathered {
@@ -52,8 +59,8 @@ interface Ready {
   readonly batch: Batch | undefined
 }
 
-/** What a batch takes beside its bytes, however few these are: where rows come one by one thousands are on their way. */
-const BATCH_BYTES = 2048
+/** What a batch takes beside its bytes and numbers, however few these are: where rows come one by one thousands are on their way. */
+const BATCH_BYTES = 1024
 
 /** Of memory, about. */
 export function memoryOf({ heldBytes }: Batch): number {
@@ -188,14 +195,12 @@ export class Lane {
 
   /** `held`: until the barrier behind it was released. `done` is called when the batch is durable. */
   give(batch: Batch, { held = false, done = () => {} } = {}): void {
-    this.#hold(batch, 1)
-    this.#add({ batch, done, records: 0 }, held)
+    this.#add(this.#holding({ batch, done, records: 0, held: 0 }), held)
   }
 
   /** A dead letter, to be written once more; `rejected` hears how that went, each time it is tried. */
   giveLetter(batch: Batch, rejected: Letter['rejected']): void {
-    this.#hold(batch, 1)
-    this.#add({ batch, records: 0, letter: { rejected } })
+    this.#add(this.#holding({ batch, records: 0, letter: { rejected }, held: 0 }))
   }
 
   /** What it rejects the sink puts aside itself. */
@@ -327,6 +332,7 @@ export class Lane {
     }
     if (batch !== undefined) wrote?.(this, batch.length, (performance.now() - begun) / 1000)
     this.#next += items.length
+    for (const item of items) if ('batch' in item) this.#recount(item)
     if (batch !== undefined && !items.some((item) => 'batch' in item && item.batch === batch))
       this.#joinedOnes.push(batch)
   }
@@ -408,7 +414,8 @@ export class Lane {
   #pass(barrier: Barrier, mark: SinkMark): void {
     for (const item of this.#items.splice(0, this.#next + 1)) {
       if (!('batch' in item)) continue
-      this.#hold(item.batch, -1)
+      this.bytes -= item.batch.bytes
+      this.held -= item.held
       if (item.letter !== undefined) continue
       if (item.batch.length > 0) this.#forgotten = StreamPosition.parse(item.batch.position)
       this.#records += item.records
@@ -476,9 +483,17 @@ export class Lane {
     return 'again'
   }
 
-  #hold(batch: Batch, times: 1 | -1): void {
-    this.bytes += times * batch.bytes
-    this.held += times * memoryOf(batch)
+  #holding(item: BatchItem): BatchItem {
+    this.bytes += item.batch.bytes
+    this.#recount(item)
+    return item
+  }
+
+  /** A sink may have read lines, or have let go of numbers. */
+  #recount(item: BatchItem): void {
+    const held = memoryOf(item.batch)
+    this.held += held - item.held
+    item.held = held
   }
 
   #add(item: Item, held = false): void {

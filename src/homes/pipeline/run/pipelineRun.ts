@@ -277,7 +277,7 @@ export class PipelineRun {
    */
   get #barriersInBuffer(): number {
     const [gathers, isSlow] = [this.#lanes.some((lane) => lane.gathers), this.#lanes.some((lane) => lane.isSlow)]
-    return gathers && !isSlow ? 4 : 16
+    return gathers && !isSlow ? 4 : 10
   }
 
   get #delayMs(): number {

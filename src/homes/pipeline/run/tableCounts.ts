@@ -18,10 +18,10 @@ export class TableCounts {
   readonly #counts = new Map<string, TableCount>()
 
   add({ rows }: Batch): void {
-    const { tables, lines } = rows
+    const { tables, lineCounts } = rows
     const counted = new Array<number>(tables.length * STRIDE).fill(0)
-    if (lines === undefined) countRecords(rows, counted)
-    else for (const { table, ends } of lines) counted[table * STRIDE + SNAPSHOT]! += ends.length
+    if (lineCounts === undefined) countRecords(rows, counted)
+    else for (const { table, count } of lineCounts) counted[table * STRIDE + SNAPSHOT]! += count
     for (const [index, records] of counted.entries()) {
       if (records === 0) continue
       const { schema, name } = tables[Math.floor(index / STRIDE)]!

@@ -1,14 +1,18 @@
 /** Milliseconds from 1970-01-01 to 2000-01-01, where PostgreSQL's clock begins. */
 const EPOCH_OFFSET_MS = 946_684_800_000
+const SECOND = 1_000_000
+
+/** Of the last one the second that it lies in, and how that begins: transactions that follow one another have mostly the same. */
+let lastSecond = Number.NaN
+let lastText = ''
 
 /** Microseconds since 2000-01-01 as `2026-11-21T10:00:00.123456Z`: a JavaScript Date would lose the last three digits. */
 export function formatTimestamp(microseconds: bigint): string {
-  let milliseconds = microseconds / 1000n
-  let rest = Number(microseconds % 1000n)
-  if (rest < 0) {
-    milliseconds -= 1n
-    rest += 1000
+  const rest = Number(microseconds % 1_000_000n)
+  const second = Number(microseconds / 1_000_000n) - (rest < 0 ? 1 : 0)
+  if (second !== lastSecond) {
+    lastText = new Date(second * 1000 + EPOCH_OFFSET_MS).toISOString().slice(0, -'000Z'.length)
+    lastSecond = second
   }
-  const text = new Date(Number(milliseconds) + EPOCH_OFFSET_MS).toISOString()
-  return `${text.slice(0, -1)}${String(rest).padStart(3, '0')}Z`
+  return `${lastText}${String(SECOND + (rest < 0 ? rest + SECOND : rest)).slice(1)}Z`
 }

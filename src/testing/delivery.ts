@@ -1,5 +1,5 @@
 import { problemOfMark } from '../sinks/custom/guardedSink.js'
-import type { Reject, Sink, SinkMark } from '../sinks/sink.js'
+import type { FlushOptions, Reject, Sink, SinkMark } from '../sinks/sink.js'
 import type { ContractBatch } from './contractBatches.js'
 import { ContractFailure, within } from './failure.js'
 
@@ -39,7 +39,7 @@ export class Delivery {
     this.#sink = sink
     sink.listen?.(() => {})
     await this.#open(this.#recorded)
-    this.#flushed = this.#recorded ??= await this.#flush(false)
+    this.#flushed = this.#recorded ??= await this.#flush({ end: false })
     await this.#tellRecorded(this.#recorded)
   }
 
@@ -62,13 +62,13 @@ export class Delivery {
     }
   }
 
-  async flush(end = false): Promise<void> {
-    this.#flushed = await this.#flush(end)
+  async flush({ end = false, durable = true }: Partial<FlushOptions> = {}): Promise<void> {
+    this.#flushed = await this.#flush({ end, durable })
   }
 
   /** Flushes, and puts that into what outlives a crash. */
   async record(end = false): Promise<void> {
-    await this.flush(end)
+    await this.flush({ end })
     this.#recorded = this.#flushed
     await this.#tellRecorded(this.#recorded!)
   }
@@ -106,8 +106,8 @@ export class Delivery {
     this.#next = at + 1
   }
 
-  async #flush(end: boolean): Promise<Recorded> {
-    const mark = await within(this.#sink.flush({ end }), this.#timeoutMs, 'flush')
+  async #flush(options: FlushOptions): Promise<Recorded> {
+    const mark = await within(this.#sink.flush(options), this.#timeoutMs, 'flush')
     const problem = problemOfMark(mark)
     if (problem !== undefined) throw new ContractFailure(`the mark that flush gave is ${problem}`)
     return { mark: JSON.parse(JSON.stringify(mark)), batches: this.#next }

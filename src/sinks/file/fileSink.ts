@@ -62,7 +62,7 @@ export class FileSink implements Sink {
   #unsynced = false
   /** What is not synced was said to need not come again. */
   #relied = false
-  /** The disk has refused what was: nobody knows what of it is there. */
+  /** The disk has refused something behind that: nobody knows what of it is there. A file server tells it late, of what it took before. */
   #lost = false
 
   /** `path` must be absolute. */
@@ -135,7 +135,7 @@ export class FileSink implements Sink {
   async close(): Promise<void> {
     const [output, lock] = [this.#output, this.#lock]
     this.#output = this.#lock = undefined
-    await output?.close()
+    await this.#trying(async () => output?.close())
     await lock?.[Symbol.asyncDispose]()
   }
 
@@ -161,7 +161,7 @@ export class FileSink implements Sink {
       // Of what stands there already a torn line goes; in compressed bytes it cannot be seen.
       if (!this.#settings.gzip) output.cutAt(await output.endOfLastLine())
     } else if (output.isFile) {
-      if (output.bytes < last.bytes) throw shorter(this.#settings.path, output.bytes, last.bytes)
+      if (output.bytes < last.bytes) throw this.#shorter(this.#settings.path, output.bytes, last.bytes)
       output.cutAt(last.bytes)
     }
   }
@@ -182,7 +182,7 @@ export class FileSink implements Sink {
     if (last.bytes === 0) return
     const part = this.#names.part(last.number)
     const found = (await stat(part).catch(() => undefined))?.size ?? 0
-    if (found < last.bytes) throw shorter(part, found, last.bytes)
+    if (found < last.bytes) throw this.#shorter(part, found, last.bytes)
     this.#output = await Output.open(part)
     this.#output.cutAt(last.bytes)
     this.#unsynced = true
@@ -190,13 +190,22 @@ export class FileSink implements Sink {
   }
 
   async #sync(): Promise<void> {
+    if (this.#unsynced) await this.#trying(async () => this.#output?.sync())
+    this.#unsynced = this.#relied = false
+  }
+
+  async #trying(work: () => Promise<void>): Promise<void> {
     try {
-      if (this.#unsynced) await this.#output?.sync()
+      await work()
     } catch (error) {
-      this.#lost = this.#relied
+      this.#lost ||= this.#relied
       throw error
     }
-    this.#unsynced = this.#relied = false
+  }
+
+  #shorter(path: string, bytes: number, expected: number): Error {
+    if (this.#relied) return SINK_REWOUND({ sink: this.#settings.path })
+    return OUTPUT_MISMATCH({ path, problem: `it has ${bytes} bytes, and ${expected} were written` })
   }
 
   /** Gives complete files their names; those that have them are left alone. */
@@ -215,7 +224,9 @@ export class FileSink implements Sink {
       this.#begun = Date.now()
       this.#output = await Output.open(this.#names.part(this.#number))
     }
-    await this.#output.write(this.#settings.gzip ? [await compress(Buffer.concat(lines))] : lines)
+    const output = this.#output
+    const bytes = this.#settings.gzip ? [await compress(Buffer.concat(lines))] : lines
+    await this.#trying(() => output.write(bytes))
     this.#writer.clear()
     this.#unsynced = true
     const { rotateBytes } = this.#settings
@@ -254,10 +265,6 @@ async function giveName(part: string, path: string): Promise<void> {
   if (to === undefined) await link(part, path).catch(() => rename(part, path))
   await syncFolder(dirname(path))
   await rm(part, { force: true })
-}
-
-function shorter(path: string, bytes: number, recorded: number): Error {
-  return OUTPUT_MISMATCH({ path, problem: `it has ${bytes} bytes, and ${recorded} were written` })
 }
 
 async function exists(path: string): Promise<boolean> {

@@ -240,6 +240,8 @@ test.each(KINDS.slice(0, 2))(
       const [path] = await filesIn(folder.path)
       expect(await textOf(path!)).toBe(lines[0]! + lines[1])
 
+      const whole = await readFile(path!)
+      // Nothing is to be synced.
       sync.mockRejectedValueOnce(OUTPUT_FAILED({ name: path!, problem: 'input/output error', errno: 'EIO' }))
       await expect(sink.flush({ end: false })).resolves.toEqual(durable)
       await sink.write(batches[2]!)
@@ -255,6 +257,18 @@ test.each(KINDS.slice(0, 2))(
       await sink.close()
       await expect(sink.open(second)).rejects.toMatchObject({ code: 'SINK_REWOUND' })
       await sink.close()
+
+      const cut = sinkIn(folder.path, settings)
+      await cut.open(durable)
+      await cut.write(batches[2]!)
+      const third = await cut.flush({ end: false, durable: false })
+      await cut.close()
+      await truncate(path!, 10)
+      await expect(cut.open(third)).rejects.toMatchObject({ code: 'SINK_REWOUND' })
+      await cut.close()
+      await expect(cut.open(durable)).rejects.toMatchObject({ code: 'SINK_REWOUND' })
+      await cut.close()
+      await writeFile(path!, whole)
       const anew = sinkIn(folder.path, settings)
       await anew.open(durable)
       for (const batch of batches.slice(2, 4)) await anew.write(batch)

@@ -404,11 +404,13 @@ export class Lane {
   /** `before`: as many were left out since the last that was not. */
   #isLeftOut(index: number, before: number): boolean {
     const item = this.#items[index]!
-    if (!('barrier' in item) || item.barrier.together || before === MAX_LEFT_OUT) return false
+    if (!('barrier' in item) || item.barrier.together || before >= MAX_LEFT_OUT) return false
     if (this.isSlow && performance.now() - this.#passedAt > LEFT_OUT_MS) return false
-    // What is to be made durable is so at the latest where the next one is.
-    const { durable } = item.barrier
-    return this.#items.slice(index + 1).some((one) => 'barrier' in one && (one.barrier.durable || !durable))
+    const next = this.#items.slice(index + 1).filter((one) => 'barrier' in one)
+    if (!item.barrier.durable) return next.length > 0
+    // Where the next one is that is durable, too, and not where the last one happens to be that may be left out.
+    const behind = next.findIndex(({ barrier }) => barrier.durable)
+    return behind >= 0 && before + 1 + behind <= MAX_LEFT_OUT
   }
 
   #pass(barrier: Barrier, mark: SinkMark): void {
@@ -429,7 +431,7 @@ export class Lane {
     this.#tellDeadLetters()
     this.#mark = mark
     this.passed = barrier.id
-    if (this.#attempts > 0) {
+    if (this.#attempts > 0 && barrier.durable) {
       this.#listener.event({ type: 'sink-recovered', sink: this.name, attempts: this.#attempts })
       this.#attempts = 0
     }

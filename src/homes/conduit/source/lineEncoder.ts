@@ -42,9 +42,10 @@ export class LineEncoder {
   readonly #program: string | undefined
   readonly #positions = new PositionText(packBeginning)
   readonly #memory: Memory[] = []
-  #here: Place
+  readonly #here: Place
   #thread: (Place & { readonly thread: RecordThread }) | undefined
   #bytes = 0
+  #jobs = 0
   #idle: NodeJS.Timeout | undefined
   #closed = false
 
@@ -85,13 +86,10 @@ export class LineEncoder {
       last: batch.position.toString(),
     }
     const place = this.#thread ?? this.#here
-    const done = await place.do(rows.tables[0]!, schemas, {
-      rows: packRows(rows, enough),
-      task,
-      ...{ input: enough, output },
-    })
-    if (this.#thread !== undefined && !this.#closed) {
-      clearTimeout(this.#idle)
+    this.#jobs++
+    const job = { rows: packRows(rows, enough), task, input: enough, output }
+    const done = await place.do(rows.tables[0]!, schemas, job).finally(() => this.#jobs--)
+    if (this.#jobs === 0 && this.#thread !== undefined) {
       this.#idle = setTimeout(() => void this.#end(), IDLE_MS).unref()
     }
     const release = () => {
@@ -117,6 +115,7 @@ export class LineEncoder {
     const ended = this.#thread
     this.#thread = undefined
     this.#bytes = 0
+    this.#memory.length = 0
     await ended?.thread.close()
   }
 }

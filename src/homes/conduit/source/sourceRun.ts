@@ -29,8 +29,8 @@ export interface Outlet {
 const USUAL_DELAY_MS = 1000
 /** Messages become no larger than that, but for one record. */
 const MESSAGE_BYTES = 1024 * 1024
-/** Batches of which records are being made, or are not written yet. */
-const JOBS = 4
+/** Batches of which records are being made, or are not written yet: more of them leave the processor's caches before they are written. */
+const JOBS = 3
 /** The last row read may get a better position from what follows: so long it is waited for. */
 const HELD_MS = 2000
 
@@ -176,6 +176,7 @@ export class SourceRun {
       return
     }
     this.#releaseHeld()
+    await this.#flushFull()
     await this.#takeFrom(batch, 0)
   }
 
@@ -198,6 +199,7 @@ export class SourceRun {
     })
     if (made === undefined || this.#stopped) return
     this.#releaseHeld()
+    await this.#flushFull()
     this.#half = false
     const last = batch.length - 1
     let parts = 1
@@ -208,7 +210,7 @@ export class SourceRun {
     for (let from = 0; from < count && !this.#stopped; ) {
       parts++
       from = this.#append(made, from, count, done)
-      if (this.#isFull && !this.#flush()) await this.#outlet.drained()
+      await this.#flushFull()
     }
     if (this.#stopped) return
     if (made.count < batch.length) {
@@ -270,6 +272,10 @@ export class SourceRun {
   get #isFull(): boolean {
     const { count, bytes } = this.#messages
     return (this.#size > 0 && count >= this.#size) || bytes >= MESSAGE_BYTES
+  }
+
+  async #flushFull(): Promise<void> {
+    if (this.#isFull && !this.#flush()) await this.#outlet.drained()
   }
 
   #hold(record: HeldRecord): void {

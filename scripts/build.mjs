@@ -43,6 +43,18 @@ for (const file of commands) chmodSync(path(file), 0o755)
 // The plugin for Conduit: one file without anything beside it, that can be copied into a folder of connectors. CommonJS by its
 // name, since there it has no package.json to say what it is.
 const { version } = JSON.parse(readFileSync(path('package.json'), 'utf8'))
+// The program of its thread is a text in it.
+const { outputFiles } = await build({
+  entryPoints: [path('dist/homes/conduit/source/recordWorker.js')],
+  write: false,
+  bundle: true,
+  platform: 'node',
+  target: 'node20.19',
+  format: 'cjs',
+  minifySyntax: true,
+  minifyWhitespace: true,
+  logLevel: 'warning',
+})
 await build({
   entryPoints: [path('dist/homes/conduit/main.js')],
   outfile: path('dist/tailrace-conduit.cjs'),
@@ -54,7 +66,7 @@ await build({
   legalComments: 'linked',
   minifySyntax: true,
   minifyWhitespace: true,
-  define: { TAILRACE_VERSION: JSON.stringify(version) },
+  define: { TAILRACE_VERSION: JSON.stringify(version), TAILRACE_RECORD_WORKER: JSON.stringify(outputFiles[0].text) },
   logLevel: 'warning',
 })
 chmodSync(path('dist/tailrace-conduit.cjs'), 0o755)

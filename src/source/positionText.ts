@@ -1,30 +1,17 @@
-import { writeJsonString } from '../codec/json/text.js'
-import type { ByteSink } from '../core/byteWriter.js'
 import type { Transaction } from '../core/record.js'
 import { HEAD, HEAD_BUFFER, HEAD_FINGERPRINT, HEAD_NEW, HEAD_SEQ, HEAD_SUB, type RowBatch } from '../core/rowBatch.js'
 import { formatLsn } from '../postgres/lsn.js'
 import type { Batch } from './batch.js'
 import { type Origin, OUTSIDE_TRANSACTION, StreamPosition } from './position.js'
 import { type ReadingSteps, upToText } from './scan/progress.js'
-
-/** Where it is written to. */
-export interface PositionWriter extends ByteSink {
-  write(bytes: Uint8Array): void
-  /** In UTF-8. */
-  writeText(text: string): void
-  writeDigits(value: number): void
-}
+import { type PositionWriter, writeStep } from './stepText.js'
 
 /** What a text begins with that has nothing in common with others. */
-export const NO_BEGINNING = Buffer.alloc(0)
+const NO_BEGINNING = Buffer.alloc(0)
 
 const SUB = Buffer.from(',"sub":')
 const FINGERPRINT = Buffer.from(',"fingerprint":')
 const END = Buffer.from('}')
-const TO = Buffer.from(',"to":[')
-const TO_END = Buffer.from(']}}}')
-const COMMA = Buffer.from(',')
-const STEP_END = Buffer.from('}}}')
 
 /** How a position is written. */
 const OF_STEP = 0
@@ -107,14 +94,14 @@ export class PositionText {
   }
 
   #writeStep(writer: PositionWriter, rows: RowBatch, { base, stretch }: ReadingSteps, index: number): void {
-    writer.writeDigits(base.rows + index + 1)
-    if (stretch === undefined) return writer.write(STEP_END)
-    if (stretch.columns === undefined) {
+    const count = base.rows + index + 1
+    if (stretch !== undefined && stretch.columns === undefined) {
+      writer.writeDigits(count)
       return writer.writeText(`,"to":${JSON.stringify(stretch.keyOf(index))}}}}`)
     }
-    writer.write(TO)
-    writeKey(writer, rows, index, stretch.columns)
-    writer.write(TO_END)
+    const head = index * HEAD
+    const bytes = rows.buffers[rows.heads[head + HEAD_BUFFER]!]!
+    writeStep(writer, count, stretch?.columns, bytes, rows.tape.values, rows.heads[head + HEAD_NEW]!)
   }
 
   /** Of records that follow one another in a transaction only two numbers differ. */
@@ -140,21 +127,4 @@ function writeFingerprint(writer: PositionWriter, fingerprint: number): void {
   writer.write(FINGERPRINT)
   writer.writeDigits(fingerprint)
   writer.write(END)
-}
-
-/** As the key's texts stand in JSON, from the bytes of the row. */
-function writeKey(
-  writer: PositionWriter,
-  { heads, buffers, tape }: RowBatch,
-  index: number,
-  columns: readonly number[],
-): void {
-  const head = index * HEAD
-  const bytes = buffers[heads[head + HEAD_BUFFER]!]!
-  const at = heads[head + HEAD_NEW]!
-  for (let i = 0; i < columns.length; i++) {
-    if (i > 0) writer.write(COMMA)
-    const pair = at + 2 * columns[i]!
-    writeJsonString(writer, bytes, tape.values[pair]!, tape.values[pair + 1]!)
-  }
 }

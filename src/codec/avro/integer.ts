@@ -3,10 +3,25 @@ import { digits } from '../text/digits.js'
 import { putVarint, VARINT_ROOM } from './varint.js'
 
 const MINUS = 0x2d
+const ZERO = 0x30
 /** So many digits, twice, always are a safe integer. */
 const SAFE_DIGITS = 15
 const BILLION = 1_000_000_000
 const TWO_22 = 0x40_0000
+
+/** So many characters are a number whose double is of 31 bits. */
+export const SHORT_DIGITS = 9
+
+/** A number of so many characters at most; the offset behind it. Room must be there. */
+export function putShortInteger(out: Uint8Array, at: number, src: Uint8Array, p: number, end: number): number {
+  const sign = src[p] === MINUS ? 1 : 0
+  let value = 0
+  for (p += sign; p < end; p++) value = (value * 10 + src[p]! - ZERO) | 0
+  let zigzag = 2 * value - sign
+  for (; zigzag > 127; zigzag >>= 7) out[at++] = (zigzag & 127) | 128
+  out[at++] = zigzag
+  return at
+}
 
 /** int2, int4, int8: Avro's int and long have the same bytes. */
 export function writeInteger(writer: ByteRoom, src: Uint8Array, p: number, end: number): void {

@@ -5,7 +5,7 @@ import { NULL_COLUMN, UNCHANGED_COLUMN } from '../../core/tape.js'
 import type { AvroCodec } from './codec.js'
 import { writeTimestamp } from './dateTime.js'
 import { writeDouble } from './float.js'
-import { writeInteger } from './integer.js'
+import { putShortInteger, SHORT_DIGITS, writeInteger } from './integer.js'
 import { ORIGINAL_NAME } from './read/schema.js'
 import { writeBoolean, writeText } from './text.js'
 import { putLength, VARINT_ROOM } from './varint.js'
@@ -13,6 +13,9 @@ import { putLength, VARINT_ROOM } from './varint.js'
 // record:    its fields, one behind the other, nothing between
 // nullable:  of a union ["null", T]: 0 for null, else 2 (the zigzag of 1) and the value
 
+/** A branch of a union and a number, or the length of what asks for its own room. */
+const FIELD_ROOM = 1 + VARINT_ROOM
+const LOWER_T = 0x74
 const NULL_BRANCH = 0
 const VALUE_BRANCH = 2
 
@@ -52,44 +55,61 @@ export class AvroRecord {
    * the tuple at `fallback`. It must be of this record: see `AvroShape.recordFor`.
    */
   write(writer: ByteRoom, bytes: Uint8Array, view: DataView, tape: Int32Array, at: number, fallback: number): void {
-    const count = this.#offsets.length
+    const offsets = this.#offsets
+    const kinds = this.#kinds
+    const nullable = this.#nullable
+    const count = offsets.length
+    // Whoever takes more asks for it.
+    writer.reserve(FIELD_ROOM * count)
+    let to = writer.length
     for (let i = 0; i < count; i++) {
-      let pair = at + this.#offsets[i]!
-      if (tape[pair] === UNCHANGED_COLUMN) pair = fallback + this.#offsets[i]!
+      let pair = at + offsets[i]!
+      if (tape[pair] === UNCHANGED_COLUMN) pair = fallback + offsets[i]!
       const start = tape[pair]!
       const end = tape[pair + 1]!
-      writer.reserve(2)
       if (start < 0) {
-        if (start !== NULL_COLUMN || this.#nullable[i] === 0) throw this.#misfit(i)
-        writer.bytes[writer.length++] = NULL_BRANCH
+        if (start !== NULL_COLUMN || nullable[i] === 0) throw this.#misfit(i)
+        writer.bytes[to++] = NULL_BRANCH
         continue
       }
-      if (this.#nullable[i] !== 0) writer.bytes[writer.length++] = VALUE_BRANCH
-      switch (this.#kinds[i]) {
+      if (nullable[i] !== 0) writer.bytes[to++] = VALUE_BRANCH
+      switch (kinds[i]) {
         case KIND_TEXT: {
           const length = end - start
-          writer.reserve(VARINT_ROOM + length)
-          const to = putLength(writer.bytes, writer.length, length)
+          writer.length = to
+          writer.reserve(length + FIELD_ROOM * (count - i))
+          to = putLength(writer.bytes, to, length)
           copyShort(bytes, view, start, end, writer.bytes, writer.view, to)
-          writer.length = to + length
-          break
+          to += length
+          continue
         }
+        case KIND_BOOLEAN:
+          writer.bytes[to++] = bytes[start] === LOWER_T ? 1 : 0
+          continue
         case KIND_INTEGER:
+          if (end - start <= SHORT_DIGITS) {
+            to = putShortInteger(writer.bytes, to, bytes, start, end)
+            continue
+          }
+          writer.length = to
           writeInteger(writer, bytes, start, end)
           break
         case KIND_TIMESTAMP:
+          writer.length = to
           writeTimestamp(writer, bytes, start, end)
           break
         case KIND_DOUBLE:
+          writer.length = to
           writeDouble(writer, bytes, start, end)
           break
-        case KIND_BOOLEAN:
-          writeBoolean(writer, bytes, start)
-          break
         default:
+          writer.length = to
           this.#codecs[i]!.write(writer, bytes, start, end)
+          writer.reserve(FIELD_ROOM * (count - i))
       }
+      to = writer.length
     }
+    writer.length = to
   }
 
   #misfit(field: number): Error {

@@ -36,7 +36,9 @@ export async function planKeyRanges(
   const key = await keyColumns(queryable, table.oid, names)
   if (pages <= MIN_RANGE_PAGES) return { key, stretches: UNREAD }
   const columns = names.map(quoteIdentifier).join(', ')
-  const rows = await queryable.query<{ key: string[]; correlation: number | null }>(
+  const count = rangesOf(pages, workers).length
+  // Of the sample only the ends of ranges are wanted, with its first row: to read all of it takes as long as to take it.
+  const [first, ...bounds] = await queryable.query<{ key: string[]; correlation: number | null }>(
     `WITH sample AS (
        SELECT ${columns}, ctid FROM ONLY ${sqlName(table)} TABLESAMPLE SYSTEM (${Math.min(100, (100 * SAMPLED_PAGES) / pages)})
      ), ranked AS (
@@ -44,14 +46,15 @@ export async function planKeyRanges(
               pg_catalog.row_number() OVER (ORDER BY ${columns}) AS rank,
               pg_catalog.row_number() OVER (ORDER BY ctid) AS place
          FROM sample
+     ), whole AS (
+       SELECT pg_catalog.count(*) AS count, pg_catalog.abs(pg_catalog.corr(rank, place)) AS correlation FROM ranked
      )
-     SELECT key, (SELECT pg_catalog.abs(pg_catalog.corr(rank, place)) FROM ranked) AS correlation
-       FROM ranked
-      ORDER BY rank`,
+     SELECT ranked.key, whole.correlation
+       FROM pg_catalog.generate_series(0, ${count - 1}) AS part (number), whole, ranked
+      WHERE ranked.rank = part.number * whole.count / ${count} + 1
+      ORDER BY part.number`,
   )
-  if ((rows[0]?.correlation ?? 0) < ENOUGH_CORRELATION) return undefined
-  const count = rangesOf(pages, workers).length
-  const bounds = Array.from({ length: count - 1 }, (_, index) => rows[Math.floor(((index + 1) * rows.length) / count)]!)
+  if ((first?.correlation ?? 0) < ENOUGH_CORRELATION) return undefined
   const distinct = bounds.filter(
     ({ key }, index) => index === 0 || key.join('\0') !== bounds[index - 1]!.key.join('\0'),
   )

@@ -36,7 +36,11 @@ export function addSource(server: GrpcServer, connector: SourceConnector): void 
     return NOTHING
   })
   server.stream(methods.run, (call) => {
-    const run = connector.begin(call)
+    const outlet = {
+      write: (parts: readonly Buffer[], done: () => void) => call.writeParts(parts, done),
+      drained: () => call.drained(),
+    }
+    const run = connector.begin(outlet)
     return serveRun(call, connector, run, (bytes, start, end) => run.acks(bytes, start, end))
   })
   server.unary(methods.stop, () => ({ lastPosition: connector.stop() }))

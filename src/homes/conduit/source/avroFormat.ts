@@ -1,29 +1,42 @@
 import { type AvroRecord, type AvroShape, avroTable } from '../../../codec/avro/index.js'
 import { NO_FALLBACK } from '../../../codec/json/row.js'
+import type { RowPlace } from '../../../core/rowBatch.js'
 import type { Table } from '../../../core/table.js'
 import { NULL_COLUMN } from '../../../core/tape.js'
 import type { RegisteredSchemas } from '../schema/registeredSchemas.js'
 import type { SchemaReference } from '../schema/schemaService.js'
 import type { SchemaWishes } from '../schema/schemaWishes.js'
-import { NO_PART, type PayloadFormat, type RowParts, type TableFormat, type Tuple } from './payloadFormat.js'
+import {
+  NO_PART,
+  type PayloadFormat,
+  type RegisteredSchema,
+  type RowParts,
+  type TableFormat,
+  type TableSchemas,
+  type Tuple,
+} from './payloadFormat.js'
 import type { ProtoWriter } from './protoWriter.js'
-
-/** Data: `bytes raw_data = 1`. */
-const RAW_DATA = 0x0a
+import { RAW_DATA } from './recordTags.js'
+import { schemaMetadata } from './schemaMetadata.js'
 
 /** Raw data: plain Avro of a schema that the host's registry has; parts that are to have none are as `others` writes them. */
 export function avroFormat(wishes: SchemaWishes, schemas: RegisteredSchemas, others: PayloadFormat): PayloadFormat {
-  return { compile: (table) => new AvroFormat(table, wishes, schemas, others.compile(table)) }
+  const { key, payload, avro } = wishes
+  return {
+    compile: (table) => new AvroFormat(table, wishes, schemas, others.compile(table)),
+    avro: key === undefined || payload === undefined ? undefined : avro,
+  }
 }
 
 /** A shape's records, and where those are that were registered. */
 interface Part {
+  readonly name: RegisteredSchema['part']
   readonly shape: AvroShape
   readonly subject: string
   readonly references: Map<AvroRecord, SchemaReference>
 }
 
-class AvroFormat implements TableFormat {
+class AvroFormat implements TableFormat, TableSchemas {
   metadata: Readonly<Record<string, string>> = {}
   readonly #table: Table
   readonly #schemas: RegisteredSchemas
@@ -35,16 +48,17 @@ class AvroFormat implements TableFormat {
   #payloadRecord: AvroRecord | undefined
   /** A new tuple, and behind it an old one of which the key alone is known. */
   readonly #pair: Int32Array
+  readonly registered: RegisteredSchema[] = []
 
   constructor(table: Table, { key, payload, avro }: SchemaWishes, schemas: RegisteredSchemas, others: TableFormat) {
     this.#table = table
     this.#schemas = schemas
     this.#others = others
     const shapes = avroTable(table, avro)
-    const part = (shape: AvroShape | undefined, subjectOf: SchemaWishes['key']): Part | undefined =>
-      shape && subjectOf && { shape, subject: subjectOf(table), references: new Map() }
-    this.#key = part(shapes.key, key)
-    this.#payload = part(shapes.payload, payload)
+    const part = (name: Part['name'], shape: AvroShape | undefined, subjectOf: SchemaWishes['key']): Part | undefined =>
+      shape && subjectOf && { name, shape, subject: subjectOf(table), references: new Map() }
+    this.#key = part('key', shapes.key, key)
+    this.#payload = part('payload', shapes.payload, payload)
     this.#pair = new Int32Array(4 * table.columns.length).fill(NULL_COLUMN)
   }
 
@@ -52,14 +66,24 @@ class AvroFormat implements TableFormat {
     const key = this.#key === undefined ? undefined : keyRecord(this.#key.shape, parts)
     const payload = this.#payload === undefined ? undefined : this.#choosePayload(this.#payload.shape, parts)
     if (key === this.#keyRecord && payload === this.#payloadRecord) return undefined
-    const missing = [this.#registration(this.#key, key), this.#registration(this.#payload, payload)].filter(
-      (one) => one !== undefined,
-    )
-    if (missing.length > 0) return Promise.all(missing).then(() => {})
+    const missing = this.#registrations(key, payload)
+    if (missing !== undefined) return missing
     this.#keyRecord = key
     this.#payloadRecord = payload
-    this.metadata = { ...reference('key', this.#key, key), ...reference('payload', this.#payload, payload) }
+    this.metadata = schemaMetadata(
+      this.#key && key && this.#key.references.get(key),
+      this.#payload && payload && this.#payload.references.get(payload),
+    )
     return undefined
+  }
+
+  get schemas(): TableSchemas {
+    return this
+  }
+
+  async register({ bytes, tape, at }: RowPlace): Promise<void> {
+    const key = this.#key?.shape.recordFor(bytes, tape, at, NO_FALLBACK)
+    await this.#registrations(key, this.#payload?.shape.recordFor(bytes, tape, at, NO_FALLBACK))
   }
 
   writeKey(writer: ProtoWriter, tuple: Tuple): void {
@@ -105,10 +129,19 @@ class AvroFormat implements TableFormat {
     }
   }
 
+  #registrations(key: AvroRecord | undefined, payload: AvroRecord | undefined): Promise<void> | undefined {
+    const missing = [this.#registration(this.#key, key), this.#registration(this.#payload, payload)].filter(
+      (one) => one !== undefined,
+    )
+    return missing.length === 0 ? undefined : Promise.all(missing).then(() => {})
+  }
+
   #registration(part: Part | undefined, record: AvroRecord | undefined): Promise<void> | undefined {
     if (part === undefined || record === undefined || part.references.has(record)) return undefined
-    return this.#schemas.register(part.subject, record.schema).then((reference) => {
+    const { schema } = record
+    return this.#schemas.register(part.subject, schema).then((reference) => {
       part.references.set(record, reference)
+      this.registered.push({ part: part.name, schema, reference })
     })
   }
 
@@ -127,10 +160,4 @@ class AvroFormat implements TableFormat {
 
 function keyRecord(shape: AvroShape, { bytes, tape, keyAt, keyFallback }: RowParts): AvroRecord | undefined {
   return keyAt === NO_PART ? undefined : shape.recordFor(bytes, tape, keyAt, keyFallback)
-}
-
-function reference(name: 'key' | 'payload', part: Part | undefined, record: AvroRecord | undefined): object {
-  if (part === undefined || record === undefined) return {}
-  const { subject, version } = part.references.get(record)!
-  return { [`opencdc.${name}.schema.subject`]: subject, [`opencdc.${name}.schema.version`]: String(version) }
 }

@@ -24,6 +24,11 @@ export function tableMetadata(table: Table, others: Readonly<Record<string, stri
   return shared.copy()
 }
 
+/** Of a moment in milliseconds, as `transactionMetadata` takes it: in nanoseconds. */
+export function readAtOf(milliseconds: number): bigint {
+  return BigInt(milliseconds) * 1_000_000n
+}
+
 /** The same of all records of one transaction (undefined: of a snapshot). */
 export function transactionMetadata(transaction: Transaction | undefined, readAt: bigint): Buffer {
   add('opencdc.readAt', String(readAt))

@@ -18,6 +18,8 @@ export class OpenedSource {
   #next: Promise<IteratorResult<Batch, void>> | undefined
   #quiet = false
   readonly #retention = new RetentionNews()
+  #rowsToRead = 0
+  #onReading: (rows: number) => void = () => {}
 
   private constructor(options: SourceOptions) {
     this.#source = new PostgresSource(options)
@@ -43,6 +45,12 @@ export class OpenedSource {
     return value ?? undefined
   }
 
+  /** Tables begin to be read, or were before: of so many rows, about. */
+  onReading(listener: (rows: number) => void): void {
+    this.#onReading = listener
+    if (this.#rowsToRead > 0) listener(this.#rowsToRead)
+  }
+
   /** All up to there is stored by the host. */
   ack(position: Batch['position'] | string): Promise<void> {
     return this.#source.ack(position)
@@ -62,6 +70,10 @@ export class OpenedSource {
 
   async #listen(underWay: () => void): Promise<void> {
     for await (const event of this.#source.events()) {
+      if (event.type === 'snapshot-started') {
+        this.#rowsToRead = event.estimatedRows
+        this.#onReading(event.estimatedRows)
+      }
       if (UNDER_WAY.includes(event.type)) underWay()
       const { type, ...facts } = event
       if (this.#quiet && (type === 'stalled' || type === 'stall-ended')) continue

@@ -1,4 +1,7 @@
+import type { AvroOptions } from '../../../codec/avro/index.js'
+import type { RowPlace } from '../../../core/rowBatch.js'
 import type { Table } from '../../../core/table.js'
+import type { SchemaReference } from '../schema/schemaService.js'
 import type { ProtoWriter } from './protoWriter.js'
 
 /** A tuple on a batch's tape, with another one that has what it lacks (NO_FALLBACK: none). */
@@ -31,6 +34,23 @@ export interface RowParts {
 export interface PayloadFormat {
   /** Compiles how rows of this shape are written; called once for each shape, before its first record. */
   compile(table: Table): TableFormat
+  /** Set where key and row both are Avro: then what it takes to write rows of a table is told by `TableFormat.schemas`. */
+  readonly avro?: AvroOptions | undefined
+}
+
+/** A schema of a table's keys or rows, and where the host's registry has it. */
+export interface RegisteredSchema {
+  readonly part: 'key' | 'payload'
+  readonly schema: string
+  readonly reference: SchemaReference
+}
+
+/** The schemas of a table that were registered. */
+export interface TableSchemas {
+  /** What this row is written with, as nearly all of them are. */
+  register(row: RowPlace): Promise<void>
+  /** In the order in which they were; more come behind the last. */
+  readonly registered: readonly RegisteredSchema[]
 }
 
 export interface TableFormat {
@@ -41,6 +61,7 @@ export interface TableFormat {
   choose(parts: RowParts): Promise<void> | undefined
   /** Metadata of the record that was chosen for, such as where its schema is: the same object as long as they are the same. */
   readonly metadata: Readonly<Record<string, string>>
+  readonly schemas?: TableSchemas | undefined
   /** Writes the fields of a `Data` with the key's columns. */
   writeKey(writer: ProtoWriter, tuple: Tuple): void
   /** The same with the columns that consumers see; of what is unchanged and was not sent nothing. */

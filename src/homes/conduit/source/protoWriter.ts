@@ -11,17 +11,25 @@ const MOST_INT = 2 ** 31 - 1
 const INT_CHARACTERS = 11
 /** A length that is filled in later takes as many bytes whatever it is: decoders take a varint with leading zeros. */
 const LENGTH_BYTES = 4
+/** What stands before a value of such a length. */
+export const OPEN_BYTES = 1 + LENGTH_BYTES
 
 /**
  * A protobuf message that is being written, by hand: what a record is made of stands in the bytes received, and goes from
  * there to here without a string or an object between. Tags are one byte: no field of ours has a number above 15.
  */
 export class ProtoWriter {
-  bytes: Buffer = Buffer.allocUnsafeSlow(FIRST_BYTES)
+  bytes: Buffer
   length = 0
   /** The same memory. */
-  view: DataView = viewOf(this.bytes)
+  view: DataView
   readonly #spare: Buffer[] = []
+
+  /** `memory`: to begin in. */
+  constructor(memory: Buffer = Buffer.allocUnsafeSlow(FIRST_BYTES)) {
+    this.bytes = memory
+    this.view = viewOf(memory)
+  }
 
   /** Makes room for `count` more bytes. `bytes` may be another buffer afterwards. */
   reserve(count: number): void {
@@ -34,9 +42,9 @@ export class ProtoWriter {
 
   /** Begins a message, text or bytes of a length that is not known yet; gives what `close` wants. */
   open(tag: number): number {
-    this.reserve(1 + LENGTH_BYTES)
+    this.reserve(OPEN_BYTES)
     this.bytes[this.length] = tag
-    this.length += 1 + LENGTH_BYTES
+    this.length += OPEN_BYTES
     return this.length
   }
 
@@ -44,11 +52,8 @@ export class ProtoWriter {
   close(start: number): void {
     const length = this.length - start
     if (length >= 1 << (7 * LENGTH_BYTES)) throw new RangeError(`a value of ${length} bytes is too long for a record`)
-    const { bytes } = this
-    bytes[start - 4] = (length & 0x7f) | 0x80
-    bytes[start - 3] = ((length >>> 7) & 0x7f) | 0x80
-    bytes[start - 2] = ((length >>> 14) & 0x7f) | 0x80
-    bytes[start - 1] = length >>> 21
+    const low = (length & 0x7f) | ((length << 1) & 0x7f00) | ((length << 2) & 0x7f0000) | ((length << 3) & 0x7f000000)
+    this.view.setInt32(start - LENGTH_BYTES, low | 0x808080, true)
   }
 
   varint(value: number): void {
@@ -179,4 +184,10 @@ export class ProtoWriter {
     this.length = 0
     return copied
   }
+}
+
+/** The length of a value that begins at `start`, and was closed. */
+export function openLengthAt(bytes: Uint8Array, start: number): number {
+  const low = (bytes[start - 4]! & 0x7f) | ((bytes[start - 3]! & 0x7f) << 7)
+  return low | ((bytes[start - 2]! & 0x7f) << 14) | (bytes[start - 1]! << 21)
 }

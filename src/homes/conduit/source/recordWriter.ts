@@ -15,26 +15,16 @@ import type { Table } from '../../../core/table.js'
 import { sqlName } from '../../../postgres/identifier.js'
 import { formatLsn } from '../../../postgres/lsn.js'
 import type { Batch } from '../../../source/batch.js'
-import { NO_BEGINNING, PositionText } from '../../../source/positionText.js'
-import { tableMetadata, transactionMetadata, writeOperation, writeSeq, writeUnchanged } from './metadata.js'
+import { PositionText } from '../../../source/positionText.js'
+import { readAtOf, tableMetadata, transactionMetadata, writeOperation, writeSeq, writeUnchanged } from './metadata.js'
 import { packBeginning } from './packedPosition.js'
 import { NO_PART, type PayloadFormat, type TableFormat } from './payloadFormat.js'
-import { ProtoWriter } from './protoWriter.js'
+import type { ProtoWriter } from './protoWriter.js'
 import { RecordParts } from './recordParts.js'
-
-/** Source.Run.Response: `repeated Record records = 1`. */
-const RECORD = 0x0a
-/** Record. */
-const POSITION = 0x0a
-const OPERATION = 0x10
-const KEY = 0x22
-const PAYLOAD = 0x2a
-/** Change. */
-const BEFORE = 0x0a
-const AFTER = 0x12
+import { AFTER, BEFORE, KEY, OPERATION, OPERATION_SNAPSHOT, PAYLOAD, POSITION, RECORD } from './recordTags.js'
 
 /** `opencdc.v1.Operation` of each of ours that is one. */
-const OPERATIONS: readonly number[] = [4, 1, 2, 3]
+const OPERATIONS: readonly number[] = [OPERATION_SNAPSHOT, 1, 2, 3]
 const OPERATION_DELETE = 3
 
 const NOTHING: TableFormat['metadata'] = {}
@@ -67,16 +57,14 @@ export class RecordWriter {
   #lastFormat: TableFormat | undefined
   readonly #parts = new RecordParts()
   #readMs = 0
-  /** What the last record begins with: its metadata, of its table and of its transaction, and its position's beginning. */
+  /** Metadata of the last record: of its table and of its transaction. */
   #shared: Buffer = Buffer.alloc(0)
   #ofTable: Buffer = Buffer.alloc(0)
   #ofTransaction: Buffer = Buffer.alloc(0)
-  #sharedBeginning: Buffer = NO_BEGINNING
   #sharedTable: Table | undefined
   #sharedOthers: TableFormat['metadata'] = NOTHING
   #sharedTransaction: Transaction | undefined
   #sharedMs = 0
-  readonly #scratch = new ProtoWriter()
   /** What the parts are of that are known. */
   #chosenBatch: Batch | undefined
   #chosenIndex = 0
@@ -114,15 +102,17 @@ export class RecordWriter {
       throw new Error(`a record of ${sqlName(table)} is written before its schema is registered`)
     }
     const record = writer.open(RECORD)
-    const beginning = position === undefined ? this.#positions.beginningOf(batch, index) : NO_BEGINNING
-    const transaction = rows.transactionAt(head)
-    writer.write(this.#beginningOf(table, operation, transaction, beginning))
-    const start = writer.length - beginning.length
-    if (position === undefined) this.#positions.writeRest(writer, batch, index)
-    else writer.writeText(position)
+    // At first: whoever wants no more of a record, as for its acknowledgement, passes over nothing.
+    const start = writer.open(POSITION)
+    if (position === undefined) {
+      writer.write(this.#positions.beginningOf(batch, index))
+      this.#positions.writeRest(writer, batch, index)
+    } else writer.writeText(position)
     writer.close(start)
     this.written.start = start
     this.written.end = writer.length
+    const transaction = rows.transactionAt(head)
+    writer.write(this.#metadataOf(table, operation, transaction))
     writer.byte(OPERATION)
     writer.byte(OPERATIONS[operation] ?? OPERATION_DELETE)
     if (transaction?.commitTime !== undefined) writeSeq(writer, rows.heads[head + HEAD_SEQ]!)
@@ -144,25 +134,19 @@ export class RecordWriter {
     throw TABLE_TRUNCATED({ table: sqlName(table), lsn: formatLsn(commitLsn) })
   }
 
-  /** All of a record that comes before the rest of its position: one copy, since each piece costs a call. */
-  #beginningOf(table: Table, operation: number, transaction: Transaction | undefined, beginning: Buffer): Buffer {
-    const others = operation === TRUNCATE ? NOTHING : this.#formatOf(table).metadata
+  /** What records that follow one another have in common: one copy, since each piece costs a call. */
+  #metadataOf(table: Table, operation: number, transaction: Transaction | undefined): Buffer {
+    const others = operation === TRUNCATE ? NOTHING : this.formatOf(table).metadata
     const isOfTable = table === this.#sharedTable && others === this.#sharedOthers
     const isOfTransaction = transaction === this.#sharedTransaction && this.#readMs === this.#sharedMs
-    if (isOfTable && isOfTransaction && beginning === this.#sharedBeginning) return this.#shared
+    if (isOfTable && isOfTransaction) return this.#shared
     if (!isOfTable) this.#ofTable = tableMetadata(table, others)
-    if (!isOfTransaction) this.#ofTransaction = transactionMetadata(transaction, BigInt(this.#readMs) * 1_000_000n)
-    const writer = this.#scratch
-    writer.write(this.#ofTable)
-    writer.write(this.#ofTransaction)
-    writer.open(POSITION)
-    writer.write(beginning)
-    this.#shared = writer.copy()
+    if (!isOfTransaction) this.#ofTransaction = transactionMetadata(transaction, readAtOf(this.#readMs))
+    this.#shared = Buffer.concat([this.#ofTable, this.#ofTransaction])
     this.#sharedTable = table
     this.#sharedOthers = others
     this.#sharedTransaction = transaction
     this.#sharedMs = this.#readMs
-    this.#sharedBeginning = beginning
     return this.#shared
   }
 
@@ -176,7 +160,7 @@ export class RecordWriter {
     const table = rows.tables[rows.heads[index * HEAD + HEAD_TABLE]!]!
     const parts = this.#parts
     parts.find(rows, index, table, operation)
-    const missing = this.#formatOf(table).choose(parts)
+    const missing = this.formatOf(table).choose(parts)
     if (missing !== undefined) return missing
     this.#chosenBatch = batch
     this.#chosenIndex = index
@@ -186,7 +170,7 @@ export class RecordWriter {
 
   #writeRow(writer: ProtoWriter, table: Table, operation: number): void {
     const parts = this.#parts
-    const format = this.#formatOf(table)
+    const format = this.formatOf(table)
     if (parts.keyAt !== NO_PART) {
       const key = writer.open(KEY)
       format.writeKey(writer, parts.tupleAt(parts.keyAt, parts.keyFallback))
@@ -212,7 +196,8 @@ export class RecordWriter {
     writer.close(payload)
   }
 
-  #formatOf(table: Table): TableFormat {
+  /** How rows of this shape are written. */
+  formatOf(table: Table): TableFormat {
     if (table === this.#lastTable) return this.#lastFormat!
     const format = this.#formats.get(table) ?? this.#wishes.format.compile(table)
     this.#formats.set(table, format)

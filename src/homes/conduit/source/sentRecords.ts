@@ -1,8 +1,7 @@
 import { ACK_OUT_OF_ORDER } from '../../../core/conduitErrors.js'
+import { checkOf } from './positionCheck.js'
 
 const FIRST_ROOM = 1024
-/** The end of a position is what differs from one record to the next. */
-const CHECKED_BYTES = 24
 
 /** What is to be done once so many records are acknowledged. */
 interface Mark {
@@ -31,6 +30,15 @@ export class SentRecords {
     this.#sent++
   }
 
+  /** Records are sent of whose positions these are the checks. */
+  addChecked(checks: Int32Array, from: number, to: number): void {
+    for (let i = from; i < to; i++) {
+      if (this.outstanding === this.#checks.length) this.#grow()
+      this.#checks[this.#sent & (this.#checks.length - 1)] = checks[i]!
+      this.#sent++
+    }
+  }
+
   /** Once all that was sent until now is acknowledged; at once if it is. */
   mark(reached: () => void): void {
     if (this.outstanding === 0) reached()
@@ -55,20 +63,6 @@ export class SentRecords {
     }
     this.#checks = grown
   }
-}
-
-/** FNV-1a of the end, four bytes at a time: each step waits for the one before. */
-function checkOf(bytes: Uint8Array, start: number, end: number): number {
-  let check = (0x811c9dc5 ^ (end - start)) | 0
-  let p = Math.max(start, end - CHECKED_BYTES)
-  for (const fours = end - 3; p < fours; p += 4) {
-    const four = bytes[p]! | (bytes[p + 1]! << 8) | (bytes[p + 2]! << 16) | (bytes[p + 3]! << 24)
-    check = Math.imul(check ^ four, 0x01000193)
-    // What differs in the high bytes alone would not be seen in the low ones of what follows.
-    check ^= check >>> 15
-  }
-  for (; p < end; p++) check = Math.imul(check ^ bytes[p]!, 0x01000193)
-  return check
 }
 
 /** Source.Run.Request: `repeated bytes ack_positions = 1`. */

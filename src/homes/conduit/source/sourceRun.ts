@@ -4,20 +4,24 @@ import { sqlName } from '../../../postgres/identifier.js'
 import type { Batch } from '../../../source/batch.js'
 import { describeError } from '../plugin/describeError.js'
 import { log } from '../plugin/log.js'
+import { HeldRecord } from './heldRecord.js'
+import { type EncodedLines, LineEncoder } from './lineEncoder.js'
 import type { OpenedSource } from './openedSource.js'
 import { unpackPosition } from './packedPosition.js'
 import type { PayloadFormat } from './payloadFormat.js'
-import { ProtoWriter } from './protoWriter.js'
+import { openLengthAt } from './protoWriter.js'
 import { halfway, type ResumedAt } from './readPosition.js'
+import { positionStart, RecordMessages } from './recordMessages.js'
 import { changesKey } from './recordParts.js'
+import { RECORD_WORKER } from './recordThread.js'
 import { isSnapshotRow, RecordWriter } from './recordWriter.js'
 import { readAcks, SentRecords } from './sentRecords.js'
 import type { SourceSettings } from './sourceOptions.js'
 
 /** Where messages go: the host's stream. */
 export interface Outlet {
-  /** False: not before `drained` more of them should be written. `done`: nobody reads this one any more. */
-  write(message: Buffer, done: () => void): boolean
+  /** A message in pieces. False: not before `drained` more of them should be written. `done`: nobody reads this one any more. */
+  write(parts: readonly Buffer[], done: () => void): boolean
   drained(): Promise<void>
 }
 
@@ -25,6 +29,8 @@ export interface Outlet {
 const USUAL_DELAY_MS = 1000
 /** Messages become no larger than that, but for one record. */
 const MESSAGE_BYTES = 1024 * 1024
+/** Batches of which records are being made, or are not written yet: more of them leave the processor's caches before they are written. */
+const JOBS = 3
 /** The last row read may get a better position from what follows: so long it is waited for. */
 const HELD_MS = 2000
 
@@ -40,19 +46,15 @@ export class SourceRun {
   readonly #outlet: Outlet
   readonly #size: number
   readonly #delayMs: number
-  readonly #writer = new ProtoWriter()
+  readonly #messages = new RecordMessages()
   readonly #records: RecordWriter
+  /** Of rows that nobody has looked into; undefined: the format has none. */
+  readonly #encoder: LineEncoder | undefined
   readonly #sent = new SentRecords()
-  /** Records in the writer. */
-  #count = 0
   #flushing: NodeJS.Timeout | undefined
-  #held: { readonly batch: Batch; readonly index: number } | undefined
+  #held: HeldRecord | undefined
   #holding: NodeJS.Timeout | undefined
   #lastPosition: Buffer = Buffer.alloc(0)
-  /** In the writer: where the position of its last record lies, and where that record ends. */
-  #pendingStart = 0
-  #pendingEnd = 0
-  #recordEnd = 0
   /** With acknowledgements, which is being read. */
   #message: Buffer = Buffer.alloc(0)
   /** Where the position lies that was acknowledged last; empty: none was. */
@@ -65,6 +67,9 @@ export class SourceRun {
   #before: { toString(): string } | undefined
   /** The delete of the next record was sent by a run before. */
   #half: boolean
+  /** Batches of lines that are not written yet, each behind the one before it. */
+  readonly #writing: Promise<void>[] = []
+  #written: Promise<void> = Promise.resolve()
 
   constructor(
     source: OpenedSource,
@@ -72,6 +77,7 @@ export class SourceRun {
     format: PayloadFormat,
     outlet: Outlet,
     { position, half }: ResumedAt,
+    worker: string | undefined = RECORD_WORKER,
   ) {
     this.#source = source
     this.#before = position
@@ -87,6 +93,8 @@ export class SourceRun {
       truncate: values.truncate,
       onTruncateIgnored: (table) => tellTruncate(table, told),
     })
+    this.#encoder = format.avro && new LineEncoder(format.avro, worker)
+    source.onReading((rows) => this.#encoder?.expect(rows))
   }
 
   /** Of the last record that was sent; empty: none was. */
@@ -96,17 +104,13 @@ export class SourceRun {
 
   /** Sends records until `stop`; rejects with what ends the source. */
   async run(): Promise<void> {
-    while (!this.#stopped) {
-      const batch = await this.#source.next()
-      if (batch === undefined || this.#stopped) return
-      try {
-        await this.#take(batch)
-      } catch (error) {
-        // What stands before it is in order; a record that could not be written to its end is none.
-        this.#writer.rewind(this.#recordEnd)
-        this.#flush()
-        throw error
-      }
+    try {
+      for (let batch = await this.#next(); batch !== undefined; batch = await this.#next()) await this.#take(batch)
+    } catch (error) {
+      // What stands before it is in order; a record that could not be written to its end is none.
+      this.#messages.rewind()
+      this.#flush()
+      throw error
     }
   }
 
@@ -132,15 +136,38 @@ export class SourceRun {
     this.#ackEnd = end
   }
 
-  /** Everything that was acknowledged until now, to the record. */
+  /** Everything that was acknowledged until now, to the record; nothing is made any more. */
   async settle(): Promise<void> {
     clearTimeout(this.#flushing)
     clearTimeout(this.#holding)
+    await this.#encoder?.close()
     const last = this.#ackBytes.toString('utf8', this.#ackStart, this.#ackEnd)
     if (last !== '') await this.#source.ack(unpackPosition(last))
   }
 
+  /** The next batch; undefined: none is to be written. Rejects when one that came before cannot be, too. */
+  async #next(): Promise<Batch | undefined> {
+    if (this.#stopped) return undefined
+    const next = this.#source.next()
+    if (this.#writing.length > 0) {
+      next.catch(() => {}) // whoever comes next sees it
+      await Promise.race([next, this.#settled()])
+    }
+    const batch = await next
+    if (batch === undefined) await this.#settled()
+    return this.#stopped ? undefined : batch
+  }
+
+  /** All batches of lines that came are written. */
+  async #settled(): Promise<void> {
+    await this.#written
+    this.#writing.length = 0
+  }
+
   async #take(batch: Batch): Promise<void> {
+    if (this.#encoder !== undefined && LineEncoder.takes(batch)) return this.#takeLines(this.#encoder, batch)
+    await this.#settled()
+    if (this.#stopped) return
     const { length, position } = batch
     if (length === 0) {
       this.#before = position
@@ -149,22 +176,91 @@ export class SourceRun {
       return
     }
     this.#releaseHeld()
+    await this.#flushFull()
+    await this.#takeFrom(batch, 0)
+  }
+
+  /** Records of it are made while batches before it are written, and others come. */
+  async #takeLines(encoder: LineEncoder, batch: Batch): Promise<void> {
+    const schemas = this.#records.formatOf(batch.rows.tables[0]!).schemas!
+    if (schemas.registered.length === 0) await schemas.register(batch.rows.rowAt(0))
+    if (this.#writing.length === JOBS) await this.#writing.shift()
+    if (this.#stopped) return
+    const encoding = encoder.encode(batch, schemas)
+    encoding.catch(() => {}) // whoever writes them sees it
+    this.#written = this.#written.then(() => this.#writeLines(batch, encoding))
+    this.#written.catch(() => {})
+    this.#writing.push(this.#written)
+  }
+
+  async #writeLines(batch: Batch, encoding: Promise<EncodedLines>): Promise<void> {
+    const made = await encoding.catch((error: unknown) => {
+      if (!this.#stopped) throw error // it was ended
+    })
+    if (made === undefined || this.#stopped) return
+    this.#releaseHeld()
+    await this.#flushFull()
+    this.#half = false
+    const last = batch.length - 1
+    let parts = 1
+    const done = () => {
+      if (--parts === 0) made.release()
+    }
+    const count = Math.min(made.count, last)
+    for (let from = 0; from < count && !this.#stopped; ) {
+      parts++
+      from = this.#append(made, from, count, done)
+      await this.#flushFull()
+    }
+    if (this.#stopped) return
+    if (made.count < batch.length) {
+      // Others that are made there already are not read here for that.
+      await this.#takeFrom(batch.derive(batch.rows.unnoticed(), undefined, undefined), made.count)
+    } else {
+      this.#hold(HeldRecord.ofBytes(batch, made.bytes.subarray(made.ends[last - 1] ?? 0, made.ends[last])))
+      await this.#tookAll(batch)
+    }
+    done()
+  }
+
+  /** Records from `from` on, up to `to` (not included) or until the message is full; gives the next one. */
+  #append({ bytes, ends, checks }: EncodedLines, from: number, to: number, done: () => void): number {
+    const start = ends[from - 1] ?? 0
+    const most = this.#size > 0 ? Math.min(to, from + this.#size - this.#messages.count) : to
+    const room = MESSAGE_BYTES - this.#messages.bytes
+    let end = from + 1
+    while (end < most && ends[end - 1]! - start < room) end++
+    const last = (ends[end - 2] ?? 0) - start
+    this.#messages.append(bytes.subarray(start, ends[end - 1]), end - from, last, done)
+    this.#sent.addChecked(checks, from, end)
+    this.#flushSoon()
+    return end
+  }
+
+  /** The records of a batch from `from` on, one by one. */
+  async #takeFrom(batch: Batch, from: number): Promise<void> {
     this.#records.begin()
+    const { length } = batch
     const last = length - 1
     const holds = isSnapshotRow(batch, last)
-    for (let index = 0; index < length && !this.#stopped; index++) {
+    for (let index = from; index < length && !this.#stopped; index++) {
       for (let missing = this.#missing(batch, index); missing !== undefined; missing = this.#missing(batch, index)) {
         await missing
       }
       if (this.#stopped) return
-      if (holds && index === last) this.#hold(batch, index)
+      if (holds && index === last) this.#hold(HeldRecord.ofRow(batch, index))
       else this.#write(batch, index)
       if (this.#isFull && !this.#flush()) await this.#outlet.drained()
     }
     if (this.#stopped) return
+    await this.#tookAll(batch)
+    if (!holds) this.#done(batch)
+  }
+
+  /** All of its records are on their way, but for one that is held. */
+  async #tookAll({ position }: Batch): Promise<void> {
     this.#before = position
     if (this.#delayMs === 0 && !this.#flush()) await this.#outlet.drained()
-    if (!holds) this.#done(batch)
   }
 
   /** What is to be awaited before the record can be written: a schema that is new. */
@@ -174,11 +270,16 @@ export class SourceRun {
   }
 
   get #isFull(): boolean {
-    return (this.#size > 0 && this.#count >= this.#size) || this.#writer.length >= MESSAGE_BYTES
+    const { count, bytes } = this.#messages
+    return (this.#size > 0 && count >= this.#size) || bytes >= MESSAGE_BYTES
   }
 
-  #hold(batch: Batch, index: number): void {
-    this.#held = { batch, index }
+  async #flushFull(): Promise<void> {
+    if (this.#isFull && !this.#flush()) await this.#outlet.drained()
+  }
+
+  #hold(record: HeldRecord): void {
+    this.#held = record
     this.#holding = setTimeout(() => {
       this.#releaseHeld()
       if (this.#delayMs === 0) this.#flush()
@@ -186,13 +287,23 @@ export class SourceRun {
   }
 
   #releaseHeld(position?: string): void {
-    if (this.#held === undefined) return
+    const held = this.#held
+    if (held === undefined) return
     clearTimeout(this.#holding)
-    const { batch, index } = this.#held
     this.#held = undefined
-    this.#write(batch, index, position)
-    this.#done(batch)
+    if (held.bytes === undefined) this.#write(held.batch, held.index, position)
+    else this.#writeMade(held.withPosition(position))
+    this.#done(held.batch)
     if (position !== undefined && this.#delayMs === 0) this.#flush()
+  }
+
+  /** A record that was made elsewhere. */
+  #writeMade(record: Buffer): void {
+    const { writer } = this.#messages
+    const start = writer.length
+    writer.write(record)
+    const position = positionStart(start)
+    this.#wrote(start, position, position + openLengthAt(writer.bytes, position))
   }
 
   #write(batch: Batch, index: number, position?: string): void {
@@ -209,13 +320,21 @@ export class SourceRun {
   }
 
   #writeAs(operation: number | undefined, batch: Batch, index: number, position?: string): void {
-    if (!this.#records.write(this.#writer, batch, index, { operation, position })) return
+    const { writer } = this.#messages
+    const before = writer.length
+    if (!this.#records.write(writer, batch, index, { operation, position })) return
     const { start, end } = this.#records.written
-    this.#sent.add(this.#writer.bytes, start, end)
-    this.#pendingStart = start
-    this.#pendingEnd = end
-    this.#recordEnd = this.#writer.length
-    this.#count++
+    this.#wrote(before, start, end)
+  }
+
+  /** A record is written, to the writer's end; its position lies there. */
+  #wrote(record: number, start: number, end: number): void {
+    this.#sent.add(this.#messages.writer.bytes, start, end)
+    this.#messages.wrote(record)
+    this.#flushSoon()
+  }
+
+  #flushSoon(): void {
     if (this.#delayMs > 0) this.#flushing ??= setTimeout(() => this.#flush(), this.#delayMs)
   }
 
@@ -223,18 +342,16 @@ export class SourceRun {
   #flush(): boolean {
     clearTimeout(this.#flushing)
     this.#flushing = undefined
-    if (this.#count === 0) return true
-    this.#lastPosition = Buffer.from(this.#writer.bytes.subarray(this.#pendingStart, this.#pendingEnd))
-    this.#count = 0
-    const message = this.#writer.take()
-    this.#recordEnd = 0
-    return this.#outlet.write(message, () => this.#writer.reuse(message))
+    if (this.#messages.count === 0) return true
+    const { parts, lastPosition, done } = this.#messages.take()
+    this.#lastPosition = lastPosition
+    return this.#outlet.write(parts, done)
   }
 
   /** All of its records are written. */
   #done(batch: Batch): void {
     this.#acknowledge(batch.position)
-    batch.rows.giveUp()
+    batch.rows.giveUpLines()
   }
 
   /** To the engine, when all records up to there are acknowledged. */

@@ -29,14 +29,16 @@ async function runOf(rows: readonly (readonly [string, string])[]) {
   for (let seq = 0; seq < rows.length; seq++) builder.batch.heads[seq * HEAD + HEAD_SEQ] = seq
   const place = { lsn: 1n, seq: rows.length - 1, sub: 0, end: 9n, fingerprint: 0, snapshot: undefined }
   const batches = [new Batch(builder.batch, new StreamPosition(ORIGIN, place), () => {})]
-  const source = { next: async () => batches.shift(), rest: () => {}, ack: async () => {} } as unknown as OpenedSource
+  const source = {
+    ...{ next: async () => batches.shift(), rest: () => {}, ack: async () => {}, onReading: () => {} },
+  } as unknown as OpenedSource
   const settings = readSourceSettings({ url: 'postgres://u@h/shop', tables: 'files' })
   const create = async (subject: string) => ({ subject, version: 1 })
   const format = avroFormat(schemaWishes(settings, 'c'), new RegisteredSchemas({ create }), jsonFormat)
   const messages: Buffer[] = []
   const outlet = {
-    write: (message: Buffer) => {
-      messages.push(Buffer.from(message))
+    write: (parts: readonly Buffer[]) => {
+      messages.push(Buffer.concat(parts))
       return true
     },
     drained: async () => {},

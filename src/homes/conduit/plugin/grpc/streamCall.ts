@@ -60,14 +60,21 @@ export class StreamCall {
   }
 
   /** False: not before `drained` more should be written. `done`: nobody reads it any more, it is the other side's. */
-  write(message: Buffer, done: () => void = () => {}): boolean {
+  write(message: Buffer, done?: () => void): boolean {
+    return this.writeParts([message], done)
+  }
+
+  /** The same of a message that lies in several pieces, at least one. */
+  writeParts(parts: readonly Buffer[], done: () => void = () => {}): boolean {
     if (this.#over) return true
     const stream = this.#stream
-    this.#ahead += message.length
+    const length = parts.reduce((sum, part) => sum + part.length, 0)
+    this.#ahead += length
     stream.cork()
-    stream.write(frameHead(message.length))
-    stream.write(message, (error) => {
-      this.#ahead -= message.length
+    stream.write(frameHead(length))
+    for (let i = 0; i < parts.length - 1; i++) stream.write(parts[i]!)
+    stream.write(parts.at(-1)!, (error) => {
+      this.#ahead -= length
       if (this.#ahead < AHEAD_BYTES) this.#drained?.()
       if (!error) done()
     })

@@ -6,29 +6,17 @@ import { POSITION, RECORD } from './recordTags.js'
 /** The last record of a batch, which may be sent with a position further on than its own. */
 export class HeldRecord {
   readonly batch: Batch
-  readonly index: number
-  /** It was made already. */
-  readonly bytes: Buffer | undefined
+  readonly #bytes: Buffer
 
-  private constructor(batch: Batch, index: number, bytes: Buffer | undefined) {
+  /** Of `bytes`, which are the record, a copy is kept. */
+  constructor(batch: Batch, bytes: Buffer) {
     this.batch = batch
-    this.index = index
-    this.bytes = bytes
-  }
-
-  /** It is to be written. */
-  static ofRow(batch: Batch, index: number): HeldRecord {
-    return new HeldRecord(batch, index, undefined)
-  }
-
-  /** It was made: of `bytes` a copy is kept. */
-  static ofBytes(batch: Batch, bytes: Buffer): HeldRecord {
-    return new HeldRecord(batch, batch.length - 1, Buffer.from(bytes))
+    this.#bytes = Buffer.from(bytes)
   }
 
   /** What was made, with another position; undefined: with its own. */
   withPosition(position: string | undefined): Buffer {
-    const made = this.bytes!
+    const made = this.#bytes
     if (position === undefined) return made
     const own = positionStart(0)
     const writer = new ProtoWriter()

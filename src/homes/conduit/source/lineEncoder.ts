@@ -5,7 +5,8 @@ import { packedLength, packRows } from '../../../core/packedRows.js'
 import type { Table } from '../../../core/table.js'
 import type { Batch } from '../../../source/batch.js'
 import { PositionText } from '../../../source/positionText.js'
-import { type LineJob, LineJobs, type PlainTable } from './lineJobs.js'
+import { log } from '../plugin/log.js'
+import { type LineJob, type LineJobDone, LineJobs, type PlainTable } from './lineJobs.js'
 import type { LineRecordsMade } from './lineRecords.js'
 import { packBeginning } from './packedPosition.js'
 import type { TableSchemas } from './payloadFormat.js'
@@ -21,7 +22,11 @@ const LARGEST_JOB = 4 * 1024 * 1024
 const FIRST_OUTPUT = 1536 * 1024
 /** What is larger is not kept for the next job. */
 const KEPT_BYTES = 6 * 1024 * 1024
-/** Nothing comes for so long: the thread ends. */
+/** As many pieces of memory are kept as are in use at a time. */
+const MOST_KEPT = 6
+/** Records that take no more are copied: they may wait for others a while, and would hold the memory of many. */
+const SMALL_BYTES = 64 * 1024
+/** Nothing comes for so long: the thread ends, and no memory is kept. */
 const IDLE_MS = 10_000
 
 interface Memory {
@@ -36,16 +41,23 @@ export interface EncodedLines extends LineRecordsMade {
   release(): void
 }
 
+/** Of a batch whose records are all to be made elsewhere. */
+const NONE_MADE: EncodedLines = {
+  ...{ count: 0, ends: new Int32Array(0), checks: new Int32Array(0), bytes: Buffer.alloc(0) },
+  release: () => {},
+}
+
 /** Makes records of rows of snapshots as the server sent them: where many come, in a thread. */
 export class LineEncoder {
   readonly #avro: AvroOptions
-  readonly #program: string | undefined
+  #program: string | undefined
   readonly #positions = new PositionText(packBeginning)
-  readonly #memory: Memory[] = []
-  readonly #here: Place
+  #memory: Memory[] = []
+  /** Batches that were given to it, and did not come back. */
+  #pending = 0
+  #here: Place
   #thread: (Place & { readonly thread: RecordThread }) | undefined
   #bytes = 0
-  #jobs = 0
   #idle: NodeJS.Timeout | undefined
   #closed = false
 
@@ -63,19 +75,25 @@ export class LineEncoder {
   }
 
   /** Whether it can make records of the batch's rows: nobody has looked into them, and their positions differ in number and key alone. */
-  static takes({ rows, steps }: Batch): boolean {
-    if (!rows.areLines || rows.count === 0 || rows.tables.length !== 1 || steps === undefined) return false
-    return (steps.stretch === undefined || steps.stretch.columns !== undefined) && packedLength(rows) <= LARGEST_JOB
+  static takes(batch: Batch): boolean {
+    return LineEncoder.takesSuch(batch) && packedLength(batch.rows) <= LARGEST_JOB
   }
 
-  /** Records of as many rows as can be made so. The rows stay as they are. Rejects with ENCODER_FAILED. */
+  /** Whether it can, or could if there were less of them. */
+  static takesSuch({ rows, steps }: Batch): boolean {
+    if (!rows.areLines || rows.count === 0 || rows.tables.length !== 1 || steps === undefined) return false
+    return steps.stretch === undefined || steps.stretch.columns !== undefined
+  }
+
+  /** Records of as many rows as can be made so: of none where the thread fails. The rows stay as they are. Rejects when it is closed. */
   async encode(batch: Batch, schemas: TableSchemas): Promise<EncodedLines> {
     const { rows } = batch
     this.#bytes += rows.bytes
     if (this.#bytes >= LARGE_BYTES) this.#begin()
     clearTimeout(this.#idle)
     const length = packedLength(rows)
-    const { input, output } = this.#memory.pop() ?? { input: new ArrayBuffer(0), output: new ArrayBuffer(FIRST_OUTPUT) }
+    const kept = this.#memory
+    const { input, output } = kept.pop() ?? { input: new ArrayBuffer(0), output: new ArrayBuffer(FIRST_OUTPUT) }
     const enough = input.byteLength >= length ? input : new ArrayBuffer(length + (length >> 2))
     const { base, stretch } = batch.steps!
     const task = {
@@ -86,16 +104,30 @@ export class LineEncoder {
       last: batch.position.toString(),
     }
     const place = this.#thread ?? this.#here
-    this.#jobs++
     const job = { rows: packRows(rows, enough), task, input: enough, output }
-    const done = await place.do(rows.tables[0]!, schemas, job).finally(() => this.#jobs--)
-    if (this.#jobs === 0 && this.#thread !== undefined) {
-      this.#idle = setTimeout(() => void this.#end(), IDLE_MS).unref()
+    let done: LineJobDone
+    this.#pending++
+    try {
+      done = await place.do(rows.tables[0]!, schemas, job)
+    } catch (error) {
+      if (place === this.#here || this.#closed) throw error
+      if (place === this.#thread) this.#doWithout(error)
+      return NONE_MADE
+    } finally {
+      this.#pending--
+      this.#endWhenIdle()
     }
+    const { made } = done
+    const bytes = Buffer.from(done.output)
     const release = () => {
-      if (done.output.byteLength <= KEPT_BYTES) this.#memory.push({ input: done.input, output: done.output })
+      const isKept = done.output.byteLength <= KEPT_BYTES && kept.length < MOST_KEPT
+      if (isKept) kept.push({ input: done.input, output: done.output })
     }
-    return { ...done.made, bytes: Buffer.from(done.output), release }
+    const used = made.ends[made.count - 1] ?? 0
+    if (used > SMALL_BYTES) return { ...made, bytes, release }
+    const copied = Buffer.from(bytes.subarray(0, used))
+    release()
+    return { ...made, bytes: copied, release: () => {} }
   }
 
   /** What it is making is given up. */
@@ -106,8 +138,28 @@ export class LineEncoder {
 
   #begin(): void {
     if (this.#thread !== undefined || this.#program === undefined || this.#closed) return
-    const thread = new RecordThread(this.#program, this.#avro)
-    this.#thread = Object.assign(new Place((job) => thread.do(job)), { thread })
+    try {
+      const thread = new RecordThread(this.#program, this.#avro)
+      this.#thread = Object.assign(new Place((job) => thread.do(job)), { thread })
+    } catch (error) {
+      this.#doWithout(error)
+    }
+    this.#endWhenIdle()
+  }
+
+  /** There is no thread from now on: all that it did can be done here. */
+  #doWithout(cause: unknown): void {
+    const problem = cause instanceof Error ? cause.message : String(cause)
+    log('warn', `records are made without a thread of their own from now on: ${problem}`)
+    const failed = this.#thread
+    this.#thread = undefined
+    this.#program = undefined
+    void failed?.thread.close()
+  }
+
+  #endWhenIdle(): void {
+    clearTimeout(this.#idle)
+    if (this.#pending === 0 && !this.#closed) this.#idle = setTimeout(() => void this.#end(), IDLE_MS).unref()
   }
 
   async #end(): Promise<void> {
@@ -115,7 +167,8 @@ export class LineEncoder {
     const ended = this.#thread
     this.#thread = undefined
     this.#bytes = 0
-    this.#memory.length = 0
+    // What is given back later goes with the rest.
+    this.#memory = []
     await ended?.thread.close()
   }
 }

@@ -139,10 +139,12 @@ export class LineRecords {
     const prefix = this.#prefix
     if (this.#stepEnd > 0) {
       writer.reserve(prefix.length)
-      writer.bytes.set(prefix, start)
+      const memory = writer.bytes
+      memory.set(prefix, start)
       writer.length = start + this.#stepStart
       writeStep(writer, rows, key, bytes, tape, 0)
-      if (writer.length === start + this.#stepEnd) {
+      // Where the key took more room, what stands behind it is left in the memory before.
+      if (writer.length === start + this.#stepEnd && writer.bytes === memory) {
         writer.length = start + prefix.length
         return
       }

@@ -158,10 +158,11 @@ export class SourceRun {
     return this.#stopped ? undefined : batch
   }
 
-  /** All batches of lines that came are written. */
+  /** All batches of lines that came until now are written. */
   async #settled(): Promise<void> {
-    await this.#written
-    this.#writing.length = 0
+    const written = this.#written
+    await written
+    if (written === this.#written) this.#writing.length = 0
   }
 
   async #take(batch: Batch): Promise<void> {
@@ -171,13 +172,16 @@ export class SourceRun {
     const { length, position } = batch
     if (length === 0) {
       this.#before = position
-      this.#releaseHeld(position.toString())
+      const takesMore = this.#releaseHeld(position.toString())
       this.#acknowledge(position)
+      if (!takesMore) await this.#outlet.drained()
       return
     }
-    this.#releaseHeld()
-    await this.#flushFull()
-    await this.#takeFrom(batch, 0)
+    if (!this.#releaseHeld()) await this.#outlet.drained()
+    if (this.#stopped) return
+    // Lines that are too many to be copied: those to come are not read for that.
+    const isLarge = this.#encoder !== undefined && LineEncoder.takesSuch(batch)
+    await this.#takeFrom(isLarge ? batch.derive(batch.rows.unnoticed(), undefined, undefined) : batch, 0)
   }
 
   /** Records of it are made while batches before it are written, and others come. */
@@ -198,8 +202,7 @@ export class SourceRun {
       if (!this.#stopped) throw error // it was ended
     })
     if (made === undefined || this.#stopped) return
-    this.#releaseHeld()
-    await this.#flushFull()
+    if (!this.#releaseHeld()) await this.#outlet.drained()
     this.#half = false
     const last = batch.length - 1
     let parts = 1
@@ -210,14 +213,14 @@ export class SourceRun {
     for (let from = 0; from < count && !this.#stopped; ) {
       parts++
       from = this.#append(made, from, count, done)
-      await this.#flushFull()
+      if (this.#isFull && !this.#flush()) await this.#outlet.drained()
     }
     if (this.#stopped) return
     if (made.count < batch.length) {
       // Others that are made there already are not read here for that.
       await this.#takeFrom(batch.derive(batch.rows.unnoticed(), undefined, undefined), made.count)
     } else {
-      this.#hold(HeldRecord.ofBytes(batch, made.bytes.subarray(made.ends[last - 1] ?? 0, made.ends[last])))
+      this.#hold(new HeldRecord(batch, made.bytes.subarray(made.ends[last - 1] ?? 0, made.ends[last])))
       await this.#tookAll(batch)
     }
     done()
@@ -248,7 +251,7 @@ export class SourceRun {
         await missing
       }
       if (this.#stopped) return
-      if (holds && index === last) this.#hold(HeldRecord.ofRow(batch, index))
+      if (holds && index === last) this.#hold(this.#madeLast(batch))
       else this.#write(batch, index)
       if (this.#isFull && !this.#flush()) await this.#outlet.drained()
     }
@@ -274,8 +277,15 @@ export class SourceRun {
     return (this.#size > 0 && count >= this.#size) || bytes >= MESSAGE_BYTES
   }
 
-  async #flushFull(): Promise<void> {
-    if (this.#isFull && !this.#flush()) await this.#outlet.drained()
+  /** Made at once: what cannot be written ends the run in its turn. */
+  #madeLast(batch: Batch): HeldRecord {
+    const { writer } = this.#messages
+    const start = writer.length
+    this.#half = false
+    this.#makeAs(undefined, batch, batch.length - 1)
+    const held = new HeldRecord(batch, writer.bytes.subarray(start, writer.length))
+    writer.rewind(start)
+    return held
   }
 
   #hold(record: HeldRecord): void {
@@ -286,15 +296,15 @@ export class SourceRun {
     }, HELD_MS)
   }
 
-  #releaseHeld(position?: string): void {
+  /** False: the host takes no more for now. */
+  #releaseHeld(position?: string): boolean {
     const held = this.#held
-    if (held === undefined) return
+    if (held === undefined) return true
     clearTimeout(this.#holding)
     this.#held = undefined
-    if (held.bytes === undefined) this.#write(held.batch, held.index, position)
-    else this.#writeMade(held.withPosition(position))
+    this.#writeMade(held.withPosition(position))
     this.#done(held.batch)
-    if (position !== undefined && this.#delayMs === 0) this.#flush()
+    return this.#isFull || (position !== undefined && this.#delayMs === 0) ? this.#flush() : true
   }
 
   /** A record that was made elsewhere. */
@@ -306,7 +316,7 @@ export class SourceRun {
     this.#wrote(start, position, position + openLengthAt(writer.bytes, position))
   }
 
-  #write(batch: Batch, index: number, position?: string): void {
+  #write(batch: Batch, index: number): void {
     if (this.#splitsKeyChange && changesKey(batch.rows, index)) {
       const before = index === 0 ? this.#before : batch.at(index - 1)!.position
       if (this.#half || before !== undefined) {
@@ -316,15 +326,28 @@ export class SourceRun {
       }
     }
     this.#half = false
-    this.#writeAs(undefined, batch, index, position)
+    this.#writeAs(undefined, batch, index)
   }
 
   #writeAs(operation: number | undefined, batch: Batch, index: number, position?: string): void {
     const { writer } = this.#messages
     const before = writer.length
-    if (!this.#records.write(writer, batch, index, { operation, position })) return
+    if (!this.#makeAs(operation, batch, index, position)) return
     const { start, end } = this.#records.written
     this.#wrote(before, start, end)
+  }
+
+  /** False: it is none for Conduit. */
+  #makeAs(operation: number | undefined, batch: Batch, index: number, position?: string): boolean {
+    const { writer } = this.#messages
+    const before = writer.length
+    try {
+      return this.#records.write(writer, batch, index, { operation, position })
+    } catch (error) {
+      // Others may be sent before the run ends: a record that could not be written to its end is none.
+      writer.rewind(before)
+      throw error
+    }
   }
 
   /** A record is written, to the writer's end; its position lies there. */

@@ -2,31 +2,24 @@ import { fileURLToPath } from 'node:url'
 import { build } from 'esbuild'
 import fc from 'fast-check'
 import { afterEach, beforeAll, expect, test, vi } from 'vitest'
-import { codecFor } from '../../../../src/codec/codecFor.js'
 import { RowBatch } from '../../../../src/core/rowBatch.js'
-import { Table } from '../../../../src/core/table.js'
 import { Source_Run_Response } from '../../../../src/homes/conduit/proto/connector/v2/source.js'
 import { RegisteredSchemas } from '../../../../src/homes/conduit/schema/registeredSchemas.js'
 import { schemaWishes } from '../../../../src/homes/conduit/schema/schemaWishes.js'
 import { avroFormat } from '../../../../src/homes/conduit/source/avroFormat.js'
 import { jsonFormat } from '../../../../src/homes/conduit/source/jsonFormat.js'
 import { LineEncoder } from '../../../../src/homes/conduit/source/lineEncoder.js'
+import { LineRecords } from '../../../../src/homes/conduit/source/lineRecords.js'
 import type { OpenedSource } from '../../../../src/homes/conduit/source/openedSource.js'
+import { ProtoWriter } from '../../../../src/homes/conduit/source/protoWriter.js'
 import { readSourceSettings } from '../../../../src/homes/conduit/source/sourceOptions.js'
 import { SourceRun } from '../../../../src/homes/conduit/source/sourceRun.js'
 import type { PgType } from '../../../../src/postgres/catalog/types.js'
-import { readCopyRow } from '../../../../src/postgres/copy/row.js'
 import { Batch } from '../../../../src/source/batch.js'
 import { StreamPosition } from '../../../../src/source/position.js'
-import { PASSED } from '../../../../src/source/scan/stretches.js'
 import { builtin } from '../../../support/codecTypes.js'
+import { batchOf, ORIGIN, type Row, tableOf } from '../../../support/conduit/lineBatches.js'
 import { drawnValue } from '../../../support/drawnValues.js'
-
-const ORIGIN = { system: '7710974990324191594', timeline: 1, database: 'shop', slot: 'shop', epoch: 5 }
-/** numeric(10,2) */
-const DECLARED = ((10 << 16) | 2) + 4
-
-type Row = readonly (string | null)[]
 
 let worker: string
 beforeAll(async () => {
@@ -37,57 +30,6 @@ beforeAll(async () => {
 afterEach(() => {
   vi.restoreAllMocks()
 })
-
-/** A key of text, and columns of these types. */
-function tableOf(types: readonly PgType[]): Table {
-  const all = [builtin('text'), ...types]
-  return new Table({
-    oid: 1,
-    schema: 'public',
-    name: 'files',
-    columns: all.map((type, index) => ({
-      name: index === 0 ? 'id' : `c${index}`,
-      typeOid: type.oid,
-      typmod: type === builtin('numeric') ? DECLARED : -1,
-      typeName: type.name,
-      notNull: index === 0,
-      generated: false,
-    })),
-    codecs: all.map((type) => codecFor(type)),
-    selected: all.map((_, index) => index),
-    key: [0],
-    replicaIdentity: 'default',
-  })
-}
-
-const ESCAPES: Readonly<Record<string, string>> = { '\\': '\\\\', '\b': '\\b', '\t': '\\t', '\n': '\\n', '\r': '\\r' }
-const copyText = (value: string | null) =>
-  value === null ? '\\N' : value.replace(/[\\\b\t\n\r]/g, (one) => ESCAPES[one]!)
-
-/** Rows as a snapshot brings them, in ranges of the key or read whole, behind `before` others. */
-function batchOf(table: Table, rows: readonly Row[], before: number, ranges: boolean): Batch {
-  const lines = rows.map((row) => Buffer.from(`${row.map(copyText).join('\t')}\n`))
-  let end = 0
-  const ends = Int32Array.from(lines, ({ length }) => (end += length))
-  const bytes = Buffer.concat(lines)
-  const columns = table.columns.length
-  const one = { table: 0, bytes, ends, columns, read: readCopyRow, onRead: () => {} }
-  const batch = RowBatch.ofLines([one], [table], '0/1', false)
-  const own = { oid: 1, id: '0/1', schema: 'public', name: 'files', key: ['id'], again: false, where: undefined }
-  const stretches = [{ to: undefined, read: undefined }]
-  const progress = (count: number) => ({
-    id: '0/1',
-    rows: count,
-    tables: [{ ...own, stretches, begun: true, overtaken: [], apart: [] }],
-  })
-  const keyOf = (index: number) => [rows[index]![0]!]
-  const stretch = ranges ? ({ oid: 1, index: 0, read: PASSED, keyOf, columns: [0] } as const) : undefined
-  const snapshotAt = Object.assign((index: number) => progress(before + index + 1), {
-    steps: { base: progress(before), stretch },
-  })
-  const place = { lsn: 1n, seq: -1, sub: 0, end: undefined, fingerprint: 0, snapshot: progress(before + rows.length) }
-  return new Batch(batch, new StreamPosition(ORIGIN, place), () => {}, { snapshotAt })
-}
 
 /** The snapshot is finished: its last row is sent with this position. */
 function finished(): Batch {
@@ -100,19 +42,36 @@ interface Wishes {
   readonly program?: string | undefined
   /** What the host does when a message has come. */
   readonly onMessage?: (run: SourceRun) => void
+  readonly delay?: string
+  /** How long the source takes for a batch. */
+  readonly onNext?: () => Promise<void>
+  /** The host takes no more until then. */
+  readonly drained?: () => Promise<void>
+  readonly onCreate?: (schema: string) => Promise<void>
 }
 
+/** Messages that decode, of so many records each. */
+const countsOf = (messages: readonly Buffer[]) =>
+  messages.map((message) => Source_Run_Response.decode(message).records.length)
+
 /** Messages of a run whose source has these batches, and no more. */
-async function messagesOf(batches: readonly Batch[], { size = '7', program, onMessage }: Wishes = {}) {
+async function messagesOf(batches: readonly Batch[], wishes: Wishes = {}) {
+  const { size = '7', delay = '0s', program, onMessage, onNext, drained, onCreate } = wishes
   vi.spyOn(Date, 'now').mockReturnValue(1_795_384_826_051)
   const left = [...batches]
   const source = {
-    ...{ next: async () => left.shift(), rest: () => {}, ack: async () => {} },
+    next: async () => {
+      await onNext?.()
+      return left.shift()
+    },
+    ...{ rest: () => {}, ack: async () => {} },
     onReading: (listener: (rows: number) => void) => listener(1_000_000),
   } as unknown as OpenedSource
-  const settings = readSourceSettings({ url: 'postgres://u@h/shop', tables: 'files', 'sdk.batch.size': size })
+  const batch = { 'sdk.batch.size': size, 'sdk.batch.delay': delay }
+  const settings = readSourceSettings({ url: 'postgres://u@h/shop', tables: 'files', ...batch })
   const versions: string[] = []
   const create = async (subject: string, schema: string) => {
+    await onCreate?.(schema)
     if (!versions.includes(schema)) versions.push(schema)
     return { subject, version: versions.indexOf(schema) + 1 }
   }
@@ -124,9 +83,9 @@ async function messagesOf(batches: readonly Batch[], { size = '7', program, onMe
     for (const part of parts) part.fill(0)
     done()
     onMessage?.(run)
-    return true
+    return drained === undefined
   }
-  const outlet = { write, drained: async () => {} }
+  const outlet = { write, drained: drained ?? (async () => {}) }
   const run = new SourceRun(source, settings, format, outlet, { position: undefined, half: false }, program)
   const ended = await run.run().catch((error: unknown) => error)
   run.stop()
@@ -246,9 +205,124 @@ test('stop ends it in the middle: what was sent last is what it says, and nothin
   }
 })
 
-test('a thread that fails ends the run, with the code of that', async () => {
-  const batches = [batchOf(mixedTable, mixed(0, 10), 0, true)]
-  const { ended, records } = await messagesOf(batches, { program: 'throw new Error("out of something")' })
-  expect(ended).toMatchObject({ code: 'ENCODER_FAILED' })
-  expect(records).toEqual([])
+test('where the thread fails, or none can be made, all records are made without it', async () => {
+  const batches = () => [0, 1, 2, 3, 4, 5].map((k) => batchOf(mixedTable, mixed(10 * k, 10), 10 * k, true))
+  const one = await messagesOf(batches().map(looked))
+  const failing =
+    "require('node:worker_threads').parentPort.once('message', () => { throw new Error('out of something') })"
+  for (const program of ['throw new Error("out of something")', failing, null as unknown as string]) {
+    const told: string[] = []
+    const stderr = vi.spyOn(process.stderr, 'write').mockImplementation((line) => told.push(String(line)) > 0)
+    const { ended, messages } = await messagesOf(batches(), { program })
+    stderr.mockRestore()
+    expect(ended).toBeUndefined()
+    expect(messages.map((message) => message.toString('hex'))).toEqual(
+      one.messages.map((message) => message.toString('hex')),
+    )
+    expect(told.filter((line) => line.includes('without a thread of their own'))).toHaveLength(1)
+  }
+})
+
+test('records are the same wherever in one of them the memory ends', async () => {
+  const table = tableOf([builtin('int4')])
+  const rows = Array.from({ length: 20 }, (_, n): Row => [`${n}`.padStart(128, 'k'), `${n}`])
+  const settings = readSourceSettings({ url: 'postgres://u@h/shop', tables: 'files' })
+  const create = async (subject: string) => ({ subject, version: 1 })
+  const format = avroFormat(schemaWishes(settings, 'c'), new RegisteredSchemas({ create }), jsonFormat)
+  const { schemas } = format.compile(table)
+  await schemas!.register(batchOf(table, rows, 100, true).rows.rowAt(0))
+  const task = { readMs: 1, beginning: Buffer.from('{'), before: 100, columns: [0], last: '{}' }
+  const made = (memory: number) => {
+    const records = new LineRecords(table, format.avro!)
+    for (const schema of schemas!.registered) records.learn(schema)
+    const writer = new ProtoWriter(Buffer.alloc(memory))
+    expect(records.write(writer, batchOf(table, rows, 100, true).rows.lines!, task).count).toBe(20)
+    return writer.copy()
+  }
+  const all = made(64 * 1024)
+  expect(Source_Run_Response.decode(all).records).toHaveLength(20)
+  const others = Array.from({ length: 250 }, (_, k) => 1000 + 16 * k).filter((memory) => !made(memory).equals(all))
+  expect(others).toEqual([])
+})
+
+test('no more batches wait than a few, however slow the host is', async () => {
+  const turns = async (count: number) => {
+    for (let i = 0; i < count; i++) await new Promise((resolve) => setImmediate(resolve))
+  }
+  let [asked, sent, most] = [0, 0, 0]
+  const onNext = async () => {
+    most = Math.max(most, asked++ - sent)
+    await turns(1)
+  }
+  const batches = Array.from({ length: 40 }, (_, k) => batchOf(mixedTable, mixed(20 * k, 20), 20 * k, true))
+  const { ended, records } = await messagesOf(batches, {
+    ...{ size: '20', onNext, drained: () => turns(3) },
+    onMessage: () => sent++,
+  })
+  expect(ended).toBeUndefined()
+  expect(records).toHaveLength(800)
+  expect(most).toBeGreaterThan(2)
+  expect(most).toBeLessThan(8)
+})
+
+test('a message that is sent while the run cannot end yet has no half record', async () => {
+  const table = tableOf([builtin('numeric'), builtin('bytea')])
+  const rows: Row[] = [
+    ['0', '1.00', '\\x00'],
+    ['1', 'NaN', '\\x01'],
+    ['2', '1.00', 'no hex'],
+    ['3', '1.00', '\\x03'],
+  ]
+  let register = () => {}
+  const later = new Promise<void>((resolve) => {
+    register = resolve
+  })
+  const batches = [batchOf(table, rows, 0, true), batchOf(mixedTable, mixed(0, 5), 4, true)]
+  const { ended, messages } = await messagesOf(batches, {
+    ...{ size: '0', delay: '1ms', onMessage: () => register() },
+    onCreate: async (schema) => {
+      if (schema.includes('c3')) await later
+    },
+  })
+  expect(ended).toMatchObject({ code: 'VALUE_MALFORMED' })
+  expect(countsOf(messages)).toEqual([2])
+})
+
+test('a last row that cannot be written ends the run in its turn', async () => {
+  const table = tableOf([builtin('bytea')])
+  const rows: Row[] = [
+    ['0', '\\xdead'],
+    ['1', 'no hex'],
+  ]
+  for (const batch of [batchOf(table, rows, 0, true), looked(batchOf(table, rows, 0, true))]) {
+    const { ended, messages } = await messagesOf([batch])
+    expect(ended).toMatchObject({ code: 'VALUE_MALFORMED' })
+    expect(countsOf(messages)).toEqual([1])
+  }
+})
+
+test('a record that was held makes no message larger than is wanted', async () => {
+  const batches = () => [0, 1, 2].map((k) => batchOf(mixedTable, mixed(7 * k, 7), 7 * k, true))
+  for (const some of [batches(), batches().map(looked)]) {
+    expect(countsOf((await messagesOf(some)).messages)).toEqual([7, 7, 7])
+  }
+})
+
+test('one batch that is too large to be copied has no others read', async () => {
+  const table = tableOf([builtin('text')])
+  const onRead = vi.fn()
+  const batch = batchOf(
+    table,
+    [
+      ['0', 'x'.repeat(4_500_000)],
+      ['1', 'y\t'],
+    ],
+    0,
+    true,
+    onRead,
+  )
+  expect(LineEncoder.takes(batch)).toBe(false)
+  const { records } = await messagesOf([batch])
+  expect(records).toHaveLength(2)
+  expect(onRead).not.toHaveBeenCalled()
 })

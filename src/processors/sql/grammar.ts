@@ -1,5 +1,5 @@
 import { createRequire } from 'node:module'
-import { setFlagsFromString } from 'node:v8'
+import v8 from 'node:v8'
 import { ExpressionProblem } from './problem.js'
 
 /** A node of the server's parse tree: its kind, and its fields. */
@@ -33,7 +33,7 @@ const FLAGS = ['wasm-tier-up', 'wasm-dynamic-tiering']
 
 /** V8 asks when a module is made, and when a function is called for the first time. */
 function setOptimizing(isOn: boolean): void {
-  if (isBriefly) for (const flag of FLAGS) setFlagsFromString(isOn ? `--${flag}` : `--no-${flag}`)
+  if (isBriefly) for (const flag of FLAGS) v8.setFlagsFromString(isOn ? `--${flag}` : `--no-${flag}`)
 }
 
 /** Must have resolved before anything is parsed: PostgreSQL's own parser is 2 MB, for those who need it. */

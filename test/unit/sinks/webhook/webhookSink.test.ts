@@ -300,7 +300,7 @@ test('what is wrong with the endpoint is an error at once, says which one, and p
 
 test('an endpoint that fails again and again is left alone, and asked with one request; both are told, and counted', async () => {
   await using receiver = await WebhookReceiver.start(() => ({ status: 500 }))
-  await using sink = await opened({ url: receiver.url, parallel: 4, circuitFailures: 4, circuitMs: 300 })
+  await using sink = await opened({ url: receiver.url, parallel: 4, circuitFailures: 4, circuitMs: 600 })
   const flushing = flushed(sink, creates(1, 40))
   await waitFor(() => sink.events.length > 0, { what: 'the circuit to open' })
   expect(sink.events[0]).toMatchObject({
@@ -319,7 +319,7 @@ test('an endpoint that fails again and again is left alone, and asked with one r
   await flushing
   expect(new Set(receiver.requests.slice(before + 1).flatMap(idsIn)).size).toBe(40)
   expect(sink.events.map(({ type }) => type)).toEqual(['circuit-opened', 'circuit-closed'])
-  expect(sink.outages).toEqual({ count: 1, seconds: expect.closeTo(0.65, 0) })
+  expect(sink.outages).toEqual({ count: 1, seconds: expect.closeTo(1.3, 0) })
 }, 20_000)
 
 test('who answers before the body came is sent the body that was meant', async () => {

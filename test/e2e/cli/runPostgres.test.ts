@@ -66,6 +66,7 @@ sinks:
 
 test('killed while batches are copied side by side, the target has just what its checkpoint says; then every row once, and the key of the table that was made', async () => {
   await using server = await startServer()
+  const random = seededRandom(SEED)
   const tables = 'CREATE TABLE t (id int PRIMARY KEY, note text); CREATE TABLE log (n int, note text)'
   await using pair = await databasePair(server, tables)
   await pair.target.query('DROP TABLE t')
@@ -95,8 +96,16 @@ sinks:
       [pair.target.name],
     )
   await using killed = startTailrace(['run', file, '--no-control'], { env })
+  const lock = await pair.target.connect()
+  const isMade = async () =>
+    (await pair.target.query("SELECT FROM log HAVING count(*) = 20000 AND to_regclass('t') IS NOT NULL")).length > 0
+  await killed.waitFor(isMade, 'the table to be made', { intervalMs: 5 })
+  // Where the source is slower than one copy there would be no second one.
+  await lock.query('BEGIN; LOCK t IN SHARE MODE')
   const isCopying = async () => (await sessions("state = 'active' AND query LIKE 'COPY public.t %'")).length > 1
   await killed.waitFor(isCopying, 'two copies at a time')
+  await lock.query('COMMIT')
+  await sleep(random() * 100)
   killed.kill('SIGKILL')
   await killed.ended
   await waitFor(async () => (await sessions('true')).length === 0, { what: 'the sessions of what was killed to end' })

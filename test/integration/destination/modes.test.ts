@@ -39,8 +39,9 @@ describe('delete: soft', () => {
       const [row] = await pair.to.query<{ n: number }>(`SELECT count(*)::int AS n FROM ${gone()} t WHERE ${third}`)
       expect(row!.n).toBe(Math.floor(to! / 3) - Math.floor((from! - 1) / 3) - (from === 1 ? 1 : 0))
     }
-    // As they were written last: what changed in the batch that deleted them is not.
-    expect(await rowsOf(pair.to, gone())).toEqual(expect.arrayContaining(['(8,0)', '(1,0)', '(6,0)']))
+    // As they were written last: what changed in the batch that deleted them is not. A transaction may come in two.
+    const last = (id: number) => expect.stringMatching(`^\\(${id},[01]\\)$`)
+    expect(await rowsOf(pair.to, gone())).toEqual(expect.arrayContaining([last(8), last(1), '(6,0)']))
     const marked = await rowsOf(pair.to, '(SELECT id, _deleted_at FROM t WHERE _deleted_at IS NOT NULL AND id = 6)')
     await pair.from.query('TRUNCATE t; INSERT INTO t VALUES (5, 5)')
     await pair.run(options)

@@ -47,7 +47,8 @@ const RENAMED: readonly (string | undefined)[] = ['42P01', '42703']
 
 /**
  * Reads single rows in snapshots of their own: of one whose key was changed from a part of the table that is still to be
- * read into one that was read, without all of its values, no chunk will ever show these.
+ * read into one that was read, without all of its values, no chunk will ever show these. And of one whose delete was told
+ * late (`TableScan`), since what followed may not be told behind what an earlier run told.
  */
 export class ApartReader {
   readonly #options: ApartReaderOptions
@@ -65,19 +66,22 @@ export class ApartReader {
     this.#wanted.add(id)
     this.#last = this.#last
       .then(() => this.#patiently(scan, key, transaction))
+      .finally(() => this.#wanted.delete(id))
+      // Whoever gets it may want it once more at once. And a session whose end fails must not bring a row twice.
+      .then((row) => row && this.#options.deliver(scan, row))
       .catch((error) => {
         if (!this.#options.signal.aborted) this.#options.onFailure(error)
       })
-      .finally(() => this.#wanted.delete(id))
   }
 
-  async #patiently(scan: TableScan, key: KeyText, transaction: Transaction): Promise<void> {
+  /** Undefined: its table is not read any more. */
+  async #patiently(scan: TableScan, key: KeyText, transaction: Transaction): Promise<ApartRow | undefined> {
     for (let attempt = 1; this.#options.isScanned(scan); attempt++) {
       const row = await this.#attempt(scan, key, transaction)
-      // Not within what is tried again: a session whose end fails must not bring a row twice.
-      if (row !== undefined) return this.#options.deliver(scan, row)
+      if (row !== undefined) return row
       await sleep(backoffMs(attempt, BACKOFF), this.#options.signal)
     }
+    return undefined
   }
 
   /** Undefined: not this time. */

@@ -1,4 +1,5 @@
 import { defineConfig } from 'vitest/config'
+import { RetryReporter } from './test/support/retryReporter.js'
 
 /** What happens once a process and is looked for, such as a deprecation that Node tells once: each in a process of its own. */
 const ONCE_A_PROCESS = ['test/integration/postgres/session.test.ts', 'test/integration/source/ddl.test.ts']
@@ -20,6 +21,7 @@ export default defineConfig({
     maxWorkers: 4,
     // a process takes one file after another: to load 200 modules anew for each took a third of the whole time
     isolate: false,
+    reporters: ['default', new RetryReporter()],
     projects: [
       // property tests compute for seconds on a machine that is busy otherwise
       { extends: true, test: { name: 'unit', include: ['test/unit/**/*.test.ts'], testTimeout: 30_000 } },

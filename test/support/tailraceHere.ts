@@ -58,13 +58,13 @@ async function recordsOfRun() {
   const path = join(folder.path, 'stdout')
   const file = await open(path, 'a')
   const { stdout } = Output
-  // The descriptor is another one, and all else as there.
-  Output.stdout = () => Reflect.construct(Output, [file.fd, 'standard output', false, 0]) as Output
+  // Where it goes is another place, and all else as there.
+  Output.stdout = () => Reflect.construct(Output, [file, 'standard output', false, 0]) as Output
   return {
     text: () => readFile(path, 'utf8'),
     async [Symbol.asyncDispose]() {
       Output.stdout = stdout
-      await file.close().catch(() => {})
+      await file.close()
       await folder[Symbol.asyncDispose]()
     },
   }

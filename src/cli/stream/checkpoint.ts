@@ -64,6 +64,13 @@ export class Checkpoint {
     return this.#running
   }
 
+  /** None comes by itself any more, and what is under way has ended: what it records would be of a run that is over. */
+  async close(): Promise<void> {
+    clearTimeout(this.#timer)
+    this.#timer = undefined
+    await this.#running.catch(() => {})
+  }
+
   async #run(): Promise<void> {
     const written = this.#written
     if (written === undefined) return

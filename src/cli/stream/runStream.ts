@@ -153,6 +153,7 @@ async function streamOnce(
       idle.stop()
       await lines.close()
       await source.close()
+      await checkpoint.close()
       await ahead?.close()
       await reporting
       await controlled

@@ -1,19 +1,11 @@
-import { close, fdatasync, fstat, ftruncate, open, read, writev } from 'node:fs'
-import { stat } from 'node:fs/promises'
+import { writev } from 'node:fs'
+import { type FileHandle, open, stat } from 'node:fs/promises'
 import { dirname, resolve } from 'node:path'
-import { promisify } from 'node:util'
 import { crc32 } from 'node:zlib'
 import { sleep } from '../../core/abort.js'
 import { OUTPUT_CLOSED, OUTPUT_FAILED, OUTPUT_MOVED } from '../../core/errors.js'
 import { stdoutMayBlock, writeToStdout } from './pipe.js'
 import { syncFolder } from './replaceFile.js'
-
-const openAsync = promisify(open)
-const closeAsync = promisify(close)
-const statAsync = promisify(fstat)
-const truncateAsync = promisify(ftruncate)
-const readAsync = promisify(read)
-const syncAsync = promisify(fdatasync)
 
 const STDOUT = 1
 const NEWLINE = 0x0a
@@ -25,7 +17,11 @@ const MAX_PARTS = 1024
  * live: a pipe's go through a stream that does not block, a file's through Node's thread pool.
  */
 export class Output {
-  readonly #fd: number
+  /**
+   * Undefined: standard output. No number: that of a file which was closed is the next socket's at once, and whoever closes
+   * or writes to it a second time does so to that one.
+   */
+  readonly #handle: FileHandle | undefined
   readonly #name: string
   readonly #file: boolean
   readonly #pipe: boolean
@@ -35,28 +31,30 @@ export class Output {
   #cutPending = false
 
   static stdout(): Output {
-    return new Output(STDOUT, 'standard output', false, 0)
+    return new Output(undefined, 'standard output', false, 0)
   }
 
   /** Opens `path` to append to it. */
   static async open(path: string): Promise<Output> {
+    let handle: FileHandle | undefined
     try {
-      const fd = await openAsync(path, 'a+')
-      const found = await statAsync(fd)
-      if (!found.isFile()) return new Output(fd, path, false, 0)
+      handle = await open(path, 'a+')
+      const found = await handle.stat()
+      if (!found.isFile()) return new Output(handle, path, false, 0)
       // A file made just now is durable only when its folder is.
       await syncFolder(dirname(resolve(path)))
-      return new Output(fd, path, true, found.size)
+      return new Output(handle, path, true, found.size)
     } catch (cause) {
+      await handle?.close().catch(() => {})
       throw outputFailed(path, cause)
     }
   }
 
-  private constructor(fd: number, name: string, file: boolean, bytes: number) {
-    this.#fd = fd
+  private constructor(handle: FileHandle | undefined, name: string, file: boolean, bytes: number) {
+    this.#handle = handle
     this.#name = name
     this.#file = file
-    this.#pipe = fd === STDOUT && stdoutMayBlock()
+    this.#pipe = handle === undefined && stdoutMayBlock()
     this.bytes = bytes
   }
 
@@ -80,7 +78,7 @@ export class Output {
     if (bytes === 0 || bytes > this.bytes) return bytes === 0
     const last = Buffer.alloc(1)
     try {
-      await readAsync(this.#fd, last, 0, 1, bytes - 1)
+      await this.#handle!.read(last, 0, 1, bytes - 1)
     } catch (cause) {
       throw outputFailed(this.#name, cause)
     }
@@ -92,7 +90,7 @@ export class Output {
     const block = Buffer.alloc(1024 * 1024)
     let sum = 0
     for (let at = from; at < to; ) {
-      const { bytesRead } = await readAsync(this.#fd, block, 0, Math.min(block.length, to - at), at)
+      const { bytesRead } = await this.#handle!.read(block, 0, Math.min(block.length, to - at), at)
       if (bytesRead === 0) break
       sum = crc32(block.subarray(0, bytesRead), sum)
       at += bytesRead
@@ -126,7 +124,7 @@ export class Output {
     if (!this.#file) return
     await this.#cut()
     try {
-      await syncAsync(this.#fd)
+      await this.#handle!.datasync()
     } catch (cause) {
       throw outputFailed(this.#name, cause)
     }
@@ -135,20 +133,21 @@ export class Output {
 
   /** Whoever moves or deletes the file would find nothing of what is recorded as written from then on. */
   async #requireItsName(): Promise<void> {
-    const [open, named] = await Promise.all([statAsync(this.#fd), stat(this.#name).catch(() => undefined)])
+    const [open, named] = await Promise.all([this.#handle!.stat(), stat(this.#name).catch(() => undefined)])
     if (named?.ino === open.ino && named.dev === open.dev) return
     throw OUTPUT_MOVED({ path: this.#name })
   }
 
+  /** Waits for the write under way; what is to be written behind it fails. May be called again. */
   async close(): Promise<void> {
-    if (this.#fd !== STDOUT) await closeAsync(this.#fd)
+    await this.#handle?.close()
   }
 
   async #cut(): Promise<void> {
     if (!this.#cutPending) return
     this.#cutPending = false
     try {
-      await truncateAsync(this.#fd, this.bytes)
+      await this.#handle!.truncate(this.bytes)
     } catch (cause) {
       throw outputFailed(this.#name, cause)
     }
@@ -161,8 +160,9 @@ export class Output {
           await writeToStdout(parts)
           return parts.reduce((sum, part) => sum + part.length, 0)
         }
+        if (this.#handle !== undefined) return (await this.#handle.writev(parts)).bytesWritten
         return await new Promise((resolve, reject) => {
-          writev(this.#fd, parts, (error, written) => (error === null ? resolve(written) : reject(error)))
+          writev(STDOUT, parts, (error, written) => (error === null ? resolve(written) : reject(error)))
         })
       } catch (cause) {
         const { code } = cause as NodeJS.ErrnoException
@@ -178,7 +178,7 @@ export class Output {
     const block = Buffer.alloc(64 * 1024)
     for (let end = this.bytes; end > 0; ) {
       const start = Math.max(0, end - block.length)
-      const { bytesRead } = await readAsync(this.#fd, block, 0, end - start, start)
+      const { bytesRead } = await this.#handle!.read(block, 0, end - start, start)
       const newline = block.subarray(0, bytesRead).lastIndexOf(NEWLINE)
       if (newline >= 0) return start + newline + 1
       end = start

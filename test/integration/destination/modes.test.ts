@@ -39,9 +39,10 @@ describe('delete: soft', () => {
       const [row] = await pair.to.query<{ n: number }>(`SELECT count(*)::int AS n FROM ${gone()} t WHERE ${third}`)
       expect(row!.n).toBe(Math.floor(to! / 3) - Math.floor((from! - 1) / 3) - (from === 1 ? 1 : 0))
     }
-    // As they were written last: what changed in the batch that deleted them is not. A transaction may come in two.
-    const last = (id: number) => expect.stringMatching(`^\\(${id},[01]\\)$`)
-    expect(await rowsOf(pair.to, gone())).toEqual(expect.arrayContaining([last(8), last(1), '(6,0)']))
+    // As they were written last: what changed in the batch that deleted them is not, but the transaction may come in two.
+    const last = await rowsOf(pair.to, gone())
+    expect(last).toContain('(6,0)')
+    for (const id of [1, 8]) expect(last.filter((row) => row === `(${id},0)` || row === `(${id},1)`)).toHaveLength(1)
     const marked = await rowsOf(pair.to, '(SELECT id, _deleted_at FROM t WHERE _deleted_at IS NOT NULL AND id = 6)')
     await pair.from.query('TRUNCATE t; INSERT INTO t VALUES (5, 5)')
     await pair.run(options)

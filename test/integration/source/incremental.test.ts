@@ -49,9 +49,12 @@ test.concurrent('what changes while it is read comes once, in order', async () =
         INSERT INTO t VALUES (${ROWS + round + 1}, ${round}, 'new')`)
     }
   })()
-  await reader.told('snapshot-finished')
-  over = true
-  await writing
+  try {
+    await reader.told('snapshot-finished')
+  } finally {
+    over = true
+    await writing
+  }
   await db.query("INSERT INTO t VALUES (1000000, 2, 'late')")
   await reader.seen(({ key }) => key?.id === 1_000_000, 'the last row')
   await reader.close()

@@ -71,6 +71,26 @@ test('lines that did not become durable are not recorded, a state that could not
   await output.close()
 })
 
+test('closed, it records what was under way, and nothing by itself', async () => {
+  await using folder = await temporaryFolder()
+  const { checkpoint, output, happened } = await checkpointIn(folder.path)
+  vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] })
+  try {
+    await output.write([Buffer.from('one\n')])
+    checkpoint.wrote(positionAt(8n))
+    void checkpoint.now()
+    await output.write([Buffer.from('two\n')])
+    checkpoint.wrote(positionAt(16n))
+    expect(vi.getTimerCount()).toBe(1)
+    await checkpoint.close()
+    expect(vi.getTimerCount()).toBe(0)
+  } finally {
+    vi.useRealTimers()
+  }
+  expect(happened.at(-1)).toBe('ack 0/8')
+  await output.close()
+})
+
 test('a state file that cannot be replaced stops before the confirmation', async () => {
   await using folder = await temporaryFolder()
   const { checkpoint, output, happened, path } = await checkpointIn(folder.path)

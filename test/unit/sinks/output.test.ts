@@ -1,4 +1,4 @@
-import { existsSync } from 'node:fs'
+import { closeSync, existsSync, openSync } from 'node:fs'
 import { appendFile, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
@@ -63,6 +63,24 @@ test('more parts than the system takes at once are written in order, behind what
   await output.write(lines.map((line) => Buffer.from(line)))
   expect(await readFile(path, 'utf8')).toBe(`before\n${lines.join('')}`)
   await output.close()
+})
+
+test('what is done behind its end reaches nothing that was opened since', async () => {
+  await using folder = await temporaryFolder()
+  const path = join(folder.path, 'out')
+  const output = await Output.open(path)
+  // More than one call takes.
+  const lines = Array.from({ length: 3000 }, () => Buffer.from('mine\n'))
+  const [writing] = await Promise.allSettled([output.write(lines), output.close(), output.close()])
+  expect(writing).toMatchObject({ status: 'rejected', reason: { code: 'OUTPUT_FAILED' } })
+  const others = Array.from({ length: 20 }, (_, index) => openSync(join(folder.path, `other ${index}`), 'a'))
+  await expect(output.write(lines)).rejects.toMatchObject({ code: 'OUTPUT_FAILED' })
+  await expect(output.sync()).rejects.toMatchObject({ code: 'OUTPUT_FAILED' })
+  await output.close()
+  for (const [index, other] of others.entries()) {
+    closeSync(other) // EBADF: somebody closed it
+    expect(await readFile(join(folder.path, `other ${index}`), 'utf8')).toBe('')
+  }
 })
 
 test('a folder is a failed output', async () => {

@@ -52,8 +52,8 @@ const RENAMED: readonly (string | undefined)[] = ['42P01', '42703']
  */
 export class ApartReader {
   readonly #options: ApartReaderOptions
-  /** By table and key: those that are being read. */
-  readonly #wanted = new Set<string>()
+  /** The keys that are being read; by scan, since a table that begins anew waits for its own. */
+  readonly #wanted = new WeakMap<TableScan, Set<string>>()
   #last: Promise<void> = Promise.resolve()
 
   constructor(options: ApartReaderOptions) {
@@ -61,12 +61,14 @@ export class ApartReader {
   }
 
   want(scan: TableScan, key: KeyText, transaction: Transaction): void {
-    const id = `${scan.progress.oid} ${keyId(key)}`
-    if (this.#wanted.has(id)) return
-    this.#wanted.add(id)
+    const id = keyId(key)
+    const wanted = this.#wanted.get(scan) ?? new Set()
+    this.#wanted.set(scan, wanted)
+    if (wanted.has(id)) return
+    wanted.add(id)
     this.#last = this.#last
       .then(() => this.#patiently(scan, key, transaction))
-      .finally(() => this.#wanted.delete(id))
+      .finally(() => wanted.delete(id))
       // Whoever gets it may want it once more at once. And a session whose end fails must not bring a row twice.
       .then((row) => row && this.#options.deliver(scan, row))
       .catch((error) => {

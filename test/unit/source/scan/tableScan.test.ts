@@ -144,6 +144,8 @@ class Run {
   asking = false
   wanted: { key: readonly string[]; xid: number }[] = []
   readonly known = new Set<number>()
+  /** Of changes whether their key is told. */
+  readonly hidden = new Map<number, boolean>()
   stored = { progress: '', next: 0 }
 
   constructor(server: Server, mode: Mode) {
@@ -221,7 +223,9 @@ class Run {
       return
     }
     const { operation, oldKey, newKey } = change
-    const hidden = unknown && this.mode.unknown && operation === 'delete'
+    // Each time that it comes: by the names that its columns have in the WAL.
+    if (!this.hidden.has(change.n)) this.hidden.set(change.n, unknown)
+    const hidden = this.hidden.get(change.n)! && this.mode.unknown && operation === 'delete'
     const judged: ScannedChange = {
       operation,
       oldKey: oldKey === 0 || oldKey === newKey ? undefined : [String(oldKey)],

@@ -51,6 +51,19 @@ export function folded(records: readonly Told[]): string[] {
   return [...rows.values()].map(rowText).sort()
 }
 
+/** What is left for a consumer who takes of each change the first that comes; a row that is read is no change. */
+export function withoutKnown<T extends { readonly operation: string; readonly id: string }>(
+  records: readonly T[],
+): T[] {
+  const known = new Set<string>()
+  return records.filter(({ operation, id }) => {
+    if (operation === 'snapshot') return true
+    const isKnown = known.has(id)
+    known.add(id)
+    return !isKnown
+  })
+}
+
 /** The same of what the table has. */
 export async function present(db: TestDatabase): Promise<string[]> {
   return (await db.query<Record<string, unknown>>('SELECT id, n, big FROM t')).map(rowText).sort()

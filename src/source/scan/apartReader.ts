@@ -47,12 +47,13 @@ const RENAMED: readonly (string | undefined)[] = ['42P01', '42703']
 
 /**
  * Reads single rows in snapshots of their own: of one whose key was changed from a part of the table that is still to be
- * read into one that was read, without all of its values, no chunk will ever show these.
+ * read into one that was read, without all of its values, no chunk will ever show these. And of one whose delete was told
+ * late (`TableScan`), since what followed may not be told behind what an earlier run told.
  */
 export class ApartReader {
   readonly #options: ApartReaderOptions
-  /** By table and key: those that are being read. */
-  readonly #wanted = new Set<string>()
+  /** The keys that are being read; by scan, since a table that begins anew waits for its own. */
+  readonly #wanted = new WeakMap<TableScan, Set<string>>()
   #last: Promise<void> = Promise.resolve()
 
   constructor(options: ApartReaderOptions) {
@@ -60,24 +61,29 @@ export class ApartReader {
   }
 
   want(scan: TableScan, key: KeyText, transaction: Transaction): void {
-    const id = `${scan.progress.oid} ${keyId(key)}`
-    if (this.#wanted.has(id)) return
-    this.#wanted.add(id)
+    const id = keyId(key)
+    const wanted = this.#wanted.get(scan) ?? new Set()
+    this.#wanted.set(scan, wanted)
+    if (wanted.has(id)) return
+    wanted.add(id)
     this.#last = this.#last
       .then(() => this.#patiently(scan, key, transaction))
+      .finally(() => wanted.delete(id))
+      // Whoever gets it may want it once more at once. And a session whose end fails must not bring a row twice.
+      .then((row) => row && this.#options.deliver(scan, row))
       .catch((error) => {
         if (!this.#options.signal.aborted) this.#options.onFailure(error)
       })
-      .finally(() => this.#wanted.delete(id))
   }
 
-  async #patiently(scan: TableScan, key: KeyText, transaction: Transaction): Promise<void> {
+  /** Undefined: its table is not read any more. */
+  async #patiently(scan: TableScan, key: KeyText, transaction: Transaction): Promise<ApartRow | undefined> {
     for (let attempt = 1; this.#options.isScanned(scan); attempt++) {
       const row = await this.#attempt(scan, key, transaction)
-      // Not within what is tried again: a session whose end fails must not bring a row twice.
-      if (row !== undefined) return this.#options.deliver(scan, row)
+      if (row !== undefined) return row
       await sleep(backoffMs(attempt, BACKOFF), this.#options.signal)
     }
+    return undefined
   }
 
   /** Undefined: not this time. */

@@ -1,6 +1,8 @@
 import { POSITION_INVALID } from '../../core/errors.js'
 import { formatLsn, parseLsn } from '../../postgres/lsn.js'
+import type { ReadApart } from './apart.js'
 import { EVERY_KEY, NOTHING_OVERTAKEN, type Overtaken } from './overtaken.js'
+import { exactly } from './readings.js'
 import { advance, type KeyText, PASSED, type Reading, type Stretch, UNREAD } from './stretches.js'
 
 /** How far a snapshot is, as a position has it. Immutable. */
@@ -60,7 +62,7 @@ export interface TableProgress {
   readonly begun: boolean
   readonly overtaken: Overtaken
   /** Rows that were read by themselves. */
-  readonly apart: readonly { readonly key: KeyText; readonly read: Reading }[]
+  readonly apart: readonly ReadApart[]
   /** It is to be read once more, when the stream has passed what its rows show: their changes are judged until then. */
   readonly next?: NextReading | undefined
 }
@@ -109,13 +111,19 @@ function tableToJson(progress: TableProgress): object {
     ...(overtaken === EVERY_KEY && { overtaken }),
     ...(overtaken !== EVERY_KEY &&
       overtaken.length > 0 && { overtaken: overtaken.map(({ key, until }) => ({ key, until: formatLsn(until) })) }),
-    ...(apart.length > 0 && { apart: apart.map(({ key, read }) => ({ key, ...readingToJson(read) })) }),
+    ...(apart.length > 0 && {
+      apart: apart.map(({ key, read, found }) => ({
+        key,
+        ...readingToJson(read),
+        ...(found !== undefined && { found }),
+      })),
+    }),
     ...(next !== undefined && { next }),
   }
 }
 
-function readingToJson({ snapshot, until }: Reading): object {
-  return { snapshot, until: formatLsn(until) }
+function readingToJson({ snapshot, until, exact }: Reading): object {
+  return { snapshot, until: formatLsn(until), ...(exact && { exact }) }
 }
 
 type Fields = Record<string, unknown>
@@ -175,8 +183,12 @@ function parseTable(stored: unknown): TableProgress {
     begun: fields.begun === true,
     overtaken: parseOvertaken(fields.overtaken),
     apart: list(fields.apart ?? [], 'apart').map((one) => {
-      const { key, ...read } = object(one, 'apart')
-      return { key: texts(key, 'key'), read: parseReading(read) }
+      const { key, found, ...read } = object(one, 'apart')
+      return {
+        key: texts(key, 'key'),
+        read: parseReading(read),
+        ...(typeof found === 'boolean' && { found }),
+      }
     }),
     ...(fields.next !== undefined && { next: parseNext(fields.next) }),
   }
@@ -203,8 +215,12 @@ function parseStretch(stored: unknown): Stretch {
   return { to, read: fields.snapshot === undefined ? undefined : parseReading(fields) }
 }
 
-function parseReading({ snapshot, until }: Fields): Reading {
-  return { snapshot: text(snapshot, 'snapshot'), until: parseUntil(until) }
+function parseReading({ snapshot, until, exact }: Fields): Reading {
+  return {
+    snapshot: text(snapshot, 'snapshot'),
+    until: parseUntil(until),
+    ...(exact === true && { exact }),
+  }
 }
 
 function parseUntil(stored: unknown): bigint {
@@ -253,8 +269,8 @@ function whole(value: unknown, name: string): number {
  * `keyed`: its records have a key; without one nobody could tell which row is gone.
  */
 export function mayHaveMore(table: TableProgress, keyed: boolean): TableProgress {
-  if (table.key.length > 0) return { ...table, more: true }
-  return keyed ? { ...table, again: true } : table
+  if (table.key.length === 0) return keyed ? { ...table, again: true } : table
+  return table.more ? table : { ...exactly(table), more: true }
 }
 
 /** A table that is to be read from its beginning. */

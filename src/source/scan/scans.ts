@@ -161,7 +161,7 @@ export class Scans {
         if (this.#unproved.transactions.length >= this.#pruneAt) void this.#prune()
       },
       onUnknownKey: () => void this.#order(scan),
-      onPartial: (key, transaction) => this.#apart.want(scan, key, transaction),
+      onApart: (key, transaction) => this.#apart.want(scan, key, transaction),
       onOvertaken: () => this.#changed(),
     })
     this.#scans.set(oid, scan)
@@ -421,7 +421,7 @@ export class Scans {
   #deliverApart(scan: TableScan, { key, reading, rows }: ApartRow): void {
     if (this.#scans.get(scan.progress.oid) !== scan) return
     this.#outlet.flush()
-    scan.deliveredApart(key, reading)
+    scan.deliveredApart(key, reading, rows.count > 0)
     this.#count++
     this.#changed()
     const progress = this.#progressNow()

@@ -9,6 +9,8 @@ export interface Reading {
   readonly snapshot: string
   /** Whatever the snapshot shows commits before this LSN: the WAL's insert position, read after it. */
   readonly until: Lsn
+  /** The consumer had no rows from before it: it cannot have one that is gone by then. */
+  readonly exact?: true | undefined
 }
 
 /** The stream has passed whatever the snapshot showed: every change that comes is later. */
@@ -78,5 +80,5 @@ function merged(stretches: readonly Stretch[]): readonly Stretch[] {
 function sameReading(a: Stretch['read'], b: Stretch['read']): boolean {
   if (a === undefined || b === undefined) return false
   if (a === PASSED || b === PASSED) return a === b
-  return a.snapshot === b.snapshot && a.until === b.until
+  return a.snapshot === b.snapshot && a.until === b.until && a.exact === b.exact
 }

@@ -2,6 +2,7 @@ import type { Transaction } from '../../core/record.js'
 import type { Table } from '../../core/table.js'
 import { formatLsn, type Lsn } from '../../postgres/lsn.js'
 import { parseTransactionSnapshot, type TransactionSnapshot } from '../../postgres/transactionSnapshot.js'
+import { apartOf, MAX_APART, type ReadApart, withoutKey } from './apart.js'
 import { type KeyOrder, keyId } from './keyOrder.js'
 import { EVERY_KEY, isOvertaken, NOTHING_OVERTAKEN, overtake, overtakenAfter } from './overtaken.js'
 import type { NextReading, TableProgress } from './progress.js'
@@ -24,7 +25,21 @@ export type Verdict = typeof EMIT | typeof DROP | typeof WAIT | typeof ONLY_DELE
 const SHOWN = 5
 /** Rows that are still to be read will show it. */
 const COMING = 6
-type Side = typeof EMIT | typeof DROP | typeof WAIT | typeof SHOWN | typeof COMING
+/** The same of a snapshot whose rows are all that the consumer had until then. */
+const EXACT = 9
+/** The row was read by itself behind it, and handed on. */
+const HELD = 7
+/** The row was looked for by itself behind it, and was gone. */
+const GONE = 8
+type Side =
+  | typeof EMIT
+  | typeof DROP
+  | typeof WAIT
+  | typeof SHOWN
+  | typeof EXACT
+  | typeof COMING
+  | typeof HELD
+  | typeof GONE
 
 export type ScannedOperation = 'insert' | 'update' | 'delete'
 
@@ -65,7 +80,7 @@ export interface TableScanOptions {
   /** The server is to be asked where these keys lie. */
   readonly onUnknownKey: (key: KeyText) => void
   /** The row of this key is to be read by itself, in a snapshot that shows the transaction. */
-  readonly onPartial: (key: KeyText, transaction: Transaction) => void
+  readonly onApart: (key: KeyText, transaction: Transaction) => void
   /** The progress is another one by a change that was judged. */
   readonly onOvertaken: () => void
 }
@@ -172,9 +187,14 @@ export class TableScan {
     if (!this.#progress.begun) this.#change({ begun: true })
   }
 
-  /** The row of `key` was read by itself, and delivered if it is there. */
-  deliveredApart(key: KeyText, read: Reading): void {
-    this.#change({ apart: [...this.#progress.apart.filter((one) => keyId(one.key) !== keyId(key)), { key, read }] })
+  /** The row of `key` was read by itself, and delivered if it was `found`. */
+  deliveredApart(key: KeyText, read: Reading, found: boolean): void {
+    const { apart, overtaken } = this.#progress
+    this.#change({
+      apart: [...withoutKey(apart, key), { key, read, found }],
+      // What followed the delete shows in that row.
+      overtaken: overtaken === EVERY_KEY ? overtaken : withoutKey(overtaken, key),
+    })
   }
 
   /** The stream has reached `lsn`. */
@@ -216,24 +236,40 @@ export class TableScan {
 
   /** Of an inserted or changed row. */
   #shown(key: KeyText, side: Side, partial: boolean, transaction: Transaction): Verdict {
-    if (side === COMING) return DROP
-    if (side !== SHOWN) return side
+    if (side === COMING || side === HELD || side === GONE) return DROP
+    if (!isShown(side)) return side
     const { overtaken } = this.#progress
     if (this.#tellsAll) return EMIT
     if (!isOvertaken(overtaken, key)) return DROP
-    if (!partial || overtaken !== EVERY_KEY) return EMIT
     // Perhaps of a row that the snapshot shows to be gone: what was not sent stands nowhere but in the table.
-    this.#options.onPartial(key, transaction)
+    if (!(partial && overtaken === EVERY_KEY) && !this.#isApart(key, side)) return EMIT
+    this.#options.onApart(key, transaction)
     return WAIT
+  }
+
+  /**
+   * A delete of the row was told late, behind later changes that an earlier run may have handed on. Who leaves out what he
+   * knows would be left with an older row if what follows the delete went on: the row itself does, as it is by now.
+   */
+  #isApart(key: KeyText, side: Side): boolean {
+    const { more, overtaken, apart } = this.#progress
+    return (
+      more === true &&
+      side === SHOWN &&
+      overtaken !== EVERY_KEY &&
+      isOvertaken(overtaken, key) &&
+      apart.length < MAX_APART
+    )
   }
 
   #delete(key: KeyText, side: Side): Verdict {
     if (side === WAIT) return WAIT
     if (side === EMIT || this.#tellsAll) return EMIT
+    if (side === HELD) return DROP
     // The consumer may hold a row from before that this deletes.
-    if (!this.#mayBeHeld(side) && !(side === SHOWN && isOvertaken(this.#progress.overtaken, key))) return DROP
-    // Rows that are still to be read come behind it.
-    if (side !== COMING) this.#overtake(key)
+    if (!this.#mayBeHeld(side) && !(isShown(side) && isOvertaken(this.#progress.overtaken, key))) return DROP
+    // Rows that are still to be read come behind it, and none comes where it is gone.
+    if (side !== COMING && side !== GONE) this.#overtake(key)
     return EMIT
   }
 
@@ -245,16 +281,19 @@ export class TableScan {
     if (now === WAIT) return WAIT
     const { overtaken } = this.#progress
     if (this.#tellsAll) return EMIT
-    const goes = old === EMIT || this.#mayBeHeld(old) || (old === SHOWN && isOvertaken(overtaken, oldKey))
+    const goes =
+      old === EMIT || (old !== HELD && this.#mayBeHeld(old)) || (isShown(old) && isOvertaken(overtaken, oldKey))
     // Told that the old row is gone, who finds both keys equal deletes the new one.
-    const takesBoth = goes && this.#options.order.alike && old === SHOWN && now === SHOWN
-    const isThere = now === DROP || now === COMING || (now === SHOWN && !takesBoth && !isOvertaken(overtaken, newKey))
-    if (!isThere && partial && old !== EMIT) {
-      // What was not sent stands nowhere but in the table.
-      this.#options.onPartial(newKey, transaction)
+    const takesBoth = goes && this.#options.order.alike && isShown(old) && isShown(now)
+    const isInRows = isShown(now) && !takesBoth && !isOvertaken(overtaken, newKey)
+    const isThere = now === DROP || now === COMING || now === HELD || now === GONE || isInRows
+    // What was not sent stands nowhere but in the table.
+    const isLacking = partial && old !== EMIT
+    if (!isThere && (isLacking || this.#isApart(newKey, now))) {
+      this.#options.onApart(newKey, transaction)
       return WAIT
     }
-    if (goes && old !== EMIT && old !== COMING) this.#overtake(oldKey)
+    if (goes && old !== EMIT && old !== COMING && old !== GONE) this.#overtake(oldKey)
     if (isThere) return goes ? ONLY_DELETE : DROP
     return goes ? EMIT : ONLY_CREATE
   }
@@ -265,7 +304,7 @@ export class TableScan {
    */
   #mayBeHeld(side: Side): boolean {
     const { again, more = false } = this.#progress
-    return again || (more && !(side !== COMING && this.#options.order.alike))
+    return again || (more && side !== EXACT && !(side !== COMING && this.#options.order.alike))
   }
 
   /**
@@ -280,7 +319,7 @@ export class TableScan {
   /** The row of `key` (undefined: of any) is deleted that a snapshot may show to have come again. */
   #overtake(key: KeyText | undefined): void {
     const before = this.#progress
-    const apart = before.apart.filter((one) => key !== undefined && keyId(one.key) !== keyId(key))
+    const apart = key === undefined ? [] : withoutKey(before.apart, key)
     const known = this.#options.order.alike ? undefined : key
     const overtaken = overtake(before.overtaken, known, lastUntil(readingsOf(before)) ?? 0n)
     if (overtaken === before.overtaken && apart.length === before.apart.length) return
@@ -309,9 +348,8 @@ export class TableScan {
   #side(key: KeyText, transaction: Transaction, isInsert: boolean): Side {
     const { stretches, apart, again } = this.#progress
     const coming = again || this.#tellsAll ? EMIT : COMING
-    for (const one of apart) {
-      if (keyId(one.key) === keyId(key)) return this.#sees(one.read, transaction) && !this.#tellsAll ? DROP : EMIT
-    }
+    const one = apartOf(apart, key)
+    if (one !== undefined) return this.#sideApart(one, transaction)
     const rank = this.isWhole ? 0 : this.#options.order.rank(key, stretches)
     if (rank === undefined) {
       this.#options.onUnknownKey(key)
@@ -319,7 +357,7 @@ export class TableScan {
     }
     const { read } = stretches[rank]!
     if (read === PASSED) return EMIT
-    if (read !== undefined) return this.#sees(read, transaction) ? SHOWN : EMIT
+    if (read !== undefined) return !this.#sees(read, transaction) ? EMIT : read.exact ? EXACT : SHOWN
     const phase = this.#phase
     if (phase.phase === 'asking') return WAIT
     if (phase.phase === 'reading' && phase.stretch === rank) {
@@ -334,6 +372,13 @@ export class TableScan {
     }
     this.#options.onUnproved(transaction, this.#progress.oid)
     return coming
+  }
+
+  #sideApart({ read, found }: ReadApart, transaction: Transaction): Side {
+    if (this.#tellsAll || !this.#sees(read, transaction)) return EMIT
+    // The row that was found may have a key that is equal, and prints otherwise.
+    if (found === undefined || this.#options.order.alike) return DROP
+    return found || (read.exact && !this.#progress.again) ? HELD : GONE
   }
 
   #sees(read: Reading, { xid, commitLsn }: Transaction): boolean {
@@ -353,4 +398,8 @@ export class TableScan {
   #change(change: Partial<TableProgress>): void {
     this.#progress = { ...this.#progress, ...change }
   }
+}
+
+function isShown(side: Side): side is typeof SHOWN | typeof EXACT {
+  return side === SHOWN || side === EXACT
 }

@@ -45,8 +45,9 @@ function outOfOrder(records: readonly Received[], history: Map<string, Happened[
   const take = (of: string, version: number | undefined, id: string) => {
     const before = came.get(of)
     if (before === undefined) return void came.set(of, [{ version, id }])
-    if (comparePlaces(before.at(-1)!.id, id) >= 0) found.push(`${of}: ${id} comes behind ${before.at(-1)!.id}`)
-    before.push({ version, id })
+    if (comparePlaces(before.at(-1)!.id, id) < 0) return void before.push({ version, id })
+    // That a row is gone may be told late, if what follows is right: the row as it is, or changes that are later than all before.
+    if (version !== undefined) found.push(`${of}: ${id} comes behind ${before.at(-1)!.id}`)
   }
   const nameOf = (table: string, row: Readonly<Record<string, unknown>>) => {
     return `${table} ${TABLES[table]!.map((column) => row[column]).join(',')}`

@@ -4,9 +4,10 @@ import type { EmbeddedPostgres } from '../../../src/cli/embedded/server.js'
 import type { PositionJson } from '../../../src/core/record.js'
 import type { Batch } from '../../../src/source/batch.js'
 import { testDatabase } from '../../support/database.js'
-import { changeRows, folded, present, tableOf } from '../../support/handedOver.js'
+import { changeRows, folded, present, tableOf, withoutKnown } from '../../support/handedOver.js'
 import { startServer } from '../../support/servers.js'
 import { readSource, readToCurrent, type SourceRecord } from '../../support/sourceReader.js'
+import { waitFor } from '../../support/waitFor.js'
 
 let server: EmbeddedPostgres
 beforeAll(async () => {
@@ -57,9 +58,54 @@ test.concurrent.each([
       if (round < 2) await takeAndDie(consumer, 200, 100)
     }
     const rest = await readToCurrent({ ...options, position: consumer.stored } as never)
-    expect(folded([...consumer.has, ...rest.records])).toEqual(await present(db))
+    const all = [...consumer.has, ...rest.records]
+    expect(folded(all)).toEqual(await present(db))
+    expect(folded(withoutKnown(all))).toEqual(await present(db))
   },
 )
+
+test.concurrent('who leaves out what he knows is not left with an older row by a delete that comes late', async () => {
+  await using db = await testDatabase(server, `${tableOf(ROWS)}; CREATE TABLE other (id int PRIMARY KEY)`)
+  db.expectSlots = true
+  const slot = `h_${db.name}`
+  const options = {
+    url: db.url,
+    tables: 't,other',
+    slot,
+    strategy: 'incremental',
+    maxBytes: 65536,
+    snapshotWorkers: 1,
+  } as const
+  let stored: PositionJson | undefined
+  const toldOf = () => (stored?.snapshot as { tables?: unknown } | undefined)?.tables !== undefined
+  let goOn = () => {}
+  const isMade = new Promise<void>((resolve) => {
+    goOn = resolve
+  })
+  await using first = readSource(options, {
+    ack: ({ length, position }) => {
+      if (length > 0 || toldOf()) return false
+      stored = position.toJSON()
+      return true
+    },
+    onBatch: (batch) => (batch.length > 0 ? isMade : undefined),
+  })
+  await waitFor(toldOf, { what: 'a position that tells of the tables' })
+  // The stream has them before the rows, which show them.
+  await db.query(`INSERT INTO other SELECT generate_series(1, 60000); DELETE FROM t WHERE id = ${ROWS}`)
+  await db.query(`INSERT INTO t VALUES (${ROWS}, 1, 'again'); UPDATE t SET n = 2 WHERE id = ${ROWS}`)
+  goOn()
+  const last = ({ key, operation }: SourceRecord) => key?.id === ROWS && operation !== 'delete'
+  await first.seen(last, 'the row')
+  await db.query(`UPDATE t SET n = 3, big = 'later' WHERE id = ${ROWS}`)
+  await first.seen(({ after }) => after?.n === 3, 'a change behind it')
+  await first.close()
+  const rest = await readToCurrent({ ...options, position: stored } as never)
+  const all = [...first.records, ...rest.records].filter(({ table }) => table === 't')
+  expect(all.some(({ operation }) => operation === 'delete')).toBe(true)
+  expect(folded(all)).toEqual(await present(db))
+  expect(folded(withoutKnown(all))).toEqual(await present(db))
+})
 
 test.concurrent('no row comes before who stores positions late has one that tells of the tables', async () => {
   for (const strategy of ['consistent', 'incremental'] as const) {

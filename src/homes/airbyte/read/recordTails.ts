@@ -1,5 +1,5 @@
 import { formatTimestamp } from '../../../codec/timestampText.js'
-import type { ByteWriter } from '../../../core/byteWriter.js'
+import { ByteWriter } from '../../../core/byteWriter.js'
 import type { Transaction } from '../../../core/record.js'
 import { CREATE, DELETE, SNAPSHOT, UPDATE } from '../../../core/rowBatch.js'
 import type { Table } from '../../../core/table.js'
@@ -50,6 +50,8 @@ export class RecordTails {
   readonly #format: RecordFormat
   readonly #scan: ScanMoment
   #scanLsn: bigint
+  /** Rows come in the middle of the transaction of that commit, behind this change of it; -1: they do not. */
+  #scanSeq = -1
   #emittedAt = 0
   #transaction: Transaction | undefined
   /** By operation, of `#transaction` and `#table`; an undefined transaction is of rows that are read. */
@@ -67,10 +69,13 @@ export class RecordTails {
    * that an earlier run has written, and as older than the changes behind it. Commits begin at multiples of eight.
    */
   readAt({ lsn, seq, end }: ReadPlace): void {
-    const behind = seq >= 0 && end !== undefined ? lsn + 1n : lsn - 1n
+    const isAmid = seq >= 0 && end === undefined && lsn > this.#scan.lsn
+    const behind = isAmid ? lsn : seq >= 0 && end !== undefined ? lsn + 1n : lsn - 1n
     const at = behind > this.#scan.lsn ? behind : this.#scan.lsn
-    if (at === this.#scanLsn) return
+    const atSeq = isAmid ? seq : -1
+    if (at === this.#scanLsn && atSeq === this.#scanSeq) return
     this.#scanLsn = at
+    this.#scanSeq = atSeq
     this.#tails = []
   }
 
@@ -122,13 +127,21 @@ export class RecordTails {
         : formatTimestamp(transaction.commitTime ?? 0n)
     const name = this.#format === 'airbyte' ? '_ab_cdc_lsn' : '_change_lsn'
     const [rest, behindSeq] = this.#rest(operation, when, table)
-    const cursor = `,"${name}":${lsn}`
+    const cursor = `,"${name}":${lsn}${transaction === undefined ? this.#scanFraction() : ''}`
     return {
       cursor: Buffer.from(cursor),
       rest: Buffer.from(rest),
       line: this.#format === 'debezium' ? undefined : Buffer.concat([Buffer.from(cursor + rest), DATA_END]),
       behindSeq: behindSeq === undefined ? undefined : Buffer.from(behindSeq),
     }
+  }
+
+  /** Behind that of the change before, and before that of the next. */
+  #scanFraction(): string {
+    if (this.#scanSeq < 0) return ''
+    const writer = new ByteWriter(32)
+    writeFraction(writer, this.#scanSeq)
+    return `${writer.toBuffer()}5`
   }
 
   /** Behind the cursor; of the format debezium before and behind the place in the transaction. */

@@ -26,7 +26,9 @@ test('rows that are read are newer than all of earlier runs and than the changes
   expect(read({ lsn: 800n, seq: 3, end: 840n })).toBe('1007')
   // Behind a whole transaction, in the middle of one, and where the stream is idle.
   expect(read({ lsn: 2000n, seq: 3, end: 2040n })).toBe('2001')
-  expect(read({ lsn: 2000n, seq: 3, end: undefined })).toBe('1999')
+  expect(read({ lsn: 2000n, seq: 3, end: undefined })).toBe('2000.0000035')
+  expect(read({ lsn: 2000n, seq: 0, end: undefined })).toBe('2000.0000005')
+  expect(read({ lsn: 1000n, seq: 3, end: undefined })).toBe('1007')
   expect(read({ lsn: 2000n, seq: -1, end: 2000n })).toBe('1999')
 })
 

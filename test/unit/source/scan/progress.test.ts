@@ -5,10 +5,14 @@ import { mayHaveMore, parseProgress, progressToJson, unreadTable } from '../../.
 import { PASSED } from '../../../../src/source/scan/stretches.js'
 
 const key = fc.array(fc.string(), { minLength: 1, maxLength: 3 })
-const reading = fc.record({
-  snapshot: fc.constantFrom('100:110:100,105', 'replayed:1/10'),
-  until: fc.bigInt({ min: 0n, max: 2n ** 64n - 1n }),
-})
+const reading = fc.record(
+  {
+    snapshot: fc.constantFrom('100:110:100,105', 'replayed:1/10'),
+    until: fc.bigInt({ min: 0n, max: 2n ** 64n - 1n }),
+    exact: fc.constant(true as const),
+  },
+  { requiredKeys: ['snapshot', 'until'] },
+)
 const stretch = fc.record({
   to: fc.option(key, { nil: undefined }),
   read: fc.oneof(fc.constant(undefined), fc.constant(PASSED), reading),
@@ -28,7 +32,9 @@ const table = fc.record({
     fc.constant(EVERY_KEY),
     fc.array(fc.record({ key, until: reading.map(({ until }) => until) }), { maxLength: 2 }),
   ),
-  apart: fc.array(fc.record({ key, read: reading }), { maxLength: 2 }),
+  apart: fc.array(fc.record({ key, read: reading, found: fc.boolean() }, { requiredKeys: ['key', 'read'] }), {
+    maxLength: 2,
+  }),
   next: fc.option(
     fc.record({ id: fc.string(), key: fc.array(fc.string()), where: fc.option(fc.string(), { nil: undefined }) }),
     { nil: undefined },
@@ -57,6 +63,16 @@ test('whatever a position says of a snapshot is read again', () => {
 test('of rows that no position tells of a consumer hears by their key, and of none where they have no key', () => {
   const of = (key: string[]) => unreadTable({ oid: 1, id: '0/1', schema: 'public', name: 't', key })
   expect(mayHaveMore(of(['id']), true)).toMatchObject({ again: false, more: true })
+  // What the first run read by then is all that the consumer has of it; what a later one read is not.
+  const read = { snapshot: '100:100:', until: 0x1000n }
+  const stretches = [{ to: ['5'], read }, ...of(['id']).stretches]
+  const half = mayHaveMore({ ...of(['id']), stretches, apart: [{ key: ['2'], read, found: true }] }, true)
+  expect(half.stretches).toEqual([
+    { to: ['5'], read: { ...read, exact: true } },
+    { to: undefined, read: undefined },
+  ])
+  expect(half.apart).toEqual([{ key: ['2'], read: { ...read, exact: true }, found: true }])
+  expect(mayHaveMore({ ...of(['id']), stretches, more: true }, true).stretches).toEqual(stretches)
   // Read whole, by no index: what becomes of a key is not seen.
   expect(mayHaveMore(of([]), true)).toMatchObject({ again: true })
   expect(mayHaveMore(of([]), false)).toEqual(of([]))

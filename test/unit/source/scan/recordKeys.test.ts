@@ -179,7 +179,7 @@ class Run {
       otherKey: identity.marks,
       onUnproved: (transaction) => this.#unproved.add(transaction, OID),
       onUnknownKey: () => this.problems.push('a key that is not known'),
-      onPartial: (key, { xid }) => {
+      onApart: (key, { xid }) => {
         if (this.#wanted.every((one) => one.key[0] !== key[0])) this.#wanted.push({ key, xid })
       },
       onOvertaken: () => {},
@@ -289,7 +289,7 @@ class Run {
     // By the server's operator.
     const row = rows.find(({ id }) => id === Number(one.key[0]))
     if (row !== undefined) this.#put(row)
-    this.#scan.deliveredApart(one.key, reading)
+    this.#scan.deliveredApart(one.key, reading, row !== undefined)
   }
 
   passed(): void {

@@ -26,7 +26,7 @@ function scanned() {
     order: new KeyOrder([KEY]),
     onUnproved: () => {},
     onUnknownKey: () => {},
-    onPartial: () => {},
+    onApart: () => {},
     onOvertaken: () => {},
   })
   const scans = {

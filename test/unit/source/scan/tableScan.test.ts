@@ -127,6 +127,8 @@ interface Mode {
   readonly more?: boolean
   /** It dies, and goes on with all it has from a position that it stored before. Each change carries all values. */
   readonly crashes?: boolean
+  /** Of a change that comes again it takes the first only. What it has got is visible when the next run begins. */
+  readonly knows?: boolean
 }
 
 /** The source and its consumer. */
@@ -141,6 +143,9 @@ class Run {
   chunk: { rows: [number, Row][]; reading: Reading; whole: boolean } | undefined
   asking = false
   wanted: { key: readonly string[]; xid: number }[] = []
+  readonly known = new Set<number>()
+  /** Of changes whether their key is told. */
+  readonly hidden = new Map<number, boolean>()
   stored = { progress: '', next: 0 }
 
   constructor(server: Server, mode: Mode) {
@@ -167,6 +172,7 @@ class Run {
 
   crash(): void {
     const { tables, unproved } = parseProgress(JSON.parse(this.stored.progress))
+    if (this.mode.knows) for (const one of this.server.log.slice(0, this.next)) one.visible = true
     this.#begin(mayHaveMore(tables![0]!, true), unproved)
     this.next = this.stored.next
   }
@@ -176,7 +182,9 @@ class Run {
       order: new KeyOrder([ID]),
       onUnproved: (transaction) => this.unproved.add(transaction, OID),
       onUnknownKey: () => this.problems.push('a key that is not known'),
-      onPartial: (key, { xid }) => this.wanted.push({ key, xid }),
+      onApart: (key, { xid }) => {
+        if (this.wanted.every((one) => one.key[0] !== key[0])) this.wanted.push({ key, xid })
+      },
       onOvertaken: () => {},
     })
   }
@@ -210,12 +218,14 @@ class Run {
     const { change } = one
     if (change.operation === 'truncate') {
       if (this.scan.truncate(one, this.next)) this.chunk = undefined
-      this.consumer.clear()
+      if (!this.#isKnown(change)) this.consumer.clear()
       this.next++
       return
     }
     const { operation, oldKey, newKey } = change
-    const hidden = unknown && this.mode.unknown && operation === 'delete'
+    // Each time that it comes: by the names that its columns have in the WAL.
+    if (!this.hidden.has(change.n)) this.hidden.set(change.n, unknown)
+    const hidden = this.hidden.get(change.n)! && this.mode.unknown && operation === 'delete'
     const judged: ScannedChange = {
       operation,
       oldKey: oldKey === 0 || oldKey === newKey ? undefined : [String(oldKey)],
@@ -231,8 +241,16 @@ class Run {
     else expect(verdict).toBe(DROP)
   }
 
+  #isKnown({ n }: Change): boolean {
+    if (!this.mode.knows) return false
+    const isKnown = this.known.has(n)
+    this.known.add(n)
+    return isKnown
+  }
+
   #consume(change: Change): void {
     const { operation, oldKey, newKey } = change
+    if (this.#isKnown(change)) return
     if (operation === 'insert' && change.big === undefined) this.problems.push('a row that is not whole')
     if (operation === 'update' && change.big === undefined && !this.consumer.has(oldKey)) {
       this.problems.push(`no row ${oldKey}, whose update is not whole`)
@@ -298,7 +316,7 @@ class Run {
     this.wanted.shift()
     const row = rows.get(Number(one.key[0]))
     if (row !== undefined) this.consumer.set(Number(one.key[0]), row)
-    this.scan.deliveredApart(one.key, reading)
+    this.scan.deliveredApart(one.key, reading, row !== undefined)
   }
 
   passed(): void {
@@ -394,6 +412,11 @@ test('a consumer that dies again and again, and has what it got behind its posit
   requireExact({ again: false, unknown: true, crashes: true }, 3)
 })
 
+test('a consumer that dies again and again, and leaves out what it knows, ends as the source', () => {
+  requireExact({ again: false, unknown: false, crashes: true, knows: true })
+  requireExact({ again: false, unknown: false, crashes: true, knows: true }, 3)
+})
+
 test('a scan stays exact where the stream does not tell a key', () => {
   requireExact({ again: false, unknown: true })
   requireExact({ again: true, unknown: true })
@@ -405,7 +428,7 @@ test('rows that are read once more behind a truncate have other ids', () => {
     order: new KeyOrder([ID]),
     onUnproved: () => {},
     onUnknownKey: () => {},
-    onPartial: () => {},
+    onApart: () => {},
     onOvertaken: () => {},
   })
   scan.reads({ snapshot: '100:100:', until: 1000n })

@@ -64,6 +64,7 @@ export class SnapshotReading implements AsyncDisposable {
       snapshotName,
       snapshotId: '0/0',
       batchBytes: 1,
+      takesBinary: false,
       queue,
       finished: () => {},
       onKeyed: undefined,

@@ -3,6 +3,8 @@ import { copyShort } from '../../core/copyShort.js'
 import { type CopyLines, NOTHING_OLD, RowBatch, SNAPSHOT } from '../../core/rowBatch.js'
 import { type Lease, SpareMemory } from '../../core/spareMemory.js'
 import type { Table } from '../../core/table.js'
+import { Tape } from '../../core/tape.js'
+import { afterBinaryHeader, BinaryRows, isBinaryTrailer } from '../../postgres/binary/row.js'
 import { readCopyRow, requireLine } from '../../postgres/copy/row.js'
 
 /** Room for a batch as readers hand it on, and what comes with the chunk that fills it. */
@@ -46,13 +48,20 @@ export class RowCollector {
   #chunkView = this.#partView
   #count = 0
   #bytes = 0
+  /** Of a COPY in binary format. */
+  readonly #binary: { readonly forms: readonly number[]; readonly rows: BinaryRows } | undefined
+  #isBegun = false
 
-  /** `columns`: how many a row has, its place in the table included. */
-  constructor(table: Table, columns: number, snapshotId: string, use = new RowUse()) {
+  /**
+   * `columns`: how many a row has, its place in the table included; `forms`: what they are in binary format, where the COPY is in
+   * that.
+   */
+  constructor(table: Table, columns: number, snapshotId: string, use = new RowUse(), forms?: readonly number[]) {
     this.#table = table
     this.#columns = columns
     this.#snapshotId = snapshotId
     this.#use = use
+    this.#binary = forms && { forms, rows: new BinaryRows(forms) }
     this.#begin()
   }
 
@@ -67,7 +76,17 @@ export class RowCollector {
   /** The payload of one CopyData. */
   collect(bytes: Uint8Array, start: number, end: number): void {
     if (this.#batch !== undefined) this.#read(this.#batch, bytes, start, end)
-    else this.#append(bytes, start, end)
+    else if (this.#binary === undefined) {
+      requireLine(bytes, start, end)
+      this.#append(bytes, start, end)
+    } else this.#takeBinary(bytes, start, end)
+  }
+
+  /** The header comes with the first row, or, where there is none, with the trailer's frame before it. */
+  #takeBinary(bytes: Uint8Array, start: number, end: number): void {
+    const from = this.#isBegun ? start : afterBinaryHeader(bytes, start, end)
+    this.#isBegun = true
+    if (from < end && !isBinaryTrailer(bytes, from, end)) this.#append(bytes, from, end)
   }
 
   #read(batch: RowBatch, bytes: Uint8Array, start: number, end: number): void {
@@ -79,7 +98,6 @@ export class RowCollector {
   }
 
   #append(bytes: Uint8Array, start: number, end: number): void {
-    requireLine(bytes, start, end)
     const length = end - start
     this.#count++
     this.#bytes += length
@@ -124,7 +142,7 @@ export class RowCollector {
   }
 
   #begin(): void {
-    if (!this.#use.areRead) return
+    if (!this.#use.areRead || this.#binary !== undefined) return
     this.#batch = new RowBatch(this.#batch)
     this.#batch.tables.push(this.#table)
     this.#batch.snapshotId = this.#snapshotId
@@ -148,6 +166,14 @@ export class RowCollector {
     const onRead = () => {
       this.#use.areRead ||= bytes.length > TELLING_BYTES
     }
-    this.#lines.push({ table: 0, bytes, ends, columns: this.#columns, read: readCopyRow, onRead, memory })
+    const lines = { table: 0, bytes, ends, columns: this.#columns, read: readCopyRow, onRead, memory }
+    if (this.#binary === undefined) {
+      this.#lines.push(lines)
+      return
+    }
+    const { forms, rows } = this.#binary
+    const toText = (first: number, last: number, columns?: readonly number[]) =>
+      rows.toLines({ bytes, ends }, first, last, new Tape(), columns)
+    this.#lines.push({ ...lines, forms, toText })
   }
 }

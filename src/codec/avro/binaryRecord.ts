@@ -1,0 +1,322 @@
+import { type ByteRoom, ByteWriter } from '../../core/byteWriter.js'
+import { copyShort } from '../../core/copyShort.js'
+import { NULL_COLUMN } from '../../core/tape.js'
+import {
+  BINARY_BOOL,
+  BINARY_BYTEA,
+  BINARY_DATE,
+  BINARY_FLOAT4,
+  BINARY_FLOAT8,
+  BINARY_INT2,
+  BINARY_INT4,
+  BINARY_INT8,
+  BINARY_JSONB,
+  BINARY_NUMERIC,
+  BINARY_TEXT,
+  BINARY_TIME,
+  BINARY_TIMESTAMP,
+  BINARY_TIMESTAMPTZ,
+} from '../../postgres/binary/forms.js'
+import {
+  NUMERIC_DECIMALS,
+  NUMERIC_HEAD,
+  NUMERIC_NEGATIVE,
+  NUMERIC_POSITIVE,
+  NUMERIC_SIGN,
+} from '../../postgres/binary/numeric.js'
+import type { BinaryRows } from '../../postgres/binary/row.js'
+import type { AvroCodec } from './codec.js'
+import { writeDate, writeTime, writeTimestamp } from './dateTime.js'
+import { writeShortDecimal } from './decimal.js'
+import { writeDouble, writeFloat } from './float.js'
+import { writeInteger } from './integer.js'
+import type { AvroRecord } from './record.js'
+import { writeBoolean, writeBytea, writeText } from './text.js'
+import { putBigLong, putLength, putVarint, VARINT_ROOM } from './varint.js'
+
+/** A branch of a union and a number, or the length of what asks for its own room. */
+const FIELD_ROOM = 1 + VARINT_ROOM
+const NULL_BRANCH = 0
+const VALUE_BRANCH = 2
+
+const TWO_32 = 0x1_0000_0000
+/** High halves of longs that are as many microseconds, or less, as to be safe integers whatever is done with them here. */
+const SAFE_HIGH = 2 ** 18
+/** From 1970 to 2000. */
+const EPOCH_DAYS = 10_957
+const EPOCH_MICROS = 946_684_800_000_000
+/** High halves of timestamps from here on may have no room in a long that counts from 1970. */
+const LATE_HIGH = 0x7ff0_0000
+const MAX_LONG = 2n ** 63n - 1n
+const MIN_LONG = -(2n ** 63n)
+const MAX_INT = 2_147_483_647
+/** Decimal digits of a digit of a numeric. */
+const DIGIT = 4
+const BASE = 10_000
+const SAFE_DIGITS = 15
+const JSONB_VERSION = 1
+
+// How a value becomes Avro. What is OTHER does so by way of its text.
+const OTHER = 0
+const TEXT = 1
+const INT2 = 2
+const INT4 = 3
+const INT8 = 4
+const BOOLEAN = 5
+const DOUBLE = 6
+const FLOAT = 7
+const TIMESTAMP = 8
+const DATE = 9
+const TIME = 10
+const DECIMAL = 11
+const BYTES = 12
+const JSONB = 13
+
+const KINDS: ReadonlyMap<AvroCodec['write'], ReadonlyMap<number, number>> = new Map([
+  [
+    writeInteger,
+    new Map([
+      [BINARY_INT2, INT2],
+      [BINARY_INT4, INT4],
+      [BINARY_INT8, INT8],
+    ]),
+  ],
+  [
+    writeText,
+    new Map([
+      [BINARY_TEXT, TEXT],
+      [BINARY_JSONB, JSONB],
+    ]),
+  ],
+  [writeBoolean, new Map([[BINARY_BOOL, BOOLEAN]])],
+  [writeDouble, new Map([[BINARY_FLOAT8, DOUBLE]])],
+  [writeFloat, new Map([[BINARY_FLOAT4, FLOAT]])],
+  [
+    writeTimestamp,
+    new Map([
+      [BINARY_TIMESTAMP, TIMESTAMP],
+      [BINARY_TIMESTAMPTZ, TIMESTAMP],
+    ]),
+  ],
+  [writeDate, new Map([[BINARY_DATE, DATE]])],
+  [writeTime, new Map([[BINARY_TIME, TIME]])],
+  [writeBytea, new Map([[BINARY_BYTEA, BYTES]])],
+])
+
+/** Writes rows in COPY's binary format as an `AvroRecord` writes the same rows in text, byte by byte. For one thread of calls. */
+export class BinaryRecord {
+  readonly #rows: BinaryRows
+  readonly #offsets: Int32Array
+  readonly #nullable: Uint8Array
+  readonly #kinds: Uint8Array
+  readonly #scales: Int32Array
+  readonly #codecs: readonly AvroCodec[]
+  readonly #columns: Int32Array
+  /** Those that there may be no room for. */
+  readonly #doubtful: Int32Array
+  readonly #text = new ByteWriter(256)
+
+  /** `forms`: of the columns of a row; `rows`: of these. */
+  constructor({ fields }: AvroRecord, forms: readonly number[], rows: BinaryRows) {
+    this.#rows = rows
+    this.#columns = Int32Array.from(fields, ({ index }) => index)
+    this.#offsets = Int32Array.from(fields, ({ index }) => 2 * index)
+    this.#nullable = Uint8Array.from(fields, ({ nullable }) => (nullable ? 1 : 0))
+    this.#kinds = Uint8Array.from(fields, ({ codec, index }) => kindOf(codec, forms[index]!))
+    this.#scales = Int32Array.from(fields, ({ codec }) => codec.scale ?? 0)
+    this.#codecs = fields.map(({ codec }) => codec)
+    const kinds = this.#kinds
+    const doubtful = fields
+      .map((_, i) => i)
+      .filter((i) => {
+        const kind = kinds[i]!
+        return (
+          this.#nullable[i] === 0 ||
+          kind === DECIMAL ||
+          kind === TIMESTAMP ||
+          kind === JSONB ||
+          (kind === OTHER && this.#codecs[i]!.fits !== undefined)
+        )
+      })
+    this.#doubtful = Int32Array.from(doubtful)
+  }
+
+  /** Whether the record has room for the row whose values lie where the tape says. */
+  fits(view: DataView, tape: Int32Array): boolean {
+    const doubtful = this.#doubtful
+    for (let k = 0; k < doubtful.length; k++) {
+      const i = doubtful[k]!
+      const start = tape[this.#offsets[i]!]!
+      if (start < 0) {
+        if (this.#nullable[i] === 0) return false
+        continue
+      }
+      switch (this.#kinds[i]) {
+        case DECIMAL: {
+          const sign = view.getUint16(start + NUMERIC_SIGN)
+          if (sign !== NUMERIC_POSITIVE && sign !== NUMERIC_NEGATIVE) return false
+          if (view.getUint16(start + NUMERIC_DECIMALS) > this.#scales[i]!) return false
+          break
+        }
+        case TIMESTAMP:
+          if (view.getInt32(start) >= LATE_HIGH && view.getBigInt64(start) !== MAX_LONG) return false
+          break
+        case JSONB:
+          if (view.getUint8(start) !== JSONB_VERSION) return false
+          break
+        case OTHER:
+          if (this.#codecs[i]!.fits !== undefined) return false
+      }
+    }
+    return true
+  }
+
+  /** Writes it, where it fits. */
+  write(writer: ByteRoom, bytes: Uint8Array, view: DataView, tape: Int32Array): void {
+    const offsets = this.#offsets
+    const kinds = this.#kinds
+    const nullable = this.#nullable
+    const count = offsets.length
+    writer.reserve(FIELD_ROOM * count)
+    let to = writer.length
+    for (let i = 0; i < count; i++) {
+      const pair = offsets[i]!
+      const start = tape[pair]!
+      if (start === NULL_COLUMN) {
+        writer.bytes[to++] = NULL_BRANCH
+        continue
+      }
+      const end = tape[pair + 1]!
+      if (nullable[i] !== 0) writer.bytes[to++] = VALUE_BRANCH
+      switch (kinds[i]) {
+        case TEXT:
+        case BYTES:
+        case JSONB: {
+          const from = kinds[i] === JSONB ? start + 1 : start
+          const length = end - from
+          writer.length = to
+          writer.reserve(length + FIELD_ROOM * (count - i))
+          to = putLength(writer.bytes, to, length)
+          copyShort(bytes, view, from, end, writer.bytes, writer.view, to)
+          to += length
+          continue
+        }
+        case BOOLEAN:
+          writer.bytes[to++] = bytes[start]!
+          continue
+        case INT2:
+          to = putInteger(writer.bytes, to, view.getInt16(start))
+          continue
+        case INT4:
+        case DATE:
+          to = putInteger(
+            writer.bytes,
+            to,
+            kinds[i] === INT4 ? view.getInt32(start) : daysSince1970(view.getInt32(start)),
+          )
+          continue
+        case INT8:
+        case TIME: {
+          const high = view.getInt32(start)
+          if (high >= -SAFE_HIGH && high < SAFE_HIGH) {
+            to = putSafe(writer.bytes, to, high * TWO_32 + view.getUint32(start + 4))
+          } else to = putBigLong(writer.bytes, to, view.getBigInt64(start))
+          continue
+        }
+        case TIMESTAMP: {
+          const high = view.getInt32(start)
+          if (high >= -SAFE_HIGH && high < SAFE_HIGH) {
+            to = putSafe(writer.bytes, to, high * TWO_32 + view.getUint32(start + 4) + EPOCH_MICROS)
+          } else to = putBigLong(writer.bytes, to, microsSince1970(view.getBigInt64(start)))
+          continue
+        }
+        case DOUBLE:
+          putDouble(writer.view, to, view.getFloat64(start))
+          to += 8
+          continue
+        case FLOAT:
+          putFloat(writer.view, to, view.getFloat32(start))
+          to += 4
+          continue
+        case DECIMAL: {
+          const value = shortDecimal(view, start, this.#scales[i]!)
+          writer.length = to
+          if (value < 0) this.#writeText(writer, i, bytes, view, start, end)
+          else writeShortDecimal(writer, value, view.getUint16(start + NUMERIC_SIGN) === NUMERIC_NEGATIVE && value > 0)
+          break
+        }
+        default:
+          writer.length = to
+          this.#writeText(writer, i, bytes, view, start, end)
+      }
+      writer.reserve(FIELD_ROOM * (count - i))
+      to = writer.length
+    }
+    writer.length = to
+  }
+
+  #writeText(writer: ByteRoom, field: number, bytes: Uint8Array, view: DataView, start: number, end: number): void {
+    const text = this.#text
+    text.clear()
+    this.#rows.writeText(text, this.#columns[field]!, bytes, view, start, end)
+    this.#codecs[field]!.write(writer, text.bytes, 0, text.length)
+  }
+}
+
+function kindOf({ write, scale }: AvroCodec, form: number): number {
+  if (form === BINARY_NUMERIC && scale !== undefined) return DECIMAL
+  return KINDS.get(write)?.get(form) ?? OTHER
+}
+
+/** An int2 or int4. */
+function putInteger(out: Uint8Array, at: number, value: number): number {
+  let zigzag = ((value << 1) ^ (value >> 31)) >>> 0
+  for (; zigzag > 127; zigzag >>>= 7) out[at++] = (zigzag & 127) | 128
+  out[at++] = zigzag
+  return at
+}
+
+/** A number of which the double is a safe integer. */
+function putSafe(out: Uint8Array, at: number, value: number): number {
+  return putVarint(out, at, value < 0 ? -2 * value - 1 : 2 * value)
+}
+
+/** The infinities are as they were. */
+function daysSince1970(days: number): number {
+  return days === MAX_INT || days === -MAX_INT - 1 ? days : days + EPOCH_DAYS
+}
+
+function microsSince1970(micros: bigint): bigint {
+  return micros === MAX_LONG || micros === MIN_LONG ? micros : micros + BigInt(EPOCH_MICROS)
+}
+
+/** Of many bits that are no number, one. */
+function putDouble(view: DataView, at: number, value: number): void {
+  if (Number.isNaN(value)) {
+    view.setInt32(at, 0)
+    view.setInt32(at + 4, 0x7ff8_0000, true)
+  } else view.setFloat64(at, value, true)
+}
+
+function putFloat(view: DataView, at: number, value: number): void {
+  if (Number.isNaN(value)) view.setInt32(at, 0x7fc0_0000, true)
+  else view.setFloat32(at, value, true)
+}
+
+/** What a numeric that fits is times ten to `scale`, without its sign; -1: a double may not have it. */
+function shortDecimal(view: DataView, start: number, scale: number): number {
+  const digits = view.getUint16(start)
+  const weight = view.getInt16(start + 2)
+  const behind = Math.ceil(scale / DIGIT)
+  const whole = weight < 0 ? 0 : weight + 1
+  if (DIGIT * (whole + behind) > SAFE_DIGITS) return -1
+  let value = 0
+  let index = weight < 0 ? weight + 1 : 0
+  for (let left = whole + behind; left > 0; left--, index++) {
+    const digit = index >= 0 && index < digits ? view.getInt16(start + NUMERIC_HEAD + 2 * index) : 0
+    value = value * BASE + digit
+  }
+  // What is beyond the scale is zeros.
+  for (let beyond = DIGIT * behind - scale; beyond > 0; beyond--) value /= 10
+  return value
+}

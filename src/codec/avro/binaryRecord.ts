@@ -257,7 +257,7 @@ export class BinaryRecord {
 
   #writeText(writer: ByteRoom, field: number, bytes: Uint8Array, view: DataView, start: number, end: number): void {
     const text = this.#text
-    text.clear()
+    text.length = 0
     this.#rows.writeText(text, this.#columns[field]!, bytes, view, start, end)
     this.#codecs[field]!.write(writer, text.bytes, 0, text.length)
   }

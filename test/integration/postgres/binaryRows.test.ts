@@ -201,7 +201,7 @@ test.each([...new Set([majors[0]!, majors.at(-1)!])])(
     expect(asBinary.count).toBe(ROWS)
     expect(asBinary.linesAsSent!.every((one) => one.forms !== undefined)).toBe(true)
 
-    const settings = [{}, { 'avro.schemas': 'connector' }, { 'avro.timestamps': 'text', 'avro.json': 'string' }]
+    const settings: readonly Record<string, string>[] = [{}, { 'avro.schemas': 'connector' }, { 'avro.timestamps': 'text', 'avro.json': 'string' }]
     for (const avro of settings) {
       const [text, binary] = [
         await read(session, table, undefined, RECORDS),

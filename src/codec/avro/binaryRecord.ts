@@ -17,14 +17,19 @@ import {
   BINARY_TIMESTAMP,
   BINARY_TIMESTAMPTZ,
 } from '../../postgres/binary/forms.js'
-import {
-  NUMERIC_DECIMALS,
-  NUMERIC_HEAD,
-  NUMERIC_NEGATIVE,
-  NUMERIC_POSITIVE,
-  NUMERIC_SIGN,
-} from '../../postgres/binary/numeric.js'
+import { NUMERIC_DECIMALS, NUMERIC_NEGATIVE, NUMERIC_POSITIVE, NUMERIC_SIGN } from '../../postgres/binary/numeric.js'
 import type { BinaryRows } from '../../postgres/binary/row.js'
+import {
+  daysSince1970,
+  EPOCH_MICROS,
+  MAX_LONG,
+  microsSince1970,
+  putDouble,
+  putFloat,
+  putInteger,
+  putSafe,
+  shortDecimal,
+} from './binaryNumbers.js'
 import type { AvroCodec } from './codec.js'
 import { writeDate, writeTime, writeTimestamp } from './dateTime.js'
 import { writeShortDecimal } from './decimal.js'
@@ -32,7 +37,7 @@ import { writeDouble, writeFloat } from './float.js'
 import { writeInteger } from './integer.js'
 import type { AvroRecord } from './record.js'
 import { writeBoolean, writeBytea, writeText } from './text.js'
-import { putBigLong, putLength, putVarint, VARINT_ROOM } from './varint.js'
+import { putBigLong, putLength, VARINT_ROOM } from './varint.js'
 
 /** A branch of a union and a number, or the length of what asks for its own room. */
 const FIELD_ROOM = 1 + VARINT_ROOM
@@ -42,18 +47,8 @@ const VALUE_BRANCH = 2
 const TWO_32 = 0x1_0000_0000
 /** High halves of longs that are as many microseconds, or less, as to be safe integers whatever is done with them here. */
 const SAFE_HIGH = 2 ** 18
-/** From 1970 to 2000. */
-const EPOCH_DAYS = 10_957
-const EPOCH_MICROS = 946_684_800_000_000
 /** High halves of timestamps from here on may have no room in a long that counts from 1970. */
 const LATE_HIGH = 0x7ff0_0000
-const MAX_LONG = 2n ** 63n - 1n
-const MIN_LONG = -(2n ** 63n)
-const MAX_INT = 2_147_483_647
-/** Decimal digits of a digit of a numeric. */
-const DIGIT = 4
-const BASE = 10_000
-const SAFE_DIGITS = 15
 const JSONB_VERSION = 1
 
 // How a value becomes Avro. What is OTHER does so by way of its text.
@@ -266,57 +261,4 @@ export class BinaryRecord {
 function kindOf({ write, scale }: AvroCodec, form: number): number {
   if (form === BINARY_NUMERIC && scale !== undefined) return DECIMAL
   return KINDS.get(write)?.get(form) ?? OTHER
-}
-
-/** An int2 or int4. */
-function putInteger(out: Uint8Array, at: number, value: number): number {
-  let zigzag = ((value << 1) ^ (value >> 31)) >>> 0
-  for (; zigzag > 127; zigzag >>>= 7) out[at++] = (zigzag & 127) | 128
-  out[at++] = zigzag
-  return at
-}
-
-/** A number of which the double is a safe integer. */
-function putSafe(out: Uint8Array, at: number, value: number): number {
-  return putVarint(out, at, value < 0 ? -2 * value - 1 : 2 * value)
-}
-
-/** The infinities are as they were. */
-function daysSince1970(days: number): number {
-  return days === MAX_INT || days === -MAX_INT - 1 ? days : days + EPOCH_DAYS
-}
-
-function microsSince1970(micros: bigint): bigint {
-  return micros === MAX_LONG || micros === MIN_LONG ? micros : micros + BigInt(EPOCH_MICROS)
-}
-
-/** Of many bits that are no number, one. */
-function putDouble(view: DataView, at: number, value: number): void {
-  if (Number.isNaN(value)) {
-    view.setInt32(at, 0)
-    view.setInt32(at + 4, 0x7ff8_0000, true)
-  } else view.setFloat64(at, value, true)
-}
-
-function putFloat(view: DataView, at: number, value: number): void {
-  if (Number.isNaN(value)) view.setInt32(at, 0x7fc0_0000, true)
-  else view.setFloat32(at, value, true)
-}
-
-/** What a numeric that fits is times ten to `scale`, without its sign; -1: a double may not have it. */
-function shortDecimal(view: DataView, start: number, scale: number): number {
-  const digits = view.getUint16(start)
-  const weight = view.getInt16(start + 2)
-  const behind = Math.ceil(scale / DIGIT)
-  const whole = weight < 0 ? 0 : weight + 1
-  if (DIGIT * (whole + behind) > SAFE_DIGITS) return -1
-  let value = 0
-  let index = weight < 0 ? weight + 1 : 0
-  for (let left = whole + behind; left > 0; left--, index++) {
-    const digit = index >= 0 && index < digits ? view.getInt16(start + NUMERIC_HEAD + 2 * index) : 0
-    value = value * BASE + digit
-  }
-  // What is beyond the scale is zeros.
-  for (let beyond = DIGIT * behind - scale; beyond > 0; beyond--) value /= 10
-  return value
 }

@@ -26,7 +26,7 @@ test('the plugin is one file, and its thread is in it', () => {
 })
 
 test('a large snapshot that is killed in the middle, and stopped, goes on behind what was acknowledged', {
-  timeout: 60_000,
+  timeout: 120_000,
 }, async () => {
   await using db = await testDatabase(
     server,

@@ -60,7 +60,7 @@ export interface CopyLines {
   readonly columns: number
   /** Leaves start and end of each column of a line on a tape; undoes escapes in place. */
   readonly read: (bytes: Uint8Array, view: DataView, start: number, end: number, columns: number, tape: Tape) => void
-  /** They are rows in binary format, and no lines: what each column is (`postgres/binary/forms.ts`). */
+  /** They are rows in binary format (`postgres/binary/row.ts`), and no lines: what each column is. */
   readonly forms?: readonly number[] | undefined
   /**
    * Of these: rows `first` to `last` (not included) as lines, needed where anybody is to look into them. `columns`: the others are not

@@ -50,6 +50,8 @@ export interface HostNeeds {
   readonly owner: string
   /** Rows of a snapshot may come in binary format (`CopyLines.forms`): it makes what it wants of them without a look at their text. */
   readonly takesBinary: boolean
+  /** All rows are to be read, of which there are so many, about: told long before the first one comes. */
+  readonly onRowsToRead?: ((estimatedRows: number) => void) | undefined
 }
 
 /** The same, checked and read: everything that can be known without a network. */

@@ -192,7 +192,8 @@ export class BinaryRecord {
       }
       default: {
         const { fits } = this.#codecs[i]!
-        if (fits === undefined && this.#kinds[i] !== JSONB) return AS_IS
+        const isKnown = this.#kinds[i] !== JSONB || view.getUint8(start) === JSONB_VERSION
+        if (fits === undefined && isKnown) return AS_IS
         const text = this.#textOf(i, bytes, view, start, tape[this.#offsets[i]! + 1]!)
         return fits === undefined || fits(text.bytes, 0, text.length) ? AS_IS : AS_TEXT
       }
@@ -291,7 +292,7 @@ export class BinaryRecord {
   /** Until the next call. Throws of a jsonb whose version is not known. */
   #textOf(field: number, bytes: Uint8Array, view: DataView, start: number, end: number): ByteWriter {
     const text = this.#text
-    text.clear()
+    text.length = 0
     this.#rows.writeText(text, this.#columns[field]!, bytes, view, start, end)
     return text
   }

@@ -11,6 +11,8 @@ import { writeBinaryText } from './text.js'
 const SIGNATURE = Buffer.from('PGCOPY\n\xff\r\n\0', 'latin1')
 const HEADER = SIGNATURE.length + 8
 const TRAILER = 2
+/** What lies before each of rows that are kept behind one another, and says nothing: the head of the frame that it came in. */
+export const ROW_HEAD = 5
 
 /** Room for so much of each line to begin with. */
 const LEAST_LINES = 256
@@ -95,7 +97,7 @@ export class BinaryRows {
   }
 
   /**
-   * Those from `first` to `last` (not included) of rows behind one another as lines of COPY's text format, each with its newline;
+   * Those from `first` to `last` (not included) of rows behind one another, each behind `ROW_HEAD` bytes, as lines of COPY's text format, each with its newline;
    * `asked`: the other columns are NULL.
    */
   toLines({ bytes, ends }: CopyText, first: number, last: number, tape: Tape, asked?: readonly number[]): CopyText {
@@ -105,7 +107,7 @@ export class BinaryRows {
     const lineEnds = new Int32Array(last - first)
     for (let row = first; row < last; row++) {
       tape.length = 0
-      this.read(view, ends[row - 1] ?? 0, ends[row]!, tape)
+      this.read(view, (ends[row - 1] ?? 0) + ROW_HEAD, ends[row]!, tape)
       for (let column = 0; column < this.#forms.length; column++) {
         if (column > 0) writeByte(lines, TAB)
         const start = tape.values[2 * column]!

@@ -4,7 +4,7 @@ import { type CopyLines, NOTHING_OLD, RowBatch, SNAPSHOT } from '../../core/rowB
 import { type Lease, SpareMemory } from '../../core/spareMemory.js'
 import type { Table } from '../../core/table.js'
 import { Tape } from '../../core/tape.js'
-import { afterBinaryHeader, BinaryRows, isBinaryTrailer } from '../../postgres/binary/row.js'
+import { afterBinaryHeader, BinaryRows, isBinaryTrailer, ROW_HEAD } from '../../postgres/binary/row.js'
 import { readCopyRow, requireLine } from '../../postgres/copy/row.js'
 
 /** Room for a batch as readers hand it on, and what comes with the chunk that fills it. */
@@ -51,6 +51,10 @@ export class RowCollector {
   /** Of a COPY in binary format. */
   readonly #binary: { readonly forms: readonly number[]; readonly rows: BinaryRows } | undefined
   #isBegun = false
+  /** Of the chunk: what is to be copied into the part, and to where. */
+  #spanStart = 0
+  #spanEnd = 0
+  #spanAt = 0
 
   /**
    * `columns`: how many a row has, its place in the table included; `forms`: what they are in binary format, where the COPY is in
@@ -86,7 +90,7 @@ export class RowCollector {
   #takeBinary(bytes: Uint8Array, start: number, end: number): void {
     const from = this.#isBegun ? start : afterBinaryHeader(bytes, start, end)
     this.#isBegun = true
-    if (from < end && !isBinaryTrailer(bytes, from, end)) this.#append(bytes, from, end)
+    if (from < end && !isBinaryTrailer(bytes, from, end)) this.#appendFramed(bytes, from, end)
   }
 
   #read(batch: RowBatch, bytes: Uint8Array, start: number, end: number): void {
@@ -95,6 +99,40 @@ export class RowCollector {
     readCopyRow(bytes, batch.views[batch.views.length - 1]!, start, end, this.#columns, batch.tape)
     batch.bytes += end - start
     batch.add(SNAPSHOT, 0, -1, 0, 0, at, NOTHING_OLD, 0)
+  }
+
+  /** Rows that follow one another in a chunk are one copy, with the heads of their frames between them: a copy of each costs as much as all the rest. */
+  #appendFramed(bytes: Uint8Array, start: number, end: number): void {
+    if (start < ROW_HEAD) {
+      const framed = Buffer.concat([Buffer.alloc(ROW_HEAD), bytes.subarray(start, end)])
+      return this.#appendFramed(framed, ROW_HEAD, framed.length)
+    }
+    const from = start - ROW_HEAD
+    const length = end - from
+    this.#count++
+    this.#bytes += length
+    if (length >= LONG_ROW) {
+      this.#endPart()
+      this.#add(bytes.subarray(from, end), Int32Array.of(length))
+      return
+    }
+    if (this.#used + length > this.#part.length) this.#beginPart()
+    if (bytes !== this.#chunk || from !== this.#spanEnd) {
+      this.#copySpan()
+      this.#chunk = bytes
+      this.#spanStart = from
+      this.#spanAt = this.#used
+    }
+    this.#spanEnd = end
+    this.#used += length
+    this.#endRow()
+  }
+
+  #copySpan(): void {
+    if (this.#spanEnd > this.#spanStart) {
+      this.#part.set(this.#chunk!.subarray(this.#spanStart, this.#spanEnd), this.#spanAt)
+    }
+    this.#spanStart = this.#spanEnd = 0
   }
 
   #append(bytes: Uint8Array, start: number, end: number): void {
@@ -106,18 +144,24 @@ export class RowCollector {
       this.#add(bytes.subarray(start, end), Int32Array.of(length))
       return
     }
-    if (this.#used + length > this.#part.length) {
-      this.#endPart()
-      this.#lease = spare.take()
-      this.#part = this.#lease.buffer
-      this.#partView = viewOf(this.#part)
-    }
+    if (this.#used + length > this.#part.length) this.#beginPart()
     if (bytes !== this.#chunk) {
       this.#chunk = bytes
       this.#chunkView = viewOf(bytes)
     }
     copyShort(bytes, this.#chunkView, start, end, this.#part, this.#partView, this.#used)
     this.#used += length
+    this.#endRow()
+  }
+
+  #beginPart(): void {
+    this.#endPart()
+    this.#lease = spare.take()
+    this.#part = this.#lease.buffer
+    this.#partView = viewOf(this.#part)
+  }
+
+  #endRow(): void {
     if (this.#partCount === this.#ends.length) {
       const grown = new Int32Array(2 * this.#partCount)
       grown.set(this.#ends)
@@ -149,6 +193,7 @@ export class RowCollector {
   }
 
   #endPart(): void {
+    this.#copySpan()
     if (this.#partCount > 0) {
       const lines = this.#part.subarray(0, this.#used)
       const isFew = this.#used < this.#part.length / 2

@@ -64,7 +64,7 @@ const CHARACTERS = [...'aé\\\t\n\r"\b\v\f😀x N\u0001']
 const text = () => Array.from({ length: random(12) }, () => CHARACTERS[random(CHARACTERS.length)]).join('')
 
 /** SQL type of a column, its builtin, and values; those at the end come now and then. */
-const COLUMNS: readonly (readonly [string, string, () => string, ...string[]])[] = [
+const COLUMNS: readonly (readonly [string, Parameters<typeof builtin>[0], () => string, ...string[]])[] = [
   ['int2', 'int2', () => String(random(65_536) - 32_768)],
   ['int4', 'int4', () => String(random(2 ** 32) - 2 ** 31), '-2147483648', '0', '7'],
   ['int8', 'int8', () => sign() + digits(1 + random(18)), '-9223372036854775808', '9223372036854775807', '-1'],
@@ -201,7 +201,11 @@ test.each([...new Set([majors[0]!, majors.at(-1)!])])(
     expect(asBinary.count).toBe(ROWS)
     expect(asBinary.linesAsSent!.every((one) => one.forms !== undefined)).toBe(true)
 
-    const settings = [{}, { 'avro.schemas': 'connector' }, { 'avro.timestamps': 'text', 'avro.json': 'string' }]
+    const settings: readonly Record<string, string>[] = [
+      {},
+      { 'avro.schemas': 'connector' },
+      { 'avro.timestamps': 'text', 'avro.json': 'string' },
+    ]
     for (const avro of settings) {
       const [text, binary] = [
         await read(session, table, undefined, RECORDS),

@@ -11,7 +11,7 @@ import { ByteWriter, viewOf } from '../../../core/byteWriter.js'
 import type { CopyLines } from '../../../core/rowBatch.js'
 import type { Table } from '../../../core/table.js'
 import { Tape } from '../../../core/tape.js'
-import { BinaryRows } from '../../../postgres/binary/row.js'
+import { BinaryRows, ROW_HEAD } from '../../../postgres/binary/row.js'
 import { writeStep } from '../../../source/stepText.js'
 import type { SchemaReference } from '../schema/schemaService.js'
 import { readAtOf, tableMetadata, transactionMetadata } from './metadata.js'
@@ -156,7 +156,7 @@ export class LineRecords {
     const tape = this.#tape
     let start = 0
     for (let i = 0; i < ends.length; i++) {
-      const from = start
+      const from = start + ROW_HEAD
       start = ends[i]!
       tape.length = 0
       rows.read(view, from, start, tape)
@@ -183,7 +183,7 @@ export class LineRecords {
     if (columns === undefined) return
     const text = this.#keyText
     const tape = this.#keyTape
-    text.clear()
+    text.length = 0
     for (const column of columns) {
       const pair = 2 * column
       tape.values[pair] = text.length

@@ -60,6 +60,7 @@ export class SourceConnector {
   /** The stream of records; one at a time. */
   begin(outlet: Outlet): SourceRun {
     if (this.#source === undefined) throw CONNECTOR_UNREADY({ call: 'Run', needs: 'Open' })
+    if (this.#format!.avro !== undefined) this.#schemas.connect()
     this.#run = new SourceRun(this.#source, this.#settings!, this.#format!, outlet, this.#resumedAt)
     return this.#run
   }
@@ -88,7 +89,7 @@ export class SourceConnector {
     this.#run?.stop()
     await this.#run?.settle().catch(() => {})
     const source = this.#source ?? (await this.#opening?.catch(() => undefined))
-    await source?.close()
+    await Promise.all([source?.close(), this.#run?.ended()])
     this.#schemas.close()
   }
 }

@@ -501,7 +501,8 @@ export class RowBatch {
 
   /** In place, unless the bytes are on their way elsewhere. */
   #readLines(): void {
-    const lines = this.#lines!.map(asText)
+    const sent = this.#lines!
+    const lines = sent.map(asText)
     const { count } = this
     let columns = 0
     for (const one of lines) columns += one.ends.length * one.columns
@@ -509,9 +510,10 @@ export class RowBatch {
     this.#ownsHeads = this.#ownsTape = true
     this.count = 0
     try {
-      for (const one of lines) {
+      for (const [index, one] of lines.entries()) {
         one.onRead()
-        this.use(this.#linesAreShared ? Buffer.from(one.bytes) : one.bytes)
+        const isOwn = !this.#linesAreShared || one !== sent[index]
+        this.use(isOwn ? one.bytes : Buffer.from(one.bytes))
         let start = 0
         for (const end of one.ends) {
           const at = this.#tape.length

@@ -36,6 +36,7 @@ import { writeShortDecimal } from './decimal.js'
 import { writeDouble, writeFloat } from './float.js'
 import { writeInteger } from './integer.js'
 import type { AvroRecord } from './record.js'
+import { AS_IS, AS_TEXT, NULLABLE } from './shape.js'
 import { writeBoolean, writeBytea, writeText } from './text.js'
 import { putBigLong, putLength, VARINT_ROOM } from './varint.js'
 
@@ -100,6 +101,8 @@ const KINDS: ReadonlyMap<AvroCodec['write'], ReadonlyMap<number, number>> = new 
 
 /** Writes rows in COPY's binary format as an `AvroRecord` writes the same rows in text, byte by byte. For one thread of calls. */
 export class BinaryRecord {
+  /** Which it is. */
+  readonly record: AvroRecord
   readonly #rows: BinaryRows
   readonly #offsets: Int32Array
   readonly #nullable: Uint8Array
@@ -112,7 +115,9 @@ export class BinaryRecord {
   readonly #text = new ByteWriter(256)
 
   /** `forms`: of the columns of a row; `rows`: of these. */
-  constructor({ fields }: AvroRecord, forms: readonly number[], rows: BinaryRows) {
+  constructor(record: AvroRecord, forms: readonly number[], rows: BinaryRows) {
+    const { fields } = record
+    this.record = record
     this.#rows = rows
     this.#columns = Int32Array.from(fields, ({ index }) => index)
     this.#offsets = Int32Array.from(fields, ({ index }) => 2 * index)
@@ -136,7 +141,7 @@ export class BinaryRecord {
     this.#doubtful = Int32Array.from(doubtful)
   }
 
-  /** Whether the record has room for the row whose values lie where the tape says. */
+  /** Whether the record has room for the row whose values lie where the tape says; if not, it may still: see `needOf`. */
   fits(view: DataView, tape: Int32Array): boolean {
     const doubtful = this.#doubtful
     for (let k = 0; k < doubtful.length; k++) {
@@ -164,6 +169,30 @@ export class BinaryRecord {
       }
     }
     return true
+  }
+
+  /** What field `i` of the row needs of a record: one of the constants of shape.ts. */
+  needOf(i: number, bytes: Uint8Array, view: DataView, tape: Int32Array): number {
+    const start = tape[this.#offsets[i]!]!
+    if (start < 0) return this.#nullable[i] === 0 ? NULLABLE : AS_IS
+    switch (this.#kinds[i]) {
+      case DECIMAL: {
+        const sign = view.getUint16(start + NUMERIC_SIGN)
+        const isNumber = sign === NUMERIC_POSITIVE || sign === NUMERIC_NEGATIVE
+        return isNumber && view.getUint16(start + NUMERIC_DECIMALS) <= this.#scales[i]! ? AS_IS : AS_TEXT
+      }
+      case TIMESTAMP: {
+        const micros = view.getBigInt64(start)
+        return micros === MAX_LONG || micros + BigInt(EPOCH_MICROS) < MAX_LONG ? AS_IS : AS_TEXT
+      }
+      default: {
+        const { fits } = this.#codecs[i]!
+        const isKnown = this.#kinds[i] !== JSONB || view.getUint8(start) === JSONB_VERSION
+        if (fits === undefined && isKnown) return AS_IS
+        const text = this.#textOf(i, bytes, view, start, tape[this.#offsets[i]! + 1]!)
+        return fits === undefined || fits(text.bytes, 0, text.length) ? AS_IS : AS_TEXT
+      }
+    }
   }
 
   /** Writes it, where it fits. */
@@ -251,10 +280,16 @@ export class BinaryRecord {
   }
 
   #writeText(writer: ByteRoom, field: number, bytes: Uint8Array, view: DataView, start: number, end: number): void {
+    const text = this.#textOf(field, bytes, view, start, end)
+    this.#codecs[field]!.write(writer, text.bytes, 0, text.length)
+  }
+
+  /** Until the next call. Throws of a jsonb whose version is not known. */
+  #textOf(field: number, bytes: Uint8Array, view: DataView, start: number, end: number): ByteWriter {
     const text = this.#text
     text.length = 0
     this.#rows.writeText(text, this.#columns[field]!, bytes, view, start, end)
-    this.#codecs[field]!.write(writer, text.bytes, 0, text.length)
+    return text
   }
 }
 

@@ -1,6 +1,6 @@
 // As PostgreSQL 12 and later print floats: the fewest digits that lie between the two halfway points to the neighbours, and of
 // those the nearest. JavaScript takes a halfway point itself, too, where it would be read as the same number (5e-324 there is as here,
-// 9007199254740992e16 is not): so its own text cannot be used. Exact, and slow: nobody asks for the text of many.
+// 9007199254740992e16 is not): so its own text is used only where no halfway point has as few digits. All else is exact, and slow.
 
 /** Of a float8: bits of the fraction, and of the exponent. */
 const DOUBLE = { fraction: 52n, exponent: 11n, bias: 1075, fixedBelow: 15 } as const
@@ -10,9 +10,18 @@ type Format = typeof DOUBLE | typeof FLOAT
 /** Before it, numbers are written without an exponent from here on. */
 const FIXED_FROM = -4
 
+/** Between these halfway points of float8s have 18 digits or more: 53 bits and two behind the point. */
+const LEAST_OWN = 2 ** -1022
+const MOST_OWN = 2 ** 52
+
 const memory = new DataView(new ArrayBuffer(8))
 
 export function float8Text(value: number): string {
+  const size = Math.abs(value)
+  if (size >= LEAST_OWN && size < MOST_OWN) {
+    const [digits, power] = size.toExponential().split('e') as [string, string]
+    return (value < 0 ? '-' : '') + written(digits.replace('.', ''), Number(power), DOUBLE)
+  }
   memory.setFloat64(0, value)
   return textOf(value, memory.getBigUint64(0), DOUBLE)
 }

@@ -2,7 +2,7 @@ import { ByteWriter, viewOf } from '../../core/byteWriter.js'
 import { MALFORMED_MESSAGE } from '../../core/errors.js'
 import type { CopyText } from '../../core/rowBatch.js'
 import { NULL_COLUMN, type Tape } from '../../core/tape.js'
-import { BINARY_WIDTHS } from './forms.js'
+import { BINARY_BYTEA, BINARY_TEXT, BINARY_WIDTHS } from './forms.js'
 import { writeBinaryText } from './text.js'
 
 // file:  "PGCOPY\n\377\r\n\0"  Int32 flags  Int32 length of what follows in the header  |  rows  |  Int16 -1
@@ -16,6 +16,10 @@ export const ROW_HEAD = 5
 
 /** Room for so much of each line to begin with. */
 const LEAST_LINES = 256
+/** What takes more is not asked for in vain. */
+const LONG = 64 * 1024
+/** Room for what stands behind a long value, which else would be in a piece of its own. */
+const BEHIND = 1024
 
 const TAB = 0x09
 const NEWLINE = 0x0a
@@ -107,17 +111,26 @@ export class BinaryRows {
       for (let column = 0; column < this.#forms.length; column++) {
         if (column > 0) writeByte(lines, TAB)
         const start = tape.values[2 * column]!
+        const end = tape.values[2 * column + 1]!
+        const form = this.#forms[column]!
         if (start < 0 || asked?.includes(column) === false) lines.write(NULL_TEXT)
-        else {
+        else if (form === BINARY_TEXT) writeEscaped(lines, bytes, start, end)
+        else if (form === BINARY_BYTEA) {
+          // Of its text one character alone is escaped, which is the first.
+          lines.reserve(2 * (end - start) + BEHIND)
+          writeByte(lines, BACKSLASH)
+          this.writeText(lines, column, bytes, view, start, end)
+        } else {
           value.length = 0
-          this.writeText(value, column, bytes, view, start, tape.values[2 * column + 1]!)
-          writeEscaped(lines, value)
+          this.writeText(value, column, bytes, view, start, end)
+          writeEscaped(lines, value.bytes, 0, value.length)
         }
       }
       writeByte(lines, NEWLINE)
       lineEnds[row - first] = lines.size
     }
-    return { bytes: lines.toBuffer(), ends: lineEnds }
+    const parts = lines.take()
+    return { bytes: parts.length === 1 ? parts[0]! : lines.toBuffer(), ends: lineEnds }
   }
 }
 
@@ -126,10 +139,15 @@ function writeByte(writer: ByteWriter, byte: number): void {
   writer.bytes[writer.length++] = byte
 }
 
-function writeEscaped(writer: ByteWriter, { bytes, length }: ByteWriter): void {
-  writer.reserve(2 * length)
+function writeEscaped(writer: ByteWriter, bytes: Uint8Array, start: number, end: number): void {
+  let room = 2 * (end - start)
+  if (room > LONG) {
+    room = end - start
+    for (let p = start; p < end; p++) if (ESCAPES[bytes[p]!] !== 0) room++
+  }
+  writer.reserve(room + BEHIND)
   let to = writer.length
-  for (let p = 0; p < length; p++) {
+  for (let p = start; p < end; p++) {
     const letter = ESCAPES[bytes[p]!]!
     if (letter !== 0) writer.bytes[to++] = BACKSLASH
     writer.bytes[to++] = letter === 0 ? bytes[p]! : letter

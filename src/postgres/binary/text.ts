@@ -31,6 +31,7 @@ const JSONB_VERSION = 1
 const MINUS = 0x2d
 const ZERO = 0x30
 const INTEGER_CHARACTERS = 11
+const BLOCK = 32 * 1024
 
 /**
  * Writes the text form of a value in binary format: what the server would have sent as text, in the settings that our sessions
@@ -51,7 +52,7 @@ export function writeBinaryText(
       if (bytes[start] !== JSONB_VERSION) throw malformed(`a jsonb of version ${bytes[start]}`, end - start)
       return writer.write(bytes.subarray(start + 1, end))
     case BINARY_BYTEA:
-      return writeAscii(writer, `\\x${hex(bytes, start, end)}`)
+      return writeBytea(writer, bytes, start, end)
     case BINARY_UUID: {
       const digits = hex(bytes, start, end)
       const parts = [
@@ -165,6 +166,13 @@ function writeInteger(writer: ByteWriter, value: number): void {
     bytes[--to] = ZERO + rest - 10 * tenth
     rest = tenth
   }
+}
+
+/** In pieces: a text of 512 MB is none for JavaScript. */
+function writeBytea(writer: ByteWriter, bytes: Uint8Array, start: number, end: number): void {
+  writer.reserve(2 * (end - start) + 2)
+  writer.writeAscii('\\x')
+  for (let from = start; from < end; from += BLOCK) writer.writeAscii(hex(bytes, from, Math.min(end, from + BLOCK)))
 }
 
 function hex(bytes: Uint8Array, start: number, end: number): string {

@@ -1,9 +1,10 @@
 import {
   type AvroOptions,
   type AvroRecord,
+  type AvroShape,
   type AvroTable,
   avroTable,
-  BinaryRecord,
+  BinaryShape,
 } from '../../../codec/avro/index.js'
 import { NO_FALLBACK } from '../../../codec/json/row.js'
 import { ByteWriter, viewOf } from '../../../core/byteWriter.js'
@@ -11,7 +12,6 @@ import type { CopyLines } from '../../../core/rowBatch.js'
 import type { Table } from '../../../core/table.js'
 import { Tape } from '../../../core/tape.js'
 import { BinaryRows, ROW_HEAD } from '../../../postgres/binary/row.js'
-import { readCopyRow } from '../../../postgres/copy/row.js'
 import { writeStep } from '../../../source/stepText.js'
 import type { SchemaReference } from '../schema/schemaService.js'
 import { readAtOf, tableMetadata, transactionMetadata } from './metadata.js'
@@ -45,12 +45,12 @@ export interface LineRecordsMade {
   readonly checks: Int32Array
 }
 
-/** How rows in binary format are read, and records made of them that need no schema of their own. */
+/** How rows in binary format are read, and records made of them. */
 interface BinaryReading {
   readonly forms: readonly number[]
   readonly rows: BinaryRows
-  readonly key: BinaryRecord | undefined
-  readonly payload: BinaryRecord
+  readonly key: BinaryShape | undefined
+  readonly payload: BinaryShape
 }
 
 /** What writes rows as Avro. */
@@ -154,8 +154,6 @@ export class LineRecords {
     const { writer } = making
     const view = viewOf(bytes)
     const tape = this.#tape
-    const { record: payloadRecord } = this.#shapes.payload
-    const keyRecord = this.#shapes.key?.record
     let start = 0
     for (let i = 0; i < ends.length; i++) {
       const from = start + ROW_HEAD
@@ -163,27 +161,15 @@ export class LineRecords {
       tape.length = 0
       rows.read(view, from, start, tape)
       const { values } = tape
-      if (!payload.fits(view, values) || key?.fits(view, values) === false) {
-        if (!this.#writeAsLine(making, rows, bytes, ends, i)) return
-        continue
-      }
-      const isSame = keyRecord === this.#keyRecord && payloadRecord === this.#payloadRecord
-      if (!(isSame && this.#middle !== undefined) && !this.#enter(keyRecord, payloadRecord)) return
+      const keyWriter = key?.recordFor(bytes, view, values)
+      const payloadWriter = payload.recordFor(bytes, view, values)
+      const isSame = keyWriter?.record === this.#keyRecord && payloadWriter.record === this.#payloadRecord
+      if (!(isSame && this.#middle !== undefined) && !this.#enter(keyWriter?.record, payloadWriter.record)) return
       this.#readKey(rows, making.task.columns, bytes, view, values)
       const record = this.#begin(making, this.#keyText.bytes, this.#keyTape.values)
-      this.#writeRow(writer, bytes, view, values, key, payload)
+      this.#writeRow(writer, bytes, view, values, keyWriter, payloadWriter)
       end(making, record)
     }
-  }
-
-  /** A row that needs a schema of its own, or cannot be read. */
-  #writeAsLine(making: Making, rows: BinaryRows, bytes: Uint8Array, ends: Int32Array, row: number): boolean {
-    const tape = this.#tape
-    const line = rows.toLines({ bytes, ends }, row, row + 1, tape).bytes
-    tape.length = 0
-    const view = viewOf(line)
-    readCopyRow(line, view, 0, line.length, rows.columns, tape)
-    return this.#writeLine(making, line, view, tape.values)
   }
 
   /** The key's texts, for the position. */
@@ -288,8 +274,8 @@ export class LineRecords {
     if (before !== undefined && before.forms.join() === forms.join()) return before
     const rows = new BinaryRows(forms)
     const { key, payload } = this.#shapes
-    const of = (record: AvroRecord) => new BinaryRecord(record, forms, rows)
-    this.#binary = { forms, rows, key: key && of(key.record), payload: of(payload.record) }
+    const of = (shape: AvroShape) => new BinaryShape(shape, forms, rows)
+    this.#binary = { forms, rows, key: key && of(key), payload: of(payload) }
     this.#keyTape.reserve(2 * forms.length)
     return this.#binary
   }

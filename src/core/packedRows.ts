@@ -19,7 +19,7 @@ interface PackedRecords {
 
 /** Rows that nobody has looked into yet. */
 interface PackedLines {
-  readonly lines: readonly (Pick<CopyLines, 'table' | 'columns'> & {
+  readonly lines: readonly (Pick<CopyLines, 'table' | 'columns' | 'forms'> & {
     readonly count: number
     readonly length: number
   })[]
@@ -35,15 +35,16 @@ export function packedLength(rows: RowBatch): number {
 
 /**
  * Copies a batch into one piece of memory, so that it can be given to another thread: buffers are shared by batches, so
- * that none can be given away itself. Tables are told apart; logical messages are left out.
+ * that none can be given away itself. Tables are told apart; logical messages are left out. `asSent`: who gets it takes rows in
+ * binary format, of which `packedLength` is enough then.
  *
  * ```
  * heads, Int32 … | tape, Int32 … | buffer | buffer …
  * ends of lines, Int32 … | ends … | lines | lines …
  * ```
  */
-export function packRows(rows: RowBatch, memory: ArrayBuffer): PackedRows {
-  if (rows.areLines) return packLines(rows, memory)
+export function packRows(rows: RowBatch, memory: ArrayBuffer, asSent = false): PackedRows {
+  if (rows.areLines) return packLines(rows, asSent ? rows.linesAsSent! : rows.lines!, memory)
   const { count, tape, buffers, transactions, snapshotId } = rows
   new Int32Array(memory, 0, count * HEAD).set(rows.heads.subarray(0, count * HEAD))
   let at = 4 * count * HEAD
@@ -57,8 +58,7 @@ export function packRows(rows: RowBatch, memory: ArrayBuffer): PackedRows {
   return { count, tapeLength: tape.length, bufferLengths, transactions, snapshotId }
 }
 
-function packLines(rows: RowBatch, memory: ArrayBuffer): PackedLines {
-  const lines = rows.lines!
+function packLines(rows: RowBatch, lines: readonly CopyLines[], memory: ArrayBuffer): PackedLines {
   let at = 0
   for (const { ends } of lines) {
     new Int32Array(memory, at, ends.length).set(ends)
@@ -68,8 +68,8 @@ function packLines(rows: RowBatch, memory: ArrayBuffer): PackedLines {
     new Uint8Array(memory, at, bytes.length).set(bytes)
     at += bytes.length
   }
-  const told = lines.map(({ table, columns, bytes, ends }) => {
-    return { table, columns, count: ends.length, length: bytes.length }
+  const told = lines.map(({ table, columns, forms, bytes, ends }) => {
+    return { table, columns, forms, count: ends.length, length: bytes.length }
   })
   return { lines: told, snapshotId: rows.snapshotId }
 }
@@ -109,12 +109,12 @@ function unpackLines(
 ): RowBatch {
   let endsAt = 0
   let at = lines.reduce((sum, { count }) => sum + 4 * count, 0)
-  const unpacked = lines.map(({ table, columns, count, length }): CopyLines => {
+  const unpacked = lines.map(({ table, columns, forms, count, length }): CopyLines => {
     const ends = new Int32Array(memory, endsAt, count)
     const bytes = Buffer.from(memory, at, length)
     endsAt += 4 * count
     at += length
-    return { table, columns, ends, bytes, read, onRead: () => {} }
+    return { table, columns, forms, ends, bytes, read, onRead: () => {} }
   })
   return RowBatch.ofLines(unpacked, tables, snapshotId, false)
 }

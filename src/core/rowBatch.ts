@@ -41,7 +41,14 @@ export const HEAD_FINGERPRINT = 8
 /** Of {@link HEAD_OLD}: no old tuple. */
 export const NOTHING_OLD = (-1 << 2) | NO_OLD
 
-/** Snapshot rows of one table as the lines of COPY's text in which the source sent them. */
+/** Rows behind one another, without anything between them. */
+export interface CopyText {
+  readonly bytes: Uint8Array
+  /** Where each of them ends. */
+  readonly ends: Int32Array
+}
+
+/** Snapshot rows of one table as the lines of COPY's text in which the source sent them, or in its binary format. */
 export interface CopyLines {
   /** Index into the batch's tables. */
   readonly table: number
@@ -53,6 +60,13 @@ export interface CopyLines {
   readonly columns: number
   /** Leaves start and end of each column of a line on a tape; undoes escapes in place. */
   readonly read: (bytes: Uint8Array, view: DataView, start: number, end: number, columns: number, tape: Tape) => void
+  /** They are rows in binary format (`postgres/binary/row.ts`), and no lines: what each column is. */
+  readonly forms?: readonly number[] | undefined
+  /**
+   * Of these: rows `first` to `last` (not included) as lines, needed where anybody is to look into them. `columns`: the others are not
+   * asked for, and NULL.
+   */
+  readonly toText?: ((first: number, last: number, columns?: readonly number[]) => CopyText) | undefined
   /** Called when somebody asks for rows that have to be read for it. */
   readonly onRead: () => void
   /** The bytes' memory, where it is for others when nobody looks into them any more. */
@@ -239,6 +253,13 @@ export class RowBatch {
 
   /** All records, as nobody has looked into them yet; undefined: somebody has, or they did not come so. */
   get lines(): readonly CopyLines[] | undefined {
+    this.#lines = this.#lines?.map(asText)
+    this.#linesAreShared = true
+    return this.#lines
+  }
+
+  /** The same for whoever reads rows in binary format, too. */
+  get linesAsSent(): readonly CopyLines[] | undefined {
     this.#linesAreShared = true
     return this.#lines
   }
@@ -262,20 +283,21 @@ export class RowBatch {
     return at < 0 ? undefined : this.transactions[at]
   }
 
-  /** The new row of record `index`; of lines that one alone is read. */
-  rowAt(index: number): RowPlace {
+  /** The new row of record `index`; of lines that one alone is read. Nothing is asked of others than `columns`, where given. */
+  rowAt(index: number, asked?: readonly number[]): RowPlace {
     if (this.#lines === undefined) {
       const head = index * HEAD
       const bytes = this.#buffers[this.#heads[head + HEAD_BUFFER]!]!
       return { bytes, tape: this.#tape.values, at: this.#heads[head + HEAD_NEW]! }
     }
     let first = 0
-    for (const { bytes, ends, columns, read } of this.#lines) {
-      if (index - first >= ends.length) {
+    for (const { bytes, ends, columns, read, toText } of this.#lines) {
+      const row = index - first
+      if (row >= ends.length) {
         first += ends.length
         continue
       }
-      const line = Buffer.from(bytes.subarray(ends[index - first - 1] ?? 0, ends[index - first]!))
+      const line = toText?.(row, row + 1, asked).bytes ?? Buffer.from(bytes.subarray(ends[row - 1] ?? 0, ends[row]!))
       const tape = new Tape(2 * columns)
       read(line, viewOf(line), 0, line.length, columns, tape)
       return { bytes: line, tape: tape.values, at: 0 }
@@ -479,7 +501,8 @@ export class RowBatch {
 
   /** In place, unless the bytes are on their way elsewhere. */
   #readLines(): void {
-    const lines = this.#lines!
+    const sent = this.#lines!
+    const lines = sent.map(asText)
     const { count } = this
     let columns = 0
     for (const one of lines) columns += one.ends.length * one.columns
@@ -487,9 +510,10 @@ export class RowBatch {
     this.#ownsHeads = this.#ownsTape = true
     this.count = 0
     try {
-      for (const one of lines) {
+      for (const [index, one] of lines.entries()) {
         one.onRead()
-        this.use(this.#linesAreShared ? Buffer.from(one.bytes) : one.bytes)
+        const isOwn = !this.#linesAreShared || one !== sent[index]
+        this.use(isOwn ? one.bytes : Buffer.from(one.bytes))
         let start = 0
         for (const end of one.ends) {
           const at = this.#tape.length
@@ -512,6 +536,12 @@ export class RowBatch {
       this.count = count
     }
   }
+}
+
+/** In memory of its own, where it was none; what it lay in is held as long as before. */
+function asText(lines: CopyLines): CopyLines {
+  const { toText, ends } = lines
+  return toText === undefined ? lines : { ...lines, ...toText(0, ends.length), forms: undefined, toText: undefined }
 }
 
 function roomFor(count: number, least: number): number {

@@ -48,6 +48,10 @@ export type SourceOptions<Tables extends object = Record<string, Record<string, 
 export interface HostNeeds {
   /** Who the publications are made for, besides the slot: stands in their comment. */
   readonly owner: string
+  /** Rows of a snapshot may come in binary format (`CopyLines.forms`): it makes what it wants of them without a look at their text. */
+  readonly takesBinary: boolean
+  /** All rows are to be read, of which there are so many, about: told long before the first one comes. */
+  readonly onRowsToRead?: ((estimatedRows: number) => void) | undefined
 }
 
 /** The same, checked and read: everything that can be known without a network. */

@@ -65,6 +65,7 @@ export async function* snapshotBatches(context: RunContext, start: SnapshotStart
     snapshotName: start.snapshotName,
     snapshotId: id,
     batchBytes: context.batchBytes,
+    takesBinary: context.options.host?.takesBinary === true,
     queue,
     deliver: (batch, unit) => {
       const before = rows

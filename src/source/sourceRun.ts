@@ -118,6 +118,9 @@ export class SourceRun {
       onSlotLost: options.onSlotLost,
       marked: options.host !== undefined,
     })
+    if (start.kind === 'fresh' && options.snapshot === 'initial') {
+      options.host?.onRowsToRead?.(prepared.planned.reduce((sum, { table }) => sum + (table.estimatedRows ?? 0), 0))
+    }
     if (start.kind === 'fresh') yield* this.#fresh(prepared, start, publication)
     else yield* this.#resume(prepared, start.position, publication ?? DEFAULT_PUBLICATION)
   }

@@ -29,6 +29,8 @@ export class SnapshotReading implements AsyncDisposable {
   /** Rows taken from the queue, by table. */
   readonly rows: Record<string, number> = {}
   planned: readonly PlannedTable[] = []
+  /** Rows may come in binary format. */
+  takesBinary = false
 
   constructor(db: TestDatabase) {
     const options = parseConnectionString(db.url)
@@ -64,6 +66,7 @@ export class SnapshotReading implements AsyncDisposable {
       snapshotName,
       snapshotId: '0/0',
       batchBytes: 1,
+      takesBinary: this.takesBinary,
       queue,
       finished: () => {},
       onKeyed: undefined,

@@ -8,6 +8,8 @@ export interface AvroCodec {
   readonly write: (writer: ByteRoom, src: Uint8Array, start: number, end: number) => void
   /** Whether the type has room for the value; undefined: for all of them. */
   readonly fits: ((src: Uint8Array, start: number, end: number) => boolean) | undefined
+  /** Of a decimal: how many places its bytes have behind the point. */
+  readonly scale?: number | undefined
 }
 
 /** Each option's first value is its default. */

@@ -106,7 +106,7 @@ function scalar(oid: number, decimal: Decimal | undefined, options: AvroOptions,
 function decimalCodec({ precision, scale }: Decimal): AvroCodec {
   const scaled = scale === 0 ? '' : `,"scale":${scale}`
   const schema = `{"type":"bytes","logicalType":"decimal","precision":${precision}${scaled}}`
-  return codec(schema, decimalWriter(scale), fitsDecimal(scale))
+  return { ...codec(schema, decimalWriter(scale), fitsDecimal(scale)), scale }
 }
 
 /** The codec of a value, of a column of `type`, that has no room in the column's own. */

@@ -28,7 +28,7 @@ export function decimalWriter(scale: number): Write {
     let value = digits(src, p, point)
     for (let at = point + 1; at < end; at++) value = value * 10 + src[at]! - ZERO
     for (let i = 0; i < missing; i++) value *= 10
-    writeShort(writer, value, negative && value > 0)
+    writeShortDecimal(writer, value, negative && value > 0)
   }
 }
 
@@ -48,7 +48,8 @@ function pointIn(src: Uint8Array, p: number, end: number): number {
   return p
 }
 
-function writeShort(writer: ByteRoom, value: number, negative: boolean): void {
+/** A number of so few digits that a double has it. */
+export function writeShortDecimal(writer: ByteRoom, value: number, negative: boolean): void {
   let count = 1
   for (let limit = 128; negative ? value > limit : value >= limit; limit *= 256) count++
   let high = Math.floor(value / TWO_32)

@@ -1,4 +1,5 @@
 import type { ByteRoom } from '../../core/byteWriter.js'
+import { float4Text } from '../../postgres/binary/floatText.js'
 
 const MINUS = 0x2d
 const POINT = 0x2e
@@ -19,6 +20,10 @@ const SPLITTER = 134_217_729
 /** More than what a correction may be wrong by, as a share of it. */
 const DOUBT = 2 ** -50
 
+/** Bits of a double that are zeros in each that lies halfway between two floats. */
+const BELOW_HALF = 0x0fff_ffff
+const memory = new DataView(new ArrayBuffer(8))
+
 /** float8. */
 export function writeDouble(writer: ByteRoom, src: Uint8Array, p: number, end: number): void {
   const value = parse(src, p, end)
@@ -27,9 +32,10 @@ export function writeDouble(writer: ByteRoom, src: Uint8Array, p: number, end: n
   writer.length += 8
 }
 
-/** float4: its shortest text leads back to it by way of a double. */
+/** float4: its shortest text leads back to it by way of a double, unless that lies halfway to the next one (7.038531e-26). */
 export function writeFloat(writer: ByteRoom, src: Uint8Array, p: number, end: number): void {
-  const value = parse(src, p, end)
+  let value = parse(src, p, end)
+  if (isHalfway(value)) value = floatOf(src, p, end, value)
   writer.reserve(4)
   writer.view.setFloat32(writer.length, value, true)
   writer.length += 4
@@ -98,7 +104,28 @@ function productError(a: number, b: number, product: number): number {
   return lowA * lowB - (product - highA * highB - lowA * highB - highA * lowB)
 }
 
+/** Not all that it says yes to are: some are floats by all but their last bits. */
+function isHalfway(value: number): boolean {
+  const float = Math.fround(value)
+  if (float === value || Number.isNaN(value)) return false
+  memory.setFloat64(0, value)
+  return (memory.getInt32(4) & BELOW_HALF) === 0
+}
+
+/** Of the two floats that `value` lies between, the one of which the text is. */
+function floatOf(src: Uint8Array, start: number, end: number, value: number): number {
+  const near = Math.fround(value)
+  memory.setFloat32(0, near)
+  memory.setInt32(0, memory.getInt32(0) + (Math.abs(near) < Math.abs(value) ? 1 : -1))
+  const other = memory.getFloat32(0)
+  return float4Text(other) === textOf(src, start, end) ? other : near
+}
+
 function slow(src: Uint8Array, start: number, end: number): number {
+  return Number(textOf(src, start, end))
+}
+
+function textOf(src: Uint8Array, start: number, end: number): string {
   const buffer = src instanceof Buffer ? src : Buffer.from(src.buffer, src.byteOffset, src.byteLength)
-  return Number(buffer.toString('latin1', start, end))
+  return buffer.toString('latin1', start, end)
 }

@@ -1,3 +1,4 @@
+export { BinaryShape } from './binaryShape.js'
 export type { AvroOptions } from './codec.js'
 export { AvroDecoder } from './read/decoder.js'
 export type { AvroRecord } from './record.js'

@@ -8,13 +8,13 @@ import { byBytes, fieldNames, legalName } from './names.js'
 import { type AvroField, AvroRecord } from './record.js'
 
 /** A row needs nothing else than the shape's own record. */
-const AS_IS = 0
+export const AS_IS = 0
 /** A column is unchanged and was not sent: the record goes without it, since null would be a lie. */
 const ABSENT = 1
 /** A value has no room in its column's type: there the column is a string. */
-const AS_TEXT = 2
+export const AS_TEXT = 2
 /** NULL in a column that is NOT NULL by now. */
-const NULLABLE = 4
+export const NULLABLE = 4
 
 /** No second tuple that is written by the same record. */
 export const NO_TUPLE = -1
@@ -67,7 +67,7 @@ export class AvroShape {
         this.#last = undefined
       }
     }
-    this.#last ??= this.#variant(needs)
+    this.#last ??= this.variant(needs)
     return this.#last
   }
 
@@ -88,7 +88,9 @@ export class AvroShape {
     return true
   }
 
-  #variant(needs: Uint8Array): AvroRecord {
+  /** The record of a row of whose fields each needs this. */
+  variant(needs: Uint8Array): AvroRecord {
+    if (needs.every((need) => need === AS_IS)) return this.record
     const key = needs.join()
     const known = this.#variants.get(key)
     if (known !== undefined) return known

@@ -1,7 +1,7 @@
 import type { KeyColumn } from '../../postgres/catalog/keyColumns.js'
 import type { CatalogTable } from '../../postgres/catalog/tables.js'
 import { quoteIdentifier, quoteLiteral, sqlName } from '../../postgres/identifier.js'
-import { selectList, type UnitQuery } from '../snapshot/query.js'
+import { copyTarget, selectList, type UnitQuery } from '../snapshot/query.js'
 import { compareSql } from './compareSql.js'
 import type { KeyText } from './stretches.js'
 
@@ -41,7 +41,7 @@ function restrictions({ where }: Pick<Chunk, 'where'>, { rowFilter }: UnitQuery)
 function copy(table: CatalogTable, query: UnitQuery, conditions: readonly string[], rest: string): string {
   const where = conditions.length === 0 ? '' : ` WHERE ${conditions.join(' AND ')}`
   const only = table.kind === 'ordinary' ? 'ONLY ' : ''
-  return `COPY (SELECT ${selectList(table, query)} FROM ${only}${sqlName(table)}${where}${rest}) TO STDOUT`
+  return `COPY (SELECT ${selectList(table, query)} FROM ${only}${sqlName(table)}${where}${rest}) ${copyTarget(query)}`
 }
 
 function columnsOf(key: readonly KeyColumn[]): string[] {

@@ -21,7 +21,7 @@ export function keyTextAt(
 
 /** Of record `index`. */
 export function keyTextOf(rows: RowBatch, index: number, columns: readonly number[]): KeyText {
-  const { bytes, tape, at } = rows.rowAt(index)
+  const { bytes, tape, at } = rows.rowAt(index, columns)
   const key = keyTextAt(bytes, tape, at, columns)
   if (key === undefined) throw new Error('a row that was read by its key has none')
   return key

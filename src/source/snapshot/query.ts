@@ -11,6 +11,13 @@ export interface UnitQuery {
   readonly withPlace: boolean
   /** SQL of the publication's row filter. */
   readonly rowFilter: string | undefined
+  /** Rows in binary format. */
+  readonly isBinary?: boolean | undefined
+}
+
+/** What stands behind the query of a COPY. */
+export function copyTarget({ isBinary }: UnitQuery): string {
+  return isBinary === true ? 'TO STDOUT (FORMAT binary)' : 'TO STDOUT'
 }
 
 /** `COPY (SELECT …) TO STDOUT` of one unit. */
@@ -25,7 +32,7 @@ export function copySql(unit: SnapshotUnit, query: UnitQuery): string {
   if (query.rowFilter !== undefined) conditions.push(`(${query.rowFilter})`)
   const where = conditions.length === 0 ? '' : ` WHERE ${conditions.join(' AND ')}`
   const { schema, name } = unit.relation
-  return `COPY (SELECT ${selectList(unit.table, query)} FROM ONLY ${quoteQualified(schema, name)}${where}) TO STDOUT`
+  return `COPY (SELECT ${selectList(unit.table, query)} FROM ONLY ${quoteQualified(schema, name)}${where}) ${copyTarget(query)}`
 }
 
 /** What is selected: a column for each of the table's, and the row's place if it is wanted. */

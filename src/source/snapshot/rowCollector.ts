@@ -3,6 +3,8 @@ import { copyShort } from '../../core/copyShort.js'
 import { type CopyLines, NOTHING_OLD, RowBatch, SNAPSHOT } from '../../core/rowBatch.js'
 import { type Lease, SpareMemory } from '../../core/spareMemory.js'
 import type { Table } from '../../core/table.js'
+import { Tape } from '../../core/tape.js'
+import { afterBinaryHeader, BinaryRows, isBinaryTrailer, ROW_HEAD } from '../../postgres/binary/row.js'
 import { readCopyRow, requireLine } from '../../postgres/copy/row.js'
 
 /** Room for a batch as readers hand it on, and what comes with the chunk that fills it. */
@@ -46,13 +48,24 @@ export class RowCollector {
   #chunkView = this.#partView
   #count = 0
   #bytes = 0
+  /** Of a COPY in binary format. */
+  readonly #binary: { readonly forms: readonly number[]; readonly rows: BinaryRows } | undefined
+  #isBegun = false
+  /** Of the chunk: what is to be copied into the part, and to where. */
+  #spanStart = 0
+  #spanEnd = 0
+  #spanAt = 0
 
-  /** `columns`: how many a row has, its place in the table included. */
-  constructor(table: Table, columns: number, snapshotId: string, use = new RowUse()) {
+  /**
+   * `columns`: how many a row has, its place in the table included; `forms`: what they are in binary format, where the COPY is in
+   * that.
+   */
+  constructor(table: Table, columns: number, snapshotId: string, use = new RowUse(), forms?: readonly number[]) {
     this.#table = table
     this.#columns = columns
     this.#snapshotId = snapshotId
     this.#use = use
+    this.#binary = forms && { forms, rows: new BinaryRows(forms) }
     this.#begin()
   }
 
@@ -67,7 +80,17 @@ export class RowCollector {
   /** The payload of one CopyData. */
   collect(bytes: Uint8Array, start: number, end: number): void {
     if (this.#batch !== undefined) this.#read(this.#batch, bytes, start, end)
-    else this.#append(bytes, start, end)
+    else if (this.#binary === undefined) {
+      requireLine(bytes, start, end)
+      this.#append(bytes, start, end)
+    } else this.#takeBinary(bytes, start, end)
+  }
+
+  /** The header comes with the first row, or, where there is none, with the trailer's frame before it. */
+  #takeBinary(bytes: Uint8Array, start: number, end: number): void {
+    const from = this.#isBegun ? start : afterBinaryHeader(bytes, start, end)
+    this.#isBegun = true
+    if (from < end && !isBinaryTrailer(bytes, from, end)) this.#appendFramed(bytes, from, end)
   }
 
   #read(batch: RowBatch, bytes: Uint8Array, start: number, end: number): void {
@@ -78,8 +101,41 @@ export class RowCollector {
     batch.add(SNAPSHOT, 0, -1, 0, 0, at, NOTHING_OLD, 0)
   }
 
+  /** Rows that follow one another in a chunk are one copy, with the heads of their frames between them: a copy of each costs as much as all the rest. */
+  #appendFramed(bytes: Uint8Array, start: number, end: number): void {
+    if (start < ROW_HEAD) {
+      const framed = Buffer.concat([Buffer.alloc(ROW_HEAD), bytes.subarray(start, end)])
+      return this.#appendFramed(framed, ROW_HEAD, framed.length)
+    }
+    const from = start - ROW_HEAD
+    const length = end - from
+    this.#count++
+    this.#bytes += length
+    if (length >= LONG_ROW) {
+      this.#endPart()
+      this.#add(bytes.subarray(from, end), Int32Array.of(length))
+      return
+    }
+    if (this.#used + length > this.#part.length) this.#beginPart()
+    if (bytes !== this.#chunk || from !== this.#spanEnd) {
+      this.#copySpan()
+      this.#chunk = bytes
+      this.#spanStart = from
+      this.#spanAt = this.#used
+    }
+    this.#spanEnd = end
+    this.#used += length
+    this.#endRow()
+  }
+
+  #copySpan(): void {
+    if (this.#spanEnd > this.#spanStart) {
+      this.#part.set(this.#chunk!.subarray(this.#spanStart, this.#spanEnd), this.#spanAt)
+    }
+    this.#spanStart = this.#spanEnd = 0
+  }
+
   #append(bytes: Uint8Array, start: number, end: number): void {
-    requireLine(bytes, start, end)
     const length = end - start
     this.#count++
     this.#bytes += length
@@ -88,18 +144,24 @@ export class RowCollector {
       this.#add(bytes.subarray(start, end), Int32Array.of(length))
       return
     }
-    if (this.#used + length > this.#part.length) {
-      this.#endPart()
-      this.#lease = spare.take()
-      this.#part = this.#lease.buffer
-      this.#partView = viewOf(this.#part)
-    }
+    if (this.#used + length > this.#part.length) this.#beginPart()
     if (bytes !== this.#chunk) {
       this.#chunk = bytes
       this.#chunkView = viewOf(bytes)
     }
     copyShort(bytes, this.#chunkView, start, end, this.#part, this.#partView, this.#used)
     this.#used += length
+    this.#endRow()
+  }
+
+  #beginPart(): void {
+    this.#endPart()
+    this.#lease = spare.take()
+    this.#part = this.#lease.buffer
+    this.#partView = viewOf(this.#part)
+  }
+
+  #endRow(): void {
     if (this.#partCount === this.#ends.length) {
       const grown = new Int32Array(2 * this.#partCount)
       grown.set(this.#ends)
@@ -124,13 +186,14 @@ export class RowCollector {
   }
 
   #begin(): void {
-    if (!this.#use.areRead) return
+    if (!this.#use.areRead || this.#binary !== undefined) return
     this.#batch = new RowBatch(this.#batch)
     this.#batch.tables.push(this.#table)
     this.#batch.snapshotId = this.#snapshotId
   }
 
   #endPart(): void {
+    this.#copySpan()
     if (this.#partCount > 0) {
       const lines = this.#part.subarray(0, this.#used)
       const isFew = this.#used < this.#part.length / 2
@@ -148,6 +211,14 @@ export class RowCollector {
     const onRead = () => {
       this.#use.areRead ||= bytes.length > TELLING_BYTES
     }
-    this.#lines.push({ table: 0, bytes, ends, columns: this.#columns, read: readCopyRow, onRead, memory })
+    const lines = { table: 0, bytes, ends, columns: this.#columns, read: readCopyRow, onRead, memory }
+    if (this.#binary === undefined) {
+      this.#lines.push(lines)
+      return
+    }
+    const { forms, rows } = this.#binary
+    const toText = (first: number, last: number, columns?: readonly number[]) =>
+      rows.toLines({ bytes, ends }, first, last, new Tape(), columns)
+    this.#lines.push({ ...lines, forms, toText })
   }
 }

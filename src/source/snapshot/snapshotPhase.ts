@@ -5,11 +5,12 @@ import type { Queryable } from '../../postgres/queryable.js'
 import type { BatchQueue } from '../batchQueue.js'
 import type { PlannedTable } from '../capturePlan.js'
 import type { SourceEvent } from '../events.js'
+import { binaryFormsOf } from './binaryForms.js'
 import { type KeyedTable, planKeyRanges } from './keyRanges.js'
 import { LockWatch } from './lockWatch.js'
 import { filesNow, type PieceReading } from './pieces.js'
 import type { SnapshotReaders } from './snapshotReaders.js'
-import { SnapshotRun } from './snapshotRun.js'
+import { type ReadTable, SnapshotRun } from './snapshotRun.js'
 import { PAGE_BYTES, planPieces, planUnits, relationsOf, type SnapshotUnit } from './units.js'
 
 export { SnapshotReaders } from './snapshotReaders.js'
@@ -21,6 +22,8 @@ export interface SnapshotPhase {
   readonly snapshotName: string
   readonly snapshotId: string
   readonly batchBytes: number
+  /** Who takes the rows reads them in binary format, too. */
+  readonly takesBinary: boolean
   /** Where `deliver` puts the rows: while it is full nothing is read. */
   readonly queue: Pick<BatchQueue<unknown>, 'full' | 'bytes' | 'onDemand'>
   readonly deliver: (rows: RowBatch, unit: SnapshotUnit) => void
@@ -74,11 +77,11 @@ async function readAll(phase: SnapshotPhase, failure: AbortController): Promise<
     tables: planned.length,
     estimatedRows: [...estimates.values()].reduce((sum, rows) => sum + rows, 0),
   })
-  const queries = planned.map((one) => {
+  const queries = planned.map((one): readonly [number, ReadTable] => {
     const table = tables.get(one.table.oid)!
     const read = new Set([...table.selected, ...table.key].map((index) => table.columns[index]!.name))
     const query = { columns: one.columns, read, withPlace: table.key.length === 0, rowFilter: one.rowFilter }
-    return [one.table.oid, { table, query }] as const
+    return [one.table.oid, { table, query, forms: phase.takesBinary ? binaryFormsOf(table, query) : undefined }]
   })
   const keyed = new Map<number, KeyedTable>()
   if (phase.onKeyed !== undefined) {

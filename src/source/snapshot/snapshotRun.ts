@@ -13,13 +13,21 @@ import { RowCollector, RowUse } from './rowCollector.js'
 import type { SnapshotReaders } from './snapshotReaders.js'
 import type { SnapshotUnit } from './units.js'
 
+/** How a captured table is read. */
+export interface ReadTable {
+  readonly table: Table
+  readonly query: UnitQuery
+  /** What its columns are in binary format, in which it is read as long as nobody looks into rows; undefined: it is not. */
+  readonly forms: readonly number[] | undefined
+}
+
 export interface SnapshotRunOptions {
   /** All in the exported snapshot already, with their locks. */
   readonly readers: SnapshotReaders
   readonly snapshotId: string
   readonly units: readonly SnapshotUnit[]
   /** By OID of the captured table. */
-  readonly tables: ReadonlyMap<number, { readonly table: Table; readonly query: UnitQuery }>
+  readonly tables: ReadonlyMap<number, ReadTable>
   /** Estimated rows of all tables, for the progress events. */
   readonly estimatedRows: (oid: number) => number
   /** Where `deliver` puts the rows: while it is full nothing is read. */
@@ -94,9 +102,12 @@ export class SnapshotRun {
 
   /** What lies behind `from`; of a unit that is read by its key so much at most. */
   async #readPart(session: Session, unit: SnapshotUnit, from: KeyText | undefined) {
-    const { table, query } = this.#options.tables.get(unit.table.oid)!
+    const { table, query: plain, forms } = this.#options.tables.get(unit.table.oid)!
+    const isBinary = forms !== undefined && !this.#use.areRead && readsNoMore(unit, plain)
+    const query = isBinary ? { ...plain, isBinary } : plain
     const columns = query.columns.length + (query.withPlace ? 1 : 0)
-    const collector = new RowCollector(table, columns, this.#options.snapshotId, this.#use)
+    const { snapshotId } = this.#options
+    const collector = new RowCollector(table, columns, snapshotId, this.#use, isBinary ? forms : undefined)
     const keyColumns = unit.range?.key.map(({ name }) => table.columns.findIndex((column) => column.name === name))
     const limit = unit.range === undefined ? undefined : this.#partRows(unit)
     let to = from
@@ -161,6 +172,11 @@ export class SnapshotRun {
     if (progress.units > 0) return
     this.#options.emit({ type: 'snapshot-table-finished', table: sqlName(table), rows: progress.rows })
   }
+}
+
+/** No column beside those of the query: what the others are in binary format is not asked. */
+function readsNoMore({ range }: SnapshotUnit, { read }: UnitQuery): boolean {
+  return range === undefined || range.key.every(({ name }) => read.has(name))
 }
 
 function sqlOf(unit: SnapshotUnit, query: UnitQuery, from: KeyText | undefined, limit: number | undefined): string {

@@ -2,6 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import type { EmbeddedPostgres } from '../../../src/cli/embedded/server.js'
 import { deferred } from '../../../src/core/deferred.js'
+import type { RowBatch } from '../../../src/core/rowBatch.js'
 import { BatchQueue } from '../../../src/source/batchQueue.js'
 import { testDatabase } from '../../support/database.js'
 import { startServer } from '../../support/servers.js'
@@ -28,6 +29,48 @@ test('a slow consumer gets a small table behind a large one', async () => {
   const reading = snapshot.read(readers, await readers.exportSnapshot())
   expect(await snapshot.take(() => sleep(2))).toEqual({ a: 40000, b: 100 })
   await reading
+})
+
+test('rows come in binary format to who takes that, where their types allow it, and as text once they are looked into', async () => {
+  await using db = await testDatabase(
+    server,
+    `CREATE TABLE a (id int PRIMARY KEY, t text); INSERT INTO a SELECT i, repeat('x', CASE i % 500 WHEN 0 THEN 100000 ELSE 50 END) FROM generate_series(1, 3000) i;
+     CREATE TABLE b (id int PRIMARY KEY, t text[]); INSERT INTO b SELECT i, '{x}' FROM generate_series(1, 100) i;
+     CREATE TABLE c (id int PRIMARY KEY, t text); INSERT INTO c SELECT i, 'c' FROM generate_series(1, 100) i`,
+  )
+  const ids = (rows: RowBatch) =>
+    Array.from({ length: rows.count }, (_, index) => {
+      const { bytes, tape, at } = rows.rowAt(index)
+      return Buffer.from(bytes.subarray(tape[at]!, tape[at + 1]!)).toString()
+    })
+  for (const isLooked of [false, true]) {
+    await using snapshot = await snapshotOf(db, 'a,b,c')
+    await using readers = await snapshot.open(1)
+    snapshot.takesBinary = true
+    // Nothing of the next table is asked for before this one's rows were taken.
+    snapshot.queue = new BatchQueue(1)
+    const reading = snapshot.read(readers, await readers.exportSnapshot())
+    const binary: Record<string, Set<boolean>> = {}
+    const came: Record<string, string[]> = {}
+    for (let rows = await snapshot.queue.next(); rows !== undefined; rows = await snapshot.queue.next()) {
+      const { name } = rows.tables[0]!
+      const forms = rows.linesAsSent?.some((one) => one.forms !== undefined) ?? false
+      binary[name] = (binary[name] ?? new Set()).add(forms)
+      came[name] = [...(came[name] ?? []), ...ids(rows)]
+      if (isLooked) expect(rows.heads.length).toBeGreaterThan(0)
+    }
+    await reading
+    const all = (count: number) => Array.from({ length: count }, (_, i) => String(i + 1))
+    for (const [name, count] of [
+      ['a', 3000],
+      ['b', 100],
+      ['c', 100],
+    ] as const) {
+      expect(came[name]!.sort((a, b) => Number(a) - Number(b))).toEqual(all(count))
+    }
+    expect([...binary.a!, ...binary.b!]).toEqual([true, false])
+    expect([...binary.c!]).toEqual([!isLooked])
+  }
 })
 
 test('a reader that does not read in the exported snapshot is found out, though it is alone', async () => {

@@ -13,8 +13,6 @@ import { printOut } from './stdout.js'
 
 /** Connections to the server are closed cleanly in that time, or cut. */
 const CLOSE_MS = 1500
-/** The answer to Shutdown is out by then. */
-const ANSWER_MS = 20
 
 /** What the command line asks for; the host gives none. */
 export async function runPlugin(args: readonly string[]): Promise<void> {
@@ -51,14 +49,13 @@ async function serve(): Promise<void> {
   const destination = new DestinationConnector(connectorId, schemas)
   let server: PluginServer | undefined
   let ending = false
-  const end = (code: number, afterMs = 0) => {
+  const end = (code: number) => {
     if (ending) return
     ending = true
     const closing = Promise.all([source.close(), destination.close()])
     const closed = closing.catch((error) => log('warn', `while closing: ${describeError(error)}`))
     const limit = new Promise((resolve) => setTimeout(resolve, CLOSE_MS))
-    const answered = new Promise((resolve) => setTimeout(resolve, afterMs))
-    void Promise.all([Promise.race([closed, limit]), answered]).then(() => {
+    void Promise.race([closed, limit]).then(() => {
       server?.close()
       process.exit(code)
     })
@@ -79,7 +76,7 @@ async function serve(): Promise<void> {
     source,
     destination,
     onCall: host.called,
-    onShutdown: () => end(0, ANSWER_MS),
+    onShutdown: () => end(0),
   })
   printOut(handshakeLine(server.listening))
 }

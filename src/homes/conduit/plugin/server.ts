@@ -12,7 +12,7 @@ export interface ServerWishes {
   readonly maxReceiveBytes: number
   readonly source: SourceConnector
   readonly destination: DestinationConnector
-  /** The host wants the process to end; its answer is on its way. */
+  /** The host wants the process to end; its answer is out. May be called twice. */
   readonly onShutdown: () => void
   /** The host has called. */
   readonly onCall: () => void

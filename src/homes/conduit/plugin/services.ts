@@ -12,14 +12,17 @@ import type { StreamCall, StreamListener } from './grpc/streamCall.js'
 import { log } from './log.js'
 
 const NOTHING = {}
+/** The answer to Shutdown is out by then, should we not see that it is. */
+const ANSWER_MS = 20
 
 /** What go-plugin itself calls, and the specification. */
 export function addPlugin(server: GrpcServer, onShutdown: () => void): void {
   server.unary(SpecifierPluginService.specify, () => ({ specification: specification() }))
-  server.unary(GRPCControllerService.shutdown, () => {
-    setImmediate(onShutdown)
+  const shutDown = () => {
+    setTimeout(onShutdown, ANSWER_MS)
     return NOTHING
-  })
+  }
+  server.unary(GRPCControllerService.shutdown, shutDown, () => setImmediate(onShutdown))
   // Nothing is printed on standard output; standard error the host has by itself.
   const nothing = () => {}
   server.stream(GRPCStdioService.streamStdio, () => ({ onMessage: nothing, onCancelled: nothing, onFailed: nothing }))
@@ -41,7 +44,8 @@ export function addSource(server: GrpcServer, connector: SourceConnector): void 
       drained: () => call.drained(),
     }
     const run = connector.begin(outlet)
-    return serveRun(call, connector, run, (bytes, start, end) => run.acks(bytes, start, end))
+    const acks = (bytes: Buffer, start: number, end: number) => run.acks(bytes, start, end)
+    return { ...serveRun(call, connector, run, acks), readsAtOnce: true }
   })
   server.unary(methods.stop, () => ({ lastPosition: connector.stop() }))
   server.unary(methods.teardown, async () => {

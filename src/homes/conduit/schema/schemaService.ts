@@ -19,7 +19,7 @@ export interface SchemaReference {
 
 type Refusal = (problem: string, options?: ErrorOptions) => Error
 
-/** The host's registry of schemas; a connection is made with the first call. */
+/** The host's registry of schemas; a connection is made with the first call, or by `connect`. */
 export class SchemaService {
   readonly #target: string
   readonly #token: string
@@ -28,6 +28,11 @@ export class SchemaService {
   constructor({ utilitiesTarget, token }: Pick<PluginEnvironment, 'utilitiesTarget' | 'token'>) {
     this.#target = utilitiesTarget.replace(ANY_ADDRESS, 'localhost:$1')
     this.#token = token
+  }
+
+  /** A schema is to be registered soon: what is wrong with the connection is told then. */
+  connect(): void {
+    if (this.#target !== '') this.#connect('').connect()
   }
 
   /**

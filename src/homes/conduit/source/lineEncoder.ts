@@ -104,7 +104,7 @@ export class LineEncoder {
       last: batch.position.toString(),
     }
     const place = this.#thread ?? this.#here
-    const job = { rows: packRows(rows, enough), task, input: enough, output }
+    const job = { rows: packRows(rows, enough, true), task, input: enough, output }
     let done: LineJobDone
     this.#pending++
     try {

@@ -57,7 +57,7 @@ export class LineJobs {
     const { table, records } = this.#tables.get(number)!
     for (const schema of schemas) records.learn(schema)
     const writer = new ProtoWriter(Buffer.from(output))
-    const made = records.write(writer, unpackRows(rows, input, [table], readCopyRow).lines!, task)
+    const made = records.write(writer, unpackRows(rows, input, [table], readCopyRow).linesAsSent!, task)
     return { made, input, output: writer.bytes.buffer as ArrayBuffer }
   }
 }

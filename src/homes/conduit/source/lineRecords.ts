@@ -1,9 +1,17 @@
-import { type AvroOptions, type AvroRecord, type AvroTable, avroTable } from '../../../codec/avro/index.js'
+import {
+  type AvroOptions,
+  type AvroRecord,
+  type AvroShape,
+  type AvroTable,
+  avroTable,
+  BinaryShape,
+} from '../../../codec/avro/index.js'
 import { NO_FALLBACK } from '../../../codec/json/row.js'
-import { viewOf } from '../../../core/byteWriter.js'
+import { ByteWriter, viewOf } from '../../../core/byteWriter.js'
 import type { CopyLines } from '../../../core/rowBatch.js'
 import type { Table } from '../../../core/table.js'
 import { Tape } from '../../../core/tape.js'
+import { BinaryRows, ROW_HEAD } from '../../../postgres/binary/row.js'
 import { writeStep } from '../../../source/stepText.js'
 import type { SchemaReference } from '../schema/schemaService.js'
 import { readAtOf, tableMetadata, transactionMetadata } from './metadata.js'
@@ -37,6 +45,25 @@ export interface LineRecordsMade {
   readonly checks: Int32Array
 }
 
+/** How rows in binary format are read, and records made of them. */
+interface BinaryReading {
+  readonly forms: readonly number[]
+  readonly rows: BinaryRows
+  readonly key: BinaryShape | undefined
+  readonly payload: BinaryShape
+}
+
+/** What writes rows as Avro. */
+type RowRecord = Pick<AvroRecord, 'write'>
+
+/** Records that are being made. */
+interface Making extends LineRecordsMade {
+  count: number
+  readonly writer: ProtoWriter
+  readonly task: LineTask
+  readonly head: Uint8Array
+}
+
 /**
  * Makes records of rows of one table as the server sent them, without anything but lines to begin with: what `RecordWriter` makes of
  * the same rows, byte by byte. All that they have in common is put together once.
@@ -46,6 +73,9 @@ export class LineRecords {
   readonly #shapes: AvroTable
   readonly #references = new Map<string, SchemaReference>()
   readonly #tape = new Tape()
+  #binary: BinaryReading | undefined
+  readonly #keyText = new ByteWriter(256)
+  readonly #keyTape = new Tape()
   #keyRecord: AvroRecord | undefined
   #payloadRecord: AvroRecord | undefined
   #readMs = 0
@@ -73,7 +103,6 @@ export class LineRecords {
   /** Undoes escapes in the lines in place, so that they can be read once. */
   write(writer: ProtoWriter, lines: readonly CopyLines[], task: LineTask): LineRecordsMade {
     const total = lines.reduce((sum, { ends }) => sum + ends.length, 0)
-    const made = { count: 0, ends: new Int32Array(total), checks: new Int32Array(total) }
     if (task.readMs !== this.#readMs) this.#middle = undefined
     this.#readMs = task.readMs
     const head = bytesOf((begun) => {
@@ -83,48 +112,94 @@ export class LineRecords {
     })
     this.#stepStart = head.length
     this.#stepEnd = 0
+    const making: Making = { count: 0, ends: new Int32Array(total), checks: new Int32Array(total), writer, task, head }
     for (const one of lines) {
-      const before = made.count
+      const before = making.count
       try {
-        this.#writeLines(writer, one, task, head, made)
+        if (one.forms === undefined) this.#writeLines(making, one)
+        else this.#writeBinary(making, one, this.#readingOf(one.forms))
       } catch {
         // Whoever writes it in its turn meets the same, and tells of it.
-        return made
+        break
       }
-      if (made.count < before + one.ends.length) return made
+      if (making.count < before + one.ends.length) break
     }
-    return made
+    const { count, ends, checks } = making
+    return { count, ends, checks }
   }
 
-  #writeLines(
-    writer: ProtoWriter,
-    { bytes, ends, columns, read }: CopyLines,
-    { before, columns: key, last }: LineTask,
-    head: Uint8Array,
-    made: { count: number; readonly ends: Int32Array; readonly checks: Int32Array },
-  ): void {
+  #writeLines(making: Making, { bytes, ends, columns, read }: CopyLines): void {
     const view = viewOf(bytes)
     const tape = this.#tape
-    const total = made.ends.length
     let start = 0
     for (let i = 0; i < ends.length; i++) {
       const end = ends[i]!
       tape.length = 0
       read(bytes, view, start, end, columns, tape)
       start = end
-      const { values } = tape
-      if (!this.#choose(bytes, values)) return
-      const record = writer.length + OPEN_BYTES
-      const position = record + OPEN_BYTES
-      const count = made.count + 1
-      if (count < total) this.#writePrefix(writer, head, before + count, key, bytes, values)
-      else this.#writeLastPrefix(writer, last)
-      made.checks[count - 1] = checkOf(writer.bytes, position, writer.length - this.#middle!.length)
-      this.#writeRow(writer, bytes, view, values)
-      writer.close(record)
-      made.ends[count - 1] = writer.length
-      made.count = count
+      if (!this.#writeLine(making, bytes, view, tape.values)) return
     }
+  }
+
+  /** False: the row's schema is not known yet. */
+  #writeLine(making: Making, bytes: Uint8Array, view: DataView, values: Int32Array): boolean {
+    if (!this.#choose(bytes, values)) return false
+    const record = this.#begin(making, bytes, values)
+    this.#writeRow(making.writer, bytes, view, values, this.#keyRecord, this.#payloadRecord!)
+    end(making, record)
+    return true
+  }
+
+  #writeBinary(making: Making, { bytes, ends }: CopyLines, { rows, key, payload }: BinaryReading): void {
+    const { writer } = making
+    const view = viewOf(bytes)
+    const tape = this.#tape
+    let start = 0
+    for (let i = 0; i < ends.length; i++) {
+      const from = start + ROW_HEAD
+      start = ends[i]!
+      tape.length = 0
+      rows.read(view, from, start, tape)
+      const { values } = tape
+      const keyWriter = key?.recordFor(bytes, view, values)
+      const payloadWriter = payload.recordFor(bytes, view, values)
+      const isSame = keyWriter?.record === this.#keyRecord && payloadWriter.record === this.#payloadRecord
+      if (!(isSame && this.#middle !== undefined) && !this.#enter(keyWriter?.record, payloadWriter.record)) return
+      this.#readKey(rows, making.task.columns, bytes, view, values)
+      const record = this.#begin(making, this.#keyText.bytes, this.#keyTape.values)
+      this.#writeRow(writer, bytes, view, values, keyWriter, payloadWriter)
+      end(making, record)
+    }
+  }
+
+  /** The key's texts, for the position. */
+  #readKey(
+    rows: BinaryRows,
+    columns: readonly number[] | undefined,
+    bytes: Uint8Array,
+    view: DataView,
+    values: Int32Array,
+  ): void {
+    if (columns === undefined) return
+    const text = this.#keyText
+    const tape = this.#keyTape
+    text.length = 0
+    for (const column of columns) {
+      const pair = 2 * column
+      tape.values[pair] = text.length
+      rows.writeText(text, column, bytes, view, values[pair]!, values[pair + 1]!)
+      tape.values[pair + 1] = text.length
+    }
+  }
+
+  /** All of a record before its key; gives what `end` wants. */
+  #begin({ writer, task, head, count, ends, checks }: Making, bytes: Uint8Array, tape: Int32Array): number {
+    const record = writer.length + OPEN_BYTES
+    const position = record + OPEN_BYTES
+    if (count + 1 < ends.length) this.#writePrefix(writer, head, task.before + count + 1, task.columns, bytes, tape)
+    else this.#writeLastPrefix(writer, task.last)
+    checks[count] = checkOf(writer.bytes, position, writer.length - this.#middle!.length)
+    return record
   }
 
   #writePrefix(
@@ -166,10 +241,17 @@ export class LineRecords {
     writer.write(this.#middle!)
   }
 
-  #writeRow(writer: ProtoWriter, bytes: Uint8Array, view: DataView, tape: Int32Array): void {
-    if (this.#keyRecord !== undefined) {
+  #writeRow(
+    writer: ProtoWriter,
+    bytes: Uint8Array,
+    view: DataView,
+    tape: Int32Array,
+    keyRecord: RowRecord | undefined,
+    payloadRecord: RowRecord,
+  ): void {
+    if (keyRecord !== undefined) {
       const key = writer.length
-      this.#keyRecord.write(writer, bytes, view, tape, 0, NO_FALLBACK)
+      keyRecord.write(writer, bytes, view, tape, 0, NO_FALLBACK)
       writer.close(key)
       writer.close(key - OPEN_BYTES)
     }
@@ -181,10 +263,21 @@ export class LineRecords {
     out[length + 2 * OPEN_BYTES] = RAW_DATA
     const payload = length + 3 * OPEN_BYTES
     writer.length = payload
-    this.#payloadRecord!.write(writer, bytes, view, tape, 0, NO_FALLBACK)
+    payloadRecord.write(writer, bytes, view, tape, 0, NO_FALLBACK)
     writer.close(payload)
     writer.close(payload - OPEN_BYTES)
     writer.close(payload - 2 * OPEN_BYTES)
+  }
+
+  #readingOf(forms: readonly number[]): BinaryReading {
+    const before = this.#binary
+    if (before !== undefined && before.forms.join() === forms.join()) return before
+    const rows = new BinaryRows(forms)
+    const { key, payload } = this.#shapes
+    const of = (shape: AvroShape) => new BinaryShape(shape, forms, rows)
+    this.#binary = { forms, rows, key: key && of(key), payload: of(payload) }
+    this.#keyTape.reserve(2 * forms.length)
+    return this.#binary
   }
 
   /** False: the row's schema is not known yet. */
@@ -214,6 +307,13 @@ export class LineRecords {
     })
     return true
   }
+}
+
+/** The record that `#begin` has begun ends. */
+function end(making: Making, record: number): void {
+  const { writer } = making
+  writer.close(record)
+  making.ends[making.count++] = writer.length
 }
 
 function nameOf(part: RegisteredSchema['part'], schema: string): string {

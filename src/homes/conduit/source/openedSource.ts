@@ -22,7 +22,8 @@ export class OpenedSource {
   #onReading: (rows: number) => void = () => {}
 
   private constructor(options: SourceOptions) {
-    this.#source = new PostgresSource(options)
+    const host = options.host && { ...options.host, onRowsToRead: (rows: number) => this.#expect(rows) }
+    this.#source = new PostgresSource({ ...options, host })
     this.#batches = this.#source[Symbol.asyncIterator]()
   }
 
@@ -68,12 +69,14 @@ export class OpenedSource {
     await this.#source.close()
   }
 
+  #expect(rows: number): void {
+    this.#rowsToRead = rows
+    this.#onReading(rows)
+  }
+
   async #listen(underWay: () => void): Promise<void> {
     for await (const event of this.#source.events()) {
-      if (event.type === 'snapshot-started') {
-        this.#rowsToRead = event.estimatedRows
-        this.#onReading(event.estimatedRows)
-      }
+      if (event.type === 'snapshot-started') this.#expect(event.estimatedRows)
       if (UNDER_WAY.includes(event.type)) underWay()
       const { type, ...facts } = event
       if (this.#quiet && (type === 'stalled' || type === 'stall-ended')) continue

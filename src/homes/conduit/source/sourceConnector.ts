@@ -20,6 +20,7 @@ export class SourceConnector {
   readonly #connectorId: string
   readonly #schemas: SchemaService
   #settings: SourceSettings | undefined
+  #format: PayloadFormat | undefined
   #opening: Promise<OpenedSource> | undefined
   #source: OpenedSource | undefined
   #run: SourceRun | undefined
@@ -34,7 +35,8 @@ export class SourceConnector {
   /** Checks the settings, without a connection: also called alone, when a user has written them. */
   configure(raw: Readonly<Record<string, string>>): void {
     const settings = readSourceSettings(raw)
-    parseOptions(toSourceOptions(settings, { position: undefined, connectorId: this.#connectorId }) as never)
+    const place = { position: undefined, connectorId: this.#connectorId, takesBinary: false }
+    parseOptions(toSourceOptions(settings, place) as never)
     for (const notice of noticesOf(settings)) log('warn', notice)
     this.#settings = settings
   }
@@ -45,7 +47,12 @@ export class SourceConnector {
     const stored = readPosition(position)
     this.#resumedAt =
       'go' in stored ? { position: await takeOver(stored.go, this.#settings.values), half: false } : stored
-    const place = { position: this.#resumedAt.position, connectorId: this.#connectorId }
+    this.#format = payloadFormat(this.#settings, this.#connectorId, this.#schemas)
+    const place = {
+      position: this.#resumedAt.position,
+      connectorId: this.#connectorId,
+      takesBinary: this.#format.avro !== undefined,
+    }
     this.#opening = OpenedSource.open(toSourceOptions(this.#settings, place))
     this.#source = await this.#opening
   }
@@ -53,8 +60,8 @@ export class SourceConnector {
   /** The stream of records; one at a time. */
   begin(outlet: Outlet): SourceRun {
     if (this.#source === undefined) throw CONNECTOR_UNREADY({ call: 'Run', needs: 'Open' })
-    const format = payloadFormat(this.#settings!, this.#connectorId, this.#schemas)
-    this.#run = new SourceRun(this.#source, this.#settings!, format, outlet, this.#resumedAt)
+    if (this.#format!.avro !== undefined) this.#schemas.connect()
+    this.#run = new SourceRun(this.#source, this.#settings!, this.#format!, outlet, this.#resumedAt)
     return this.#run
   }
 
@@ -82,7 +89,7 @@ export class SourceConnector {
     this.#run?.stop()
     await this.#run?.settle().catch(() => {})
     const source = this.#source ?? (await this.#opening?.catch(() => undefined))
-    await source?.close()
+    await Promise.all([source?.close(), this.#run?.ended()])
     this.#schemas.close()
   }
 }

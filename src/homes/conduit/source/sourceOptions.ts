@@ -38,12 +38,15 @@ export interface Place {
   /** Of Conduit; undefined at the first start. */
   readonly position: string | undefined
   readonly connectorId: string
+  /** Rows of a snapshot may come in binary format. */
+  readonly takesBinary: boolean
 }
 
 const CDC_MODES = { auto: 'auto', logrepl: 'logical', long_polling: 'long_polling' } as const
 
 /** The settings as the engine's. Throws `CONNECTOR_INVALID` for what only several of them together tell. */
-export function toSourceOptions({ values }: SourceSettings, { position, connectorId }: Place): SourceOptions {
+export function toSourceOptions({ values }: SourceSettings, place: Place): SourceOptions {
+  const { position, connectorId, takesBinary } = place
   const { snapshotMode, cdcMode, tables } = values
   const snapshots = snapshotMode === 'initial'
   const selections = (name: 'columns' | 'keys' | 'cursors') => {
@@ -93,7 +96,7 @@ export function toSourceOptions({ values }: SourceSettings, { position, connecto
     bytea: values.bytea,
     bigNumbers: values['payload.format'] === 'structured' ? 'string' : 'number',
     position,
-    host: { owner: ownerOf(connectorId) },
+    host: { owner: ownerOf(connectorId), takesBinary },
   }
 }
 

@@ -70,6 +70,7 @@ export class SourceRun {
   /** Batches of lines that are not written yet, each behind the one before it. */
   readonly #writing: Promise<void>[] = []
   #written: Promise<void> = Promise.resolve()
+  #closing: Promise<void> | undefined
 
   constructor(
     source: OpenedSource,
@@ -123,10 +124,15 @@ export class SourceRun {
     this.#source.rest()
   }
 
-  /** A `Source.Run.Request` has come. Throws `ACK_OUT_OF_ORDER`. */
+  /** A `Source.Run.Request` has come; its memory may be used again once the next one has. Throws `ACK_OUT_OF_ORDER`. */
   acks(bytes: Buffer, start: number, end: number): void {
     this.#message = bytes
     readAcks(bytes, start, end, this.#ack)
+    if (this.#ackBytes === bytes || this.#ackBytes.length === 0) return
+    // None was in it: the last one will be written over.
+    this.#ackBytes = Buffer.from(this.#ackBytes.subarray(this.#ackStart, this.#ackEnd))
+    this.#ackEnd -= this.#ackStart
+    this.#ackStart = 0
   }
 
   readonly #ack = (start: number, end: number): void => {
@@ -140,9 +146,14 @@ export class SourceRun {
   async settle(): Promise<void> {
     clearTimeout(this.#flushing)
     clearTimeout(this.#holding)
-    await this.#encoder?.close()
+    this.#closing = this.#encoder?.close()
     const last = this.#ackBytes.toString('utf8', this.#ackStart, this.#ackEnd)
     if (last !== '') await this.#source.ack(unpackPosition(last))
+  }
+
+  /** Behind `settle`: no thread is left. That takes a while, in which the server can be told. */
+  async ended(): Promise<void> {
+    await this.#closing
   }
 
   /** The next batch; undefined: none is to be written. Rejects when one that came before cannot be, too. */

@@ -136,6 +136,18 @@ describe('floats', () => {
     )
   })
 
+  test('float4 whose text is read as a double halfway between two of them is the one that the server has', () => {
+    const memory = new DataView(new ArrayBuffer(4))
+    for (const [text, bits] of [
+      ['7.038531e-26', 0x15ae43fd],
+      ['-7.038531e-26', -0x6a51bc03],
+      ['7.0385313e-26', 0x15ae43fe],
+    ] as const) {
+      memory.setInt32(0, bits)
+      expect(roundTrip(builtin('float4'), text)).toBe(memory.getFloat32(0))
+    }
+  })
+
   test('float4 is a float', () => {
     expect(schemaOf(builtin('float4'))).toStrictEqual(['null', 'float'])
     // nine digits lead back to every float

@@ -35,6 +35,25 @@ describe('frames', () => {
     }
   })
 
+  test('that are read at once lie where the one before the last lay, whole until the next but one comes', () => {
+    const text = (index: number) => String.fromCharCode(97 + index).repeat(200 + 50 * (index % 3))
+    const came: { bytes: Buffer; start: number; end: number }[] = []
+    const reader = new FrameReader(1000, (bytes, start, end) => came.push({ bytes, start, end }), true)
+    for (let index = 0; index < 9; index++) {
+      const message = Buffer.from(text(index))
+      reader.push(frameHead(message.length))
+      reader.push(message.subarray(0, 100))
+      // The one before is whole still, though this one has begun.
+      const before = came.at(-1)
+      if (before !== undefined) {
+        expect(before.bytes.toString('latin1', before.start, before.end)).toBe(text(index - 1))
+      }
+      reader.push(message.subarray(100))
+    }
+    expect(came).toHaveLength(9)
+    expect(new Set(came.slice(3).map(({ bytes }) => bytes.buffer)).size).toBe(2)
+  })
+
   test('that are too long or compressed are refused before they are there', () => {
     expect(() => read([frameHead(1001)])).toThrow(/1001 bytes is larger than the 1000/)
     expect(read([frameHead(1000)])).toEqual([])

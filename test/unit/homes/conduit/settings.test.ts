@@ -10,7 +10,11 @@ import { readSourceSettings, toSourceOptions } from '../../../../src/homes/condu
 const GOOD = { url: 'postgres://app@localhost/shop', tables: 'orders' }
 const read = (raw: Record<string, string>) => readSettings(conduitSourceSettings, SOURCE_ALIASES, raw)
 const options = (raw: Record<string, string>) =>
-  toSourceOptions(readSourceSettings({ ...GOOD, ...raw }), { position: undefined, connectorId: 'p:c' })
+  toSourceOptions(readSourceSettings({ ...GOOD, ...raw }), {
+    position: undefined,
+    connectorId: 'p:c',
+    takesBinary: false,
+  })
 /** Problems by setting. */
 const problems = (raw: Record<string, string>) => {
   try {

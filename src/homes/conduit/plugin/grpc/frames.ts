@@ -3,6 +3,8 @@ import { GrpcFailure, RESOURCE_EXHAUSTED, UNIMPLEMENTED } from './status.js'
 // Length-Prefixed-Message:  Byte1 compressed (0: not)   UInt32 length, big-endian   Byte[length] message
 
 const HEAD = 5
+/** Memory of a longer message is not kept for others. */
+const MOST_KEPT = 1024 * 1024
 
 /** What stands before a message of that length. */
 export function frameHead(length: number): Buffer {
@@ -24,11 +26,17 @@ export class FrameReader {
   #headBytes = 0
   #message: Buffer | undefined
   #messageBytes = 0
+  /** For messages that lie in several chunks, in turn. */
+  readonly #memory: Buffer[] = []
 
-  /** `each`: `bytes` may be kept, nobody writes over it. */
-  constructor(maxBytes: number, each: (bytes: Buffer, start: number, end: number) => void) {
+  /**
+   * `each`: `bytes` may be kept, nobody writes over it; `readsAtOnce`: but only until the next one has come, its memory is for the one
+   * after that.
+   */
+  constructor(maxBytes: number, each: (bytes: Buffer, start: number, end: number) => void, readsAtOnce = false) {
     this.#maxBytes = maxBytes
     this.#each = each
+    if (readsAtOnce) this.#memory.push(Buffer.alloc(0), Buffer.alloc(0))
   }
 
   /** Throws `GrpcFailure` for what we do not take. */
@@ -52,7 +60,7 @@ export class FrameReader {
     const copied = chunk.copy(this.#head, this.#headBytes, p)
     this.#headBytes += copied
     if (this.#headBytes === HEAD) {
-      this.#message = Buffer.allocUnsafe(this.#lengthOf(this.#head, 0))
+      this.#message = this.#room(this.#lengthOf(this.#head, 0))
       this.#messageBytes = 0
       if (this.#message.length === 0) this.#emit(this.#message)
     }
@@ -64,6 +72,14 @@ export class FrameReader {
     this.#messageBytes += copied
     if (this.#messageBytes === message.length) this.#emit(message)
     return p + copied
+  }
+
+  #room(length: number): Buffer {
+    const before = this.#memory.shift()
+    if (before === undefined) return Buffer.allocUnsafe(length)
+    const memory = before.length >= length ? before : Buffer.allocUnsafeSlow(length + (length >> 2))
+    this.#memory.push(memory.length > MOST_KEPT ? before : memory)
+    return memory.subarray(0, length)
   }
 
   #emit(message: Buffer): void {

@@ -70,6 +70,11 @@ export class GrpcClient {
     })
   }
 
+  /** What the first call would else wait for; that it fails the next call tells. */
+  connect(): void {
+    this.#connect(() => {})
+  }
+
   close(): void {
     this.#session?.destroy()
     this.#session = undefined

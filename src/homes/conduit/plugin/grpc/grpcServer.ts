@@ -60,13 +60,19 @@ export class GrpcServer {
     })
   }
 
+  /** `onAnswered`: a call is over that was not refused, and its answer handed to the system. */
   unary<Request, Response>(
     { path, requestDeserialize, responseSerialize }: UnaryMethod<Request, Response>,
     handle: (request: Request) => Response | Promise<Response>,
+    onAnswered: () => void = () => {},
   ): void {
     this.#handlers.set(path, (stream) => {
       readMessage(stream, this.#wishes.maxReceiveBytes)
-        .then(async (request) => answer(stream, responseSerialize(await handle(requestDeserialize(request)))))
+        .then(async (request) => {
+          const response = responseSerialize(await handle(requestDeserialize(request)))
+          stream.once('close', onAnswered)
+          answer(stream, response)
+        })
         .catch((error) => this.#answerFailure(stream, error))
     })
   }

@@ -8,7 +8,9 @@ export const RESPONSE_HEADERS = { ':status': 200, 'content-type': 'application/g
 const AHEAD_BYTES = 1024 * 1024
 
 export interface StreamListener {
-  /** A message has come: it lies there, and nobody writes over it. What this throws ends the call. */
+  /** Of messages nothing is kept when two others have come: their memory is used again. */
+  readonly readsAtOnce?: boolean
+  /** A message has come: it lies there, and nobody writes over it, but for `readsAtOnce`. What this throws ends the call. */
   readonly onMessage: (bytes: Buffer, start: number, end: number) => void
   /** The other side has cancelled the call, or is gone. Not called once the call has failed. */
   readonly onCancelled: () => void
@@ -41,9 +43,10 @@ export class StreamCall {
   listen(listener: StreamListener): void {
     const stream = this.#stream
     this.#listener = listener
-    const frames = new FrameReader(this.#wishes.maxReceiveBytes, (bytes, start, end) => {
+    const each = (bytes: Buffer, start: number, end: number) => {
       if (!this.#over) listener.onMessage(bytes, start, end)
-    })
+    }
+    const frames = new FrameReader(this.#wishes.maxReceiveBytes, each, listener.readsAtOnce)
     takeChunks(stream, (chunk) => {
       if (this.#over) return
       try {

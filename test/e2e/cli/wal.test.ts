@@ -50,7 +50,9 @@ test('a consumer that reads nothing more is told of, once, and that it goes on',
   await running.says('it goes on after ')
   running.kill('SIGTERM')
   await running.ended
-  expect(linesWith('no progress', running.stderr)).toHaveLength(1)
+  // Whatever stands still behind that, on a busy machine, is another one.
+  const [before] = running.stderr.split('it goes on after ')
+  expect(linesWith('no progress', before!)).toHaveLength(1)
 })
 
 test.each([

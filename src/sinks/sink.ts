@@ -54,7 +54,8 @@ export interface DeadLetterCount {
  * checks all that stands here.
  *
  * **What may be relied upon.** A pipeline calls one of `open`, `write`, `flush` and `recorded` at a time, in the order of
- * the stream, and the next one when the promise of the one before has resolved; only `close` may come while another hangs.
+ * the stream, and the next one when the promise of the one before has resolved; only `close` may come while another hangs, and
+ * `write` while a `flush` does, each of a sink that says so.
  * Batches of one run come in the source's order, whole transactions or parts of them, each record with an `id` that is the
  * same whenever it comes again.
  *
@@ -99,6 +100,11 @@ export interface Sink {
    * the process: a file must not be closed under whoever writes to it. Default: false.
    */
   readonly closesWhileBusy?: boolean
+  /**
+   * `write` may come while a `flush` has not resolved: what it is given then is of the next one. Whoever waits for a disk, which
+   * has nothing else to do meanwhile, says so. Default: false.
+   */
+  readonly writesDuringFlush?: boolean
   /** Who is told of what goes on in it. Called once, before anything else. */
   listen?(tell: (event: SinkEvent) => void): void
   /**

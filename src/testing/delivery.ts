@@ -73,6 +73,19 @@ export class Delivery {
     await this.#tellRecorded(this.#recorded!)
   }
 
+  /** The same, and of a sink that says so the next batches come meanwhile; else behind it. */
+  async recordAndWrite(count: number): Promise<void> {
+    if (this.#sink.writesDuringFlush !== true) {
+      await this.record()
+      return this.write(count)
+    }
+    const flushing = this.#flush({ end: false })
+    flushing.catch(() => {})
+    await this.write(count)
+    this.#recorded = this.#flushed = await flushing
+    await this.#tellRecorded(this.#recorded)
+  }
+
   /** All that is left, to the end of the pipeline. */
   async finish(): Promise<void> {
     while (!this.isDone) {
@@ -107,10 +120,11 @@ export class Delivery {
   }
 
   async #flush(options: FlushOptions): Promise<Recorded> {
+    const batches = this.#next
     const mark = await within(this.#sink.flush(options), this.#timeoutMs, 'flush')
     const problem = problemOfMark(mark)
     if (problem !== undefined) throw new ContractFailure(`the mark that flush gave is ${problem}`)
-    return { mark: JSON.parse(JSON.stringify(mark)), batches: this.#next }
+    return { mark: JSON.parse(JSON.stringify(mark)), batches }
   }
 
   async #tellRecorded({ mark }: Recorded): Promise<void> {

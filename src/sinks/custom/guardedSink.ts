@@ -41,6 +41,10 @@ export class GuardedSink extends WrappedSink {
     this.#sink = sink
   }
 
+  get writesDuringFlush(): boolean {
+    return this.#sink.writesDuringFlush === true
+  }
+
   async open(mark: SinkMark | undefined): Promise<PositionJson | null | undefined> {
     if (this.#hanging > 0) throw this.#unavailable('open', 'a call from before has not ended yet')
     const found = await this.#call('open', async () => this.#sink.open(mark))

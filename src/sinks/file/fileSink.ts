@@ -3,7 +3,6 @@ import { dirname } from 'node:path'
 import { promisify } from 'node:util'
 import { gzip } from 'node:zlib'
 import { type LineEncoder, type LineOptions, lineEncoder } from '../../codec/lines/lineEncoder.js'
-import { ByteWriter } from '../../core/byteWriter.js'
 import { OUTPUT_FAILED } from '../../core/errors.js'
 import { OUTPUT_EXISTS, OUTPUT_MISMATCH, SINK_REWOUND } from '../../core/pipelineErrors.js'
 import type { Batch } from '../../source/batch.js'
@@ -14,6 +13,7 @@ import { lockOutput, type StateLock } from '../files/stateLock.js'
 import type { FlushOptions, Reject, Sink, SinkMark } from '../sink.js'
 import { FileNames } from './fileNames.js'
 import type { FileSettings } from './fileSinkType.js'
+import { LinesBehind } from './linesBehind.js'
 
 const compress = promisify(gzip)
 /** Lines of one gzip member, uncompressed: larger ones compress little better, and are taken back as a whole. */
@@ -53,13 +53,15 @@ export class FileSink implements Sink {
   readonly #memberBytes: number
   readonly #lines: LineOptions
   #encoder: LineEncoder
-  readonly #writer = new ByteWriter(256 * 1024)
+  readonly #behind = new LinesBehind((lines) => this.#trying(() => this.#put(lines)))
   #lock: StateLock | undefined
   #output: Output | undefined
   #number = 0
   #begun: number | undefined
   #finished: FinishedFile[] = []
   #unsynced = false
+  /** What is to be flushed is being written: what comes then is behind it. */
+  #settling: Promise<void> | undefined
   /** What is not synced was said to need not come again. */
   #relied = false
   /** The disk has refused something behind that: nobody knows what of it is there. A file server tells it late, of what it took before. */
@@ -75,12 +77,17 @@ export class FileSink implements Sink {
     this.#encoder = lineEncoder(lines)
   }
 
+  /** While one file is synced no other one is begun. */
+  get writesDuringFlush(): boolean {
+    return !this.#rotates
+  }
+
   async open(mark: SinkMark | undefined): Promise<undefined> {
     const last = (mark ?? undefined) as FileMark | undefined
     if (last !== undefined) this.#requireSame(last)
     if (this.#lost) throw SINK_REWOUND({ sink: this.#settings.path })
     this.#encoder = lineEncoder(this.#lines)
-    this.#writer.clear()
+    await this.#behind.clear()
     await this.#onDisk(this.#settings.path, async () => {
       await mkdir(dirname(this.#rotates ? this.#names.stem : this.#settings.path), { recursive: true })
       this.#lock = await lockOutput(this.#rotates ? this.#names.stem : this.#settings.path)
@@ -92,24 +99,30 @@ export class FileSink implements Sink {
   async write(batch: Batch, reject?: Reject): Promise<void> {
     const { rotateBytes, maxLineBytes: maxBytes } = this.#settings
     const { rows } = batch
+    await this.#settling
+    if (this.#rotates) await this.#behind.rest()
     const slice = this.#rotates || this.#settings.gzip ? SLICE : rows.count
     for (let from = 0; from < rows.count; from += slice) {
       const to = Math.min(rows.count, from + slice)
-      encodeRecords(this.#encoder, this.#writer, batch, { from, to, maxBytes, reject })
-      const { size } = this.#writer
+      encodeRecords(this.#encoder, this.#behind.lines, batch, { from, to, maxBytes, reject })
+      const { size } = this.#behind.lines
+      if (this.#rotates && size > 0) this.#begun ??= Date.now()
       if (this.#settings.gzip ? size >= this.#memberBytes : this.#length + size >= (rotateBytes ?? Infinity)) {
-        await this.#writeOut()
+        await this.#behind.settled()
       }
     }
-    if (!this.#settings.gzip) await this.#writeOut()
+    if (!this.#settings.gzip) await this.#behind.goOn()
   }
 
   async flush({ end, durable = true }: FlushOptions): Promise<SinkMark> {
-    await this.#writeOut()
+    this.#settling = this.#behind.settled()
+    try {
+      await this.#settling
+    } finally {
+      this.#settling = undefined
+    }
     const due = this.dueAt()
     if (this.#rotates && this.#length > 0 && (end || (due !== undefined && due <= Date.now()))) await this.#rotate()
-    if (durable) await this.#sync()
-    else this.#relied = this.#unsynced
     const mark: FileMark = {
       path: this.#settings.path,
       gzip: this.#settings.gzip,
@@ -118,6 +131,8 @@ export class FileSink implements Sink {
       begun: this.#begun,
       finished: [...this.#finished],
     }
+    if (durable) await this.#sync()
+    else this.#relied = this.#unsynced
     return { ...mark }
   }
 
@@ -133,6 +148,7 @@ export class FileSink implements Sink {
   }
 
   async close(): Promise<void> {
+    await this.#behind.clear()
     const [output, lock] = [this.#output, this.#lock]
     this.#output = this.#lock = undefined
     await this.#trying(async () => output?.close())
@@ -190,8 +206,10 @@ export class FileSink implements Sink {
   }
 
   async #sync(): Promise<void> {
-    if (this.#unsynced) await this.#trying(async () => this.#output?.sync())
-    this.#unsynced = this.#relied = false
+    const isNeeded = this.#unsynced
+    this.#unsynced = false
+    if (isNeeded) await this.#trying(async () => this.#output?.sync())
+    this.#relied = false
   }
 
   async #trying(work: () => Promise<void>): Promise<void> {
@@ -217,20 +235,13 @@ export class FileSink implements Sink {
     }
   }
 
-  async #writeOut(): Promise<void> {
-    if (this.#writer.size === 0) return
-    const lines = this.#writer.take()
-    if (this.#output === undefined) {
-      this.#begun = Date.now()
-      this.#output = await Output.open(this.#names.part(this.#number))
-    }
-    const output = this.#output
-    const bytes = this.#settings.gzip ? [await compress(Buffer.concat(lines))] : lines
-    await this.#trying(() => output.write(bytes))
-    this.#writer.clear()
+  async #put(lines: readonly Uint8Array[]): Promise<void> {
+    const output = this.#output ?? (await Output.open(this.#names.part(this.#number)))
+    this.#output = output
+    await output.write(this.#settings.gzip ? [await compress(Buffer.concat(lines))] : lines)
     this.#unsynced = true
     const { rotateBytes } = this.#settings
-    if (rotateBytes !== undefined && this.#output.bytes >= rotateBytes) await this.#rotate()
+    if (rotateBytes !== undefined && output.bytes >= rotateBytes) await this.#rotate()
   }
 
   async #rotate(): Promise<void> {

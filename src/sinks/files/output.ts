@@ -29,6 +29,7 @@ export class Output {
   bytes: number
   /** What stands behind `bytes` is still to be cut off. */
   #cutPending = false
+  #cutting: Promise<void> | undefined
 
   static stdout(): Output {
     return new Output(undefined, 'standard output', false, 0)
@@ -143,9 +144,14 @@ export class Output {
     await this.#handle?.close()
   }
 
+  /** What is written must not be cut off by whoever is still at it. */
   async #cut(): Promise<void> {
-    if (!this.#cutPending) return
+    if (this.#cutPending) this.#cutting = this.#truncate()
     this.#cutPending = false
+    await this.#cutting
+  }
+
+  async #truncate(): Promise<void> {
     try {
       await this.#handle!.truncate(this.bytes)
     } catch (cause) {

@@ -54,6 +54,19 @@ test('a sync without a write cuts, too, and a cut behind the end does nothing', 
   await output.close()
 })
 
+test('what is written while a sync cuts stands behind the cut', async () => {
+  await using folder = await temporaryFolder()
+  for (let time = 0; time < 100; time++) {
+    const path = join(folder.path, `out${time}`)
+    await writeFile(path, `one\n${'torn'.repeat(1000)}`)
+    const output = await Output.open(path)
+    output.cutAt(4)
+    await Promise.all([output.sync(), output.write([Buffer.from('two\n')])])
+    expect([output.bytes, await readFile(path, 'utf8')]).toEqual([8, 'one\ntwo\n'])
+    await output.close()
+  }
+})
+
 test('more parts than the system takes at once are written in order, behind what somebody else appended', async () => {
   await using folder = await temporaryFolder()
   const path = join(folder.path, 'out')

@@ -17,6 +17,7 @@ test.each<[what: string, wrap: (sink: Sink) => Sink]>([
   const told: unknown[] = []
   const sink: Sink = {
     ...FACTS,
+    writesDuringFlush: true,
     open: async () => {},
     write: async () => {},
     flush: async () => null,
@@ -32,6 +33,9 @@ test.each<[what: string, wrap: (sink: Sink) => Sink]>([
   wrapped.prepare!(next)
   wrapped.listen!(tell)
   expect(told).toEqual([next, tell])
+  // Of a sink with dead letters these are written behind its own flush.
+  const writesDuringFlush = 'writesDuringFlush' in wrapped && wrapped.writesDuringFlush
+  expect(writesDuringFlush).toBe(wrapped instanceof GuardedSink)
   // Nobody is told of batches to come who does not want that.
   expect(wrap({ ...sink, prepare: undefined } as unknown as Sink).prepare).toBeUndefined()
 })

@@ -138,6 +138,21 @@ test('a sink that does all of it passes every check', async () => {
   expect(await failures(contractOf((disk) => new LogSink(disk)))).toEqual({})
 })
 
+test('a sink that goes on while it flushes passes', async () => {
+  const going = (disk: Disk) =>
+    new (class extends LogSink {
+      readonly writesDuringFlush = true
+      override async flush(): Promise<SinkMark> {
+        await this.append()
+        const count = this.disk.log.length
+        await new Promise(setImmediate)
+        this.disk.synced = Math.max(this.disk.synced, count)
+        return { count }
+      }
+    })(disk)
+  expect(await failures(contractOf(going))).toEqual({})
+})
+
 test('a sink that keeps rows passes, and one that stores the position with them', async () => {
   const rows = new Map<Disk, Map<string, Change>>()
   const positions = new Map<Disk, unknown>()
@@ -221,6 +236,18 @@ const BROKEN: readonly {
         override async flush(): Promise<SinkMark> {
           await this.append()
           return { count: this.disk.log.length }
+        }
+      })(disk),
+  },
+  {
+    what: 'gives as its mark what it was given while it flushed, too,',
+    fails: { 'at least once': /once more/ },
+    make: (disk) =>
+      new (class extends LogSink {
+        readonly writesDuringFlush = true
+        override async flush(): Promise<SinkMark> {
+          await new Promise(setImmediate)
+          return super.flush()
         }
       })(disk),
   },

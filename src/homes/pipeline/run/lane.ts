@@ -62,6 +62,17 @@ interface Ready {
 /** What a batch takes beside its bytes and numbers, however few these are: where rows come one by one thousands are on their way. */
 const BATCH_BYTES = 1024
 
+/** What a sink makes durable, and goes on taking batches meanwhile if it says so. */
+interface Flushing {
+  readonly barrier: Barrier
+  readonly mark: Promise<SinkMark>
+  /** How many items stand before its end: up to its barrier. */
+  readonly items: number
+  /** Batches that were made of them. */
+  readonly joined: readonly Batch[]
+  isSettled: boolean
+}
+
 /** Of memory, about. */
 export function memoryOf({ heldBytes }: Batch): number {
   return heldBytes + BATCH_BYTES
@@ -100,6 +111,7 @@ export class Lane {
   #ready: Ready[] = []
   /** What the sink is writing. */
   #writing: readonly Item[] | undefined
+  #flushing: Flushing | undefined
   #recorded: SinkMark | undefined
   #ended = false
   #attempts = 0
@@ -263,6 +275,8 @@ export class Lane {
         }
       }
     } finally {
+      // Nothing that is under way is closed.
+      await this.#flushed()
       this.done = true
       this.#working = false
       this.#listener.moved()
@@ -285,7 +299,8 @@ export class Lane {
   /** False at the end. */
   async #step(): Promise<boolean> {
     if (!this.#open) await this.#reopen()
-    if (this.#recorded !== undefined) {
+    if (this.#flushing?.isSettled === true) return this.#passFlushed(this.#flushing)
+    if (this.#recorded !== undefined && this.#flushing === undefined) {
       const mark = this.#recorded
       await this.#sink.recorded?.(mark)
       if (this.#recorded === mark) this.#recorded = undefined
@@ -293,7 +308,7 @@ export class Lane {
     }
     const item = this.#items[this.#next]
     if (item === undefined) {
-      if (this.#ended) return false
+      if (this.#ended && this.#flushing === undefined) return false
       await new Promise<void>((resolve) => {
         this.#wake = resolve
       })
@@ -304,13 +319,41 @@ export class Lane {
       this.#leftOut++
       this.#next++
     } else {
-      const { end, durable } = item.barrier
-      const mark = await this.#sink.flush({ end: end !== undefined, durable })
-      // The run is over: what was recorded last is where another one may have gone on from.
-      if (this.#abort.signal.aborted) return false
-      this.#pass(item.barrier, mark)
+      if (this.#flushing !== undefined) return this.#passFlushed(this.#flushing)
+      const flushing = this.#flush(item.barrier)
+      if (this.#sink.writesDuringFlush !== true) return this.#passFlushed(flushing)
     }
     return true
+  }
+
+  #flush(barrier: Barrier): Flushing {
+    const mark = this.#sink.flush({ end: barrier.end !== undefined, durable: barrier.durable })
+    const joined = this.#joinedOnes.splice(0)
+    const flushing: Flushing = { barrier, mark, items: ++this.#next, joined, isSettled: false }
+    this.#leftOut = 0
+    const settle = () => {
+      flushing.isSettled = true
+      this.#wake?.()
+    }
+    mark.then(settle, settle)
+    this.#flushing = flushing
+    return flushing
+  }
+
+  /** False at the end. */
+  async #passFlushed(flushing: Flushing): Promise<boolean> {
+    const mark = await flushing.mark
+    this.#flushing = undefined
+    // The run is over: what was recorded last is where another one may have gone on from.
+    if (this.#abort.signal.aborted) return false
+    this.#pass(flushing, mark)
+    return true
+  }
+
+  /** Whatever was to be made durable is, or is not: it counts for nothing any more. */
+  async #flushed(): Promise<void> {
+    await this.#flushing?.mark.catch(() => {})
+    this.#flushing = undefined
   }
 
   async #write(): Promise<void> {
@@ -413,8 +456,9 @@ export class Lane {
     return behind >= 0 && before + 1 + behind <= MAX_LEFT_OUT
   }
 
-  #pass(barrier: Barrier, mark: SinkMark): void {
-    for (const item of this.#items.splice(0, this.#next + 1)) {
+  #pass({ barrier, items, joined }: Flushing, mark: SinkMark): void {
+    this.#next -= items
+    for (const item of this.#items.splice(0, items)) {
       if (!('batch' in item)) continue
       this.bytes -= item.batch.bytes
       this.held -= item.held
@@ -424,9 +468,7 @@ export class Lane {
       if (item.records > 0) this.#delivered += item.batch.bytes
       item.done?.()
     }
-    const joined = this.#joinedOnes.splice(0)
     if (this.releasesBatches) for (const { rows } of joined) rows.giveUp()
-    this.#next = this.#leftOut = 0
     this.#passedAt = performance.now()
     this.#tellDeadLetters()
     this.#mark = mark
@@ -466,6 +508,7 @@ export class Lane {
   /** What follows an error, when it is time for it; `leave`: the rest is for the next start of the pipeline. */
   async #afterwards(error: unknown): Promise<'again' | 'leave' | 'fail'> {
     this.#open = false
+    await this.#flushed()
     this.#next = this.#leftOut = 0
     this.#ready = []
     this.#joinedOnes = []

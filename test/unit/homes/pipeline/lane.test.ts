@@ -7,6 +7,7 @@ import { Batch } from '../../../../src/source/batch.js'
 import { StreamPosition } from '../../../../src/source/position.js'
 import { sinkConfig } from '../../../support/pipelineSinks.js'
 import { BatchBuilder, textTable } from '../../../support/rowBatches.js'
+import { seededRandom } from '../../../support/sourceWriters.js'
 
 const table = textTable('t', ['id'], [0])
 const origin = { system: '1', timeline: 1, database: 'd', slot: 's', epoch: 1 }
@@ -292,4 +293,176 @@ test('what is to be durable is so at the latest where the next such place is, al
     .join('')
     .split('D')
   expect(Math.max(...runs.map(({ length }) => length))).toBeLessThan(3)
+})
+
+/** Goes on while it flushes, takes back what was not flushed, and fails when it is told to. */
+class BesideSink implements Sink {
+  readonly writesDuringFlush = true
+  readonly log: string[] = []
+  /** What would be there after a crash. */
+  durable = 0
+  busy = 0
+  readonly problems: string[] = []
+  readonly #pause: () => Promise<void>
+  readonly #fails: () => boolean
+
+  constructor(pause: () => Promise<void>, fails: () => boolean = () => false) {
+    this.#pause = pause
+    this.#fails = fails
+  }
+
+  async open(mark: { readonly count: number } | undefined): Promise<undefined> {
+    if (this.busy > 0) this.problems.push('opened under whoever writes')
+    if ((mark?.count ?? 0) > this.durable) this.problems.push('the mark is of what is not durable')
+    this.log.length = mark?.count ?? 0
+  }
+
+  async write(batch: Batch): Promise<void> {
+    await this.#during(async () => void this.log.push(...idsOf([batch]).flat()))
+  }
+
+  async flush(): Promise<{ readonly count: number }> {
+    const count = this.log.length
+    await this.#during(async () => {
+      this.durable = count
+    })
+    return { count }
+  }
+
+  async close(): Promise<void> {
+    if (this.busy > 0) this.problems.push('closed under whoever writes')
+  }
+
+  async #during(work: () => Promise<void>): Promise<void> {
+    this.busy++
+    try {
+      await this.#pause()
+      if (this.#fails()) throw new Error('it is told to fail')
+      await work()
+    } finally {
+      this.busy--
+    }
+  }
+}
+
+const idBatch = (id: number) => {
+  const { batch } = new BatchBuilder([table]).create([`${id}`])
+  batch.bytes = 100
+  return new Batch(batch, streamedTo(BigInt(id)), () => {})
+}
+
+test('a sink that says so gets what follows while it flushes, and what it passes is what it had then', async () => {
+  const gates: (() => void)[] = []
+  const sink = new BesideSink(() => new Promise<void>((resolve) => gates.push(resolve)))
+  const passed: unknown[] = []
+  const done: number[] = []
+  const lane = new Lane(
+    sinkConfig('one', () => sink as Sink),
+    { passed: (_, { barrier, mark }) => passed.push([barrier.id, mark]), moved: () => {}, event: () => {} },
+  )
+  const give = (id: number) => {
+    lane.give(idBatch(id), { done: () => done.push(id) })
+    lane.giveBarrier({ id, position: streamedTo(BigInt(id)), together: true, durable: true, end: undefined })
+  }
+  await lane.open(undefined)
+  const running = lane.run()
+  give(1)
+  await settled()
+  gates.shift()!()
+  await settled()
+  // It flushes.
+  give(2)
+  await settled()
+  expect([gates.length, sink.busy]).toEqual([2, 2])
+  const [flush, write] = gates.splice(0)
+  write!()
+  await settled()
+  // The next flush waits for this one.
+  expect([sink.log.length, gates.length, passed, done]).toEqual([2, 0, [], []])
+  flush!()
+  await settled()
+  expect([passed, done]).toEqual([[[1, { count: 1 }]], [1]])
+  expect(gates).toHaveLength(1)
+  lane.end()
+  gates.shift()!()
+  await running
+  expect([passed, done, sink.problems]).toEqual([
+    [
+      [1, { count: 1 }],
+      [2, { count: 2 }],
+    ],
+    [1, 2],
+    [],
+  ])
+})
+
+test('such a sink, failing at any call, has every record once and in order, and passes only what is durable', async () => {
+  for (let seed = 1; seed <= 150; seed++) {
+    const random = seededRandom(seed)
+    const failing = seed % 3 === 0 ? 0 : 0.15
+    const pause = async () => {
+      for (let ticks = Math.floor(random() * 6); ticks > 0; ticks--) await new Promise(setImmediate)
+    }
+    const sink = new BesideSink(pause, () => random() < failing)
+    const passed: number[] = []
+    const done: number[] = []
+    const problems: string[] = []
+    const config = {
+      ...sinkConfig('one', () => sink as Sink),
+      onError: 'retry' as const,
+      retry: { attempts: 0, firstMs: 0, maxMs: 0 },
+    }
+    const lane = new Lane(config, {
+      passed: (_, { barrier, mark }) => {
+        passed.push(barrier.id)
+        const { count } = mark as { readonly count: number }
+        if (count < barrier.id || sink.durable < count) problems.push(`${barrier.id} passed with ${count}`)
+      },
+      moved: () => {},
+      event: () => {},
+    })
+    await lane.open(undefined).catch(() => {})
+    const running = lane.run()
+    const ids = Array.from({ length: 40 }, (_, index) => index + 1)
+    for (const id of ids) {
+      lane.give(idBatch(id), { done: () => done.push(id) })
+      if (random() < 0.5 || id === 40) {
+        const durable = id === 40 || random() < 0.7
+        lane.giveBarrier({ id, position: streamedTo(BigInt(id)), together: random() < 0.5, durable, end: undefined })
+      }
+      await pause()
+    }
+    lane.end()
+    await running
+    const all = ids.flatMap((id) => idsOf([idBatch(id)]).flat())
+    expect([sink.log, sink.durable, done], `seed ${seed}`).toEqual([all, 40, ids])
+    expect([passed.at(-1), problems, sink.problems], `seed ${seed}`).toEqual([40, [], []])
+    expect([...passed].sort((a, b) => a - b)).toEqual(passed)
+  }
+})
+
+test('stopped while it flushes such a sink is not left before it is done with that', async () => {
+  const gates: (() => void)[] = []
+  const sink = new BesideSink(() => new Promise<void>((resolve) => gates.push(resolve)))
+  const passed: number[] = []
+  const lane = new Lane(
+    sinkConfig('one', () => sink as Sink),
+    { passed: (_, { barrier }) => passed.push(barrier.id), moved: () => {}, event: () => {} },
+  )
+  await lane.open(undefined)
+  lane.give(idBatch(1))
+  lane.giveBarrier({ id: 1, position: streamedTo(1n), together: true, durable: true, end: undefined })
+  const running = lane.run()
+  await settled()
+  gates.shift()!()
+  await settled()
+  lane.stop()
+  await settled()
+  expect([lane.done, sink.busy]).toEqual([false, 1])
+  await lane.close()
+  expect(sink.problems).toEqual([])
+  gates.shift()!()
+  await running
+  await lane.close()
+  expect([passed, sink.problems]).toEqual([[], []])
 })

@@ -1,6 +1,6 @@
 import { typeOf } from '../../codec/codecFor.js'
 import type { Table } from '../../core/table.js'
-import { formatDate, formatTimestamp, parseDate, parseTimestamp } from './dateTime.js'
+import { DAY, formatDate, formatTimestamp, parseDate, parseTimestamp } from './dateTime.js'
 import { type Decimal, formatDecimal, parseDecimal } from './decimal.js'
 import { formatFloat4, formatFloat8 } from './floatText.js'
 
@@ -137,7 +137,7 @@ export function parseValue(type: SqlType, text: string): Value | undefined {
 }
 
 function dayOf(micros: bigint | undefined): number | undefined {
-  return micros === undefined || micros % 86_400_000_000n !== 0n ? undefined : Number(micros / 86_400_000_000n)
+  return micros === undefined || micros % DAY !== 0n ? undefined : Number(micros / DAY)
 }
 
 function parseBool(text: string): boolean | undefined {

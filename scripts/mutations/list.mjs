@@ -411,12 +411,12 @@ export const MUTATIONS = [
   },
   {
     rule: 'exactness: the position is behind the rows delivered, no further',
-    name: 'ahead of them, at the end of the piece',
+    name: 'ahead of them, at the end of the stretch',
     edits: [
       {
-        file: 'src/source/scan/scans.ts',
-        from: 'advance(before.stretches, stretch, keyOf(index), reading)',
-        to: 'advance(before.stretches, stretch, keyOf(rows.count - 1 + 0 * index), reading)',
+        file: 'src/source/scan/scanProgress.ts',
+        from: 'advance(before.stretches, index, keyOf(row), reading)',
+        to: 'advance(before.stretches, index, undefined, reading)',
       },
     ],
     tests: ['test/integration/source/chunks.test.ts'],

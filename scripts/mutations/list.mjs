@@ -1,6 +1,7 @@
 // One rule of the design each (sections 3 and 4): what is broken, and the tests that shall see it, the most specific first.
 const collector = 'src/source/changeCollector.ts'
 const tableScan = 'src/source/scan/tableScan.ts'
+const keySides = 'src/source/scan/keySides.ts'
 const SCAN_TESTS = ['test/unit/source/scan/changesOfScan.test.ts', 'test/unit/source/scan/tableScan.test.ts']
 
 export const MUTATIONS = [
@@ -231,7 +232,7 @@ export const MUTATIONS = [
     name: 'suppressed by LSN',
     edits: [
       {
-        file: tableScan,
+        file: keySides,
         from: 'return commitLsn < read.until && this.#snapshotOf(read).sees(xid, commitLsn)',
         to: 'return commitLsn < read.until && xid > 0',
       },
@@ -280,9 +281,9 @@ export const MUTATIONS = [
     name: 'such a change does not wait',
     edits: [
       {
-        file: tableScan,
-        from: '        return EMIT\n      }\n      return WAIT',
-        to: '        return EMIT\n      }\n      return EMIT',
+        file: keySides,
+        from: 'if (isOpen && this.isBehindChunk(transaction)) return WAIT',
+        to: 'if (isOpen && this.isBehindChunk(transaction)) return this.#asks ? WAIT : EMIT',
       },
     ],
     tests: SCAN_TESTS,
@@ -305,8 +306,8 @@ export const MUTATIONS = [
     edits: [
       {
         file: tableScan,
-        from: 'if (!isThere && partial && old !== EMIT) {',
-        to: 'if (!isThere && partial && old !== old) {',
+        from: 'const isLacking = partial && old !== EMIT',
+        to: 'const isLacking = partial && old === WAIT',
       },
     ],
     tests: SCAN_TESTS,
@@ -329,7 +330,7 @@ export const MUTATIONS = [
     edits: [
       {
         file: tableScan,
-        from: 'return again || (more && !(side !== COMING && this.#options.order.alike))',
+        from: 'return again || (more && side !== EXACT && !(side !== COMING && this.#options.order.alike))',
         to: 'return again || (more && side === WAIT)',
       },
     ],
@@ -410,12 +411,12 @@ export const MUTATIONS = [
   },
   {
     rule: 'exactness: the position is behind the rows delivered, no further',
-    name: 'ahead of them, at the end of the piece',
+    name: 'ahead of them, at the end of the stretch',
     edits: [
       {
-        file: 'src/source/scan/scans.ts',
-        from: 'advance(before.stretches, stretch, keyOf(index), reading)',
-        to: 'advance(before.stretches, stretch, keyOf(rows.count - 1 + 0 * index), reading)',
+        file: 'src/source/scan/scanProgress.ts',
+        from: 'advance(before.stretches, index, keyOf(row), reading)',
+        to: 'advance(before.stretches, index, undefined, reading)',
       },
     ],
     tests: ['test/integration/source/chunks.test.ts'],

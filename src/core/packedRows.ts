@@ -36,7 +36,7 @@ export function packedLength(rows: RowBatch): number {
 /**
  * Copies a batch into one piece of memory, so that it can be given to another thread: buffers are shared by batches, so
  * that none can be given away itself. Tables are told apart; logical messages are left out. `asSent`: who gets it takes rows in
- * binary format, of which `packedLength` is enough then.
+ * binary format, too; for anybody else they would have to be lines first, which {@link packedLength} is not enough for.
  *
  * ```
  * heads, Int32 … | tape, Int32 … | buffer | buffer …
@@ -44,7 +44,13 @@ export function packedLength(rows: RowBatch): number {
  * ```
  */
 export function packRows(rows: RowBatch, memory: ArrayBuffer, asSent = false): PackedRows {
-  if (rows.areLines) return packLines(rows, asSent ? rows.linesAsSent! : rows.lines!, memory)
+  const lines = rows.linesAsSent
+  if (lines !== undefined) {
+    const isBinary = lines.some(({ forms }) => forms !== undefined)
+    if (isBinary && !asSent)
+      throw new TypeError('rows in binary format are packed for those alone who take them as sent')
+    return packLines(rows, lines, memory)
+  }
   const { count, tape, buffers, transactions, snapshotId } = rows
   new Int32Array(memory, 0, count * HEAD).set(rows.heads.subarray(0, count * HEAD))
   let at = 4 * count * HEAD

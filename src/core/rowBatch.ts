@@ -1,6 +1,7 @@
 import { viewOf } from './byteWriter.js'
 import type { Transaction } from './record.js'
 import type { Lease } from './spareMemory.js'
+import { SparePool } from './sparePool.js'
 import type { Table } from './table.js'
 import { Tape } from './tape.js'
 
@@ -99,47 +100,15 @@ export interface DerivedNumbers {
   readonly ownBytes?: number
 }
 
-/** Numbers of batches that were given up. */
-const spareHeads: Int32Array[] = []
-const spareTapes: Tape[] = []
-/** As many as may be on their way at a time. */
-const MOST_SPARE = 48
-/** What has room for this many times as much as is needed is left for what needs it. */
-const TOO_LARGE = 8
 /** What a batch has room for at its beginning: where rows come one by one many small ones are on their way. */
 const LEAST_RECORDS = 8
 const LEAST_TAPE = 128
-/** Less is not kept for others. */
-const KEPT_RECORDS = 64
-const KEPT_TAPE = 1024
 const BYTES_A_NUMBER = 4
 const NO_HEADS = new Int32Array(0)
 
-/** The smallest with room for so many numbers, or none. */
-function takeSpare<Memory>(spare: Memory[], needed: number, roomOf: (one: Memory) => number): Memory | undefined {
-  let best = -1
-  for (let i = 0; i < spare.length; i++) {
-    const room = roomOf(spare[i]!)
-    if (room < needed || room > TOO_LARGE * needed) continue
-    if (best < 0 || room < roomOf(spare[best]!)) best = i
-  }
-  return best < 0 ? undefined : spare.splice(best, 1)[0]
-}
-
-/** What was given up first may be too small for what comes now. */
-function addSpare<Memory>(spare: Memory[], one: Memory): void {
-  if (spare.length === MOST_SPARE) spare.shift()
-  spare.push(one)
-}
-
-/** Room for so many numbers of heads, with whatever stands in it. */
-function spareOrNewHeads(numbers: number): Int32Array {
-  return takeSpare(spareHeads, numbers, ({ length }) => length) ?? new Int32Array(numbers)
-}
-
-function spareOrNewTape(length: number): Tape {
-  return takeSpare(spareTapes, length, ({ values }) => values.length) ?? new Tape(length)
-}
+// Numbers of batches that were given up; of small ones they are not kept.
+const spareHeads = new SparePool<Int32Array>(({ length }) => length, 64 * HEAD)
+const spareTapes = new SparePool<Tape>(({ values }) => values.length, 1024)
 
 /**
  * Records as numbers over the bytes received: a head of {@link HEAD} numbers each, the columns' starts and ends on the
@@ -193,8 +162,8 @@ export class RowBatch {
     else if (like === undefined)
       [this.#heads, this.#tape] = [new Int32Array(LEAST_RECORDS * HEAD), new Tape(LEAST_TAPE)]
     else {
-      this.#heads = spareOrNewHeads(roomFor(like.count, LEAST_RECORDS) * HEAD)
-      this.#tape = spareOrNewTape(roomFor(Math.max(like.#tape.length, like.#tapeLength), LEAST_TAPE))
+      this.#heads = RowBatch.headsFor(roomFor(like.count, LEAST_RECORDS))
+      this.#tape = RowBatch.tapeFor(roomFor(Math.max(like.#tape.length, like.#tapeLength), LEAST_TAPE))
     }
   }
 
@@ -208,12 +177,13 @@ export class RowBatch {
 
   /** For {@link RowBatch.derive}: room for the heads of so many records, with whatever stands in it. */
   static headsFor(count: number): Int32Array {
-    return spareOrNewHeads(Math.max(1, count) * HEAD)
+    const numbers = Math.max(1, count) * HEAD
+    return spareHeads.take(numbers) ?? new Int32Array(numbers)
   }
 
   /** The same: an empty tape with room for so many numbers. */
   static tapeFor(length: number): Tape {
-    return spareOrNewTape(length)
+    return spareTapes.take(length) ?? new Tape(length)
   }
 
   /** A batch of nothing but rows of a snapshot, in order; `shared`: other batches have the same bytes. */
@@ -490,12 +460,11 @@ export class RowBatch {
     if (ownsHeads) this.#heads = NO_HEADS
     if (ownsTape) this.#tape = new Tape(0)
     if (ownsHeads && heir !== undefined && heir.#heads === heads) heir.#ownsHeads = true
-    else if (ownsHeads && heads.length >= KEPT_RECORDS * HEAD) addSpare(spareHeads, heads)
+    else if (ownsHeads) spareHeads.keep(heads)
     if (ownsTape && heir !== undefined && heir.#tape === tape) heir.#ownsTape = true
-    else if (ownsTape && tape.values.length >= KEPT_TAPE) {
+    else if (ownsTape && spareTapes.keep(tape)) {
       this.#tapeLength = tape.length
       tape.length = 0
-      addSpare(spareTapes, tape)
     }
   }
 

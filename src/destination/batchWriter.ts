@@ -1,48 +1,29 @@
-import { encodeNdjson } from '../codec/ndjson.js'
-import { ROW_REJECTED } from '../core/destinationErrors.js'
 import type { Position } from '../core/record.js'
 import { HEAD, HEAD_TABLE, type RowBatch } from '../core/rowBatch.js'
-import type { Table } from '../core/table.js'
 import type { TailraceError } from '../core/tailraceError.js'
 import { type ScriptPart, ScriptPipe } from '../postgres/copy/script.js'
-import { type QualifiedName, sqlName } from '../postgres/identifier.js'
 import { sqlstateOf } from '../postgres/serverError.js'
 import type { Session } from '../postgres/session.js'
 import type { Batch } from '../source/batch.js'
 import { StreamPosition } from '../source/position.js'
 import { Applier, type LoadedStep } from './applier.js'
-import { onlyIt } from './applySql.js'
 import { BatchesAhead, type Ready } from './batchesAhead.js'
-import { rejectionOf } from './blame.js'
 import { CarefulWriter, loadSteps, type Rejected } from './carefulWriter.js'
-import type { Checkpoint } from './checkpoint.js'
 import { directStatements, isSmall } from './directWrite.js'
-import { type Evolution, ShapeRefused } from './evolution.js'
-import { dropNotNull } from './evolve.js'
+import { ShapeRefused } from './evolution.js'
 import { isOfRows, isPassing, serverText } from './failure.js'
 import { deleteGoneRows } from './goneRows.js'
 import type { LazyCommits } from './lazyCommits.js'
 import type { Mode } from './modes.js'
-import { readingOf, type TableReading } from './pendingKey.js'
-import type { PendingKeys } from './pendingKeys.js'
-import { refusedNull } from './refusedNull.js'
+import { type RejectionPolicy, rejectRecord } from './rejectedRecord.js'
+import { SessionTargets, type SessionTargetsOptions } from './sessionTargets.js'
 import { planLines, planSteps, type StepOptions } from './steps.js'
 import type { Target } from './target.js'
 import { type Use, usesOf } from './uses.js'
 
-export interface BatchWriterOptions {
-  readonly checkpoint: Checkpoint
-  /**
-   * Looks a shape's target up, once a session; `reading`: what is to be copied into it, where nothing else is to be written.
-   */
-  readonly findTarget: (session: Session, table: Table, reading: TableReading | undefined) => Promise<Target>
-  readonly pendingKeys: PendingKeys
-  readonly targetOf: (table: QualifiedName) => QualifiedName
+export interface BatchWriterOptions extends SessionTargetsOptions, RejectionPolicy {
   readonly mode: Mode
-  readonly deadLetters: boolean
   readonly lazyCommits: LazyCommits
-  /** Undefined: the target's tables are not altered. */
-  readonly evolution: Evolution | undefined
   /** Hears why records were put aside, when that is committed. */
   readonly onPutAside: (problems: readonly string[]) => void
 }
@@ -60,18 +41,14 @@ export class BatchWriter {
   readonly session: Session
   readonly #options: BatchWriterOptions
   readonly #applier: Applier
-  readonly #targets = new WeakMap<Table, Target>()
-  /** The last shape of each of the source's tables. */
-  readonly #seen = new Map<string, Table>()
+  readonly #targets: SessionTargets
   readonly #ahead: BatchesAhead<Ahead>
-  /** By name: whether the target has nothing but snapshot rows that we copied into it. */
-  readonly #takesCopies: Map<string, boolean>
 
   /** `takesCopies` outlives the session. */
   constructor(session: Session, takesCopies: Map<string, boolean>, options: BatchWriterOptions) {
     this.session = session
     this.#options = options
-    this.#takesCopies = takesCopies
+    this.#targets = new SessionTargets(session, takesCopies, options)
     this.#applier = new Applier(session)
     this.#ahead = new BatchesAhead({
       session,
@@ -82,7 +59,7 @@ export class BatchWriter {
         // Of targets that are copied into it may have to be asked whether they are empty.
         const waits =
           usesOf(rows).some(({ isCopied }) => isCopied) ||
-          this.#needsKeys(batch) ||
+          this.#targets.needsKeys(batch) ||
           !loaded.every((step) => this.#applier.isPrepared(step))
         return waits ? undefined : [options.checkpoint.openingNext, ...this.#applier.script(loaded)]
       },
@@ -118,13 +95,15 @@ export class BatchWriter {
     const fresh = this.#freshOf(rows, uses)
     for (const { index } of fresh) {
       const table = rows.tables[index]!
-      this.#seen.set(sqlName(table), table)
+      this.#targets.sees(table)
       if (!this.#holds) await this.#options.evolution!.addLabels(this.session, table)
     }
-    await this.#buildKeys(batch, uses)
+    await this.#targets.buildKeys(batch, uses, this.#holds)
     const targets: Target[] = []
-    for (const use of uses) if (!fresh.includes(use)) await this.#resolve(batch, use, targets, carefully)
-    const takesCopies = (target: Target) => !carefully && this.#mayCopy(target)
+    for (const use of uses) {
+      if (!fresh.includes(use)) targets[use.index] = await this.#targets.find(batch, use, carefully)
+    }
+    const takesCopies = (target: Target) => !carefully && this.#targets.mayCopy(target)
     const repeats = saysItRepeats(batch.position)
     const lazily = lazyCommits.isNext(rows.count)
     if (carefully || repeats || this.#holds || fresh.length > 0) {
@@ -173,8 +152,8 @@ export class BatchWriter {
   #loadAhead(batch: Ahead): readonly LoadedStep[] | undefined {
     if (this.#holds || saysItRepeats(batch.position) || isSmall(batch.rows) || batch.range?.again === true)
       return undefined
-    const targets = batch.rows.tables.map((table) => this.#targets.get(table)!)
-    if (targets.includes(undefined!) || this.#isOfAnother(batch, targets)) return undefined
+    const targets = this.#targets.knownOf(batch)
+    if (targets === undefined) return undefined
     const changes = usesOf(batch.rows).filter(({ isChanged }) => isChanged)
     const changed = new Set(changes.map(({ index }) => targets[index]!.target))
     try {
@@ -192,9 +171,9 @@ export class BatchWriter {
   copiesOf<Tables extends object>(batch: Batch<Tables>): readonly ScriptPart[] | undefined {
     const { rows, position, range } = batch
     if (this.#holds || saysItRepeats(position) || range?.again === true || isSmall(rows)) return undefined
-    const targets = rows.tables.map((table) => this.#targets.get(table)!)
-    if (targets.includes(undefined!) || this.#isOfAnother(batch, targets)) return undefined
-    const lines = planLines(rows, { targets, takesCopies: this.#mayCopy })
+    const targets = this.#targets.knownOf(batch)
+    if (targets === undefined) return undefined
+    const lines = planLines(rows, { targets, takesCopies: this.#targets.mayCopy })
     return lines === undefined ? undefined : this.#applier.scriptOfLines(lines)
   }
 
@@ -204,7 +183,7 @@ export class BatchWriter {
    */
   targetsOfChanges<Tables extends object>(batch: Batch<Tables>): readonly Target[] | undefined {
     if (!this.isOfChanges(batch)) return undefined
-    const targets = batch.rows.tables.map((table) => this.#targets.get(table)!)
+    const targets = batch.rows.tables.map((table) => this.#targets.of(table)!)
     return usesOf(batch.rows).some(({ index }) => targets[index] === undefined) ? undefined : targets
   }
 
@@ -213,9 +192,9 @@ export class BatchWriter {
     if (!this.isOfChanges(batch)) return undefined
     const uses = usesOf(batch.rows)
     if (this.#freshOf(batch.rows, uses).length > 0) return undefined
-    await this.#buildKeys(batch, uses)
+    await this.#targets.buildKeys(batch, uses, this.#holds)
     const targets: Target[] = []
-    for (const use of uses) if (!use.isCopied) await this.#resolve(batch, use, targets, false)
+    for (const use of uses) if (!use.isCopied) targets[use.index] = await this.#targets.find(batch, use, false)
     return uses.some(({ isCopied }) => isCopied) ? undefined : targets
   }
 
@@ -291,23 +270,20 @@ export class BatchWriter {
   }
 
   #direct(rows: RowBatch, targets: readonly Target[]): readonly string[] | undefined {
-    const steps = planSteps(rows, 0, rows.count, { targets, takesCopies: this.#mayCopy })
+    const steps = planSteps(rows, 0, rows.count, { targets, takesCopies: this.#targets.mayCopy })
     return directStatements(rows, steps, (target) => this.#applier.sqlOf(target))
   }
 
   #load(rows: RowBatch, targets: readonly Target[], unless: (target: Target) => boolean): LoadedStep[] {
-    const takesCopies = (target: Target) => this.#mayCopy(target) && unless(target)
+    const takesCopies = (target: Target) => this.#targets.mayCopy(target) && unless(target)
     return loadSteps(this.#applier, rows, 0, rows.count, { targets, takesCopies }, this.overwrites)
   }
-
-  readonly #mayCopy = (target: Target): boolean => this.#takesCopies.get(target.target) === true
 
   /** First, since a row that is gone may have what is unique. */
   async #deleteGone<Tables extends object>({ range, rows }: Batch<Tables>): Promise<void> {
     if (range?.again !== true) return
-    const table = this.#seen.get(sqlName(range))
     const { targetOf, mode } = this.#options
-    await deleteGoneRows(this.session, range, rows, table, targetOf(range), mode)
+    await deleteGoneRows(this.session, range, rows, this.#targets.shapeOf(range), targetOf(range), mode)
   }
 
   async #begin(): Promise<boolean> {
@@ -339,8 +315,9 @@ export class BatchWriter {
       try {
         const table = batch.rows.tables[use.index]!
         const shape = await this.#options.evolution!.follow(this.session, table)
-        await this.#resolve(batch, use, options.targets, options.carefully)
-        this.#options.evolution!.followed(table, shape, options.targets[use.index]!.facts)
+        const target = await this.#targets.find(batch, use, options.carefully)
+        options.targets[use.index] = target
+        this.#options.evolution!.followed(table, shape, target.facts)
       } catch (error) {
         if (from === 0 || this.#holds || isPassing(error)) throw error
         throw new ShapeRefused(from, error)
@@ -353,7 +330,7 @@ export class BatchWriter {
   /** Those of shapes that this session has not seen, where they are followed; in the order in which they come. */
   #freshOf({ tables }: RowBatch, uses: readonly Use[]): Use[] {
     if (this.#options.evolution === undefined) return []
-    return uses.filter(({ index }) => !this.#targets.has(tables[index]!)).sort((a, b) => a.first - b.first)
+    return uses.filter(({ index }) => this.#targets.of(tables[index]!) === undefined).sort((a, b) => a.first - b.first)
   }
 
   async #reject<Tables extends object>(
@@ -363,61 +340,9 @@ export class BatchWriter {
     cause: TailraceError,
   ): Promise<Rejected> {
     const to = targets[batch.rows.heads[index * HEAD + HEAD_TABLE]!]!
-    const { target } = to
-    const nullColumn = refusedNull(batch.rows, index, to, cause)
-    if (nullColumn !== undefined && (await this.#options.evolution?.followNull(this.session, to.table, nullColumn))) {
-      return 'again'
-    }
-    const record = batch.at(index)!
-    if (this.#options.deadLetters) {
-      const line = encodeNdjson(batch.rows.part(index, index + 1))
-        .toString()
-        .trimEnd()
-      await this.#options.checkpoint.addDeadLetter(this.session, {
-        ...{ id: record.id, target, sqlstate: sqlstateOf(cause), problem: serverText(cause) },
-        record: line,
-      })
-      this.#aside.push(serverText(cause))
-      return 'aside'
-    }
-    const key = 'key' in record && record.key !== undefined ? keyText(record.key) : ''
-    const facts = { table: target, operation: record.operation, key, id: record.id }
-    const rejection = await rejectionOf(this.session, cause, to.facts)
-    const mend = nullColumn && `The source takes NULL there: ${dropNotNull(target, nullColumn)};`
-    throw ROW_REJECTED({ ...facts, ...rejection, hint: rejection.hint ?? mend }, { cause })
-  }
-
-  /** Finds the target of one of a batch's tables. */
-  async #resolve<Tables extends object>(
-    batch: Batch<Tables>,
-    { index, isCopied, isChanged }: Use,
-    targets: Target[],
-    carefully: boolean,
-  ): Promise<void> {
-    const { pendingKeys, findTarget } = this.#options
-    const table = batch.rows.tables[index]!
-    const reading = isChanged || carefully ? undefined : readingOf(batch, table)
-    let target = this.#targets.get(table)
-    target ??= await findTarget(this.session, table, reading)
-    targets[index] = target
-    this.#seen.set(sqlName(table), table)
-    if (isCopied) await this.#lookIfEmpty(target, reading)
-    if (isChanged) this.#takesCopies.set(target.target, false)
-    // Not before it is known whether rows are copied: what is made ready meanwhile would be looked into, and all that follows.
-    this.#targets.set(table, target)
-    if (reading === undefined || !this.#mayCopy(target)) await pendingKeys.build(this.session, target.target)
-  }
-
-  /** What is over, or is read once more. */
-  async #buildKeys<Tables extends object>(
-    { rows, position, range }: Batch<Tables>,
-    uses: readonly Use[],
-  ): Promise<void> {
-    const { pendingKeys, targetOf } = this.#options
-    if (range?.again === true) await pendingKeys.build(this.session, sqlName(targetOf(range)))
-    const written = uses.map(({ index }) => sqlName(targetOf(rows.tables[index]!)))
-    const read = this.#holds ? [] : pendingKeys.read(position)
-    for (const target of read) if (!written.includes(target)) await pendingKeys.build(this.session, target)
+    const outcome = await rejectRecord(this.session, this.#options, batch, index, to, cause)
+    if (outcome === 'aside') this.#aside.push(serverText(cause))
+    return outcome
   }
 
   /** In the open transaction: it may be one that cannot be tried again. */
@@ -426,46 +351,8 @@ export class BatchWriter {
       if (target !== undefined) await this.#options.pendingKeys.build(this.session, target.target)
     }
   }
-
-  /** Keys are to be built before it, which is no part of its transaction. */
-  #needsKeys({ rows, position }: Ahead): boolean {
-    const { pendingKeys, targetOf } = this.#options
-    return (
-      pendingKeys.read(position).length > 0 || rows.tables.some((table) => pendingKeys.has(sqlName(targetOf(table))))
-    )
-  }
-
-  /** One of the tables whose keys are to come has rows that were copied of something else. */
-  #isOfAnother(batch: Ahead, targets: readonly Target[]): boolean {
-    const { pendingKeys } = this.#options
-    return targets.some(({ table, target }) => pendingKeys.isOfAnother(target, readingOf(batch, table)))
-  }
-
-  async #lookIfEmpty(target: Target, reading: TableReading | undefined): Promise<void> {
-    const { pendingKeys } = this.#options
-    const isPending = reading !== undefined && pendingKeys.has(target.target)
-    if (isPending && !pendingKeys.isOfAnother(target.target, reading)) {
-      this.#takesCopies.set(target.target, true)
-      return
-    }
-    if (!isPending && this.#takesCopies.has(target.target)) return
-    const [row] = await this.session.query<{ empty: boolean }>(
-      `SELECT NOT EXISTS (SELECT FROM ${onlyIt(target)}) AS empty`,
-    )
-    if (isPending && row!.empty) await pendingKeys.begins(this.session, target.target, reading)
-    const isOfAnother = isPending && pendingKeys.isOfAnother(target.target, reading)
-    this.#takesCopies.set(target.target, row!.empty && !isOfAnother)
-  }
 }
 
 function saysItRepeats(position: Position): boolean {
   return position instanceof StreamPosition && position.repeats && !position.beginsAnew
-}
-
-/** `id=5, code=abc`. */
-function keyText(key: Readonly<Record<string, unknown>>): string {
-  const text = (value: unknown) => (value instanceof Uint8Array ? `\\x${Buffer.from(value).toString('hex')}` : value)
-  return Object.entries(key)
-    .map(([name, value]) => `${name}=${text(value)}`)
-    .join(', ')
 }

@@ -25,15 +25,8 @@ import { BEFORE_ROWS, type Origin, OUTSIDE_TRANSACTION, type Place, StreamPositi
 import { isPartial, keyTextAt } from './scan/keyText.js'
 import type { Scans } from './scan/scans.js'
 import type { KeyText } from './scan/stretches.js'
-import {
-  DROP,
-  ONLY_CREATE,
-  ONLY_DELETE,
-  type TableScan,
-  EMIT as VERDICT_EMIT,
-  type Verdict,
-  WAIT,
-} from './scan/tableScan.js'
+import type { TableScan } from './scan/tableScan.js'
+import { DROP, ONLY_CREATE, ONLY_DELETE, EMIT as VERDICT_EMIT, type Verdict, WAIT } from './scan/verdict.js'
 import type { CapturedShape, ShapeRegistry } from './shapeRegistry.js'
 
 /** What came until now, to be handed on. */

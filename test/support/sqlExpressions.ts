@@ -68,6 +68,7 @@ export const EXPRESSIONS: readonly string[] = [
   'n::numeric(6,2)',
   'n2::text',
   'f4::text',
+  '1513801.25::real::text',
   'f8::text',
   't::int',
   't::numeric',

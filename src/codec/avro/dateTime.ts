@@ -1,11 +1,11 @@
 import type { ByteRoom } from '../../core/byteWriter.js'
+import { DAY_MICROS } from '../../core/calendar.js'
 import { clockIn, readClock, readDays } from '../text/calendar.js'
 import { putBigLong, putVarint, VARINT_ROOM } from './varint.js'
 
 const MINUS = 0x2d
 const LETTER_C = 0x43
 const LETTER_Y = 0x79
-const DAY = 86_400_000_000
 const MAX_INT = 2_147_483_647
 /** Twice as many microseconds are still a safe integer: 1827 to 2112. */
 const SAFE_MICROS = 2 ** 52
@@ -39,7 +39,7 @@ export function writeTimestamp(writer: ByteRoom, src: Uint8Array, p: number, end
   }
   const days = readDays(src, p, end)
   const clock = readClock(src, clockIn(src, p), end)
-  const micros = days * DAY + clock
+  const micros = days * DAY_MICROS + clock
   if (micros >= 0 && micros < SAFE_MICROS) writer.length = putVarint(out, writer.length, 2 * micros)
   else if (micros < 0 && micros > -SAFE_MICROS) writer.length = putVarint(out, writer.length, -2 * micros - 1)
   else writer.length = putBigLong(out, writer.length, exactMicros(days, clock))
@@ -52,5 +52,5 @@ export function fitsTimestamp(src: Uint8Array, p: number, end: number): boolean 
 }
 
 function exactMicros(days: number, clock: number): bigint {
-  return BigInt(days) * BigInt(DAY) + BigInt(clock)
+  return BigInt(days) * BigInt(DAY_MICROS) + BigInt(clock)
 }

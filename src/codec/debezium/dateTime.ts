@@ -1,4 +1,5 @@
 import type { ByteWriter } from '../../core/byteWriter.js'
+import { clockText, DAY_MICROS } from '../../core/calendar.js'
 import type { WriteJson } from '../../core/table.js'
 import { writePlain } from '../json/plain.js'
 import { clockIn, readClock, readDays } from '../text/calendar.js'
@@ -7,8 +8,6 @@ const MINUS = 0x2d
 const T = 0x54
 const LETTER_C = 0x43
 const LETTER_Y = 0x79
-const DAY = 86_400_000_000
-const SECOND = 1_000_000
 /** 365.25 / 12 days. */
 const MONTH = 2_629_800_000_000n
 /** Columns of up to so many decimals are written in milliseconds. */
@@ -39,9 +38,9 @@ export function timestampWriter(typmod: number): WriteJson {
     }
     const days = readDays(src, p, end)
     const clock = readClock(src, clockIn(src, p), end)
-    const micros = days * DAY + clock
+    const micros = days * DAY_MICROS + clock
     if (Number.isSafeInteger(micros)) writer.writeAscii(String(micros / divisor))
-    else writer.writeAscii(String((BigInt(days) * BigInt(DAY) + BigInt(clock)) / BigInt(divisor)))
+    else writer.writeAscii(String((BigInt(days) * BigInt(DAY_MICROS) + BigInt(clock)) / BigInt(divisor)))
   }
 }
 
@@ -58,13 +57,8 @@ export function writeZoned(writer: ByteWriter, src: Uint8Array, p: number, end: 
 /** timetz: `10:00:00.5Z`. */
 export function writeZonedTime(writer: ByteWriter, src: Uint8Array, p: number, end: number): void {
   const clock = readClock(src, p, end)
-  const micros = ((clock % DAY) + DAY) % DAY
-  const seconds = Math.floor(micros / SECOND)
-  const two = (value: number) => String(value).padStart(2, '0')
-  const text = `${two(Math.floor(seconds / 3600))}:${two(Math.floor(seconds / 60) % 60)}:${two(seconds % 60)}`
-  const rest = micros % SECOND
-  const decimals = rest === 0 ? '' : `.${String(rest).padStart(6, '0').replace(/0+$/, '')}`
-  writer.writeAscii(`"${text}${decimals}Z"`)
+  const micros = ((clock % DAY_MICROS) + DAY_MICROS) % DAY_MICROS
+  writer.writeAscii(`"${clockText(micros)}Z"`)
 }
 
 const INTERVAL = /^P(?:(-?\d+)Y)?(?:(-?\d+)M)?(?:(-?\d+)D)?(?:T(?:(-?\d+)H)?(?:(-?\d+)M)?(?:(-?)(\d+)(?:\.(\d+))?S)?)?$/
@@ -76,7 +70,7 @@ export function writeInterval(writer: ByteWriter, src: Uint8Array, p: number, en
   const part = (index: number) => BigInt(found[index] ?? 0)
   const seconds = part(7) * 1_000_000n + BigInt((found[8] ?? '').padEnd(6, '0'))
   const clock = (part(4) * 60n + part(5)) * 60_000_000n + (found[6] === '-' ? -seconds : seconds)
-  writer.writeAscii(String((part(1) * 12n + part(2)) * MONTH + part(3) * BigInt(DAY) + clock))
+  writer.writeAscii(String((part(1) * 12n + part(2)) * MONTH + part(3) * BigInt(DAY_MICROS) + clock))
 }
 
 function divisorOf(typmod: number): number {

@@ -1,5 +1,7 @@
 import type { ByteWriter } from '../../core/byteWriter.js'
+import { clockText, DAY_MICROS, dateText, daysOf } from '../../core/calendar.js'
 import { MALFORMED_MESSAGE } from '../../core/errors.js'
+import { floorDivide } from '../../core/floorDivide.js'
 import { float4Text, float8Text } from './floatText.js'
 import {
   BINARY_BOOL,
@@ -20,9 +22,9 @@ import {
 } from './forms.js'
 import { numericText } from './numeric.js'
 
-const DAY_MICROS = 86_400_000_000n
-/** 2000-01-01, from 1970-01-01. */
-const EPOCH_DAYS = 10_957
+const DAY = BigInt(DAY_MICROS)
+/** 2000-01-01, from which the server counts. */
+const EPOCH = daysOf(2000, 1, 1)
 const MAX_INT = 2_147_483_647
 const MIN_INT = -MAX_INT - 1
 const MAX_LONG = 2n ** 63n - 1n
@@ -91,9 +93,9 @@ function shortText(form: number, view: DataView, start: number, end: number): st
     case BINARY_NUMERIC:
       return numericText(view, start, end)
     case BINARY_DATE:
-      return dateText(view.getInt32(start))
+      return daysText(view.getInt32(start))
     case BINARY_TIME:
-      return clockText(view.getBigInt64(start))
+      return clockText(Number(view.getBigInt64(start)))
     case BINARY_TIMESTAMP:
       return timestampText(view.getBigInt64(start), '')
     case BINARY_TIMESTAMPTZ:
@@ -103,49 +105,17 @@ function shortText(form: number, view: DataView, start: number, end: number): st
   }
 }
 
-function dateText(days: number): string {
+function daysText(days: number): string {
   if (days === MAX_INT) return 'infinity'
   if (days === MIN_INT) return '-infinity'
-  const { date, era } = civil(days)
-  return `${date}${era}`
+  return dateText(EPOCH + days)
 }
 
 function timestampText(micros: bigint, zone: string): string {
   if (micros === MAX_LONG) return 'infinity'
   if (micros === MIN_LONG) return '-infinity'
-  const clock = ((micros % DAY_MICROS) + DAY_MICROS) % DAY_MICROS
-  const { date, era } = civil(Number((micros - clock) / DAY_MICROS))
-  return `${date} ${clockText(clock)}${zone}${era}`
-}
-
-/** `24:00:00`, too. */
-function clockText(micros: bigint): string {
-  const seconds = Number(micros / 1_000_000n)
-  const fraction = String(Number(micros % 1_000_000n))
-    .padStart(6, '0')
-    .replace(/0+$/, '')
-  const two = (value: number) => String(value).padStart(2, '0')
-  const clock = `${two(Math.floor(seconds / 3600))}:${two(Math.floor(seconds / 60) % 60)}:${two(seconds % 60)}`
-  return fraction === '' ? clock : `${clock}.${fraction}`
-}
-
-/** Days since 2000-01-01 in the Gregorian calendar, which goes on backwards for ever; before the year 1 is 1 BC. */
-function civil(days: number): { readonly date: string; readonly era: string } {
-  // Years begin in March, so that the day that some have more is the last one; 400 of them have the same days.
-  const since = days + EPOCH_DAYS + 719_468
-  const cycle = Math.floor(since / 146_097)
-  const day = since - cycle * 146_097
-  const yearOfCycle = Math.floor(
-    (day - Math.floor(day / 1460) + Math.floor(day / 36_524) - Math.floor(day / 146_096)) / 365,
-  )
-  const dayOfYear = day - (365 * yearOfCycle + Math.floor(yearOfCycle / 4) - Math.floor(yearOfCycle / 100))
-  const fromMarch = Math.floor((5 * dayOfYear + 2) / 153)
-  const dayOfMonth = dayOfYear - Math.floor((153 * fromMarch + 2) / 5) + 1
-  const month = fromMarch < 10 ? fromMarch + 3 : fromMarch - 9
-  const year = yearOfCycle + 400 * cycle + (month <= 2 ? 1 : 0)
-  const two = (value: number) => String(value).padStart(2, '0')
-  const date = `${String(year > 0 ? year : 1 - year).padStart(4, '0')}-${two(month)}-${two(dayOfMonth)}`
-  return { date, era: year > 0 ? '' : ' BC' }
+  const days = floorDivide(micros, DAY)
+  return dateText(EPOCH + Number(days), ` ${clockText(Number(micros - days * DAY))}${zone}`)
 }
 
 /** Of 32 bits. */

@@ -1,4 +1,5 @@
-import { DAY, floorDivide, INFINITY } from './dateTime.js'
+import { floorDivide } from '../../core/floorDivide.js'
+import { DAY, INFINITY } from './dateTime.js'
 import { type Decimal, divideRounded, formatDecimal, fromBigint, parseDecimal, round, toDouble } from './decimal.js'
 import { ValueProblem } from './problem.js'
 import { formatValue, parseValue, type SqlType, TYPE_NAMES, toInteger, type Value } from './types.js'

@@ -1,51 +1,20 @@
+import { calendarOf, clockText, DAY_MICROS, dateText, daysOf } from '../../core/calendar.js'
+import { floorDivide } from '../../core/floorDivide.js'
+
 /** Microseconds of a day. */
-export const DAY = 86_400_000_000n
+export const DAY = BigInt(DAY_MICROS)
 /** Of timestamps, in place of microseconds. */
 export const INFINITY = 1n << 70n
-const EPOCH_DAYS = 719_468
 
 const DATE = /^(\d{4,7})-(\d\d)-(\d\d)( BC)?$/
 const TIMESTAMP =
   /^(\d{4,7})-(\d\d)-(\d\d)(?:[ T](\d\d):(\d\d)(?::(\d\d)(?:\.(\d{1,6}))?)?)?(?: ?(Z|[-+]\d\d(?::?\d\d(?::?\d\d)?)?))?( BC)?$/i
 
-export interface Calendar {
-  readonly year: number
-  readonly month: number
-  readonly day: number
-}
-
-/** Days since 1970-01-01 in the Gregorian calendar; year 0 is 1 BC. */
-export function daysOf({ year, month, day }: Calendar): number {
-  const y = month <= 2 ? year - 1 : year
-  const era = Math.floor(y / 400)
-  const ofEra = y - era * 400
-  const ofYear = Math.floor((153 * (month + (month > 2 ? -3 : 9)) + 2) / 5) + day - 1
-  return era * 146_097 + ofEra * 365 + Math.floor(ofEra / 4) - Math.floor(ofEra / 100) + ofYear - EPOCH_DAYS
-}
-
-export function calendarOf(days: number): Calendar {
-  const shifted = days + EPOCH_DAYS
-  const era = Math.floor(shifted / 146_097)
-  const ofEra = shifted - era * 146_097
-  const yearOfEra = Math.floor(
-    (ofEra - Math.floor(ofEra / 1460) + Math.floor(ofEra / 36_524) - Math.floor(ofEra / 146_096)) / 365,
-  )
-  const ofYear = ofEra - (365 * yearOfEra + Math.floor(yearOfEra / 4) - Math.floor(yearOfEra / 100))
-  const m = Math.floor((5 * ofYear + 2) / 153)
-  const month = m < 10 ? m + 3 : m - 9
-  return {
-    year: yearOfEra + era * 400 + (month <= 2 ? 1 : 0),
-    month,
-    day: ofYear - Math.floor((153 * m + 2) / 5) + 1,
-  }
-}
-
 function readCalendar(year: string, month: string, day: string, bc: string | undefined): number | undefined {
-  const calendar = { year: bc === undefined ? Number(year) : 1 - Number(year), month: Number(month), day: Number(day) }
   if (Number(year) === 0) return undefined
-  const days = daysOf(calendar)
+  const days = daysOf(bc === undefined ? Number(year) : 1 - Number(year), Number(month), Number(day))
   const back = calendarOf(days)
-  return back.month === calendar.month && back.day === calendar.day ? days : undefined
+  return back.month === Number(month) && back.day === Number(day) ? days : undefined
 }
 
 /** Days since 1970-01-01, or an infinity; undefined: no date as ISO 8601 writes it. */
@@ -90,29 +59,13 @@ function offsetOf(zone: string): bigint {
 /** As the server prints it with DateStyle ISO. */
 export function formatDate(days: number): string {
   if (!Number.isFinite(days)) return days > 0 ? 'infinity' : '-infinity'
-  const { year, month, day } = calendarOf(days)
-  const two = (part: number) => String(part).padStart(2, '0')
-  const text = `${String(year > 0 ? year : 1 - year).padStart(4, '0')}-${two(month)}-${two(day)}`
-  return year > 0 ? text : `${text} BC`
+  return dateText(days)
 }
 
 /** As the server prints it with DateStyle ISO and TimeZone UTC. */
 export function formatTimestamp(micros: bigint, withZone: boolean): string {
   if (micros === INFINITY || micros === -INFINITY) return micros > 0n ? 'infinity' : '-infinity'
   const days = floorDivide(micros, DAY)
-  const time = Number(micros - days * DAY)
-  const two = (part: number) => String(part).padStart(2, '0')
-  const seconds = Math.floor(time / 1_000_000)
-  const fraction = String(time % 1_000_000)
-    .padStart(6, '0')
-    .replace(/0+$/, '')
-  const clock = `${two(Math.floor(seconds / 3600))}:${two(Math.floor(seconds / 60) % 60)}:${two(seconds % 60)}`
-  const [date, bc] = formatDate(Number(days)).split(' ')
-  const text = `${date} ${clock}${fraction === '' ? '' : `.${fraction}`}${withZone ? '+00' : ''}`
-  return bc === undefined ? text : `${text} ${bc}`
-}
-
-export function floorDivide(a: bigint, b: bigint): bigint {
-  const quotient = a / b
-  return a % b !== 0n && a < 0n !== b < 0n ? quotient - 1n : quotient
+  const clock = clockText(Number(micros - days * DAY))
+  return dateText(Number(days), ` ${clock}${withZone ? '+00' : ''}`)
 }

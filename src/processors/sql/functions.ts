@@ -1,5 +1,7 @@
 import { createHash } from 'node:crypto'
-import { calendarOf, DAY, daysOf, floorDivide, INFINITY } from './dateTime.js'
+import { calendarOf, daysOf } from '../../core/calendar.js'
+import { floorDivide } from '../../core/floorDivide.js'
+import { DAY, INFINITY } from './dateTime.js'
 import * as decimal from './decimal.js'
 import { ValueProblem } from './problem.js'
 import type { SqlType, Value } from './types.js'
@@ -119,7 +121,7 @@ function extract(field: string, micros: bigint): decimal.Decimal | null {
     case 'isodow':
       return number(((((days + 3) % 7) + 7) % 7) + 1)
     case 'doy':
-      return number(days - daysOf({ year, month: 1, day: 1 }) + 1)
+      return number(days - daysOf(year, 1, 1) + 1)
     case 'hour':
       return number(time / (3600n * MICROS))
     case 'minute':
@@ -153,7 +155,7 @@ function dateTrunc(unit: string, micros: bigint): bigint {
   if (micros === INFINITY || micros === -INFINITY) return micros
   const days = Number(floorDivide(micros, DAY))
   const { year, month } = calendarOf(days)
-  const startOf = (first: number) => BigInt(daysOf({ year, month: first, day: 1 })) * DAY
+  const startOf = (first: number) => BigInt(daysOf(year, first, 1)) * DAY
   const cut = (part: bigint) => floorDivide(micros, part) * part
   switch (unit) {
     case 'year':

@@ -1,8 +1,8 @@
 import { typeOf } from '../../codec/codecFor.js'
 import type { Table } from '../../core/table.js'
-import { formatDate, formatTimestamp, parseDate, parseTimestamp } from './dateTime.js'
+import { float4Text, float8Text } from '../../postgres/binary/floatText.js'
+import { DAY, formatDate, formatTimestamp, parseDate, parseTimestamp } from './dateTime.js'
 import { type Decimal, formatDecimal, parseDecimal } from './decimal.js'
-import { formatFloat4, formatFloat8 } from './floatText.js'
 
 /**
  * `other`: a type of which only its text is known. `unknown`: a literal that has not met a type yet. `any`: a column of a
@@ -137,7 +137,7 @@ export function parseValue(type: SqlType, text: string): Value | undefined {
 }
 
 function dayOf(micros: bigint | undefined): number | undefined {
-  return micros === undefined || micros % 86_400_000_000n !== 0n ? undefined : Number(micros / 86_400_000_000n)
+  return micros === undefined || micros % DAY !== 0n ? undefined : Number(micros / DAY)
 }
 
 function parseBool(text: string): boolean | undefined {
@@ -184,9 +184,9 @@ export function formatValue(type: SqlType, value: Value): string {
     case 'numeric':
       return formatDecimal(value as Decimal)
     case 'float4':
-      return formatFloat4(value as number)
+      return float4Text(value as number)
     case 'float8':
-      return formatFloat8(value as number)
+      return float8Text(value as number)
     case 'date':
       return formatDate(value as number)
     case 'timestamp':

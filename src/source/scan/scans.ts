@@ -6,7 +6,6 @@ import { keyColumns, keyColumnsOf } from '../../postgres/catalog/keyColumns.js'
 import { sqlName } from '../../postgres/identifier.js'
 import type { Lsn } from '../../postgres/lsn.js'
 import { describeCause } from '../../postgres/serverError.js'
-import { presentSnapshot } from '../../postgres/visibleTransactions.js'
 import type { CaptureSet } from '../captureSet.js'
 import type { Connections } from '../connections.js'
 import type { SourceEvent } from '../events.js'
@@ -14,13 +13,16 @@ import type { Place } from '../position.js'
 import { ApartReader, type ApartRow } from './apartReader.js'
 import { ChunkReader, type Piece } from './chunkReader.js'
 import { KeyOrder } from './keyOrder.js'
+import { KeyQuestions } from './keyQuestions.js'
 import { NextReadings } from './nextReadings.js'
 import { type ProgressAt, type SnapshotProgress, type TableProgress, unreadTable } from './progress.js'
+import { ScanProgress } from './scanProgress.js'
 import { ScanReport } from './scanReport.js'
 import { ScanWorkers } from './scanWorkers.js'
-import { advance, beginOf, firstUnread, type KeyText } from './stretches.js'
+import { beginOf, firstUnread, type KeyText } from './stretches.js'
 import { TableScan } from './tableScan.js'
 import { Unproved } from './unproved.js'
+import { UnprovedWatch } from './unprovedWatch.js'
 
 /** Where rows go that were read: the stream, between whose changes they stand. */
 export interface ScanOutlet {
@@ -58,9 +60,6 @@ const CLOSED: ScanOutlet = {
   waitingKeys: () => [],
 }
 
-/** So many transactions are left to rows still to be read before it is asked which of them are visible by now. */
-const MANY_UNPROVED = 200
-
 /** The tables whose rows are read while the stream goes on, in chunks, by several workers (design section 4). */
 export class Scans {
   readonly #options: ScansOptions
@@ -70,24 +69,22 @@ export class Scans {
   readonly #held = new Set<number>()
   readonly #next: NextReadings
   readonly #unproved: Unproved
+  readonly #unprovedWatch: UnprovedWatch
   readonly #workers: ScanWorkers
   readonly #apart: ApartReader
   readonly #report: ScanReport
-  /** Of these the server is being asked where keys lie. */
-  readonly #ordering = new Set<TableScan>()
+  readonly #questions: KeyQuestions
+  readonly #progress: ScanProgress
   #outlet = CLOSED
-  #pruning = false
-  #pruneAt = MANY_UNPROVED
-  #count: number
-  #progress: SnapshotProgress | undefined
-  /** Of the last position with a count: those at the same place go on telling it. */
-  #countedAt: Place | undefined
 
   constructor(options: ScansOptions) {
     const { connections, capture, emit, signal, workers, resumed } = options
     this.#options = options
-    this.#count = resumed.rows
     this.#unproved = new Unproved(resumed.unproved)
+    // While no chunk of the table is opened nobody else forgets what is visible.
+    const isResting = (oid: number) => this.#isResting(oid)
+    this.#unprovedWatch = new UnprovedWatch(connections.control, this.#unproved, isResting)
+    this.#progress = new ScanProgress({ scans: this.#scans, unproved: this.#unproved, resumed })
     this.#report = new ScanReport(emit)
     this.#next = new NextReadings({
       control: connections.control,
@@ -100,6 +97,16 @@ export class Scans {
       connect: () => connections.ordinary(),
       next: () => [...this.#scans.values()].find((scan) => this.#isWanting(scan)),
       read: (session, scan) => this.#reader(scan).read(session),
+      signal,
+    })
+    this.#questions = new KeyQuestions({
+      control: connections.control,
+      waitingKeys: (scan) => this.#outlet.waitingKeys(scan),
+      onAnswer: () => {
+        this.#outlet.decided()
+        this.pump()
+      },
+      onFailure: (error) => this.#workers.fail(error),
       signal,
     })
     this.#apart = new ApartReader({
@@ -132,13 +139,7 @@ export class Scans {
 
   /** What a position at `place` says of the snapshot. */
   progressAt(place: Place): SnapshotProgress | undefined {
-    if (this.#scans.size === 0 && (this.#countedAt === undefined || !isSamePlace(this.#countedAt, place))) {
-      return undefined
-    }
-    this.#countedAt = place
-    const unproved = this.#unproved.transactions
-    if (this.#progress === undefined || this.#progress.unproved !== unproved) this.#progress = this.#progressNow()
-    return this.#progress
+    return this.#progress.at(place)
   }
 
   /** The tables are to be read; their changes are judged from now on. */
@@ -158,15 +159,15 @@ export class Scans {
       otherKey: this.#options.capture.hasOtherKey(oid, progress.key),
       onUnproved: (transaction) => {
         this.#unproved.add(transaction, oid)
-        if (this.#unproved.transactions.length >= this.#pruneAt) void this.#prune()
+        this.#unprovedWatch.look()
       },
-      onUnknownKey: () => void this.#order(scan),
+      onUnknownKey: () => void this.#questions.ask(scan),
       onApart: (key, transaction) => this.#apart.want(scan, key, transaction),
-      onOvertaken: () => this.#changed(),
+      onOvertaken: () => this.#progress.changed(),
     })
     this.#scans.set(oid, scan)
     if (scan.unread) this.#report.begins(progress, this.#options.capture.estimatedRows(oid))
-    this.#changed()
+    this.#progress.changed()
     this.#workers.wake()
   }
 
@@ -205,14 +206,14 @@ export class Scans {
       const { progress } = scan
       scan.passed(lsn)
       if (scan.over) this.#isOver(oid, scan)
-      else if (scan.progress !== progress) this.#changed()
+      else if (scan.progress !== progress) this.#progress.changed()
     }
   }
 
   #isOver(oid: number, { next, progress }: TableScan): void {
     const columns = this.#next.take(oid)
     this.#scans.delete(oid)
-    if (next === undefined || columns === undefined) return this.#changed()
+    if (next === undefined || columns === undefined) return this.#progress.changed()
     const { schema, name } = progress
     this.#begin(
       unreadTable({ oid, schema, name, id: next.id, key: next.key }, { again: true, where: next.where }),
@@ -224,7 +225,7 @@ export class Scans {
   truncate(scan: TableScan, transaction: Transaction, seq: number): void {
     if (!scan.truncate(transaction, seq)) return
     this.#readers.get(scan)?.giveUp()
-    this.#changed()
+    this.#progress.changed()
     this.#workers.wake()
   }
 
@@ -280,7 +281,7 @@ export class Scans {
       signal,
       unproved: this.#unproved,
       isResting: (other) => this.#isResting(other),
-      isOpen: () => this.#outlet.isOpen() && !this.#ordering.has(scan),
+      isOpen: () => this.#outlet.isOpen() && !this.#questions.isAsked(scan),
       deliver: (piece) => this.#deliver(scan, piece),
       decided: () => this.#outlet.decided(),
       onGone: () => this.#gone(scan),
@@ -340,39 +341,6 @@ export class Scans {
     this.#begin(unreadTable({ oid, id: `${id}+`, schema, name, key }, { again: true, where: wanted }), columns)
   }
 
-  /** What is visible by now every later snapshot shows. While no chunk is opened nobody else forgets it. */
-  async #prune(): Promise<void> {
-    if (this.#pruning) return
-    this.#pruning = true
-    try {
-      const snapshot = await presentSnapshot(this.#options.connections.control)
-      this.#unproved.prune(snapshot, (oid) => this.#isResting(oid))
-    } catch {
-      // The stream itself tells when the server is gone.
-    } finally {
-      this.#pruning = false
-      this.#pruneAt = Math.max(MANY_UNPROVED, 2 * this.#unproved.transactions.length)
-    }
-  }
-
-  /** Asks the server where the keys lie that wait. Nothing of the table is handed on meanwhile. */
-  async #order(scan: TableScan): Promise<void> {
-    if (this.#ordering.has(scan)) return
-    this.#ordering.add(scan)
-    // What waits stands in the intake only when the message that asked is back there.
-    await Promise.resolve()
-    try {
-      const { control } = this.#options.connections
-      await scan.order.ask(control, this.#outlet.waitingKeys(scan), scan.progress.stretches)
-    } catch (error) {
-      if (!this.#options.signal.aborted) this.#workers.fail(error)
-    } finally {
-      this.#ordering.delete(scan)
-    }
-    this.#outlet.decided()
-    this.pump()
-  }
-
   /** Hands rows on, or says that there are no more in the stretch. */
   #deliver(scan: TableScan, { rows, reading, keyOf }: Piece): void {
     this.#outlet.flush()
@@ -380,10 +348,9 @@ export class Scans {
     const stretch = firstUnread(before.stretches)
     if (rows === undefined) {
       scan.delivered(undefined)
-      this.#count++
-      this.#changed()
+      this.#progress.counts()
       // Also what lies behind the last row is told: that there is nothing.
-      const now = this.#progressNow()
+      const now = this.#progress.now()
       this.#outlet.push(new RowBatch(), () => now, rangeOf(before, stretch, before.stretches[stretch]!.to))
       if (!scan.unread) {
         this.#readers.delete(scan)
@@ -392,28 +359,10 @@ export class Scans {
       this.#outlet.advanced()
       return
     }
-    const tables = [...this.#scans.values()].map(({ progress }) => progress)
-    const shared = { id: this.#options.resumed.id, unproved: this.#unproved.transactions }
-    const count = this.#count
-    const changedAt = (index: number): Partial<TableProgress> =>
-      scan.isWhole ? { begun: true } : { stretches: advance(before.stretches, stretch, keyOf(index), reading) }
-    const at = (index: number): SnapshotProgress => ({
-      ...shared,
-      rows: count + index + 1,
-      tables: tables.map((one) => (one === before ? { ...one, ...changedAt(index) } : one)),
-    })
-    const progressAt: ProgressAt = Object.assign(at, {
-      steps: scan.isWhole
-        ? { base: at(-1), stretch: undefined }
-        : {
-            base: { ...shared, rows: count, tables },
-            stretch: { oid: before.oid, index: stretch, read: reading, keyOf },
-          },
-    })
-    this.#count += rows.count
+    const progressAt = this.#progress.ofPiece(scan, { reading, keyOf })
+    this.#progress.counts(rows.count)
     if (scan.isWhole) scan.begun()
     else scan.delivered(keyOf(rows.count - 1))
-    this.#changed()
     this.#report.read(before.oid, rows.count)
     this.#outlet.push(rows, progressAt, rangeOf(before, stretch, keyOf(rows.count - 1)))
   }
@@ -422,27 +371,16 @@ export class Scans {
     if (this.#scans.get(scan.progress.oid) !== scan) return
     this.#outlet.flush()
     scan.deliveredApart(key, reading, rows.count > 0)
-    this.#count++
-    this.#changed()
-    const progress = this.#progressNow()
+    this.#progress.counts()
+    const progress = this.#progress.now()
     if (rows.count > 0) this.#outlet.push(rows, () => progress)
     this.#outlet.decided()
   }
 
-  #progressNow(): SnapshotProgress {
-    const tables = [...this.#scans.values()].map(({ progress }) => progress)
-    return { id: this.#options.resumed.id, rows: this.#count, tables, unproved: this.#unproved.transactions }
-  }
-
   /** Without a row: positions say something else from now on. */
   #advanced(): void {
-    this.#count++
-    this.#changed()
+    this.#progress.counts()
     this.#outlet.advanced()
-  }
-
-  #changed(): void {
-    this.#progress = undefined
   }
 }
 
@@ -457,8 +395,4 @@ function rangeOf(before: TableProgress, stretch: number, to: KeyText | undefined
   if (before.key.length === 0 || before.where !== undefined) return undefined
   const { schema, name, key, again } = before
   return { schema, name, key, after: beginOf(before.stretches, stretch), upTo: to, again }
-}
-
-function isSamePlace(a: Place, b: Place): boolean {
-  return a.lsn === b.lsn && a.seq === b.seq && a.sub === b.sub && a.end === b.end
 }

@@ -1,84 +1,18 @@
 import type { Transaction } from '../../core/record.js'
 import type { Table } from '../../core/table.js'
 import { formatLsn, type Lsn } from '../../postgres/lsn.js'
-import { parseTransactionSnapshot, type TransactionSnapshot } from '../../postgres/transactionSnapshot.js'
-import { apartOf, MAX_APART, type ReadApart, withoutKey } from './apart.js'
+import { MAX_APART, withoutKey } from './apart.js'
 import { type KeyOrder, keyId } from './keyOrder.js'
+import { COMING, EXACT, GONE, HELD, isShown, KeySides, type KeySidesOptions, SHOWN, type Side } from './keySides.js'
 import { EVERY_KEY, isOvertaken, NOTHING_OVERTAKEN, overtake, overtakenAfter } from './overtaken.js'
 import type { NextReading, TableProgress } from './progress.js'
 import { lastUntil, readingsOf, settled } from './readings.js'
-import { advance, firstUnread, forget, isOver, type KeyText, PASSED, type Reading, UNREAD } from './stretches.js'
+import { advance, firstUnread, forget, isOver, type KeyText, type Reading, UNREAD } from './stretches.js'
+import { DROP, EMIT, ONLY_CREATE, ONLY_DELETE, type ScannedChange, type Verdict, WAIT } from './verdict.js'
 
-/** The change goes on as it is. */
-export const EMIT = 0
-/** The rows that are read show its effect. */
-export const DROP = 1
-/** Not to be decided yet. */
-export const WAIT = 2
-/** Of a change of the key: the old row is no more; the new one is shown by rows that are read. */
-export const ONLY_DELETE = 3
-/** Of a change of the key: the row is new to the consumer, who has not had the old one. */
-export const ONLY_CREATE = 4
-export type Verdict = typeof EMIT | typeof DROP | typeof WAIT | typeof ONLY_DELETE | typeof ONLY_CREATE
-
-/** Rows that were read in a snapshot show it. */
-const SHOWN = 5
-/** Rows that are still to be read will show it. */
-const COMING = 6
-/** The same of a snapshot whose rows are all that the consumer had until then. */
-const EXACT = 9
-/** The row was read by itself behind it, and handed on. */
-const HELD = 7
-/** The row was looked for by itself behind it, and was gone. */
-const GONE = 8
-type Side =
-  | typeof EMIT
-  | typeof DROP
-  | typeof WAIT
-  | typeof SHOWN
-  | typeof EXACT
-  | typeof COMING
-  | typeof HELD
-  | typeof GONE
-
-export type ScannedOperation = 'insert' | 'update' | 'delete'
-
-/** A change of a row of the table, as far as it decides. */
-export interface ScannedChange {
-  readonly operation: ScannedOperation
-  /** The row's key before; undefined for an insert. */
-  readonly oldKey: KeyText | undefined
-  /** The row's key afterwards; undefined for a delete. */
-  readonly newKey: KeyText | undefined
-  /** The new row is not all there: a TOASTed value that did not change was not sent. */
-  readonly partial: boolean
-}
-
-/** What a table is doing between two chunks, while one is opened, and while one is read. */
-type Phase =
-  | { readonly phase: 'resting' }
-  /** The snapshot is being taken. */
-  | { readonly phase: 'asking' }
-  | {
-      readonly phase: 'reading'
-      readonly stretch: number
-      readonly reading: Reading
-      readonly snapshot: TransactionSnapshot
-    }
-
-/** Parsed ones are kept for reuse, those of long ago too. */
-const MAX_SNAPSHOTS = 200
-
-const RESTING: Phase = { phase: 'resting' }
-
-export interface TableScanOptions {
-  readonly order: KeyOrder
+export interface TableScanOptions extends KeySidesOptions {
   /** The records have another key than that by which the table is read: rows of two of these may be one record. */
   readonly otherKey?: boolean | undefined
-  /** A change was left to rows still to be read: they must show it. */
-  readonly onUnproved: (transaction: Transaction, oid: number) => void
-  /** The server is to be asked where these keys lie. */
-  readonly onUnknownKey: (key: KeyText) => void
   /** The row of this key is to be read by itself, in a snapshot that shows the transaction. */
   readonly onApart: (key: KeyText, transaction: Transaction) => void
   /** The progress is another one by a change that was judged. */
@@ -92,15 +26,15 @@ export interface TableScanOptions {
  */
 export class TableScan {
   readonly #options: TableScanOptions
+  readonly #sides: KeySides
   #progress: TableProgress
-  #phase: Phase = RESTING
   #table: Table | undefined
   #columns: readonly number[] | undefined
-  readonly #snapshots = new Map<string, TransactionSnapshot>()
 
   constructor(progress: TableProgress, options: TableScanOptions) {
     this.#progress = progress
     this.#options = options
+    this.#sides = new KeySides(options)
   }
 
   get progress(): TableProgress {
@@ -153,33 +87,32 @@ export class TableScan {
 
   /** The snapshot of the next chunk is about to be taken: until it is known nothing can be decided of unread keys. */
   asks(): void {
-    this.#phase = { phase: 'asking' }
+    this.#sides.asks()
   }
 
   /** The first unread stretch is read in this snapshot from now on. */
   reads(reading: Reading): void {
-    const stretch = firstUnread(this.#progress.stretches)
-    this.#phase = { phase: 'reading', stretch, reading, snapshot: this.#snapshotOf(reading) }
+    this.#sides.reads(firstUnread(this.#progress.stretches), reading)
   }
 
   /** The chunk is over, all of what was read of it was delivered, or it is given up. */
   rests(): void {
-    this.#phase = RESTING
+    this.#sides.rests()
   }
 
   /** Rows up to `to` were delivered; undefined: there are no more in the stretch. */
   delivered(to: KeyText | undefined): void {
-    if (this.#phase.phase !== 'reading') return
-    const { stretch, reading } = this.#phase
-    const stretches = advance(this.#progress.stretches, stretch, to, reading)
+    const { chunk } = this.#sides
+    if (chunk === undefined) return
+    const stretches = advance(this.#progress.stretches, chunk.stretch, to, chunk.reading)
     this.#change({ stretches })
     if (to === undefined) {
       this.#change({ begun: false })
-      this.#phase = RESTING
+      this.#sides.rests()
       return
     }
     // The stretch has one more before it, if its beginning is not a part of that.
-    this.#phase = { ...this.#phase, stretch: firstUnread(stretches) }
+    this.#sides.moves(firstUnread(stretches))
   }
 
   /** Rows of a table that is read whole were delivered, by whichever way: there is no going on behind them. */
@@ -203,8 +136,8 @@ export class TableScan {
     const kept = forget(stretches, lsn)
     if (kept !== stretches) {
       this.#change({ stretches: kept })
-      if (this.#phase.phase === 'reading') this.#phase = { ...this.#phase, stretch: firstUnread(kept) }
-      if (this.#snapshots.size > MAX_SNAPSHOTS) this.#snapshots.clear()
+      this.#sides.moves(firstUnread(kept))
+      this.#sides.forgets()
     }
     if (apart.some(({ read }) => read.until <= lsn)) {
       this.#change({ apart: apart.filter(({ read }) => read.until > lsn) })
@@ -216,30 +149,40 @@ export class TableScan {
   /** What becomes of a change. It leaves no trace when it has to wait. */
   judge(change: ScannedChange, transaction: Transaction): Verdict {
     const { operation, oldKey, newKey, partial } = change
-    if (operation === 'insert') return this.#shown(newKey!, this.#side(newKey!, transaction, true), false, transaction)
-    if (operation === 'delete') return this.#delete(oldKey!, this.#side(oldKey!, transaction, false))
+    if (operation === 'insert') return this.#insert(newKey!, transaction)
+    if (operation === 'delete') return this.#delete(oldKey!, this.#side(oldKey!, transaction))
     if (oldKey === undefined || keyId(oldKey) === keyId(newKey!)) {
-      return this.#shown(newKey!, this.#side(newKey!, transaction, false), partial, transaction)
+      return this.#shown(newKey!, this.#side(newKey!, transaction), partial, transaction)
     }
     return this.#move(oldKey, newKey!, partial, transaction)
   }
 
   /** Of a change of which not even the key is told: it goes on, but not before rows of a snapshot without it. */
   judgeUnknown(transaction: Transaction): Verdict {
-    const phase = this.#phase
-    if (phase.phase === 'asking') return WAIT
-    if (phase.phase === 'reading' && !phase.snapshot.sees(transaction.xid, transaction.commitLsn)) return WAIT
+    if (this.#sides.isBehindChunk(transaction)) return WAIT
     if (this.unread) this.#options.onUnproved(transaction, this.#progress.oid)
     if (this.#isShown(transaction)) this.#overtake(undefined)
     return EMIT
   }
 
+  #insert(key: KeyText, transaction: Transaction): Verdict {
+    const side = this.#side(key, transaction)
+    if (side !== WAIT || !this.isWhole || this.#sides.chunk === undefined) {
+      return this.#shown(key, side, false, transaction)
+    }
+    // A row that nobody has a key for cannot come before itself. Another snapshot would show it once more.
+    this.begun()
+    this.#options.onOvertaken()
+    return EMIT
+  }
+
   /** Of an inserted or changed row. */
   #shown(key: KeyText, side: Side, partial: boolean, transaction: Transaction): Verdict {
+    if (side === WAIT) return WAIT
+    if (this.#tellsAll) return EMIT
     if (side === COMING || side === HELD || side === GONE) return DROP
     if (!isShown(side)) return side
     const { overtaken } = this.#progress
-    if (this.#tellsAll) return EMIT
     if (!isOvertaken(overtaken, key)) return DROP
     // Perhaps of a row that the snapshot shows to be gone: what was not sent stands nowhere but in the table.
     if (!(partial && overtaken === EVERY_KEY) && !this.#isApart(key, side)) return EMIT
@@ -275,9 +218,9 @@ export class TableScan {
 
   #move(oldKey: KeyText, newKey: KeyText, partial: boolean, transaction: Transaction): Verdict {
     // Of both before anything is left behind.
-    const old = this.#side(oldKey, transaction, false)
+    const old = this.#side(oldKey, transaction)
     if (old === WAIT) return WAIT
-    const now = this.#side(newKey, transaction, false)
+    const now = this.#side(newKey, transaction)
     if (now === WAIT) return WAIT
     const { overtaken } = this.#progress
     if (this.#tellsAll) return EMIT
@@ -334,72 +277,21 @@ export class TableScan {
    */
   truncate(transaction: Transaction, seq: number): boolean {
     if (!this.unread && !this.#isShown(transaction)) return false
-    this.#phase = RESTING
+    this.#sides.rests()
     const id = `${formatLsn(transaction.commitLsn)}/${seq}`
     this.#change({ id, stretches: UNREAD, apart: [], begun: false, overtaken: NOTHING_OVERTAKEN })
     return true
   }
 
   #isShown(transaction: Transaction): boolean {
-    return readingsOf(this.#progress).some((read) => this.#sees(read, transaction))
+    return readingsOf(this.#progress).some((read) => this.#sides.sees(read, transaction))
   }
 
-  /** For the row of one key. */
-  #side(key: KeyText, transaction: Transaction, isInsert: boolean): Side {
-    const { stretches, apart, again } = this.#progress
-    const coming = again || this.#tellsAll ? EMIT : COMING
-    const one = apartOf(apart, key)
-    if (one !== undefined) return this.#sideApart(one, transaction)
-    const rank = this.isWhole ? 0 : this.#options.order.rank(key, stretches)
-    if (rank === undefined) {
-      this.#options.onUnknownKey(key)
-      return WAIT
-    }
-    const { read } = stretches[rank]!
-    if (read === PASSED) return EMIT
-    if (read !== undefined) return !this.#sees(read, transaction) ? EMIT : read.exact ? EXACT : SHOWN
-    const phase = this.#phase
-    if (phase.phase === 'asking') return WAIT
-    if (phase.phase === 'reading' && phase.stretch === rank) {
-      if (phase.snapshot.sees(transaction.xid, transaction.commitLsn)) return coming
-      // A row that nobody has a key for cannot come before itself. Another snapshot would show it once more.
-      if (isInsert && this.isWhole) {
-        this.begun()
-        this.#options.onOvertaken()
-        return EMIT
-      }
-      return WAIT
-    }
-    this.#options.onUnproved(transaction, this.#progress.oid)
-    return coming
-  }
-
-  #sideApart({ read, found }: ReadApart, transaction: Transaction): Side {
-    if (this.#tellsAll || !this.#sees(read, transaction)) return EMIT
-    // The row that was found may have a key that is equal, and prints otherwise.
-    if (found === undefined || this.#options.order.alike) return DROP
-    return found || (read.exact && !this.#progress.again) ? HELD : GONE
-  }
-
-  #sees(read: Reading, { xid, commitLsn }: Transaction): boolean {
-    return commitLsn < read.until && this.#snapshotOf(read).sees(xid, commitLsn)
-  }
-
-  #snapshotOf({ snapshot: text }: Reading): TransactionSnapshot {
-    let snapshot = this.#snapshots.get(text)
-    if (snapshot === undefined) {
-      snapshot = parseTransactionSnapshot(text)
-      if (snapshot === undefined) throw new Error(`no snapshot: ${text}`)
-      this.#snapshots.set(text, snapshot)
-    }
-    return snapshot
+  #side(key: KeyText, transaction: Transaction): Side {
+    return this.#sides.of(key, this.#progress, transaction)
   }
 
   #change(change: Partial<TableProgress>): void {
     this.#progress = { ...this.#progress, ...change }
   }
-}
-
-function isShown(side: Side): side is typeof SHOWN | typeof EXACT {
-  return side === SHOWN || side === EXACT
 }

@@ -37,7 +37,9 @@ export class Ledger {
 
 /**
  * Each key's changes beside what happened to it: they come in the order of the stream, and what happened since no rows were left to be
- * read is the end of them. What happened before that may show in a row alone, and come once more behind that row.
+ * read is the end of them. What happened before that may show in a row alone, and come once more behind that row. A **late delete**
+ * (that a row is gone, told behind later changes by a run that reads its table once more) is left out: what follows it must be right,
+ * the row as it is, or changes later than all before.
  */
 function outOfOrder(records: readonly Received[], history: Map<string, Happened[]>, strictFrom: number): string[] {
   const found: string[] = []
@@ -46,7 +48,6 @@ function outOfOrder(records: readonly Received[], history: Map<string, Happened[
     const before = came.get(of)
     if (before === undefined) return void came.set(of, [{ version, id }])
     if (comparePlaces(before.at(-1)!.id, id) < 0) return void before.push({ version, id })
-    // That a row is gone may be told late, if what follows is right: the row as it is, or changes that are later than all before.
     if (version !== undefined) found.push(`${of}: ${id} comes behind ${before.at(-1)!.id}`)
   }
   const nameOf = (table: string, row: Readonly<Record<string, unknown>>) => {

@@ -61,3 +61,21 @@ test('rows that nobody has looked into are the same again, and nobody looks into
   ])
   expect([...again.heads.subarray(0, 3)]).toEqual([0, 0, 0])
 })
+
+test('rows in binary format are packed as they were sent, and for nobody who takes none', () => {
+  const binary: CopyLines = {
+    table: 0,
+    bytes: Buffer.from('rows'),
+    ends: Int32Array.of(4),
+    columns: 2,
+    read: readCopyRow,
+    onRead: () => {},
+    forms: [0, 0],
+    toText: () => ({ bytes: Buffer.from('longer lines\t\n'), ends: Int32Array.of(14) }),
+  }
+  const batch = RowBatch.ofLines([binary], [table], 's', false)
+  const memory = new ArrayBuffer(packedLength(batch))
+  expect(() => packRows(batch, memory)).toThrow(/binary format/)
+  const again = unpackRows(packRows(batch, memory, true), memory, [table], readCopyRow).linesAsSent!
+  expect(again.map(({ bytes, forms }) => [String(bytes), forms])).toEqual([['rows', [0, 0]]])
+})

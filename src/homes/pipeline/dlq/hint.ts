@@ -13,7 +13,7 @@ const HINTS: Readonly<Record<string, string>> = {
   23: 'A constraint of the target refuses it: give the target those of the source, or mend the row. Then replay.',
   22: 'The target’s type cannot hold the value: ALTER TABLE … ALTER COLUMN … TYPE at the target, or mend the row at the source. Then replay.',
   42: 'The target’s table is not as the record is: give it the columns and types of the source’s. Then replay.',
-  P0001: 'A trigger of the target raised it: mend that, or write with replication_role: replica. Then replay.',
+  P0: 'A trigger of the target raised it: mend that, or write with replication_role: replica. Then replay.',
 }
 
 /** What to do about a letter. */

@@ -5,28 +5,21 @@ import { SINK_REWOUND } from '../../../core/pipelineErrors.js'
 import type { TailraceError } from '../../../core/tailraceError.js'
 import { ProcessorChain } from '../../../processors/chain.js'
 import type { Batch } from '../../../source/batch.js'
-import { isOfOneHistory, StreamPosition } from '../../../source/position.js'
+import type { StreamPosition } from '../../../source/position.js'
 import { PostgresSource } from '../../../source/postgresSource.js'
 import type { PipelineConfig } from '../config/pipelineConfig.js'
 import type { Barrier, Passed } from './barriers.js'
 import type { PipelineEvent, SinkSummary } from './events.js'
-import { Lane, memoryOf } from './lane.js'
+import { Lane } from './lane.js'
+import { BARRIER_MS, isRecorded, LaneFeed } from './laneFeed.js'
 import type { RunObserver } from './observer.js'
 import { openLanes } from './openLanes.js'
 import type { PauseSwitch } from './pauseSwitch.js'
 import { Recorder } from './recorder.js'
 import type { Rejected, ReplaySink, Replays } from './replays.js'
-import { isBeginning, isPlain, type Start } from './resume.js'
+import { isPlain, type Start } from './resume.js'
 import type { TableCounts } from './tableCounts.js'
 
-/** At most this long after a record was read its sinks are asked to make it durable. */
-const BARRIER_MS = 200
-/** A slow disk gets more time between two. */
-const REST_FACTOR = 4
-/** So many barriers are under way to the slowest sink at most. */
-const MAX_UNDER_WAY = 1000
-/** The same where each batch has one. */
-const MAX_IN_TURNS = 64
 /** Whether a sink wants to be flushed though nothing comes is looked at so often. */
 const DUE_MS = 500
 /** After a signal the sinks have so long for what was read. */
@@ -58,31 +51,12 @@ export class PipelineRun {
   readonly #stop = new AbortController()
   readonly #lanes: Lane[] = []
   #recorder!: Recorder
-  #barrier = 0
-  #bytesSinceBarrier = 0
-  /** When the last barrier was made that is durable. */
-  #durableAt = 0
-  #latest: StreamPosition | undefined
-  #given: StreamPosition | undefined
-  /** A batch of nothing but a position, which is given on at the next barrier if it is still the last one. */
-  #idle: Batch | undefined
-  /** Since the last barrier, or at it, something was read that cannot be compared. */
-  #together = false
-  /**
-   * A sink that stores positions has others beside it. Where all are recorded at once it commits a place only when the marks
-   * of the others at that are recorded as pending: else nobody could go on if the run was killed in between.
-   */
-  #inTurns = false
-  /** Several sinks store positions. */
-  #meets = false
-  #timer: NodeJS.Timeout | undefined
+  #feed!: LaneFeed
   #moved: Deferred<void> | undefined
   #working: Promise<unknown> = Promise.resolve()
   #drained: Promise<void> | undefined
   #reading = false
   readonly #alone: readonly string[] | undefined
-  /** All sinks have passed it before anything follows. */
-  #meeting = 0
   /** It was a sink that ended the run: its own policy has been followed. */
   failedSink = false
 
@@ -142,13 +116,12 @@ export class PipelineRun {
     }
     this.#listener.observer?.lanes(this.#lanes)
     const storing = this.#lanes.filter(({ storesPosition }) => storesPosition).map(({ name }) => name)
-    this.#inTurns = storing.length > 0 && storing.length < running.length
-    this.#meets = storing.length > 1
     this.#recorder = await Recorder.read(this.#config.statePath, names, running, new Set(storing))
     for (const sink of this.#recorder.forgetOthers(names)) this.#listener.event({ type: 'sink-gone', sink })
     const failed = (lane: Lane, error: unknown) => this.#tellFailure(lane, error)
     const start = await openLanes(this.#lanes, this.#recorder, this.#config.statePath, failed)
-    this.#together = start.least === undefined || !isPlain(start.least)
+    const { bufferBytes } = this.#config
+    this.#feed = new LaneFeed({ lanes: this.#lanes, recorder: this.#recorder, bufferBytes, start: start.least })
     return start
   }
 
@@ -172,8 +145,6 @@ export class PipelineRun {
     })
     // What the others still need of the WAL stays.
     this.#recorder.resume(position, async (acked) => (this.#alone === undefined ? source.ack(acked) : undefined))
-    // What is due goes on though nothing new comes.
-    this.#latest = this.#given = position
     const listening = this.#listener.source(source)
     const replaying = this.#listener.replays?.attach((sink) => this.#replaySink(sink))
     this.#working = Promise.all(this.#lanes.map((lane) => this.#work(lane)))
@@ -187,7 +158,7 @@ export class PipelineRun {
           .catch(() => {})
     }
     this.#signal.addEventListener('abort', end, { once: true })
-    const due = setInterval(() => this.#flushIfDue(), DUE_MS)
+    const due = setInterval(() => this.#feed.flushIfDue(), DUE_MS)
     if (this.#signal.aborted) end()
     try {
       if (this.#listener.pause?.isOn === true) await this.#untilRoom()
@@ -202,10 +173,10 @@ export class PipelineRun {
         const processed = this.#chain === undefined ? batch : await this.#processed(this.#chain, batch)
         if (processed !== undefined) {
           batch.givesWayTo(processed)
-          this.#give(processed)
+          this.#feed.give(processed)
         }
         await this.#untilRoom()
-        if (this.#signal.aborted || (this.#alone !== undefined && isPlain(this.#latest!))) {
+        if (this.#signal.aborted || (this.#alone !== undefined && isPlain(this.#feed.latest!))) {
           await this.#drain('stopped')
           break
         }
@@ -216,7 +187,7 @@ export class PipelineRun {
     } finally {
       replaying?.()
       clearInterval(due)
-      clearTimeout(this.#timer)
+      this.#feed.close()
       this.#signal.removeEventListener('abort', end)
       await source.close()
       await listening
@@ -240,110 +211,6 @@ export class PipelineRun {
     }
   }
 
-  #give(batch: Batch): void {
-    const position = StreamPosition.parse(batch.position)
-    this.#latest = position
-    this.#together ||= !isPlain(position)
-    // That there are no rows in a range is to be heard, too.
-    if (batch.length > 0 || batch.range !== undefined) {
-      this.#idle = undefined
-      this.#giveLanes(batch)
-      // Who gathers large batches has them cut by a barrier.
-      this.#bytesSinceBarrier += this.#lanes.some((lane) => lane.gathers) ? batch.bytes : memoryOf(batch)
-    } else this.#idle = batch
-    if (this.#meets && isBeginning(position)) {
-      // Found with none of the rows one sink can begin anew with another, found before it.
-      this.#makeBarrier()
-      this.#meeting = this.#barrier
-    }
-    // Nothing is made on the server before its intent is recorded.
-    // Nor are rows read before a consumer that keeps positions apart has recorded where they begin.
-    else if (this.#isNewBeginning(position) || isBeginning(position) || this.#goInTurns) this.#makeBarrier()
-    else if (this.#bytesSinceBarrier >= this.#config.bufferBytes / this.#barriersInBuffer)
-      this.#makeBarrier({ durable: this.#durableInMs === 0 })
-    else this.#timer ??= setTimeout(() => this.#makeBarrier(), this.#delayMs)
-  }
-
-  /** Not where what was recorded of the place before it says already that all begins anew. */
-  #isNewBeginning(position: StreamPosition): boolean {
-    const before = this.#given
-    const isKnown = position.isNothing && before?.isNothing === true && isOfOneHistory(position, before)
-    return position.beginsAnew && !isKnown
-  }
-
-  /**
-   * What may wait has so many barriers at least. What lies behind the last one is kept, and what is kept long costs its collection: a
-   * quarter of a backlog's processor time with 4. Who gathers large batches would have them cut by more.
-   */
-  get #barriersInBuffer(): number {
-    const [gathers, isSlow] = [this.#lanes.some((lane) => lane.gathers), this.#lanes.some((lane) => lane.isSlow)]
-    return gathers && !isSlow ? 4 : 10
-  }
-
-  get #delayMs(): number {
-    return Math.max(BARRIER_MS, REST_FACTOR * this.#recorder.milliseconds)
-  }
-
-  /** To make a few lines durable takes the disk as long as to write a megabyte of them. What a slow sink has would come once more after a crash. */
-  get #durableInMs(): number {
-    if (this.#lanes.some((lane) => lane.isSlow)) return 0
-    return Math.max(0, this.#durableAt + this.#delayMs - performance.now())
-  }
-
-  #makeBarrier(options: Partial<Pick<Barrier, 'end' | 'durable'>> & { readonly always?: boolean } = {}): void {
-    const { end, durable = true, always = end !== undefined } = options
-    clearTimeout(this.#timer)
-    this.#timer = undefined
-    const position = this.#latest
-    if (this.#drained !== undefined) return
-    if (position === undefined || (position === this.#given && !always)) return
-    if (this.#underWay >= MAX_UNDER_WAY && end === undefined) {
-      this.#timer = setTimeout(() => this.#makeBarrier(), BARRIER_MS)
-      return
-    }
-    const barrier: Barrier = { id: ++this.#barrier, position, together: this.#together, durable, end }
-    if (durable) {
-      this.#given = position
-      this.#durableAt = performance.now()
-    } else this.#timer = setTimeout(() => this.#makeBarrier(), this.#durableInMs)
-    this.#bytesSinceBarrier = 0
-    if (this.#idle !== undefined) this.#giveLanes(this.#idle)
-    this.#idle = undefined
-    if (isRecorded(barrier)) {
-      this.#recorder.barriers.made(barrier)
-      // The first plain one behind a snapshot still is for all: what stands before it cannot be compared.
-      this.#together = !isPlain(position)
-    }
-    for (const lane of this.#lanes) lane.giveBarrier(barrier)
-  }
-
-  #giveLanes(batch: Batch): void {
-    const position = StreamPosition.parse(batch.position)
-    // What begins anew is not gone on with wherever it is found, and what repeats is not committed.
-    const held = this.#inTurns && this.#together && !position.isNothing && isRecorded({ position, durable: true })
-    let left = this.#lanes.length
-    const done = () => {
-      // Else what comes next would have memory of its own, too.
-      if (--left === 0 && this.#lanes.every(({ releasesBatches }) => releasesBatches)) batch.rows.giveUpLines()
-    }
-    for (const lane of this.#lanes) lane.give(batch, { held: held && lane.storesPosition, done })
-  }
-
-  /** Each batch has a barrier of its own. */
-  get #goInTurns(): boolean {
-    return this.#inTurns && this.#together
-  }
-
-  get #underWay(): number {
-    return this.#barrier - Math.min(...this.#lanes.map(({ passed }) => passed))
-  }
-
-  #flushIfDue(): void {
-    const now = Date.now()
-    if (this.#lanes.some((lane) => (lane.dueAt() ?? Number.POSITIVE_INFINITY) <= now))
-      this.#makeBarrier({ always: true })
-  }
-
   /** All that was read is durable, recorded and confirmed; after a signal as much as can be had in a while. */
   #drain(end: Barrier['end']): Promise<void> {
     this.#drained ??= this.#drainNow(end)
@@ -351,7 +218,7 @@ export class PipelineRun {
   }
 
   async #drainNow(end: Barrier['end']): Promise<void> {
-    this.#makeBarrier({ end })
+    this.#feed.end(end)
     const late = deferred<'late'>()
     let timer: NodeJS.Timeout | undefined
     const hurry = () => {
@@ -360,7 +227,7 @@ export class PipelineRun {
     if (this.#signal.aborted) hurry()
     else this.#signal.addEventListener('abort', hurry, { once: true })
     try {
-      while (this.#lanes.some(({ done, passed }) => !done && passed < this.#barrier)) {
+      while (this.#lanes.some(({ done, passed }) => !done && passed < this.#feed.barrier)) {
         if ((await Promise.race([this.#untilMoved(), late.promise])) === 'late') break
       }
       await this.#recorder.record(this.#lanes)
@@ -423,7 +290,8 @@ export class PipelineRun {
   async #replay(lane: Lane, batches: readonly Batch[]): Promise<Rejected> {
     const busy = (problem: string) => DEAD_LETTERS_BUSY({ sink: lane.name, problem })
     // What begins anew takes back all that was written, these too.
-    if (this.#latest === undefined || this.#latest.isNothing) throw busy('the run reads its first rows')
+    const { latest, barrier: before } = this.#feed
+    if (latest === undefined || latest.isNothing) throw busy('the run reads its first rows')
     const rejected = new Map<number, TailraceError>()
     for (const [index, batch] of batches.entries()) {
       lane.giveLetter(batch, (cause) => {
@@ -431,10 +299,9 @@ export class PipelineRun {
         else rejected.set(index, cause)
       })
     }
-    const before = this.#barrier
     while (lane.recordedAt <= before) {
       if (lane.done || this.#stop.signal.aborted) throw busy('the run has ended meanwhile')
-      if (this.#barrier === before) this.#makeBarrier({ always: true })
+      if (this.#feed.barrier === before) this.#feed.makeBarrier({ always: true })
       await Promise.race([this.#untilMoved(), sleep(BARRIER_MS)])
     }
     return rejected
@@ -442,15 +309,8 @@ export class PipelineRun {
 
   /** Waits while a sink is too far behind, or all is paused. */
   async #untilRoom(): Promise<void> {
-    const isFull = () => this.#goInTurns && this.#underWay >= MAX_IN_TURNS
-    const meet = () => this.#lanes.some(({ passed, done }) => !done && passed < this.#meeting)
     const { pause } = this.#listener
-    while (
-      pause?.isOn === true ||
-      meet() ||
-      isFull() ||
-      this.#lanes.some(({ held }) => held >= this.#config.bufferBytes)
-    ) {
+    while (pause?.isOn === true || !this.#feed.hasRoom) {
       if (this.#signal.aborted || this.#stop.signal.aborted) return
       await this.#untilMoved()
     }
@@ -465,9 +325,4 @@ export class PipelineRun {
     this.#moved?.resolve()
     this.#moved = undefined
   }
-}
-
-/** Whoever resumes at a place that repeats gets rows once more: there the sinks only make durable what they have. */
-function isRecorded({ position, durable }: Pick<Barrier, 'position' | 'durable'>): boolean {
-  return durable && (!position.repeats || position.beginsAnew)
 }

@@ -3,16 +3,9 @@ import type { Transaction } from '../../../../src/core/record.js'
 import { formatLsn, type Lsn } from '../../../../src/postgres/lsn.js'
 import { KeyOrder } from '../../../../src/source/scan/keyOrder.js'
 import { type TableProgress, unreadTable } from '../../../../src/source/scan/progress.js'
-import {
-  DROP,
-  EMIT,
-  ONLY_CREATE,
-  ONLY_DELETE,
-  type ScannedChange,
-  TableScan,
-  WAIT,
-} from '../../../../src/source/scan/tableScan.js'
+import { TableScan } from '../../../../src/source/scan/tableScan.js'
 import { Unproved } from '../../../../src/source/scan/unproved.js'
+import { DROP, EMIT, ONLY_CREATE, ONLY_DELETE, type ScannedChange, WAIT } from '../../../../src/source/scan/verdict.js'
 
 const OID = 16_400
 const INT4 = { name: 'id', typeOid: 23, typeName: 'int4', collate: '', byBytes: true, operators: 'pg_catalog' }

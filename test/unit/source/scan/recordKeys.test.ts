@@ -6,8 +6,9 @@ import { parseTransactionSnapshot } from '../../../../src/postgres/transactionSn
 import { KeyOrder } from '../../../../src/source/scan/keyOrder.js'
 import { mayHaveMore, parseProgress, progressToJson, unreadTable } from '../../../../src/source/scan/progress.js'
 import { beginOf, firstUnread, type Reading } from '../../../../src/source/scan/stretches.js'
-import { DROP, EMIT, ONLY_CREATE, ONLY_DELETE, TableScan, WAIT } from '../../../../src/source/scan/tableScan.js'
+import { TableScan } from '../../../../src/source/scan/tableScan.js'
 import { Unproved } from '../../../../src/source/scan/unproved.js'
+import { DROP, EMIT, ONLY_CREATE, ONLY_DELETE, WAIT } from '../../../../src/source/scan/verdict.js'
 
 vi.setConfig({ testTimeout: 30_000 })
 

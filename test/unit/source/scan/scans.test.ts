@@ -5,7 +5,7 @@ import type { Connections } from '../../../../src/source/connections.js'
 import type { SourceEvent } from '../../../../src/source/events.js'
 import { unreadTable } from '../../../../src/source/scan/progress.js'
 import { Scans } from '../../../../src/source/scan/scans.js'
-import { DROP, EMIT, WAIT } from '../../../../src/source/scan/tableScan.js'
+import { DROP, EMIT, WAIT } from '../../../../src/source/scan/verdict.js'
 import { place } from '../../../support/sourceHistory.js'
 import { waitFor } from '../../../support/waitFor.js'
 

@@ -12,16 +12,9 @@ import {
   unreadTable,
 } from '../../../../src/source/scan/progress.js'
 import { beginOf, firstUnread, type Reading } from '../../../../src/source/scan/stretches.js'
-import {
-  DROP,
-  EMIT,
-  ONLY_CREATE,
-  ONLY_DELETE,
-  type ScannedChange,
-  TableScan,
-  WAIT,
-} from '../../../../src/source/scan/tableScan.js'
+import { TableScan } from '../../../../src/source/scan/tableScan.js'
 import { Unproved } from '../../../../src/source/scan/unproved.js'
+import { DROP, EMIT, ONLY_CREATE, ONLY_DELETE, type ScannedChange, WAIT } from '../../../../src/source/scan/verdict.js'
 
 const ID: KeyColumn = {
   name: 'id',

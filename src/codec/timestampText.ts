@@ -1,5 +1,6 @@
-/** Milliseconds from 1970-01-01 to 2000-01-01, where PostgreSQL's clock begins. */
-const EPOCH_OFFSET_MS = 946_684_800_000
+import { SERVER_EPOCH_MICROS } from '../core/calendar.js'
+
+const SERVER_EPOCH_MS = SERVER_EPOCH_MICROS / 1000
 const SECOND = 1_000_000
 
 /** Of the last one the second that it lies in, and how that begins: transactions that follow one another have mostly the same. */
@@ -11,7 +12,7 @@ export function formatTimestamp(microseconds: bigint): string {
   const rest = Number(microseconds % 1_000_000n)
   const second = Number(microseconds / 1_000_000n) - (rest < 0 ? 1 : 0)
   if (second !== lastSecond) {
-    lastText = new Date(second * 1000 + EPOCH_OFFSET_MS).toISOString().slice(0, -'000Z'.length)
+    lastText = new Date(second * 1000 + SERVER_EPOCH_MS).toISOString().slice(0, -'000Z'.length)
     lastSecond = second
   }
   return `${lastText}${String(SECOND + (rest < 0 ? rest + SECOND : rest)).slice(1)}Z`

@@ -1,5 +1,8 @@
 /** Of a day. */
 export const DAY_MICROS = 86_400_000_000
+/** 2000-01-01, where PostgreSQL's clock begins. */
+export const SERVER_EPOCH_DAYS = 10_957
+export const SERVER_EPOCH_MICROS = SERVER_EPOCH_DAYS * DAY_MICROS
 const SECOND = 1_000_000
 
 // Days are counted from 1970-01-01 in the Gregorian calendar, which goes on backwards for ever; year 0 is 1 BC. Both ways between

@@ -1,8 +1,8 @@
 import type { Random } from '../chaos/random.js'
+import { copyText } from '../support/copyText.js'
 import { DAMAGE_KINDS, type Damage, damaged } from '../support/pgoutputDamage.js'
 import type { PgoutputCapture } from '../support/pgoutputFixtures.js'
 import { PgoutputRecorder } from '../support/pgoutputRecorder.js'
-import type { PlainTuple } from '../support/pgoutputTwin.js'
 import type { FuzzInput } from './input.js'
 
 /** What means something in a row of COPY, and what nearly does. */
@@ -77,22 +77,7 @@ function rowsOf(capture: PgoutputCapture): Buffer[] {
   const rows: Buffer[] = []
   for (const message of capture.messages) {
     const event = recorder.decode(message)
-    if (event.kind === 'insert') rows.push(copyText(event.new))
+    if (event.kind === 'insert') rows.push(Buffer.from(copyText(event.new), 'latin1'))
   }
   return rows
-}
-
-const ESCAPES: Readonly<Record<string, string>> = {
-  '\\': '\\\\',
-  '\b': '\\b',
-  '\t': '\\t',
-  '\n': '\\n',
-  '\v': '\\v',
-  '\f': '\\f',
-  '\r': '\\r',
-}
-
-function copyText(tuple: PlainTuple): Buffer {
-  const texts = tuple.map((value) => value?.replaceAll(/[\\\b\t\n\v\f\r]/g, (one) => ESCAPES[one]!) ?? '\\N')
-  return Buffer.from(`${texts.join('\t')}\n`, 'latin1')
 }

@@ -1,7 +1,8 @@
+import { expect } from 'vitest'
 import type { SourceOptions } from '../../src/source/options.js'
 import type { TestDatabase } from './database.js'
-import { readSource, type SourceReader } from './sourceReader.js'
-import { requireOrder } from './sourceReplay.js'
+import { readSource, type SourceReader, type SourceRecord } from './sourceReader.js'
+import { byField, replay, requireOrder, sorted } from './sourceReplay.js'
 
 export type CaptureOptions = Partial<SourceOptions> & { readonly tables: string | readonly string[] }
 
@@ -29,4 +30,10 @@ export async function capture(
 export async function rowsOf(db: TestDatabase, table: string, order: string): Promise<unknown[]> {
   const rows = await db.query<{ row: unknown }>(`SELECT to_json(t) AS row FROM ${table} t ORDER BY ${order}`)
   return rows.map(({ row }) => row)
+}
+
+/** The records come to what the table has, whose key is `id`. */
+export async function requireTable(db: TestDatabase, records: readonly SourceRecord[], table: string): Promise<void> {
+  const rows = (await rowsOf(db, table, 'id')) as Record<string, unknown>[]
+  expect(replay(records, table).sort(byField('id'))).toEqual(rows.map(sorted))
 }

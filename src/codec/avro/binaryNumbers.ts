@@ -1,10 +1,9 @@
+import { SERVER_EPOCH_DAYS, SERVER_EPOCH_MICROS } from '../../core/calendar.js'
 import { NUMERIC_HEAD } from '../../postgres/binary/numeric.js'
 import { putVarint } from './varint.js'
 
 // Values of COPY's binary format as Avro has them; room must be there.
 
-/** From 1970 to 2000. */
-const EPOCH_DAYS = 10_957
 const BASE = 10_000
 const SAFE_DIGITS = 15
 const MIN_LONG = -(2n ** 63n)
@@ -12,7 +11,6 @@ const MAX_INT = 2_147_483_647
 /** Decimal digits of a digit of a numeric. */
 const DIGIT = 4
 export const MAX_LONG = 2n ** 63n - 1n
-export const EPOCH_MICROS = 946_684_800_000_000
 
 /** An int2 or int4. */
 export function putInteger(out: Uint8Array, at: number, value: number): number {
@@ -29,11 +27,11 @@ export function putSafe(out: Uint8Array, at: number, value: number): number {
 
 /** The infinities are as they were. */
 export function daysSince1970(days: number): number {
-  return days === MAX_INT || days === -MAX_INT - 1 ? days : days + EPOCH_DAYS
+  return days === MAX_INT || days === -MAX_INT - 1 ? days : days + SERVER_EPOCH_DAYS
 }
 
 export function microsSince1970(micros: bigint): bigint {
-  return micros === MAX_LONG || micros === MIN_LONG ? micros : micros + BigInt(EPOCH_MICROS)
+  return micros === MAX_LONG || micros === MIN_LONG ? micros : micros + BigInt(SERVER_EPOCH_MICROS)
 }
 
 /** Of many bits that are no number, one. */

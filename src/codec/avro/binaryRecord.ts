@@ -1,4 +1,5 @@
 import { type ByteRoom, ByteWriter } from '../../core/byteWriter.js'
+import { SERVER_EPOCH_MICROS } from '../../core/calendar.js'
 import { copyShort } from '../../core/copyShort.js'
 import { NULL_COLUMN } from '../../core/tape.js'
 import {
@@ -21,7 +22,6 @@ import { NUMERIC_DECIMALS, NUMERIC_NEGATIVE, NUMERIC_POSITIVE, NUMERIC_SIGN } fr
 import type { BinaryRows } from '../../postgres/binary/row.js'
 import {
   daysSince1970,
-  EPOCH_MICROS,
   MAX_LONG,
   microsSince1970,
   putDouble,
@@ -183,7 +183,7 @@ export class BinaryRecord {
       }
       case TIMESTAMP: {
         const micros = view.getBigInt64(start)
-        return micros === MAX_LONG || micros + BigInt(EPOCH_MICROS) < MAX_LONG ? AS_IS : AS_TEXT
+        return micros === MAX_LONG || micros + BigInt(SERVER_EPOCH_MICROS) < MAX_LONG ? AS_IS : AS_TEXT
       }
       default: {
         const { fits } = this.#codecs[i]!
@@ -250,7 +250,7 @@ export class BinaryRecord {
         case TIMESTAMP: {
           const high = view.getInt32(start)
           if (high >= -SAFE_HIGH && high < SAFE_HIGH) {
-            to = putSafe(writer.bytes, to, high * TWO_32 + view.getUint32(start + 4) + EPOCH_MICROS)
+            to = putSafe(writer.bytes, to, high * TWO_32 + view.getUint32(start + 4) + SERVER_EPOCH_MICROS)
           } else to = putBigLong(writer.bytes, to, microsSince1970(view.getBigInt64(start)))
           continue
         }

@@ -1,4 +1,5 @@
 import type { ByteWriter } from '../../core/byteWriter.js'
+import { SERVER_EPOCH_MICROS } from '../../core/calendar.js'
 import type { Transaction } from '../../core/record.js'
 import {
   CREATE,
@@ -38,8 +39,7 @@ const MESSAGE_HEAD = Buffer.from('{"op":"m",')
 const NO_TABLE = Buffer.from('"schema":"","table":""')
 /** By operation as a batch has it. */
 const OPS = ['r', 'c', 'u', 'd', 't'] as const
-/** Microseconds from 1970 to 2000, where PostgreSQL's clock begins. */
-const EPOCH_OFFSET = 946_684_800_000_000n
+const SERVER_EPOCH = BigInt(SERVER_EPOCH_MICROS)
 
 interface TableParts {
   readonly row: RowLayout
@@ -173,7 +173,7 @@ export class DebeziumEncoder {
   #sourceOf(transaction: Transaction | undefined, now: bigint): SourceParts {
     const { name, database } = this.#origin
     const { commitTime, commitLsn, xid, polledXid } = transaction ?? {}
-    const at = commitTime === undefined ? now : commitTime + EPOCH_OFFSET
+    const at = commitTime === undefined ? now : commitTime + SERVER_EPOCH
     const milliseconds = at / 1000n
     const placed = transaction !== undefined && polledXid === undefined
     const described = [

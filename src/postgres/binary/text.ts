@@ -1,5 +1,5 @@
 import type { ByteWriter } from '../../core/byteWriter.js'
-import { clockText, DAY_MICROS, dateText, daysOf } from '../../core/calendar.js'
+import { clockText, DAY_MICROS, dateText, SERVER_EPOCH_DAYS } from '../../core/calendar.js'
 import { MALFORMED_MESSAGE } from '../../core/errors.js'
 import { floorDivide } from '../../core/floorDivide.js'
 import { float4Text, float8Text } from './floatText.js'
@@ -23,8 +23,6 @@ import {
 import { numericText } from './numeric.js'
 
 const DAY = BigInt(DAY_MICROS)
-/** 2000-01-01, from which the server counts. */
-const EPOCH = daysOf(2000, 1, 1)
 const MAX_INT = 2_147_483_647
 const MIN_INT = -MAX_INT - 1
 const MAX_LONG = 2n ** 63n - 1n
@@ -108,14 +106,14 @@ function shortText(form: number, view: DataView, start: number, end: number): st
 function daysText(days: number): string {
   if (days === MAX_INT) return 'infinity'
   if (days === MIN_INT) return '-infinity'
-  return dateText(EPOCH + days)
+  return dateText(SERVER_EPOCH_DAYS + days)
 }
 
 function timestampText(micros: bigint, zone: string): string {
   if (micros === MAX_LONG) return 'infinity'
   if (micros === MIN_LONG) return '-infinity'
   const days = floorDivide(micros, DAY)
-  return dateText(EPOCH + Number(days), ` ${clockText(Number(micros - days * DAY))}${zone}`)
+  return dateText(SERVER_EPOCH_DAYS + Number(days), ` ${clockText(Number(micros - days * DAY))}${zone}`)
 }
 
 /** Of 32 bits. */

@@ -1,8 +1,8 @@
+import { SERVER_EPOCH_MICROS } from '../../core/calendar.js'
 import { frame } from '../frames.js'
 import type { Lsn } from '../lsn.js'
 
-/** Microseconds from 1970-01-01 to 2000-01-01, where PostgreSQL's clock begins. */
-const EPOCH_OFFSET = 946_684_800_000_000n
+const SERVER_EPOCH = BigInt(SERVER_EPOCH_MICROS)
 
 /**
  * Standby status update ("Streaming Replication Protocol" in the PostgreSQL docs): Byte1 'r', Int64 written, Int64
@@ -15,7 +15,7 @@ export function statusUpdate(written: Lsn, flushed: Lsn, replyWanted: boolean): 
   payload.writeBigUInt64BE(written, 1)
   payload.writeBigUInt64BE(flushed, 9)
   payload.writeBigUInt64BE(flushed, 17)
-  payload.writeBigInt64BE(BigInt(Date.now()) * 1000n - EPOCH_OFFSET, 25)
+  payload.writeBigInt64BE(BigInt(Date.now()) * 1000n - SERVER_EPOCH, 25)
   payload[33] = replyWanted ? 1 : 0
   return frame('d', payload)
 }

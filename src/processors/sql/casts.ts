@@ -1,3 +1,4 @@
+import { SERVER_EPOCH_MICROS } from '../../core/calendar.js'
 import { floorDivide } from '../../core/floorDivide.js'
 import { DAY, INFINITY } from './dateTime.js'
 import { type Decimal, divideRounded, formatDecimal, fromBigint, parseDecimal, round, toDouble } from './decimal.js'
@@ -147,11 +148,11 @@ function fitNumeric(value: Decimal, precision: number, scale: number): Decimal {
   return rounded
 }
 
-const YEAR_2000 = 946_684_800_000_000n
+const SERVER_EPOCH = BigInt(SERVER_EPOCH_MICROS)
 
 function toPrecision(micros: bigint, precision: number): bigint {
   if (micros === INFINITY || micros === -INFINITY) return micros
   const unit = 10n ** BigInt(6 - precision)
   // Halves go away from the server's own beginning of time.
-  return divideRounded(micros - YEAR_2000, unit) * unit + YEAR_2000
+  return divideRounded(micros - SERVER_EPOCH, unit) * unit + SERVER_EPOCH
 }

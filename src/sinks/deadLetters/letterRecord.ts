@@ -1,5 +1,6 @@
 import { jsonMembers } from '../../codec/payload/jsonRow.js'
 import { formatTimestamp } from '../../codec/timestampText.js'
+import { SERVER_EPOCH_MICROS } from '../../core/calendar.js'
 import { DEAD_LETTER_NOT_A_ROW } from '../../core/deadLetterErrors.js'
 import { PAYLOAD_INVALID } from '../../core/payloadErrors.js'
 import { type Lsn, parseLsn } from '../../postgres/lsn.js'
@@ -27,8 +28,7 @@ export interface LetterRecord {
 }
 
 const OPERATIONS: ReadonlySet<string> = new Set(['snapshot', 'create', 'update', 'delete', 'truncate'])
-/** Microseconds from 1970 to 2000, where PostgreSQL's clock begins. */
-const EPOCH_OFFSET = 946_684_800_000_000n
+const SERVER_EPOCH = BigInt(SERVER_EPOCH_MICROS)
 
 /** Reads what stands as `record` in a letter. Throws DEAD_LETTER_NOT_A_ROW with why it cannot be written again. */
 export function parseLetterRecord(text: string): LetterRecord {
@@ -80,6 +80,6 @@ export function parseLetterRecord(text: string): LetterRecord {
 function parseTime(text: unknown): bigint | undefined {
   const match = typeof text === 'string' ? /^(.*\.\d{3})(\d{3})Z$/.exec(text) : null
   if (match === null) return undefined
-  const time = BigInt(Date.parse(`${match[1]}Z`)) * 1000n + BigInt(match[2]!) - EPOCH_OFFSET
+  const time = BigInt(Date.parse(`${match[1]}Z`)) * 1000n + BigInt(match[2]!) - SERVER_EPOCH
   return formatTimestamp(time) === text ? time : undefined
 }

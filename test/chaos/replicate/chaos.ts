@@ -5,6 +5,7 @@ import { openSession } from '../../support/openSession.js'
 import { startTailrace, type TailraceProcess } from '../../support/tailrace.js'
 import { TcpProxy } from '../../support/tcpProxy.js'
 import { Disturber, type Restartable } from '../disturber.js'
+import { lastRun } from '../lastRun.js'
 import { type Disturbance, describeDisturbance } from '../moments.js'
 import type { Random } from '../random.js'
 import { differences, unnoticed } from './compare.js'
@@ -54,7 +55,6 @@ const PARTED_MS = 6000
 /** And comes so long after it at most. */
 const BEHIND_PARTED_MS = 600
 const STREAMS_MS = 90_000
-const LAST_RUN_MS = 300_000
 /** What a run may end with when the source was away: whoever runs it starts it again. The target is waited for. */
 const AWAY = /\ntailrace: (CONNECTION_FAILED|CONNECTION_LOST|SERVER_UNAVAILABLE|SLOT_ACTIVE): /
 
@@ -187,15 +187,6 @@ async function reaches(run: TailraceProcess, phase: Phase): Promise<boolean> {
     await pause(5)
   }
   return true
-}
-
-async function lastRun(args: readonly string[], told: (run: TailraceProcess) => Promise<void>): Promise<string[]> {
-  await using run = startTailrace(args)
-  const late = setTimeout(() => run.kill('SIGKILL'), LAST_RUN_MS)
-  const { code, signal } = await run.ended
-  clearTimeout(late)
-  await told(run)
-  return code === 0 ? [] : [`the last run ended with ${signal ?? `exit code ${code}`}:\n${run.stderr}`]
 }
 
 async function appliedBatches(url: string): Promise<string> {

@@ -4,6 +4,7 @@ import { setTimeout as pause } from 'node:timers/promises'
 import pg from 'pg'
 import { startTailrace, type TailraceProcess } from '../../support/tailrace.js'
 import { TABLES, Workload } from '../airbyte/workload.js'
+import { lastRun } from '../lastRun.js'
 import type { Random } from '../random.js'
 import { historySql, lastHappened } from './history.js'
 import { Ledger, unnoticed } from './ledger.js'
@@ -29,7 +30,6 @@ const RECORDS_MS = 8000
 /** So much of the kills comes before the stream, as far as rows are left to be read. */
 const EARLY = 0.4
 const PHASE_MS = 300_000
-const LAST_RUN_MS = 300_000
 /** With what has to come to its end, however much was written. */
 const LAST = { batch_records: 300, parallel: 4 }
 
@@ -155,13 +155,4 @@ async function reaches(run: TailraceProcess, phase: Phase): Promise<void> {
     if (Date.now() > deadline) throw new Error(`it does not get to its ${phase}:\n${run.stderr}`)
     await pause(5)
   }
-}
-
-async function lastRun(args: readonly string[], told: (run: TailraceProcess) => Promise<void>): Promise<string[]> {
-  await using run = startTailrace(args)
-  const late = setTimeout(() => run.kill('SIGKILL'), LAST_RUN_MS)
-  const { code, signal } = await run.ended
-  clearTimeout(late)
-  await told(run)
-  return code === 0 ? [] : [`the last run ended with ${signal ?? `exit code ${code}`}:\n${run.stderr}`]
 }

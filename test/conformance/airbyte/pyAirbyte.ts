@@ -1,6 +1,7 @@
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process'
 import { createHash } from 'node:crypto'
-import { existsSync, openSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+// biome-ignore lint/plugin: the output of a process is a descriptor
+import { closeSync, existsSync, openSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createInterface, type Interface } from 'node:readline'
@@ -79,6 +80,7 @@ export class PyAirbyte implements AsyncDisposable {
       },
       stdio: ['pipe', printed, printed, 'pipe'],
     })
+    closeSync(printed)
     this.#reader = createInterface({ input: this.#child.stdio[3] as Readable })
     this.#answers = this.#reader[Symbol.asyncIterator]()
   }

@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import type { EmbeddedPostgres } from '../../../src/cli/embedded/server.js'
-import { type ConnectorMessages, connectorHere, startConnector } from '../../support/airbyte/connector.js'
+import { type ConnectorMessages, startConnector } from '../../support/airbyte/connector.js'
+import { configOf as anyConfigOf, read } from '../../support/airbyte/reads.js'
 import { configured, discovered, foldedStates } from '../../support/airbyte/syncs.js'
 import { type TestDatabase, testDatabase } from '../../support/database.js'
 import { startServer } from '../../support/servers.js'
@@ -17,19 +18,7 @@ async function database(sql: string): Promise<TestDatabase> {
   return db
 }
 
-const configOf = (db: TestDatabase, more: object = {}) => ({
-  connectionURI: db.url,
-  slot_name: `slot_${db.name}`,
-  state_type: 'stream',
-  compact: true,
-  ...more,
-})
-
-async function read(config: object, catalog: unknown, state?: unknown): Promise<ConnectorMessages> {
-  const run = await connectorHere('read', { config, catalog, ...(state !== undefined && { state }) })
-  expect({ code: run.code, errors: run.errors }).toEqual({ code: 0, errors: [] })
-  return run
-}
+const configOf = (db: TestDatabase, more: object = {}) => anyConfigOf(db, { compact: true, ...more })
 
 const shown = (run: ConnectorMessages, stream: string) =>
   run.records

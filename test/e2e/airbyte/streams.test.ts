@@ -3,6 +3,7 @@ import type { EmbeddedPostgres } from '../../../src/cli/embedded/server.js'
 import { NO_STATE, readState } from '../../../src/homes/airbyte/read/savedState.js'
 import { type ConnectorMessages, connectorHere, startConnector } from '../../support/airbyte/connector.js'
 import { ajv } from '../../support/airbyte/protocolSchemas.js'
+import { configOf, read } from '../../support/airbyte/reads.js'
 import {
   configured,
   type DiscoveredStream,
@@ -24,19 +25,6 @@ async function database(sql: string): Promise<TestDatabase> {
   const db = await testDatabase(server, sql)
   db.expectSlots = true
   return db
-}
-
-const configOf = (db: TestDatabase, more: object = {}) => ({
-  connectionURI: db.url,
-  slot_name: `slot_${db.name}`,
-  state_type: 'stream',
-  ...more,
-})
-
-async function read(config: object, catalog: unknown, state?: unknown): Promise<ConnectorMessages> {
-  const run = await connectorHere('read', { config, catalog, ...(state !== undefined && { state }) })
-  expect({ code: run.code, errors: run.errors }).toEqual({ code: 0, errors: [] })
-  return run
 }
 
 const named = (streams: readonly DiscoveredStream[], ...names: readonly string[]) =>

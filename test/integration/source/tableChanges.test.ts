@@ -5,9 +5,9 @@ import type { SourceEvent } from '../../../src/source/events.js'
 import { type TestDatabase, testDatabase } from '../../support/database.js'
 import { openSession } from '../../support/openSession.js'
 import { startServer } from '../../support/servers.js'
-import { rowsOf } from '../../support/sourceCapture.js'
-import { readSource, type SourceReader, type SourceRecord } from '../../support/sourceReader.js'
-import { byField, replay, requireOrder, sorted } from '../../support/sourceReplay.js'
+import { requireTable } from '../../support/sourceCapture.js'
+import { readSource, type SourceReader } from '../../support/sourceReader.js'
+import { requireOrder } from '../../support/sourceReplay.js'
 import { waitFor } from '../../support/waitFor.js'
 
 let server: EmbeddedPostgres
@@ -20,11 +20,6 @@ const TABLES = `
   CREATE TABLE t (id int PRIMARY KEY, n int); INSERT INTO t SELECT id, 0 FROM generate_series(1, 100) id;
   CREATE TABLE u (id int PRIMARY KEY, n int); INSERT INTO u SELECT id, 0 FROM generate_series(1, 5000) id;
   CREATE SCHEMA s; CREATE TABLE s.v (id int PRIMARY KEY, n int); INSERT INTO s.v VALUES (1, 1)`
-
-async function requireTable(db: TestDatabase, records: readonly SourceRecord[], table: string): Promise<void> {
-  const rows = (await rowsOf(db, table, 'id')) as Record<string, unknown>[]
-  expect(replay(records, table).sort(byField('id'))).toEqual(rows.map(sorted))
-}
 
 const published = async (db: TestDatabase) =>
   (await db.query<{ name: string }>('SELECT tablename AS name FROM pg_publication_tables ORDER BY 1')).map(

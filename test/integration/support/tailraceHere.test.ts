@@ -1,3 +1,4 @@
+// biome-ignore lint/plugin: others' descriptors are what this test is about
 import { closeSync, openSync } from 'node:fs'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { expect, test } from 'vitest'

@@ -3,23 +3,9 @@ import { describe, expect, test } from 'vitest'
 import { viewOf } from '../../../src/core/byteWriter.js'
 import { NULL_COLUMN, Tape } from '../../../src/core/tape.js'
 import { readCopyRow } from '../../../src/postgres/copy/row.js'
+import { copyText } from '../../support/copyText.js'
 
 type Column = string | null
-
-/** As the server does ("COPY: Text Format" in the PostgreSQL docs, CopyAttributeOutText in copyto.c). */
-function copyText(columns: readonly Column[]): string {
-  const escapes: Record<string, string> = {
-    '\\': '\\\\',
-    '\b': '\\b',
-    '\t': '\\t',
-    '\n': '\\n',
-    '\v': '\\v',
-    '\f': '\\f',
-    '\r': '\\r',
-  }
-  const texts = columns.map((column) => column?.replaceAll(/[\\\b\t\n\v\f\r]/g, (one) => escapes[one]!) ?? '\\N')
-  return `${texts.join('\t')}\n`
-}
 
 /** The row amid other bytes, behind another one on the tape. */
 function read(row: string | Buffer, columns: number): Column[] {

@@ -1,3 +1,4 @@
+// biome-ignore lint/plugin: others' descriptors are what this test is about
 import { closeSync, existsSync, openSync } from 'node:fs'
 import { appendFile, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'

@@ -1,8 +1,7 @@
 import { describe, expect, test } from 'vitest'
-import { formatProblem, PIPELINE_INVALID, type PipelineProblem } from '../../../../src/core/pipelineErrors.js'
-import type { TailraceError } from '../../../../src/core/tailraceError.js'
 import { type PipelineConfig, parsePipeline } from '../../../../src/homes/pipeline/config/pipelineConfig.js'
 import { sinkTypes } from '../../../../src/sinks/sinkTypes.js'
+import { mistakesOf } from '../../../support/pipelineMistakes.js'
 
 const TYPES = [...sinkTypes.keys()].join(', ')
 const PASSWORD = 'c0rrect-horse'
@@ -18,19 +17,7 @@ function parse(text: string): PipelineConfig {
   return parsePipeline('/etc/tailrace/shop.yaml', text, ENVIRONMENT)
 }
 
-/** Each mistake as `validate` prints it. */
-function mistakes(text: string): string[] {
-  try {
-    parse(text)
-    return []
-  } catch (error) {
-    if (!PIPELINE_INVALID.is(error)) throw error
-    const { problems } = (error as TailraceError).details as { problems: PipelineProblem[] }
-    const told = problems.map((problem) => formatProblem('', problem).slice(1))
-    expect(`${told}${error}${JSON.stringify((error as TailraceError).details)}`).not.toContain(PASSWORD)
-    return told
-  }
-}
+const mistakes = (text: string) => mistakesOf(() => parse(text), PASSWORD)
 
 const SOURCE = 'source: {url: postgres://app@db/shop, tables: orders}\n'
 const SINKS = 'sinks: {out: {type: stdout}}\n'

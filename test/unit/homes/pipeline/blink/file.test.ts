@@ -2,12 +2,12 @@ import { mkdirSync, writeFileSync } from 'node:fs'
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { beforeAll, describe, expect, test } from 'vitest'
-import { formatProblem, PIPELINE_INVALID, type PipelineProblem } from '../../../../../src/core/pipelineErrors.js'
-import type { TailraceError } from '../../../../../src/core/tailraceError.js'
+import { formatProblem } from '../../../../../src/core/pipelineErrors.js'
 import { type PipelineConfig, parsePipeline } from '../../../../../src/homes/pipeline/config/pipelineConfig.js'
 import { parseConnectionString } from '../../../../../src/postgres/connectionString.js'
 import { loadGrammar } from '../../../../../src/processors/sql/grammar.js'
 import { parseOptions } from '../../../../../src/source/options.js'
+import { mistakesOf } from '../../../../support/pipelineMistakes.js'
 import { temporaryFolder } from '../../../../support/temporaryFolder.js'
 
 const PASSWORD = "p@ss:w/o?r#d'\\ 1"
@@ -24,19 +24,7 @@ function parse(text: string, folder = '/etc/blink'): PipelineConfig {
   return parsePipeline(`${folder}/taxi.yaml`, text, ENVIRONMENT)
 }
 
-/** Each mistake as `validate` prints it. */
-function mistakes(text: string): string[] {
-  try {
-    parse(text)
-    return []
-  } catch (error) {
-    if (!PIPELINE_INVALID.is(error)) throw error
-    const { problems } = (error as TailraceError).details as { problems: PipelineProblem[] }
-    const told = problems.map((problem) => formatProblem('', problem).slice(1))
-    expect(`${told}${error}${JSON.stringify((error as TailraceError).details)}`).not.toContain(PASSWORD)
-    return told
-  }
-}
+const mistakes = (text: string) => mistakesOf(() => parse(text), PASSWORD)
 
 const notices = (text: string) => parse(text).notices!.map((notice) => formatProblem('', notice).slice(1))
 

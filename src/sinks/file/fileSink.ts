@@ -47,6 +47,7 @@ interface FinishedFile {
 export class FileSink implements Sink {
   readonly takesBack = true
   readonly releasesBatches = true
+  readonly closesWhileBusy = true
   readonly #settings: FileSettings
   readonly #rotates: boolean
   readonly #names: FileNames
@@ -62,6 +63,7 @@ export class FileSink implements Sink {
   #unsynced = false
   /** What is to be flushed is being written: what comes then is behind it. */
   #settling: Promise<void> | undefined
+  #flushing: Promise<unknown> | undefined
   /** What is not synced was said to need not come again. */
   #relied = false
   /** The disk has refused something behind that: nobody knows what of it is there. A file server tells it late, of what it took before. */
@@ -104,7 +106,7 @@ export class FileSink implements Sink {
     const slice = this.#rotates || this.#settings.gzip ? SLICE : rows.count
     for (let from = 0; from < rows.count; from += slice) {
       const to = Math.min(rows.count, from + slice)
-      encodeRecords(this.#encoder, this.#behind.lines, batch, { from, to, maxBytes, reject })
+      this.#encode(batch, { from, to, maxBytes, reject })
       const { size } = this.#behind.lines
       if (this.#rotates && size > 0) this.#begun ??= Date.now()
       if (this.#settings.gzip ? size >= this.#memberBytes : this.#length + size >= (rotateBytes ?? Infinity)) {
@@ -114,7 +116,13 @@ export class FileSink implements Sink {
     if (!this.#settings.gzip) await this.#behind.goOn()
   }
 
-  async flush({ end, durable = true }: FlushOptions): Promise<SinkMark> {
+  flush(options: FlushOptions): Promise<SinkMark> {
+    const flushing = this.#flush(options)
+    this.#flushing = flushing
+    return flushing
+  }
+
+  async #flush({ end, durable = true }: FlushOptions): Promise<SinkMark> {
     this.#settling = this.#behind.settled()
     try {
       await this.#settling
@@ -147,12 +155,25 @@ export class FileSink implements Sink {
     return this.#begun + rotateSeconds * 1000
   }
 
+  /** What the disk is at cannot be called back: nothing follows it. */
   async close(): Promise<void> {
+    this.#behind.stop()
+    await this.#flushing?.catch(() => {})
     await this.#behind.clear()
     const [output, lock] = [this.#output, this.#lock]
     this.#output = this.#lock = undefined
     await this.#trying(async () => output?.close())
     await lock?.[Symbol.asyncDispose]()
+  }
+
+  #encode(batch: Batch, options: Parameters<typeof encodeRecords>[3]): void {
+    try {
+      encodeRecords(this.#encoder, this.#behind.lines, batch, options)
+    } catch (error) {
+      // Of the last line there may be a half.
+      this.#behind.stop()
+      throw error
+    }
   }
 
   get #length(): number {

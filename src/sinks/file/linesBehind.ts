@@ -13,6 +13,7 @@ export class LinesBehind {
   #spare = new ByteWriter(2 * WORTH_WRITING)
   #writing: Promise<void> | undefined
   #timer: NodeJS.Timeout | undefined
+  #stopped = false
 
   constructor(write: (lines: readonly Uint8Array[]) => Promise<void>) {
     this.#write = write
@@ -23,7 +24,7 @@ export class LinesBehind {
     if (this.lines.size >= WORTH_WRITING) {
       await this.#writing
       this.#begin()
-    } else if (this.lines.size > 0) this.#timer ??= setTimeout(() => this.#due(), HELD_MS)
+    } else if (this.lines.size > 0 && !this.#stopped) this.#timer ??= setTimeout(() => this.#due(), HELD_MS)
   }
 
   /** No write is under way. */
@@ -38,13 +39,20 @@ export class LinesBehind {
     await this.#writing
   }
 
-  /** Forgets what is not written, when no write is under way. */
-  async clear(): Promise<void> {
+  /** No write is begun any more, whoever waits for one: somebody else may have the file by then. */
+  stop(): void {
+    this.#stopped = true
     clearTimeout(this.#timer)
     this.#timer = undefined
+  }
+
+  /** Forgets what is not written, when no write is under way; begins anew. */
+  async clear(): Promise<void> {
+    this.stop()
     await this.#writing?.catch(() => {})
     this.#writing = undefined
     for (const one of [this.lines, this.#spare]) one.clear()
+    this.#stopped = false
   }
 
   #due(): void {
@@ -54,6 +62,7 @@ export class LinesBehind {
   }
 
   #begin(): void {
+    if (this.#stopped) throw new Error('the file was closed')
     clearTimeout(this.#timer)
     this.#timer = undefined
     const { lines } = this

@@ -13,6 +13,8 @@ const TAKEOVER_MS = 100
  * that a killed run left behind is taken over.
  */
 export class StateLock implements AsyncDisposable {
+  /** By path: who has it in this process. */
+  static readonly #holders = new Map<string, StateLock>()
   readonly #path: string
   readonly #identity: string
 
@@ -41,9 +43,13 @@ export class StateLock implements AsyncDisposable {
   private constructor(path: string, mine: string) {
     this.#path = path
     this.#identity = mine
+    StateLock.#holders.set(path, this)
   }
 
+  /** Who was slow to give it back leaves it to whoever has taken it over in this process. */
   async [Symbol.asyncDispose](): Promise<void> {
+    if (StateLock.#holders.get(this.#path) !== this) return
+    StateLock.#holders.delete(this.#path)
     if ((await readFile(this.#path, 'utf8').catch(() => '')) === this.#identity) await rm(this.#path, { force: true })
   }
 }

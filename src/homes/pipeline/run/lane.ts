@@ -29,8 +29,9 @@ interface Flushing {
   isSettled: boolean
 }
 
-/** So long a sink that hangs may take to let go of what it has. */
+/** So long a sink that hangs may take to let go of what it has, and one that seemed to have nothing to do. */
 const CLOSE_MS = 2000
+const CLOSE_IDLE_MS = 10_000
 
 /**
  * One sink, which gets what is on the way to it. That is kept until a barrier behind it was passed, and given once more when
@@ -223,7 +224,7 @@ export class Lane {
       }
     } finally {
       // Nothing that is under way is closed.
-      await this.#flushed()
+      await this.#flushing?.mark.catch(() => {})
       this.done = true
       this.#working = false
       this.#listener.moved()
@@ -234,13 +235,11 @@ export class Lane {
   async close(): Promise<void> {
     if (this.#working && this.#sink.closesWhileBusy !== true) return
     this.#open = false
-    const closing = this.#sink.close()
-    if (!this.#working) return closing
     let timer: NodeJS.Timeout | undefined
     const late = new Promise<void>((resolve) => {
-      timer = setTimeout(resolve, CLOSE_MS)
+      timer = setTimeout(resolve, this.#working ? CLOSE_MS : CLOSE_IDLE_MS)
     })
-    await Promise.race([closing, late]).finally(() => clearTimeout(timer))
+    await Promise.race([this.#sink.close(), late]).finally(() => clearTimeout(timer))
   }
 
   /** False at the end. */
@@ -293,9 +292,13 @@ export class Lane {
     return true
   }
 
-  /** Whatever was to be made durable is, or is not: it counts for nothing any more. */
-  async #flushed(): Promise<void> {
-    await this.#flushing?.mark.catch(() => {})
+  /** An error of something else does not undo what was being made durable. */
+  async #endFlush(): Promise<void> {
+    const flushing = this.#flushing
+    if (flushing === undefined) return
+    // Else it might wait for just that.
+    if (this.#sink.closesWhileBusy === true && !flushing.isSettled) this.#sink.close().catch(() => {})
+    await this.#passFlushed(flushing).catch(() => {})
     this.#flushing = undefined
   }
 
@@ -376,7 +379,7 @@ export class Lane {
   /** What follows an error, when it is time for it; `leave`: the rest is for the next start of the pipeline. */
   async #afterwards(error: unknown): Promise<'again' | 'leave' | 'fail'> {
     this.#open = false
-    await this.#flushed()
+    await this.#endFlush()
     this.#backlog.rewind()
     await this.#sink.close().catch(() => {})
     if (this.#abort.signal.aborted) return 'leave'

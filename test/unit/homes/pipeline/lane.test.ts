@@ -466,3 +466,80 @@ test('stopped while it flushes such a sink is not left before it is done with th
   await lane.close()
   expect([passed, sink.problems]).toEqual([[], []])
 })
+
+test('what such a sink has flushed counts though a write beside it fails', async () => {
+  const log: string[] = []
+  const opened: unknown[] = []
+  let failures = 3
+  const sink: Sink = {
+    writesDuringFlush: true,
+    open: async (mark) => void opened.push(mark),
+    write: async (batch) => {
+      const { lsn } = StreamPosition.parse(batch.position).place
+      log.push(`write ${lsn}`)
+      if (lsn === 2n && failures-- > 0) throw new Error('it is told to fail')
+    },
+    flush: async () => {
+      await settled()
+      log.push('flushed')
+      return { count: log.length }
+    },
+    close: async () => {},
+  }
+  const config = {
+    ...sinkConfig('one', () => sink),
+    onError: 'retry' as const,
+    retry: { attempts: 0, firstMs: 0, maxMs: 0 },
+  }
+  const passed: number[] = []
+  const lane = new Lane(config, {
+    passed: (_, { barrier }) => passed.push(barrier.id),
+    moved: () => {},
+    event: () => {},
+  })
+  await lane.open(undefined)
+  for (const id of [1, 2]) {
+    lane.give(idBatch(id))
+    lane.giveBarrier({ id, position: streamedTo(BigInt(id)), together: true, durable: true, end: undefined })
+  }
+  lane.end()
+  await lane.run()
+  expect(log).toEqual(['write 1', 'write 2', 'flushed', 'write 2', 'write 2', 'write 2', 'flushed'])
+  expect([opened, passed]).toEqual([
+    [undefined, { count: 3 }, { count: 3 }, { count: 3 }],
+    [1, 2],
+  ])
+})
+
+test('a flush that ends only when its sink is closed does not keep it from being opened again', async () => {
+  const hanging = deferred<never>()
+  let [opens, failures] = [0, 1]
+  const sink: Sink = {
+    ...{ writesDuringFlush: true, closesWhileBusy: true },
+    open: async () => void opens++,
+    write: async (batch) => {
+      if (StreamPosition.parse(batch.position).place.lsn === 2n && failures-- > 0) throw new Error('it is told to fail')
+    },
+    flush: async () => (opens === 1 ? hanging.promise : null),
+    close: async () => hanging.reject(new Error('it was closed')),
+  }
+  const config = {
+    ...sinkConfig('one', () => sink),
+    onError: 'retry' as const,
+    retry: { attempts: 0, firstMs: 0, maxMs: 0 },
+  }
+  const passed: number[] = []
+  const lane = new Lane(config, {
+    passed: (_, { barrier }) => passed.push(barrier.id),
+    moved: () => {},
+    event: () => {},
+  })
+  await lane.open(undefined)
+  for (const id of [1, 2]) {
+    lane.give(idBatch(id))
+    lane.giveBarrier({ id, position: streamedTo(BigInt(id)), together: true, durable: true, end: undefined })
+  }
+  lane.end()
+  await lane.run()
+  expect([opens, passed]).toEqual([2, [1, 2]])
+})

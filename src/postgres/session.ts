@@ -41,8 +41,9 @@ export class Session implements Queryable, AsyncDisposable {
   /** To the first of the hosts that answers and fits; anew at each call, so that a failover is followed. */
   static async connect(options: ConnectionOptions, session: SessionOptions = {}): Promise<Session> {
     const open = async (attempt: Attempt) => {
-      const socket = await openTransport({ ...options, ...attempt })
-      const connected = new Session(options, session, attempt, socket)
+      const { socket, encrypted } = await openTransport({ ...options, ...attempt })
+      if (attempt.encrypted && !encrypted) attempt.onPlain()
+      const connected = new Session(options, session, { ...attempt, encrypted }, socket)
       await connected.#connect(attempt.signal)
       return connected
     }

@@ -24,6 +24,7 @@ export class Connections {
   readonly #sessions = new Map<Session, boolean>()
   /** The control session's. */
   #asking: Session | undefined
+  #kept: Session | undefined
   #lastWords: NodeJS.Timeout | undefined
   #closed = false
 
@@ -44,6 +45,10 @@ export class Connections {
     return this.#sessions.size
   }
 
+  isOpen(session: Session): boolean {
+    return this.#sessions.has(session)
+  }
+
   /** Of the server's processes that we have, or had a moment ago. */
   get pids(): readonly number[] {
     const sessions = [...this.#sessions.keys(), ...(this.#asking === undefined ? [] : [this.#asking])]
@@ -61,8 +66,23 @@ export class Connections {
   }
 
   /** For replication commands. */
-  replication(): Promise<Session> {
+  async replication(): Promise<Session> {
+    const kept = this.#kept
+    this.#kept = undefined
+    if (kept !== undefined && this.isOpen(kept)) return kept
     return this.#connect(this.#replication, { settings: KEEPALIVE, replication: true })
+  }
+
+  /** A replication session that was asked something and is still as new: for who wants one next. */
+  keep(session: Session): void {
+    this.#kept = session
+  }
+
+  /** Nobody will want that one. */
+  async letGo(): Promise<void> {
+    const kept = this.#kept
+    this.#kept = undefined
+    await kept?.close()
   }
 
   /** Runs the clean-up of the run, which begins to end with it: on a fresh connection, for a few seconds at most. */

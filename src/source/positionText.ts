@@ -4,14 +4,10 @@ import { formatLsn } from '../postgres/lsn.js'
 import type { Batch } from './batch.js'
 import { type Origin, OUTSIDE_TRANSACTION, StreamPosition } from './position.js'
 import { type ReadingSteps, upToText } from './scan/progress.js'
-import { type PositionWriter, writeStep } from './stepText.js'
+import { type PositionWriter, stepOf, writePlace, writeStep } from './stepText.js'
 
 /** What a text begins with that has nothing in common with others. */
 const NO_BEGINNING = Buffer.alloc(0)
-
-const SUB = Buffer.from(',"sub":')
-const FINGERPRINT = Buffer.from(',"fingerprint":')
-const END = Buffer.from('}')
 
 /** How a position is written. */
 const OF_STEP = 0
@@ -20,12 +16,20 @@ const OF_ROW = 1
 const OF_BATCH = 2
 const AS_IT_IS = 3
 
+/** What is written instead of a beginning that many positions have in common; what stands behind it tells. */
+export interface PositionPacking {
+  /** Behind it stands a step, as `stepText` reads it. */
+  beforeStep(beginning: string): string
+  /** Behind it stands a place, as `placeText` reads it. */
+  beforePlace(beginning: string): string
+}
+
 /**
- * Writes the text of each record's position (which says what `position.toString()` does), for hosts that store one with every
- * record, in two parts: the beginning is the same for records that follow one another.
+ * Writes each record's position (which says what `position.toString()` does), for hosts that store one with every record, in two
+ * parts: the beginning is the same for records that follow one another, and the rest is short.
  */
 export class PositionText {
-  readonly #pack: (beginning: string) => string
+  readonly #packing: PositionPacking
   #origin: Origin | undefined
   #start = ''
   #transaction: Transaction | undefined
@@ -34,9 +38,8 @@ export class PositionText {
   #stepHead = NO_BEGINNING
   #how = AS_IT_IS
 
-  /** `pack`: what is written instead of a beginning that many positions have in common. */
-  constructor(pack: (beginning: string) => string = (beginning) => beginning) {
-    this.#pack = pack
+  constructor(packing: PositionPacking) {
+    this.#packing = packing
   }
 
   /** What the position of the record at `index` begins with: the same buffer as long as it is the same. */
@@ -55,13 +58,10 @@ export class PositionText {
       case OF_STEP:
         return this.#writeStep(writer, batch.rows, batch.steps!, index)
       case OF_ROW:
-        writeRow(writer, heads[head + HEAD_SEQ]!, heads[head + HEAD_SUB]!)
-        return writeFingerprint(writer, heads[head + HEAD_FINGERPRINT]!)
+        return writePlace(writer, heads[head + HEAD_SEQ]!, heads[head + HEAD_SUB]!, heads[head + HEAD_FINGERPRINT]!)
       case OF_BATCH: {
         const { seq, sub, end, fingerprint } = (batch.position as StreamPosition).place
-        writeRow(writer, seq, sub)
-        if (end === undefined) return writeFingerprint(writer, fingerprint)
-        return writer.writeText(`,"end":"${formatLsn(end)}"}`)
+        return writePlace(writer, seq, sub, end === undefined ? fingerprint : formatLsn(end))
       }
       default:
         writer.writeText(batch.at(index)!.position.toString())
@@ -88,7 +88,7 @@ export class PositionText {
       const { origin, place } = position as StreamPosition
       const base = new StreamPosition(origin, { ...place, snapshot: steps.base }).toString()
       // Inside of the progress, which stands last.
-      this.#stepHead = Buffer.from(this.#pack(`${base.slice(0, -2)},${upToText(steps)}`))
+      this.#stepHead = Buffer.from(this.#packing.beforeStep(`${base.slice(0, -2)},${upToText(steps)}`))
     }
     return this.#stepHead
   }
@@ -96,8 +96,7 @@ export class PositionText {
   #writeStep(writer: PositionWriter, rows: RowBatch, { base, stretch }: ReadingSteps, index: number): void {
     const count = base.rows + index + 1
     if (stretch !== undefined && stretch.columns === undefined) {
-      writer.writeDigits(count)
-      return writer.writeText(`,"to":${JSON.stringify(stretch.keyOf(index))}}}}`)
+      return writer.writeText(stepOf(count, stretch.keyOf(index)!))
     }
     const head = index * HEAD
     const bytes = rows.buffers[rows.heads[head + HEAD_BUFFER]!]!
@@ -109,22 +108,10 @@ export class PositionText {
     if (transaction === this.#transaction && origin === this.#origin) return this.#head
     if (origin !== this.#origin) {
       this.#origin = origin
-      this.#start = this.#pack(JSON.stringify({ version: 1, ...origin }).slice(0, -1))
+      this.#start = this.#packing.beforePlace(JSON.stringify({ version: 1, ...origin }).slice(0, -1))
     }
     this.#transaction = transaction
-    this.#head = Buffer.from(`${this.#start},"lsn":"${formatLsn(transaction.commitLsn)}","seq":`)
+    this.#head = Buffer.from(`${this.#start}${formatLsn(transaction.commitLsn)},`)
     return this.#head
   }
-}
-
-function writeRow(writer: PositionWriter, seq: number, sub: number): void {
-  writer.writeDigits(seq)
-  writer.write(SUB)
-  writer.writeDigits(sub)
-}
-
-function writeFingerprint(writer: PositionWriter, fingerprint: number): void {
-  writer.write(FINGERPRINT)
-  writer.writeDigits(fingerprint)
-  writer.write(END)
 }

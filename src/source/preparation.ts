@@ -30,13 +30,20 @@ export interface Prepared {
   readonly leftOut: ReadonlyMap<number, Warning>
 }
 
-/** `publication`: the name of the one that will be used, if it may exist already. */
+/** What was read of the server a moment ago. */
+export interface Found {
+  readonly facts: ServerFacts
+  tables?: CatalogTable[]
+}
+
+/** `publication`: the name of the one that will be used, if it may exist already; `found`: need not be read again. */
 export async function prepare(
   queryable: Queryable,
   options: ParsedOptions,
   publication: string | undefined,
+  found?: Found,
 ): Promise<Prepared> {
-  const facts = await serverFacts(queryable)
+  const facts = found?.facts ?? (await serverFacts(queryable))
   if (options.position !== undefined) requireSameDatabase(options.position, facts)
   const polling = options.cdcMode === 'long_polling'
   const decodes = options.snapshot !== 'only' && !polling
@@ -48,7 +55,7 @@ export async function prepare(
     throw SETTING_INVALID({ name: 'failoverSlot', value: true, problem })
   }
   if (decodes && facts.walLevel !== 'logical') throw WAL_LEVEL({ found: facts.walLevel })
-  const tables = await findTables(queryable, options.include, options.excluded)
+  const tables = found?.tables ?? (await findTables(queryable, options.include, options.excluded))
   const generated = await generatedColumns(queryable, facts, publication)
   const leftOut = new Map<number, Warning>()
   let refused: TailraceError | undefined

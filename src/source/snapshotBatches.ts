@@ -61,7 +61,7 @@ export async function* snapshotBatches(context: RunContext, start: SnapshotStart
   const reading = readSnapshot({
     readers,
     planned,
-    tables: await compileTables(planned, prepared.compiler, emit),
+    tables: compileTables(planned, prepared.compiler, emit),
     snapshotName: start.snapshotName,
     snapshotId: id,
     batchBytes: context.batchBytes,

@@ -18,7 +18,7 @@ import type { ParsedOptions } from './options.js'
 import { chooseMode } from './polling/cdcMode.js'
 import { pollBatches } from './polling/pollBatches.js'
 import type { StreamPosition } from './position.js'
-import { type Prepared, planAgain, prepare, warnings } from './preparation.js'
+import { type Found, type Prepared, planAgain, prepare, warnings } from './preparation.js'
 import {
   DEFAULT_PUBLICATION,
   dropPublications,
@@ -96,19 +96,19 @@ export class SourceRun {
   }
 
   async *#inMode(): AsyncGenerator<Batch, void, void> {
-    const mode = await chooseMode(this.#context)
+    const { mode, found } = await chooseMode(this.#context)
     if (mode === 'long_polling') {
       this.#tables.reject(SIGNAL_UNAVAILABLE({ problem: 'long polling has the tables that it began with' }))
       yield* pollBatches(this.#context)
     } else if (this.#context.options.snapshot === 'only') yield* this.#snapshotOnly()
-    else yield* this.#run()
+    else yield* this.#run(found)
   }
 
-  async *#run(): AsyncGenerator<Batch, void, void> {
+  async *#run(found: Found | undefined): AsyncGenerator<Batch, void, void> {
     const { options, connections } = this.#context
     const slotName = options.slot ?? options.position?.origin.slot ?? undefined
     const publication = options.publication ?? (slotName === undefined ? undefined : DEFAULT_PUBLICATION)
-    const prepared = await this.#prepare(publication)
+    const prepared = await this.#prepare(publication, found)
     const start = decideStart({
       server: prepared.facts,
       position: options.position,
@@ -125,9 +125,9 @@ export class SourceRun {
     else yield* this.#resume(prepared, start.position, publication ?? DEFAULT_PUBLICATION)
   }
 
-  async #prepare(publication: string | undefined): Promise<Prepared> {
+  async #prepare(publication: string | undefined, found?: Found): Promise<Prepared> {
     const { options, connections, emit } = this.#context
-    const prepared = await prepare(connections.control, options, publication)
+    const prepared = await prepare(connections.control, options, publication, found)
     const { versionText, database } = prepared.facts
     emit({ type: 'connected', serverVersion: versionText, database })
     emit({ type: 'capturing', tables: prepared.planned.map(({ table }) => sqlName(table)) })

@@ -9,13 +9,10 @@ export interface PositionWriter extends ByteSink {
   writeDigits(value: number): void
 }
 
-const TO = Buffer.from(',"to":[')
-const TO_END = Buffer.from(']}}}')
-const COMMA = Buffer.from(',')
-const STEP_END = Buffer.from('}}}')
+const COMMA = 0x2c
 
 /**
- * What a position of a row that is read ends with, behind `upToText`: how many were read, and, where these are ranges of keys, the
+ * How a position of a row that is read ends, behind `upToText`, in short: how many were read, and, where these are ranges of keys, the
  * row's key (`columns` of the tuple at `tape[at]`), as its texts stand in JSON.
  */
 export function writeStep(
@@ -27,12 +24,52 @@ export function writeStep(
   at: number,
 ): void {
   writer.writeDigits(rows)
-  if (columns === undefined) return writer.write(STEP_END)
-  writer.write(TO)
-  for (let i = 0; i < columns.length; i++) {
-    if (i > 0) writer.write(COMMA)
-    const pair = at + 2 * columns[i]!
+  if (columns === undefined) return
+  for (const column of columns) {
+    const pair = at + 2 * column
     writeJsonString(writer, bytes, tape[pair]!, tape[pair + 1]!)
   }
-  writer.write(TO_END)
+}
+
+/** The same, of a key's texts. */
+export function stepOf(rows: number, key: readonly string[]): string {
+  return `${rows}${key.map((text) => JSON.stringify(text)).join('')}`
+}
+
+const STEP = /^(\d+)((?:"(?:[^"\\]|\\.)*")*)$/s
+const STRINGS = /"(?:[^"\\]|\\.)*"/gs
+
+/** What a step says, as it stands in a position; undefined: it is none. */
+export function stepText(short: string): string | undefined {
+  const [, rows, key] = STEP.exec(short) ?? []
+  if (rows === undefined) return undefined
+  return key === '' ? `${rows}}}}` : `${rows},"to":[${key!.match(STRINGS)!.join()}]}}}`
+}
+
+/**
+ * How a position in the stream ends, behind the LSN and a comma, in short; `last`: the fingerprint, or where the transaction ends, as
+ * an LSN.
+ */
+export function writePlace(writer: PositionWriter, seq: number, sub: number, last: number | string): void {
+  writer.writeDigits(seq)
+  writeComma(writer)
+  writer.writeDigits(sub)
+  writeComma(writer)
+  if (typeof last === 'string') writer.writeText(last)
+  else writer.writeDigits(last)
+}
+
+const PLACE = /^([\dA-F]+\/[\dA-F]+),(-?\d+),(-?\d+),(?:(-?\d+)|([\dA-F]+\/[\dA-F]+))$/
+
+/** What a place says, with the LSN before it, as it stands in a position; undefined: it is none. */
+export function placeText(short: string): string | undefined {
+  const [, lsn, seq, sub, fingerprint, end] = PLACE.exec(short) ?? []
+  if (lsn === undefined) return undefined
+  const last = end === undefined ? `"fingerprint":${fingerprint}` : `"end":"${end}"`
+  return `,"lsn":"${lsn}","seq":${seq},"sub":${sub},${last}}`
+}
+
+function writeComma(writer: PositionWriter): void {
+  writer.reserve(1)
+  writer.bytes[writer.length++] = COMMA
 }

@@ -62,7 +62,7 @@ export class SnapshotReading implements AsyncDisposable {
     const reading = readSnapshot({
       readers,
       planned,
-      tables: new Map(planned.map((one) => [one.table.oid, compileCatalogTable(one, compiler)])),
+      tables: Promise.resolve(new Map(planned.map((one) => [one.table.oid, compileCatalogTable(one, compiler)]))),
       snapshotName,
       snapshotId: '0/0',
       batchBytes: 1,

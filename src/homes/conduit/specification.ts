@@ -1,4 +1,3 @@
-import { stringify } from 'yaml'
 import { type Parameter, Parameter_Type, Validation_Type } from './proto/config/v1/parameter.js'
 import type { Specification } from './proto/connector/v2/specifier.js'
 import { conduitDestinationSettings } from './settings/destinationSettings.js'
@@ -32,7 +31,7 @@ export function connectorYaml(): string {
   const { name, summary, description, version, author } = about
   const source = { parameters: listInYaml(sourceParams) }
   const destination = { parameters: listInYaml(destinationParams) }
-  return stringify({
+  return yamlOf({
     version: '1.0',
     specification: { name, summary, description, version, author, source, destination },
   })
@@ -65,4 +64,19 @@ function inYaml({ description, type, default: value, validations }: Parameter): 
     default: value,
     validations: validations.map(({ type, value }) => ({ type: VALIDATIONS.get(type), value })),
   }
+}
+
+/** By hand: the parser that comes with a library for YAML would be loaded at every start. Texts are quoted as in JSON, which is YAML. */
+function yamlOf(value: object, indent = ''): string {
+  const lines = Object.entries(value).map(([name, of]) => {
+    if (of === undefined) return ''
+    if (!Array.isArray(of))
+      return typeof of === 'object'
+        ? `${indent}${name}:\n${yamlOf(of, `${indent}  `)}`
+        : `${indent}${name}: ${JSON.stringify(of)}\n`
+    if (of.length === 0) return `${indent}${name}: []\n`
+    const items = of.map((item: object) => `${indent}  - ${yamlOf(item, `${indent}    `).trimStart()}`)
+    return `${indent}${name}:\n${items.join('')}`
+  })
+  return lines.join('')
 }

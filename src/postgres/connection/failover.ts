@@ -23,6 +23,8 @@ export interface Attempt {
   readonly host: Host
   readonly address: string
   readonly encrypted: boolean
+  /** The server has no TLS, and the attempt goes on without: there is no other one to be made. */
+  readonly onPlain: () => void
   /** Aborts at the time limit, or when the caller gives up. */
   readonly signal: AbortSignal
 }
@@ -89,9 +91,13 @@ async function tryAddress<S extends Openable>(
   signal?.addEventListener('abort', giveUp, { once: true })
   try {
     let refused: unknown
+    let isPlain = false
+    const onPlain = () => {
+      isPlain = true
+    }
     for (const encrypted of encryptions(tls.mode, host)) {
       try {
-        const session = await open({ host, address, encrypted, signal: limit.signal })
+        const session = await open({ host, address, encrypted, onPlain, signal: limit.signal })
         await checkFit(session, target, limit.signal)
         return session
       } catch (cause) {
@@ -99,7 +105,7 @@ async function tryAddress<S extends Openable>(
         // What the server itself says tells more than that it has no TLS.
         const tells = !(cause instanceof TlsError)
         if (refused === undefined || (tells && !(refused instanceof pg.DatabaseError))) refused = cause
-        if (!mayTryOtherwise(cause)) break
+        if (isPlain || !mayTryOtherwise(cause)) break
       }
     }
     throw refused

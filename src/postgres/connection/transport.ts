@@ -34,8 +34,13 @@ export class TlsError extends Error {
   }
 }
 
+export interface Transport {
+  readonly socket: Socket
+  readonly encrypted: boolean
+}
+
 /** A connected socket, with TLS where it is wanted. Nothing of the protocol was sent but the request for TLS. */
-export async function openTransport(options: TransportOptions): Promise<Socket> {
+export async function openTransport(options: TransportOptions): Promise<Transport> {
   const { host, address, encrypted, tls, signal } = options
   signal.throwIfAborted()
   // Before a connection is made: a file that cannot be read is no fault of the server.
@@ -47,8 +52,12 @@ export async function openTransport(options: TransportOptions): Promise<Socket> 
     await settled(socket, 'connect')
     socket.setNoDelay(true)
     if (options.keepAlive) socket.setKeepAlive(true, options.keepAliveIdleMs)
-    if (material === undefined) return socket
-    if (!tls.direct) await askForTls(socket)
+    if (material === undefined) return { socket, encrypted }
+    if (!tls.direct && !(await askForTls(socket))) {
+      // As libpq: the server waits for what comes instead.
+      if (tls.mode === 'prefer') return { socket, encrypted: false }
+      throw new TlsError('the server has no TLS')
+    }
     const verifiesName = tls.mode === 'verify-full'
     if (verifiesName && host.name === '')
       throw new TlsError('sslmode=verify-full needs the name of the host, and only hostaddr is given')
@@ -69,7 +78,7 @@ export async function openTransport(options: TransportOptions): Promise<Socket> 
         'the server did not agree to speak PostgreSQL in TLS from the first byte (sslnegotiation=direct)',
       )
     }
-    return secure
+    return { socket: secure, encrypted }
   } catch (cause) {
     socket.destroy()
     throw cause
@@ -78,7 +87,8 @@ export async function openTransport(options: TransportOptions): Promise<Socket> 
   }
 }
 
-async function askForTls(socket: Socket): Promise<void> {
+/** False: the server has none. */
+async function askForTls(socket: Socket): Promise<boolean> {
   const answer = new Promise<Buffer>((resolve, reject) => {
     socket.once('data', resolve)
     socket.once('error', reject)
@@ -87,10 +97,11 @@ async function askForTls(socket: Socket): Promise<void> {
   })
   socket.write(SSL_REQUEST)
   const bytes = await answer
-  if (bytes[0] === REFUSED && bytes.length === 1) throw new TlsError('the server has no TLS')
+  if (bytes[0] === REFUSED && bytes.length === 1) return false
   if (bytes[0] !== ACCEPTED) throw new TlsError('what answers does not speak the PostgreSQL protocol')
   // Somebody on the way put it there, to have it taken for the server's (CVE-2021-23222).
   if (bytes.length > 1) throw new TlsError('unencrypted bytes came after the answer to the request for TLS')
+  return true
 }
 
 function settled(socket: Socket, event: 'connect' | 'secureConnect'): Promise<void> {

@@ -5,34 +5,44 @@ import { findTables } from '../../postgres/catalog/tables.js'
 import { quoteIdentifier, sqlName } from '../../postgres/identifier.js'
 import { inspectPublication } from '../../postgres/publication.js'
 import { describeCause, isTransient } from '../../postgres/serverError.js'
+import type { Found } from '../preparation.js'
 import { DEFAULT_PUBLICATION } from '../publications.js'
 import type { RunContext } from '../runContext.js'
 
+export interface ChosenMode {
+  readonly mode: 'logical' | 'long_polling'
+  /** Read for that, a moment ago. */
+  readonly found?: Found | undefined
+}
+
 /** How this run finds changes. `auto` goes on as its position began, and else has logical replication if it can be had. */
-export async function chooseMode(context: RunContext): Promise<'logical' | 'long_polling'> {
+export async function chooseMode(context: RunContext): Promise<ChosenMode> {
   const { cdcMode, position, snapshot, until } = context.options
   const polled = position?.place.polling !== undefined
   if (cdcMode === 'logical' && polled) throw POSITION_OTHER_MODE({ expected: 'long_polling', found: 'logical' })
   // All rows once are read the same way in every mode.
-  if (snapshot === 'only' && !polled) return 'logical'
-  if (cdcMode !== 'auto') return cdcMode
-  if (position !== undefined) return polled ? 'long_polling' : 'logical'
-  const obstacle = await logicalObstacle(context)
-  if (obstacle === undefined) return 'logical'
+  if (snapshot === 'only' && !polled) return { mode: 'logical' }
+  if (cdcMode !== 'auto') return { mode: cdcMode }
+  if (position !== undefined) return { mode: polled ? 'long_polling' : 'logical' }
+  const facts = await serverFacts(context.connections.control)
+  const found: Found = { facts }
+  const obstacle = await logicalObstacle(context, facts, found)
+  if (obstacle === undefined) return { mode: 'logical', found }
+  await context.connections.letGo()
   if (until !== undefined && until !== 'current') {
     throw SETTING_INVALID({ name: 'until', value: undefined, problem: `long polling knows no LSN, and ${obstacle}` })
   }
   context.emit(LOGICAL_UNAVAILABLE({ obstacle }))
-  return 'long_polling'
+  return { mode: 'long_polling' }
 }
 
 /** Why changes cannot be had by logical replication; undefined when they can. A passing trouble is thrown. */
-async function logicalObstacle(context: RunContext): Promise<string | undefined> {
-  const { control } = context.connections
-  const facts = await serverFacts(control)
-  return (
-    serverObstacle(facts) ?? (await connectionObstacle(context, facts)) ?? (await publicationObstacle(context, facts))
-  )
+async function logicalObstacle(context: RunContext, facts: ServerFacts, found: Found): Promise<string | undefined> {
+  const obstacle = serverObstacle(facts)
+  if (obstacle !== undefined) return obstacle
+  const both = [connectionObstacle(context, facts), publicationObstacle(context, facts, found)]
+  const [connection, publication] = await Promise.all(both)
+  return connection ?? publication
 }
 
 function serverObstacle({ walLevel, inRecovery, version, maxReplicationSlots, maxWalSenders }: ServerFacts) {
@@ -55,9 +65,11 @@ async function connectionObstacle(
     const session = await connections.replication()
     try {
       await identifySystem(session)
-    } finally {
+    } catch (error) {
       await session.close()
+      throw error
     }
+    connections.keep(session)
     return undefined
   } catch (error) {
     const pooler = /unsupported startup parameter/i.test(describeCause(error))
@@ -69,12 +81,14 @@ async function connectionObstacle(
 async function publicationObstacle(
   { options, connections }: RunContext,
   { inRecovery }: ServerFacts,
+  found: Found,
 ): Promise<string | undefined> {
   const { control } = connections
   const name = options.publication ?? (options.slot === undefined ? undefined : DEFAULT_PUBLICATION)
   if (name !== undefined && (await inspectPublication(control, name)) !== undefined) return undefined
   if (inRecovery) return 'the server is a standby, where no publication can be made, and there is none to use'
   const tables = await findTables(control, options.include, options.excluded)
+  found.tables = tables
   const [row] = await control.query<{ may_create: boolean; foreign: string[] }>(
     `SELECT pg_catalog.has_database_privilege(pg_catalog.current_database(), 'CREATE') AS may_create,
             ARRAY(SELECT o.name FROM pg_catalog.unnest($1::pg_catalog.text[]) AS o (name)

@@ -18,7 +18,8 @@ export { SnapshotReaders } from './snapshotReaders.js'
 export interface SnapshotPhase {
   readonly readers: SnapshotReaders
   readonly planned: readonly PlannedTable[]
-  readonly tables: ReadonlyMap<number, Table>
+  /** Compiled, by OID; awaited when their ranges are planned. */
+  readonly tables: Promise<ReadonlyMap<number, Table>>
   readonly snapshotName: string
   readonly snapshotId: string
   readonly batchBytes: number
@@ -44,6 +45,7 @@ export interface SnapshotPhase {
  */
 export async function readSnapshot(phase: SnapshotPhase): Promise<void> {
   const { readers } = phase
+  phase.tables.catch(() => {}) // whoever awaits them sees it
   const failure = new AbortController()
   const ending = AbortSignal.any([phase.signal, failure.signal])
   const cut = () => readers.abandon()
@@ -61,7 +63,7 @@ export async function readSnapshot(phase: SnapshotPhase): Promise<void> {
 }
 
 async function readAll(phase: SnapshotPhase, failure: AbortController): Promise<void> {
-  const { readers, planned, tables, emit } = phase
+  const { readers, planned, emit } = phase
   const catalogTables = planned.map(({ table }) => table)
   const relations = catalogTables.flatMap(relationsOf)
   await readers.enter(phase.snapshotName, relations)
@@ -77,12 +79,6 @@ async function readAll(phase: SnapshotPhase, failure: AbortController): Promise<
     tables: planned.length,
     estimatedRows: [...estimates.values()].reduce((sum, rows) => sum + rows, 0),
   })
-  const queries = planned.map((one): readonly [number, ReadTable] => {
-    const table = tables.get(one.table.oid)!
-    const read = new Set([...table.selected, ...table.key].map((index) => table.columns[index]!.name))
-    const query = { columns: one.columns, read, withPlace: table.key.length === 0, rowFilter: one.rowFilter }
-    return [one.table.oid, { table, query, forms: phase.takesBinary ? binaryFormsOf(table, query) : undefined }]
-  })
   const keyed = new Map<number, KeyedTable>()
   if (phase.onKeyed !== undefined) {
     for (const one of planned) {
@@ -92,6 +88,13 @@ async function readAll(phase: SnapshotPhase, failure: AbortController): Promise<
     }
     phase.onKeyed(keyed)
   }
+  const tables = await phase.tables
+  const queries = planned.map((one): readonly [number, ReadTable] => {
+    const table = tables.get(one.table.oid)!
+    const read = new Set([...table.selected, ...table.key].map((index) => table.columns[index]!.name))
+    const query = { columns: one.columns, read, withPlace: table.key.length === 0, rowFilter: one.rowFilter }
+    return [one.table.oid, { table, query, forms: phase.takesBinary ? binaryFormsOf(table, query) : undefined }]
+  })
   const bytesNow = (oid: number) => bytes.get(oid) ?? 0
   const units =
     phase.pieces === undefined

@@ -4,7 +4,7 @@ import type { Session } from '../../postgres/session.js'
 import type { PlannedTable } from '../capturePlan.js'
 import type { Connections } from '../connections.js'
 import type { SourceEvent } from '../events.js'
-import { affordableReaders, BEGIN, lockAtOnce, lockPatiently } from './tableLocks.js'
+import { affordableReaders, BEGIN, lockAtOnce, lockOn } from './tableLocks.js'
 import type { Relation } from './units.js'
 
 export interface ReadersOptions {
@@ -29,18 +29,27 @@ export class SnapshotReaders implements AsyncDisposable {
   #exported = false
 
   static async open(options: ReadersOptions): Promise<SnapshotReaders> {
-    const { connections, planned, workers } = options
+    const { connections, planned, workers, signal } = options
     const tables = planned.map(({ table }) => table)
-    const more = Math.min(workers, await affordableReaders(connections.control, tables)) - 1
-    const first = await lockPatiently(connections, tables, options)
-    const opening = Array.from({ length: more }, () => lockAtOnce(connections, tables))
-    const opened = await Promise.allSettled(opening)
-    const others = opened.map((one) => (one.status === 'fulfilled' ? one.value : undefined))
-    const readers = new SnapshotReaders(connections, [first, ...others.filter((one) => one !== undefined)])
-    const failed = opened.find((one) => one.status === 'rejected')
-    if (failed === undefined) return readers
-    await readers.close()
-    throw failed.reason
+    const opening = Array.from({ length: workers }, () => connections.ordinary())
+    try {
+      const [affordable, first, ...others] = await Promise.all([
+        affordableReaders(connections.control, tables),
+        ...opening,
+      ] as const)
+      await lockOn(first!, connections.control, tables, options)
+      const locking = others.map(async (session, index) => {
+        if (index + 1 >= affordable) return void (await session.close())
+        // The first may have waited for long.
+        return lockAtOnce(connections.isOpen(session) ? session : await connections.ordinary(), tables)
+      })
+      const locked = await Promise.all(locking)
+      return new SnapshotReaders(connections, [first!, ...locked.filter((one) => one !== undefined)])
+    } catch (error) {
+      await Promise.all(opening.map((one) => one.then((session) => session.close()).catch(() => {})))
+      signal.throwIfAborted()
+      throw error
+    }
   }
 
   private constructor(connections: Connections, sessions: readonly Session[]) {

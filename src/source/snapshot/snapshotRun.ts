@@ -59,6 +59,8 @@ export class SnapshotRun {
   readonly #copies = new Set<CopyOut>()
   readonly #progress = new Map<number, TableProgress>()
   readonly #use = new RowUse()
+  /** That were handed on. */
+  #bytes = 0
 
   constructor(options: SnapshotRunOptions) {
     this.#options = options
@@ -121,7 +123,8 @@ export class SnapshotRun {
     const copy = new CopyOut(session, sqlOf(unit, query, from, limit), {
       row: (bytes, start, end) => collector.collect(bytes, start, end),
       chunkEnd: () => {
-        if (collector.bytes >= this.#options.batchBytes) handOn()
+        // The first are small: whoever takes them has all to make ready for the first time, while the next are read.
+        if (collector.bytes >= Math.min(this.#options.batchBytes, this.#bytes)) handOn()
         if (this.#isFull(unit)) copy.pause()
       },
     })
@@ -153,6 +156,7 @@ export class SnapshotRun {
   #handOn(collector: RowCollector, unit: SnapshotUnit): RowBatch | undefined {
     if (collector.count === 0) return undefined
     const rows = collector.take()
+    this.#bytes += rows.bytes
     this.#options.deliver(rows, unit)
     const progress = this.#progress.get(unit.table.oid)!
     progress.rows += rows.count

@@ -4,7 +4,6 @@ import { type QualifiedName, sqlName } from '../../postgres/identifier.js'
 import type { Queryable } from '../../postgres/queryable.js'
 import { sqlstateOf } from '../../postgres/serverError.js'
 import type { Session } from '../../postgres/session.js'
-import type { Connections } from '../connections.js'
 import type { SourceEvent } from '../events.js'
 import { describeParty, inTheWayOf } from './locks.js'
 import { lockSql } from './query.js'
@@ -38,23 +37,6 @@ export async function affordableReaders(control: Queryable, tables: readonly Cat
   const relations = tables.reduce((sum, { partitions }) => sum + 1 + partitions.length, 0)
   // Each lock has room for two holders ("lock.c": max_table_size * 2).
   return Math.max(1, Math.floor(row!.locks / 2 / relations))
-}
-
-/** A session that holds all locks in a transaction, however long they take: see {@link lockOn}. */
-export async function lockPatiently(
-  connections: Connections,
-  tables: readonly CatalogTable[],
-  wait: LockWait,
-): Promise<Session> {
-  const session = await connections.ordinary()
-  try {
-    await lockOn(session, connections.control, tables, wait)
-    return session
-  } catch (error) {
-    await session.close()
-    wait.signal.throwIfAborted()
-    throw error
-  }
 }
 
 /**
@@ -91,14 +73,10 @@ function lockableLeaves({ partitions }: CatalogTable): number[] {
 }
 
 /**
- * A further session with all locks, if they can be had at once: else somebody waits for the first one's, and who came
+ * `session` with all locks, if they can be had at once: else somebody waits for the first one's, and who came
  * behind would make him wait longer. Also none if the lock table is full.
  */
-export async function lockAtOnce(
-  connections: Connections,
-  tables: readonly CatalogTable[],
-): Promise<Session | undefined> {
-  const session = await connections.ordinary()
+export async function lockAtOnce(session: Session, tables: readonly CatalogTable[]): Promise<Session | undefined> {
   try {
     if (await tryLock(session, tables, undefined)) return session
   } catch (error) {

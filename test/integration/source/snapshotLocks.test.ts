@@ -135,9 +135,15 @@ describeEachMajor('locks of the snapshot', (postgres) => {
     let opened = 0
     let alter: ReturnType<typeof migration> | undefined
     snapshot.connections.ordinary = async () => {
-      if (opened++ === 1) alter = migration(db, 'ALTER TABLE b ADD x int')
-      await alter
-      return connect()
+      const isFirst = opened++ === 0
+      const session = await connect()
+      const query = session.query.bind(session)
+      const behind = async (sql: string) => {
+        alter ??= migration(db, 'ALTER TABLE b ADD x int')
+        await alter
+        return query(sql)
+      }
+      return isFirst ? session : Object.assign(session, { query: behind })
     }
     const readers = await snapshot.open(4)
     expect(opened).toBe(4)

@@ -8,7 +8,7 @@ import { PositionText } from '../../../source/positionText.js'
 import { log } from '../plugin/log.js'
 import { type LineJob, type LineJobDone, LineJobs, type PlainTable } from './lineJobs.js'
 import type { LineRecordsMade } from './lineRecords.js'
-import { packBeginning } from './packedPosition.js'
+import { packing } from './packedPosition.js'
 import type { TableSchemas } from './payloadFormat.js'
 import { RecordThread } from './recordThread.js'
 
@@ -51,7 +51,7 @@ const NONE_MADE: EncodedLines = {
 export class LineEncoder {
   readonly #avro: AvroOptions
   #program: string | undefined
-  readonly #positions = new PositionText(packBeginning)
+  readonly #positions = new PositionText(packing)
   #memory: Memory[] = []
   /** Batches that were given to it, and did not come back. */
   #pending = 0

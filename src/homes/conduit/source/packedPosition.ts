@@ -1,19 +1,22 @@
 import { deflateRawSync, inflateRawSync } from 'node:zlib'
 import { POSITION_INVALID } from '../../../core/errors.js'
+import type { PositionPacking } from '../../../source/positionText.js'
+import { placeText, stepText } from '../../../source/stepText.js'
+import { CODED, codeText, decodeText } from './positionCode.js'
 
-// p<beginning, deflated, in base64>.<the rest, as it is>
+// ~<beginning, coded><rest>   p<beginning, deflated, in base64><rest>
+// a rest is ^<step> or %<place>, and in versions before .<text>, behind p alone
 
-const PACKED = 'p'
-const END = '.'
+const CODED_POSITION = new RegExp(`^~(${CODED})([\\^%].*)$`, 's')
+const DEFLATED_POSITION = /^p([A-Za-z0-9+/]*=*)([.^%].*)$/s
+const OF_STEP = '^'
+const OF_PLACE = '%'
 /** 4 kB: a larger window costs more to make than it saves. Readers take any. */
 const WINDOW_BITS = 12
-/** What is shorter comes out no shorter. */
-const LEAST_CHARACTERS = 64
+/** Coded, so many characters hold several tables, which are alike: deflated they may be shorter. */
+const LONG = 300
 
-/**
- * What positions are made of: with that known beforehand, what is left of one is little more than its names and numbers. Stored
- * positions are read by it: not a character of it can ever change (another one would be of another letter).
- */
+/** What positions are made of. Stored positions are read by it: not a character of it can ever change. */
 const KNOWN = Buffer.from(
   '"leaving":[],"partitions":"","polling":{"again":true,"more":true,"where":"","begun":true,"overtaken":[{"key":[""],"until":"0/"}],' +
     '"apart":[],"next":{"unproved":[[,"0/",[1]]],"oid":,"id":"0/","schema":"public","name":"","key":["id"],"stretches":[{"to":["0"],' +
@@ -25,23 +28,47 @@ const KNOWN = Buffer.from(
 )
 
 /**
- * The beginning that a position has in common with others, shorter by two thirds: it travels with every record, and comes
- * back with every acknowledgement. What is put behind it may be any text.
+ * A beginning that a position has in common with others, in a quarter of the characters: it travels with every record, and comes
+ * back with every acknowledgement. All of it is text: Conduit has positions as bytes, and prints them as text in its logs and errors,
+ * some of which go on as text of messages that have to be UTF-8.
  */
-export function packBeginning(text: string): string {
-  if (text.length < LEAST_CHARACTERS) return text
-  return `${PACKED}${deflateRawSync(text, { dictionary: KNOWN, level: 9, windowBits: WINDOW_BITS }).toString('base64')}${END}`
+export const packing: PositionPacking = {
+  beforeStep: (beginning) => pack(beginning) + OF_STEP,
+  beforePlace: (beginning) => pack(beginning) + OF_PLACE,
 }
 
-/** The text of a position that begins with what `packBeginning` gave; any other one as it is. Throws `POSITION_INVALID`. */
+function pack(text: string): string {
+  const coded = `~${codeText(text)}`
+  if (coded.length < LONG) return coded
+  const bytes = deflateRawSync(text, { dictionary: KNOWN, level: 9, windowBits: WINDOW_BITS })
+  const deflated = `p${bytes.toString('base64')}`
+  return deflated.length < coded.length ? deflated : coded
+}
+
+/**
+ * The text of a position that was packed, by any version; any other one as it is: of Conduit's own connector `payments.old:12` may be
+ * one. Throws `POSITION_INVALID`.
+ */
 export function unpackPosition(text: string): string {
-  const end = text.indexOf(END)
-  // Of Conduit's own connector `payments.old:12` may be one.
-  if (!text.startsWith(PACKED) || end < 0 || !text.endsWith('}')) return text
+  const [, coded, codedRest] = CODED_POSITION.exec(text) ?? []
+  const [, deflated, deflatedRest] = DEFLATED_POSITION.exec(text) ?? []
+  const rest = restOf(codedRest ?? deflatedRest ?? '')
+  if (rest === undefined) return text
   try {
-    const beginning = inflateRawSync(Buffer.from(text.slice(1, end), 'base64'), { dictionary: KNOWN })
-    return `${beginning}${text.slice(end + 1)}`
+    const beginning = coded === undefined ? inflate(deflated!) : decodeText(coded)
+    return `${beginning}${rest}`
   } catch (cause) {
     throw POSITION_INVALID({ problem: 'its beginning cannot be unpacked' }, { cause })
   }
+}
+
+function restOf(rest: string): string | undefined {
+  const text = rest.slice(1)
+  if (rest.startsWith(OF_STEP)) return stepText(text)
+  if (rest.startsWith(OF_PLACE)) return placeText(text)
+  return text.endsWith('}') ? text : undefined
+}
+
+function inflate(base64: string): Buffer {
+  return inflateRawSync(Buffer.from(base64, 'base64'), { dictionary: KNOWN })
 }

@@ -17,7 +17,7 @@ import { formatLsn } from '../../../postgres/lsn.js'
 import type { Batch } from '../../../source/batch.js'
 import { PositionText } from '../../../source/positionText.js'
 import { readAtOf, tableMetadata, transactionMetadata, writeOperation, writeSeq, writeUnchanged } from './metadata.js'
-import { packBeginning } from './packedPosition.js'
+import { packing } from './packedPosition.js'
 import { NO_PART, type PayloadFormat, type TableFormat } from './payloadFormat.js'
 import type { ProtoWriter } from './protoWriter.js'
 import { RecordParts } from './recordParts.js'
@@ -51,7 +51,7 @@ export interface Written {
 /** Writes records of a batch as those of a `Source.Run.Response`. */
 export class RecordWriter {
   readonly #wishes: RecordWishes
-  readonly #positions = new PositionText(packBeginning)
+  readonly #positions = new PositionText(packing)
   readonly #formats = new WeakMap<Table, TableFormat>()
   #lastTable: Table | undefined
   #lastFormat: TableFormat | undefined

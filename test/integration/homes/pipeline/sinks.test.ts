@@ -38,7 +38,7 @@ async function pipelineOf(db: TestDatabase, ...sinks: readonly SinkConfig[]) {
   }
   return {
     config,
-    start: () => new RunningPipeline(config),
+    start: (more: Partial<PipelineConfig> = {}) => new RunningPipeline({ ...config, ...more }),
     state: async () => JSON.parse(await readFile(config.statePath, 'utf8')),
     [Symbol.asyncDispose]: folder[Symbol.asyncDispose],
   }
@@ -104,7 +104,8 @@ test('after a failure the sink that was behind gets what it is missing, and the 
     sinkConfig('behind', () => new SendSink(behind)),
   )
   {
-    await using running = pipeline.start()
+    // Rows may come one by one, and each counts for a kilobyte: none is to wait for the sink that hangs.
+    await using running = pipeline.start({ bufferBytes: 1024 * 1024 })
     await running.until(() => ahead.durable.length === 500 && running.streaming, 'the rows')
     await sleep(400)
     let held = true

@@ -214,7 +214,8 @@ test.each([...new Set([majors[0]!, majors.at(-1)!])])(
       const expected = await recordsOf(table, text, text, avro)
       const made = await recordsOf(table, text, binary, avro)
       expect([expected.made.count, made.made.count]).toEqual([RECORDS, RECORDS])
-      expect(made.schemas).toBeGreaterThan(3)
+      // The key’s, and more than one of rows, however they are drawn.
+      expect(made.schemas).toBeGreaterThan(2)
       expect(Buffer.compare(made.bytes, expected.bytes)).toBe(0)
       expect(made.made).toEqual(expected.made)
     }

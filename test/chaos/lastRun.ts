@@ -1,6 +1,6 @@
 import { startTailrace, type TailraceProcess } from '../support/tailrace.js'
 
-const LAST_RUN_MS = 300_000
+const LAST_RUN_MS = 600_000
 
 /** A run that nobody disturbs, to its end; gives what is wrong with that. `told`: what there is to say of it. */
 export async function lastRun(

@@ -50,9 +50,9 @@ test('a consumer that reads nothing more is told of, once, and that it goes on',
   await running.says('it goes on after ')
   running.kill('SIGTERM')
   await running.ended
-  // Whatever stands still behind that, on a busy machine, is another one.
+  // On a busy machine the server, too, may be waited for so long before that, and whatever stands still behind it is another one.
   const [before] = running.stderr.split('it goes on after ')
-  expect(linesWith('no progress', before!)).toHaveLength(1)
+  expect(linesWith('the consumer has had a batch of', before!)).toHaveLength(1)
 })
 
 test.each([

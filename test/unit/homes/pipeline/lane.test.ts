@@ -467,6 +467,29 @@ test('stopped while it flushes such a sink is not left before it is done with th
   expect([passed, sink.problems]).toEqual([[], []])
 })
 
+/** Two batches, each with its barrier, to a sink that is tried again; gives the barriers that were passed. */
+async function twoBatches(sink: Sink): Promise<readonly number[]> {
+  const config = {
+    ...sinkConfig('one', () => sink),
+    onError: 'retry' as const,
+    retry: { attempts: 0, firstMs: 0, maxMs: 0 },
+  }
+  const passed: number[] = []
+  const lane = new Lane(config, {
+    passed: (_, { barrier }) => passed.push(barrier.id),
+    moved: () => {},
+    event: () => {},
+  })
+  await lane.open(undefined)
+  for (const id of [1, 2]) {
+    lane.give(idBatch(id))
+    lane.giveBarrier({ id, position: streamedTo(BigInt(id)), together: true, durable: true, end: undefined })
+  }
+  lane.end()
+  await lane.run()
+  return passed
+}
+
 test('what such a sink has flushed counts though a write beside it fails', async () => {
   const log: string[] = []
   const opened: unknown[] = []
@@ -486,24 +509,7 @@ test('what such a sink has flushed counts though a write beside it fails', async
     },
     close: async () => {},
   }
-  const config = {
-    ...sinkConfig('one', () => sink),
-    onError: 'retry' as const,
-    retry: { attempts: 0, firstMs: 0, maxMs: 0 },
-  }
-  const passed: number[] = []
-  const lane = new Lane(config, {
-    passed: (_, { barrier }) => passed.push(barrier.id),
-    moved: () => {},
-    event: () => {},
-  })
-  await lane.open(undefined)
-  for (const id of [1, 2]) {
-    lane.give(idBatch(id))
-    lane.giveBarrier({ id, position: streamedTo(BigInt(id)), together: true, durable: true, end: undefined })
-  }
-  lane.end()
-  await lane.run()
+  const passed = await twoBatches(sink)
   expect(log).toEqual(['write 1', 'write 2', 'flushed', 'write 2', 'write 2', 'write 2', 'flushed'])
   expect([opened, passed]).toEqual([
     [undefined, { count: 3 }, { count: 3 }, { count: 3 }],
@@ -523,23 +529,6 @@ test('a flush that ends only when its sink is closed does not keep it from being
     flush: async () => (opens === 1 ? hanging.promise : null),
     close: async () => hanging.reject(new Error('it was closed')),
   }
-  const config = {
-    ...sinkConfig('one', () => sink),
-    onError: 'retry' as const,
-    retry: { attempts: 0, firstMs: 0, maxMs: 0 },
-  }
-  const passed: number[] = []
-  const lane = new Lane(config, {
-    passed: (_, { barrier }) => passed.push(barrier.id),
-    moved: () => {},
-    event: () => {},
-  })
-  await lane.open(undefined)
-  for (const id of [1, 2]) {
-    lane.give(idBatch(id))
-    lane.giveBarrier({ id, position: streamedTo(BigInt(id)), together: true, durable: true, end: undefined })
-  }
-  lane.end()
-  await lane.run()
+  const passed = await twoBatches(sink)
   expect([opens, passed]).toEqual([2, [1, 2]])
 })

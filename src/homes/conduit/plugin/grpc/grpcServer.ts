@@ -1,7 +1,7 @@
 import { constants, createServer, type Http2Server, type ServerHttp2Session, type ServerHttp2Stream } from 'node:http2'
 import { FrameReader, frameHead } from './frames.js'
 import { GrpcFailure, OK, statusHeaders, UNIMPLEMENTED } from './status.js'
-import { RESPONSE_HEADERS, StreamCall, type StreamListener } from './streamCall.js'
+import { RESPONSE_HEADERS, RESPONSE_OPTIONS, StreamCall, type StreamListener } from './streamCall.js'
 
 /** Windows of HTTP/2 as large as what is sent in one go: the default of 64 kB would be asked for again and again. */
 const WINDOW_BYTES = 4 * 1024 * 1024
@@ -137,7 +137,7 @@ function readMessage(stream: ServerHttp2Stream, maxBytes: number): Promise<Buffe
 
 function answer(stream: ServerHttp2Stream, response: Buffer): void {
   if (stream.closed) return
-  stream.respond(RESPONSE_HEADERS, { waitForTrailers: true })
+  stream.respond(RESPONSE_HEADERS, RESPONSE_OPTIONS)
   stream.once('wantTrailers', () => stream.sendTrailers({ 'grpc-status': String(OK) }))
   stream.write(frameHead(response.length))
   stream.end(response)

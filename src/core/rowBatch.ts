@@ -63,11 +63,10 @@ export interface CopyLines {
   readonly read: (bytes: Uint8Array, view: DataView, start: number, end: number, columns: number, tape: Tape) => void
   /** They are rows in binary format (`postgres/binary/row.ts`), and no lines: what each column is. */
   readonly forms?: readonly number[] | undefined
-  /**
-   * Of these: rows `first` to `last` (not included) as lines, needed where anybody is to look into them. `columns`: the others are not
-   * asked for, and NULL.
-   */
-  readonly toText?: ((first: number, last: number, columns?: readonly number[]) => CopyText) | undefined
+  /** Of these: rows `first` to `last` (not included) as lines, needed where anybody is to look into them. */
+  readonly toText?: ((first: number, last: number) => CopyText) | undefined
+  /** Of these: texts of some columns of one row; undefined: NULL. */
+  readonly textsOf?: ((row: number, columns: readonly number[]) => readonly (string | undefined)[]) | undefined
   /** Called when somebody asks for rows that have to be read for it. */
   readonly onRead: () => void
   /** The bytes' memory, where it is for others when nobody looks into them any more. */
@@ -253,24 +252,40 @@ export class RowBatch {
     return at < 0 ? undefined : this.transactions[at]
   }
 
-  /** The new row of record `index`; of lines that one alone is read. Nothing is asked of others than `columns`, where given. */
-  rowAt(index: number, asked?: readonly number[]): RowPlace {
+  /** Texts of some columns of record `index`, a row of a snapshot; undefined: NULL. */
+  textsAt(index: number, columns: readonly number[]): readonly (string | undefined)[] {
+    const { lines, row } = this.#lineAt(index) ?? {}
+    if (lines?.textsOf !== undefined) return lines.textsOf(row!, columns)
+    const { bytes, tape, at } = this.rowAt(index)
+    return columns.map((column) => {
+      const start = tape[at + 2 * column]!
+      const length = tape[at + 2 * column + 1]! - start
+      return start < 0 ? undefined : Buffer.from(bytes.buffer, bytes.byteOffset + start, length).toString()
+    })
+  }
+
+  /** The new row of record `index`; of lines that one alone is read. */
+  rowAt(index: number): RowPlace {
     if (this.#lines === undefined) {
       const head = index * HEAD
       const bytes = this.#buffers[this.#heads[head + HEAD_BUFFER]!]!
       return { bytes, tape: this.#tape.values, at: this.#heads[head + HEAD_NEW]! }
     }
-    let first = 0
-    for (const { bytes, ends, columns, read, toText } of this.#lines) {
-      const row = index - first
-      if (row >= ends.length) {
-        first += ends.length
-        continue
-      }
-      const line = toText?.(row, row + 1, asked).bytes ?? Buffer.from(bytes.subarray(ends[row - 1] ?? 0, ends[row]!))
-      const tape = new Tape(2 * columns)
-      read(line, viewOf(line), 0, line.length, columns, tape)
-      return { bytes: line, tape: tape.values, at: 0 }
+    const { lines, row } = this.#lineAt(index)!
+    const { bytes, ends, columns, read, toText } = lines
+    const line = toText?.(row, row + 1).bytes ?? Buffer.from(bytes.subarray(ends[row - 1] ?? 0, ends[row]!))
+    const tape = new Tape(2 * columns)
+    read(line, viewOf(line), 0, line.length, columns, tape)
+    return { bytes: line, tape: tape.values, at: 0 }
+  }
+
+  /** Undefined: the rows are no lines any more. */
+  #lineAt(index: number): { readonly lines: CopyLines; readonly row: number } | undefined {
+    if (this.#lines === undefined) return undefined
+    let row = index
+    for (const lines of this.#lines) {
+      if (row < lines.ends.length) return { lines, row }
+      row -= lines.ends.length
     }
     throw new RangeError(`record ${index} of ${this.count}`)
   }

@@ -18,8 +18,11 @@ export const NOTIFICATION_RESPONSE = 0x41 // 'A'
 /** A message may have 1 GB - 1 of payload (MaxAllocSize); a longer one is a torn stream. */
 const MAX_LENGTH = 0x4000_0000
 
-/** Gets the payload `bytes[start..end)` of each message. The bytes are nobody else's: they may be kept and changed. */
+/** Gets the payload `bytes[start..end)` of each message, with its head before it. The bytes are nobody else's: they may be kept and changed. */
 export type OnFrame = (tag: number, bytes: Buffer, start: number, end: number) => void
+
+/** Takes as many whole messages as it likes that lie in `chunk` from `p` on, and gives where it stopped; the next one is a frame. */
+export type TakeFrames = (chunk: Buffer, p: number) => number
 
 /**
  * Splits what a socket gives into messages, without copying: a payload is handed on as a range of the chunk it came
@@ -27,16 +30,18 @@ export type OnFrame = (tag: number, bytes: Buffer, start: number, end: number) =
  */
 export class FrameReader {
   readonly #onFrame: OnFrame
+  readonly #takeFrames: TakeFrames | undefined
   /** Header bytes of a message whose length is not known yet. */
   readonly #header = Buffer.alloc(HEADER)
   #headerLength = 0
-  /** Payload of a message that is not whole yet. */
+  /** A message that is not whole yet. */
   #partial: Buffer | undefined
   #partialLength = 0
   #tag = 0
 
-  constructor(onFrame: OnFrame) {
+  constructor(onFrame: OnFrame, takeFrames?: TakeFrames) {
     this.#onFrame = onFrame
+    this.#takeFrames = takeFrames
   }
 
   /** No message is half read. */
@@ -51,7 +56,9 @@ export class FrameReader {
       p = this.#finishPartial(chunk)
       if (p === end) return
     }
-    while (end - p >= HEADER) {
+    for (;;) {
+      if (this.#takeFrames !== undefined) p = this.#takeFrames(chunk, p)
+      if (end - p < HEADER) break
       const length = (chunk[p + 1]! << 24) | (chunk[p + 2]! << 16) | (chunk[p + 3]! << 8) | chunk[p + 4]!
       if (length < 4 || length > MAX_LENGTH) throw FRAME_INVALID({ tag: chunk[p]!, length })
       const next = p + 1 + length
@@ -63,9 +70,11 @@ export class FrameReader {
   }
 
   #begin(tag: number, length: number, chunk: Buffer, p: number): void {
-    this.#tag = tag
-    this.#partial = length < 4096 ? Buffer.allocUnsafe(length) : Buffer.allocUnsafeSlow(length)
-    this.#partialLength = chunk.copy(this.#partial, 0, p)
+    const partial = length < 4096 ? Buffer.allocUnsafe(HEADER + length) : Buffer.allocUnsafeSlow(HEADER + length)
+    partial[0] = this.#tag = tag
+    partial.writeInt32BE(length + 4, 1)
+    this.#partial = partial
+    this.#partialLength = HEADER + chunk.copy(partial, HEADER, p)
   }
 
   /** Goes on with the message that the last chunk cut; gives the offset after it. */
@@ -85,7 +94,7 @@ export class FrameReader {
     this.#partialLength += copied
     if (this.#partialLength === partial.length) {
       this.#partial = undefined
-      this.#onFrame(this.#tag, partial, 0, partial.length)
+      this.#onFrame(this.#tag, partial, HEADER, partial.length)
     }
     return p + copied
   }

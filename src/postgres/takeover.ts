@@ -1,10 +1,11 @@
 import type { Socket } from 'node:net'
 import { CONNECTION_LOST } from '../core/errors.js'
-import { FrameReader, type OnFrame } from './frames.js'
+import { FrameReader, type OnFrame, type TakeFrames } from './frames.js'
 import { describeCause } from './serverError.js'
 
 export interface TakeoverHandler {
   readonly onFrame: OnFrame
+  readonly takeFrames?: TakeFrames | undefined
   /** After each chunk from the socket, with its length. */
   readonly onChunkEnd?: (length: number) => void
   /** Once, when the connection is gone or cannot be read any more. */
@@ -31,7 +32,7 @@ export class Takeover {
     this.#tail = tail
     this.#to = to
     this.#handler = handler
-    this.#reader = new FrameReader(handler.onFrame)
+    this.#reader = new FrameReader(handler.onFrame, handler.takeFrames)
     this.#driverListeners = socket.listeners('data') as ((chunk: Buffer) => void)[]
     for (const listener of this.#driverListeners) socket.removeListener('data', listener)
     socket.on('data', this.#onData)

@@ -75,8 +75,8 @@ export async function* freshBatches(context: RunContext, run: FreshRun): AsyncGe
       : { name: slotName, temporary: false, exportSnapshot: consistent, failover: options.failoverSlot }
   if (wantsSnapshot && resumable && slotName !== undefined) yield* intend(context, prepared, start, watched)
   const { owner, readers, created } = await openSlot(context, prepared.planned, first, slot)
-  watch.follow(slot.name)
   const planned = restrictByPublications(await planAgain(control, options, prepared), publications.publications)
+  watch.follow(slot.name)
   const capture = new CaptureSet(prepared, planned, publications.publications, options, emit)
   const origin = { ...originOf(prepared.facts, slotName, start.epoch, capture.oids, watched), ...partitions }
   const lsn = created.consistentPoint

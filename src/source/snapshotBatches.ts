@@ -14,6 +14,13 @@ import { ConsistentProgress } from './snapshot/consistentProgress.js'
 import { LockWatch } from './snapshot/lockWatch.js'
 import { readSnapshot, type SnapshotReaders } from './snapshot/snapshotPhase.js'
 
+/**
+ * Rows in binary format are handed to a thread: each batch costs as much as the work on some hundred of its rows. What is made of
+ * small ones is many times as large.
+ */
+const BINARY_BATCH_BYTES = 512 * 1024
+const BINARY_BATCH_ROWS = 4096
+
 export interface SnapshotStart {
   readonly prepared: Prepared
   readonly planned: readonly PlannedTable[]
@@ -53,6 +60,8 @@ export async function* snapshotBatches(context: RunContext, start: SnapshotStart
     yield acknowledgements.batch(new RowBatch(), begun)
   }
 
+  const { host, maxBytes } = context.options
+  const takesBinary = host?.takesBinary === true
   const began = performance.now()
   const ended = new AbortController()
   const lost = (cause: unknown) => ended.abort(SNAPSHOT_INTERRUPTED({ problem: describeCause(cause) }, { cause }))
@@ -64,8 +73,9 @@ export async function* snapshotBatches(context: RunContext, start: SnapshotStart
     tables: compileTables(planned, prepared.compiler, emit),
     snapshotName: start.snapshotName,
     snapshotId: id,
-    batchBytes: context.batchBytes,
-    takesBinary: context.options.host?.takesBinary === true,
+    batchBytes: takesBinary ? Math.min(BINARY_BATCH_BYTES, maxBytes) : context.batchBytes,
+    batchRows: takesBinary ? BINARY_BATCH_ROWS : Number.POSITIVE_INFINITY,
+    takesBinary,
     queue,
     deliver: (batch, unit) => {
       const before = rows
@@ -75,6 +85,7 @@ export async function* snapshotBatches(context: RunContext, start: SnapshotStart
       const position = at(snapshotAt(batch.count - 1))
       acknowledgements.ledger.offer(position, lsn)
       queue.push(acknowledgements.batch(batch, position, snapshotAt), batch.bytes)
+      return told.to
     },
     finished: (unit, last) => {
       progress.finished(unit, last)

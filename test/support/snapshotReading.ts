@@ -66,11 +66,15 @@ export class SnapshotReading implements AsyncDisposable {
       snapshotName,
       snapshotId: '0/0',
       batchBytes: 1,
+      batchRows: Number.POSITIVE_INFINITY,
       takesBinary: this.takesBinary,
       queue,
       finished: () => {},
       onKeyed: undefined,
-      deliver: (rows) => queue.push(rows, rows.bytes),
+      deliver: (rows) => {
+        queue.push(rows, rows.bytes)
+        return undefined
+      },
       emit,
       signal: this.abort.signal,
       control: connections.control,

@@ -1,7 +1,7 @@
 import { ByteWriter, viewOf } from '../../core/byteWriter.js'
 import { MALFORMED_MESSAGE } from '../../core/errors.js'
 import type { CopyText } from '../../core/rowBatch.js'
-import { NULL_COLUMN, type Tape } from '../../core/tape.js'
+import { NULL_COLUMN, Tape } from '../../core/tape.js'
 import { BINARY_BYTEA, BINARY_TEXT, BINARY_WIDTHS } from './forms.js'
 import { writeBinaryText } from './text.js'
 
@@ -10,12 +10,14 @@ import { writeBinaryText } from './text.js'
 
 const SIGNATURE = Buffer.from('PGCOPY\n\xff\r\n\0', 'latin1')
 const HEADER = SIGNATURE.length + 8
-const TRAILER = 2
+/** Length of the Int16 behind the last row. */
+export const TRAILER = 2
 /** What lies before each of rows that are kept behind one another, and says nothing: the head of the frame that it came in. */
 export const ROW_HEAD = 5
 
 /** Room for so much of each line to begin with. */
 const LEAST_LINES = 256
+const SHORT_TEXT = 64
 /** What takes more is not asked for in vain. */
 const LONG = 64 * 1024
 /** Room for what stands behind a long value, which else would be in a piece of its own. */
@@ -96,11 +98,22 @@ export class BinaryRows {
     writeBinaryText(writer, this.#forms[column]!, bytes, view, start, end)
   }
 
-  /**
-   * Those from `first` to `last` (not included) of rows behind one another, each behind `ROW_HEAD` bytes, as lines of COPY's text format, each with its newline;
-   * `asked`: the other columns are NULL.
-   */
-  toLines({ bytes, ends }: CopyText, first: number, last: number, tape: Tape, asked?: readonly number[]): CopyText {
+  /** Texts of these columns of one of rows behind one another, each behind `ROW_HEAD` bytes; undefined: NULL. */
+  textsOf({ bytes, ends }: CopyText, row: number, columns: readonly number[]): (string | undefined)[] {
+    const view = viewOf(bytes)
+    const tape = new Tape(2 * this.columns)
+    this.read(view, (ends[row - 1] ?? 0) + ROW_HEAD, ends[row]!, tape)
+    return columns.map((column) => {
+      const start = tape.values[2 * column]!
+      if (start < 0) return undefined
+      const text = new ByteWriter(SHORT_TEXT)
+      this.writeText(text, column, bytes, view, start, tape.values[2 * column + 1]!)
+      return text.toBuffer().toString()
+    })
+  }
+
+  /** Those from `first` to `last` (not included) of such rows as lines of COPY's text format, each with its newline. */
+  toLines({ bytes, ends }: CopyText, first: number, last: number, tape: Tape): CopyText {
     const view = viewOf(bytes)
     const lines = new ByteWriter(LEAST_LINES * (last - first))
     const value = new ByteWriter(256)
@@ -113,7 +126,7 @@ export class BinaryRows {
         const start = tape.values[2 * column]!
         const end = tape.values[2 * column + 1]!
         const form = this.#forms[column]!
-        if (start < 0 || asked?.includes(column) === false) lines.write(NULL_TEXT)
+        if (start < 0) lines.write(NULL_TEXT)
         else if (form === BINARY_TEXT) writeEscaped(lines, bytes, start, end)
         else if (form === BINARY_BYTEA) {
           // Of its text one character alone is escaped, which is the first.

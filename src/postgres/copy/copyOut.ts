@@ -7,6 +7,7 @@ import {
   ERROR_RESPONSE,
   queryFrame,
   READY_FOR_QUERY,
+  type TakeFrames,
 } from '../frames.js'
 import { readServerMessage, serverError } from '../serverError.js'
 import type { Session } from '../session.js'
@@ -14,8 +15,10 @@ import type { Takeover } from '../takeover.js'
 import { endedEarly, passOver } from './asides.js'
 
 export interface CopyHandler {
-  /** The payload of one CopyData message: one row, its newline included. The bytes may be kept and changed. */
+  /** The payload of one CopyData message: one row, its newline included. The bytes may be kept and changed, the head before it, too. */
   row(bytes: Buffer, start: number, end: number): void
+  /** Rows that come as `CopyData`, several at a time; what it leaves comes as a `row`. */
+  readonly takeRows?: TakeFrames | undefined
   /** A chunk from the socket is used up. */
   chunkEnd?(): void
 }
@@ -36,6 +39,7 @@ export class CopyOut {
         if (tag === COPY_DATA) handler.row(bytes, start, end)
         else this.#onOther(tag, bytes, start, end)
       },
+      takeFrames: handler.takeRows,
       onChunkEnd: () => handler.chunkEnd?.(),
       onFailure: (error) => this.#done.reject(this.#failure ?? error),
     })

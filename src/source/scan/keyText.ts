@@ -19,12 +19,12 @@ export function keyTextAt(
   return texts
 }
 
-/** Of record `index`. */
+/** Of record `index`, a row of a snapshot. */
 export function keyTextOf(rows: RowBatch, index: number, columns: readonly number[]): KeyText {
-  const { bytes, tape, at } = rows.rowAt(index, columns)
-  const key = keyTextAt(bytes, tape, at, columns)
-  if (key === undefined) throw new Error('a row that was read by its key has none')
-  return key
+  return rows.textsAt(index, columns).map((text) => {
+    if (text === undefined) throw new Error('a row that was read by its key has none')
+    return text
+  })
 }
 
 /** Whether a column of the tuple at `at` was not sent, since its TOASTed value did not change. */

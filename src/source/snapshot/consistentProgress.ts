@@ -3,7 +3,7 @@ import type { PlannedTable } from '../capturePlan.js'
 import { keyTextOf } from '../scan/keyText.js'
 import type { ProgressAt, SnapshotProgress, TableProgress } from '../scan/progress.js'
 import { toBeRead } from '../scan/scanKey.js'
-import { advance, isOver, PASSED, type Stretch } from '../scan/stretches.js'
+import { advance, isOver, type KeyText, PASSED, type Stretch } from '../scan/stretches.js'
 import type { KeyedTable } from './keyRanges.js'
 import type { SnapshotUnit } from './units.js'
 
@@ -30,15 +30,16 @@ export class ConsistentProgress {
     for (const [oid, { stretches }] of keyed) this.#tables.set(oid, { ...this.#tables.get(oid)!, stretches })
   }
 
-  /** Rows of a unit are handed on; gives what is to be said at each of them. */
-  delivered(rows: RowBatch, { table, range }: SnapshotUnit): ProgressAt {
+  /** Rows of a unit are handed on; gives what is to be said at each of them, and the key of the last one where it is read by its key. */
+  delivered(rows: RowBatch, { table, range }: SnapshotUnit): ProgressAt & { readonly to?: KeyText | undefined } {
     const before = this.#tables.get(table.oid)!
     const tables = [...this.#tables.values()]
     const count = this.#rows
     const columns = range?.key.map(({ name }) => rows.tables[0]!.columns.findIndex((column) => column.name === name))
+    const to = columns && keyTextOf(rows, rows.count - 1, columns)
     const changed = (index: number): TableProgress => {
       if (range === undefined || columns === undefined) return { ...before, begun: true }
-      return readUpTo(before, range.stretch, keyTextOf(rows, index, columns))
+      return readUpTo(before, range.stretch, index === rows.count - 1 ? to : keyTextOf(rows, index, columns))
     }
     this.#rows += rows.count
     this.#tables.set(table.oid, changed(rows.count - 1))
@@ -53,7 +54,7 @@ export class ConsistentProgress {
     const index = before.stretches.indexOf(range.stretch)
     const keyOf = (row: number) => keyTextOf(rows, row, columns)
     const stretch = { oid: table.oid, index, read: PASSED, keyOf, columns } as const
-    return Object.assign(at, { steps: { base: this.#progress(count, tables), stretch } })
+    return Object.assign(at, { steps: { base: this.#progress(count, tables), stretch }, to })
   }
 
   /** All rows of the unit were handed on; `last`: no unit of its table is left. */

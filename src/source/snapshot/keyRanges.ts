@@ -12,8 +12,11 @@ export interface KeyedTable {
   readonly stretches: readonly Stretch[]
 }
 
-/** Pages that a sample is taken of. */
+/** Pages that a sample is taken of, and rows, about: those of one page say little more than one of them. */
 const SAMPLED_PAGES = 100
+const SAMPLED_ROWS = 1000
+/** The server's estimate of rows may be an old one. */
+const LEAST_OF_PAGE = 0.1
 /**
  * Rows that lie in the order of the key this well are read by an index nearly as fast as one after the other; else each
  * would be another page.
@@ -25,22 +28,37 @@ const ENOUGH_CORRELATION = 0.8
  * read whole again after a crash: without a key, in partitions, or with its rows in another order.
  */
 export async function planKeyRanges(
-  queryable: Queryable,
+  readers: readonly Queryable[],
   planned: PlannedTable,
   pages: number,
-  workers: number,
 ): Promise<KeyedTable | undefined> {
   const { table } = planned
   const names = scanKeyOf(planned)
   if (names.length === 0 || table.kind === 'partitioned') return undefined
-  const key = await keyColumns(queryable, table.oid, names)
-  if (pages <= MIN_RANGE_PAGES) return { key, stretches: UNREAD }
+  const [key, stretches] = await Promise.all([
+    keyColumns(readers.at(-1)!, table.oid, names),
+    pages <= MIN_RANGE_PAGES ? UNREAD : cut(readers[0]!, planned, names, pages, readers.length),
+  ])
+  return stretches && { key, stretches }
+}
+
+/** Undefined: its rows lie in another order. */
+async function cut(
+  reader: Queryable,
+  { table }: PlannedTable,
+  names: readonly string[],
+  pages: number,
+  workers: number,
+): Promise<readonly Stretch[] | undefined> {
   const columns = names.map(quoteIdentifier).join(', ')
   const count = rangesOf(pages, workers).length
+  const share = Math.min(1, SAMPLED_PAGES / pages)
+  const rows = Math.max(1, share * (table.estimatedRows ?? 0))
   // Of the sample only the ends of ranges are wanted, with its first row: to read all of it takes as long as to take it.
-  const [first, ...bounds] = await queryable.query<{ key: string[]; correlation: number | null }>(
+  const [first, ...bounds] = await reader.query<{ key: string[]; correlation: number | null }>(
     `WITH sample AS (
-       SELECT ${columns}, ctid FROM ONLY ${sqlName(table)} TABLESAMPLE SYSTEM (${Math.min(100, (100 * SAMPLED_PAGES) / pages)})
+       SELECT ${columns}, ctid FROM ONLY ${sqlName(table)} TABLESAMPLE SYSTEM (${100 * share})
+        WHERE pg_catalog.random() < ${Math.min(1, Math.max(LEAST_OF_PAGE, SAMPLED_ROWS / rows))}
      ), ranked AS (
        SELECT ARRAY[${names.map((name) => `${quoteIdentifier(name)}::pg_catalog.text`).join(', ')}] AS key,
               pg_catalog.row_number() OVER (ORDER BY ${columns}) AS rank,
@@ -58,8 +76,5 @@ export async function planKeyRanges(
   const distinct = bounds.filter(
     ({ key }, index) => index === 0 || key.join('\0') !== bounds[index - 1]!.key.join('\0'),
   )
-  return {
-    key,
-    stretches: [...distinct.map(({ key }) => ({ to: key, read: undefined })), { to: undefined, read: undefined }],
-  }
+  return [...distinct.map(({ key }) => ({ to: key, read: undefined })), { to: undefined, read: undefined }]
 }

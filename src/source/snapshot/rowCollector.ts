@@ -4,8 +4,9 @@ import { type CopyLines, NOTHING_OLD, RowBatch, SNAPSHOT } from '../../core/rowB
 import { type Lease, SpareMemory } from '../../core/spareMemory.js'
 import type { Table } from '../../core/table.js'
 import { Tape } from '../../core/tape.js'
-import { afterBinaryHeader, BinaryRows, isBinaryTrailer, ROW_HEAD } from '../../postgres/binary/row.js'
+import { afterBinaryHeader, BinaryRows, isBinaryTrailer, ROW_HEAD, TRAILER } from '../../postgres/binary/row.js'
 import { readCopyRow, requireLine } from '../../postgres/copy/row.js'
+import { COPY_DATA } from '../../postgres/frames.js'
 
 /** Room for a batch as readers hand it on, and what comes with the chunk that fills it. */
 const PART_BYTES = 320 * 1024
@@ -51,10 +52,6 @@ export class RowCollector {
   /** Of a COPY in binary format. */
   readonly #binary: { readonly forms: readonly number[]; readonly rows: BinaryRows } | undefined
   #isBegun = false
-  /** Of the chunk: what is to be copied into the part, and to where. */
-  #spanStart = 0
-  #spanEnd = 0
-  #spanAt = 0
 
   /**
    * `columns`: how many a row has, its place in the table included; `forms`: what they are in binary format, where the COPY is in
@@ -77,7 +74,7 @@ export class RowCollector {
     return this.#batch?.bytes ?? this.#bytes
   }
 
-  /** The payload of one CopyData. */
+  /** The payload of one CopyData, which has the head of its frame before it. */
   collect(bytes: Uint8Array, start: number, end: number): void {
     if (this.#batch !== undefined) this.#read(this.#batch, bytes, start, end)
     else if (this.#binary === undefined) {
@@ -101,12 +98,33 @@ export class RowCollector {
     batch.add(SNAPSHOT, 0, -1, 0, 0, at, NOTHING_OLD, 0)
   }
 
-  /** Rows that follow one another in a chunk are one copy, with the heads of their frames between them: a copy of each costs as much as all the rest. */
-  #appendFramed(bytes: Uint8Array, start: number, end: number): void {
-    if (start < ROW_HEAD) {
-      const framed = Buffer.concat([Buffer.alloc(ROW_HEAD), bytes.subarray(start, end)])
-      return this.#appendFramed(framed, ROW_HEAD, framed.length)
+  /**
+   * Rows in binary format that lie in a chunk from `p` on, as many whole messages as follow one another; gives where it stopped. They are
+   * one copy, with the heads of their frames between them, and one loop: a call and a copy of each cost as much as all the rest.
+   */
+  takeRows(chunk: Buffer, p: number): number {
+    if (!this.#isBegun) return p
+    let from = p
+    for (;;) {
+      const room = this.#part.length - this.#used
+      const found = findRows(chunk, from, Math.min(chunk.length, from + room), this.#ends, this.#partCount, this.#used)
+      if (found > this.#partCount) {
+        const to = from + this.#ends[found - 1]! - this.#used
+        this.#part.set(chunk.subarray(from, to), this.#used)
+        this.#used += to - from
+        this.#bytes += to - from
+        this.#count += found - this.#partCount
+        this.#partCount = found
+        from = to
+      }
+      if (rowLength(chunk, from, chunk.length) === 0) return from
+      if (this.#partCount === this.#ends.length) this.#growEnds()
+      else this.#beginPart()
     }
+  }
+
+  /** A row by itself, with the head of its frame before it. */
+  #appendFramed(bytes: Uint8Array, start: number, end: number): void {
     const from = start - ROW_HEAD
     const length = end - from
     this.#count++
@@ -117,22 +135,9 @@ export class RowCollector {
       return
     }
     if (this.#used + length > this.#part.length) this.#beginPart()
-    if (bytes !== this.#chunk || from !== this.#spanEnd) {
-      this.#copySpan()
-      this.#chunk = bytes
-      this.#spanStart = from
-      this.#spanAt = this.#used
-    }
-    this.#spanEnd = end
+    this.#part.set(bytes.subarray(from, end), this.#used)
     this.#used += length
     this.#endRow()
-  }
-
-  #copySpan(): void {
-    if (this.#spanEnd > this.#spanStart) {
-      this.#part.set(this.#chunk!.subarray(this.#spanStart, this.#spanEnd), this.#spanAt)
-    }
-    this.#spanStart = this.#spanEnd = 0
   }
 
   #append(bytes: Uint8Array, start: number, end: number): void {
@@ -162,12 +167,14 @@ export class RowCollector {
   }
 
   #endRow(): void {
-    if (this.#partCount === this.#ends.length) {
-      const grown = new Int32Array(2 * this.#partCount)
-      grown.set(this.#ends)
-      this.#ends = grown
-    }
+    if (this.#partCount === this.#ends.length) this.#growEnds()
     this.#ends[this.#partCount++] = this.#used
+  }
+
+  #growEnds(): void {
+    const grown = new Int32Array(2 * this.#partCount)
+    grown.set(this.#ends)
+    this.#ends = grown
   }
 
   take(): RowBatch {
@@ -193,7 +200,6 @@ export class RowCollector {
   }
 
   #endPart(): void {
-    this.#copySpan()
     if (this.#partCount > 0) {
       const lines = this.#part.subarray(0, this.#used)
       const isFew = this.#used < this.#part.length / 2
@@ -217,8 +223,31 @@ export class RowCollector {
       return
     }
     const { forms, rows } = this.#binary
-    const toText = (first: number, last: number, columns?: readonly number[]) =>
-      rows.toLines({ bytes, ends }, first, last, new Tape(), columns)
-    this.#lines.push({ ...lines, forms, toText })
+    const sent = { bytes, ends }
+    const toText = (first: number, last: number) => rows.toLines(sent, first, last, new Tape())
+    const textsOf = (row: number, columns: readonly number[]) => rows.textsOf(sent, row, columns)
+    this.#lines.push({ ...lines, forms, toText, textsOf })
   }
+}
+
+/** Of the message at `p` with its head, where it is an ordinary row and lies whole before `limit`; else 0. */
+function rowLength(chunk: Buffer, p: number, limit: number): number {
+  if (limit - p < ROW_HEAD || chunk[p] !== COPY_DATA) return 0
+  const length = 1 + ((chunk[p + 1]! << 24) | (chunk[p + 2]! << 16) | (chunk[p + 3]! << 8) | chunk[p + 4]!)
+  return length <= ROW_HEAD + TRAILER || length >= LONG_ROW || length > limit - p ? 0 : length
+}
+
+/** Leaves where each row ends, in `ends` from `count` on, the first of which begins at `at`; gives their number with those before. */
+function findRows(chunk: Buffer, p: number, limit: number, ends: Int32Array, count: number, at: number): number {
+  let start = p
+  let end = at
+  let found = count
+  while (found < ends.length) {
+    const length = rowLength(chunk, start, limit)
+    if (length === 0) break
+    start += length
+    end += length
+    ends[found++] = end
+  }
+  return found
 }

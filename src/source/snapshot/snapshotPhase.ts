@@ -1,4 +1,3 @@
-import type { RowBatch } from '../../core/rowBatch.js'
 import type { Table } from '../../core/table.js'
 import { measureTables } from '../../postgres/catalog/tables.js'
 import type { Queryable } from '../../postgres/queryable.js'
@@ -10,7 +9,7 @@ import { type KeyedTable, planKeyRanges } from './keyRanges.js'
 import { LockWatch } from './lockWatch.js'
 import { filesNow, type PieceReading } from './pieces.js'
 import type { SnapshotReaders } from './snapshotReaders.js'
-import { type ReadTable, SnapshotRun } from './snapshotRun.js'
+import { type ReadTable, SnapshotRun, type SnapshotRunOptions } from './snapshotRun.js'
 import { PAGE_BYTES, planPieces, planUnits, relationsOf, type SnapshotUnit } from './units.js'
 
 export { SnapshotReaders } from './snapshotReaders.js'
@@ -23,11 +22,12 @@ export interface SnapshotPhase {
   readonly snapshotName: string
   readonly snapshotId: string
   readonly batchBytes: number
+  readonly batchRows: number
   /** Who takes the rows reads them in binary format, too. */
   readonly takesBinary: boolean
   /** Where `deliver` puts the rows: while it is full nothing is read. */
   readonly queue: Pick<BatchQueue<unknown>, 'full' | 'bytes' | 'onDemand'>
-  readonly deliver: (rows: RowBatch, unit: SnapshotUnit) => void
+  readonly deliver: SnapshotRunOptions['deliver']
   readonly finished: (unit: SnapshotUnit, last: boolean) => void
   /** What can be read by its key is to be, so that an interrupted snapshot can go on; called before the first row. */
   readonly onKeyed: ((keyed: ReadonlyMap<number, KeyedTable>) => void) | undefined
@@ -83,7 +83,7 @@ async function readAll(phase: SnapshotPhase, failure: AbortController): Promise<
   if (phase.onKeyed !== undefined) {
     for (const one of planned) {
       const pages = Math.ceil((bytes.get(one.table.oid) ?? 0) / PAGE_BYTES)
-      const ranges = await planKeyRanges(first!, one, pages, readers.sessions.length)
+      const ranges = await planKeyRanges(readers.sessions, one, pages)
       if (ranges !== undefined) keyed.set(one.table.oid, ranges)
     }
     phase.onKeyed(keyed)
@@ -110,6 +110,7 @@ async function readAll(phase: SnapshotPhase, failure: AbortController): Promise<
     deliver: phase.deliver,
     finished: phase.finished,
     batchBytes: phase.batchBytes,
+    batchRows: phase.batchRows,
     emit,
     failure,
   })

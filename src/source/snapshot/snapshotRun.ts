@@ -6,7 +6,6 @@ import type { Session } from '../../postgres/session.js'
 import type { BatchQueue } from '../batchQueue.js'
 import type { SourceEvent } from '../events.js'
 import { chunkSql } from '../scan/chunkSql.js'
-import { keyTextOf } from '../scan/keyText.js'
 import type { KeyText } from '../scan/stretches.js'
 import { copySql, type UnitQuery } from './query.js'
 import { RowCollector, RowUse } from './rowCollector.js'
@@ -32,10 +31,13 @@ export interface SnapshotRunOptions {
   readonly estimatedRows: (oid: number) => number
   /** Where `deliver` puts the rows: while it is full nothing is read. */
   readonly queue: Pick<BatchQueue<unknown>, 'full' | 'bytes' | 'onDemand'>
-  readonly deliver: (rows: RowBatch, unit: SnapshotUnit) => void
+  /** Gives the key of the last row, of a unit that is read by its key. */
+  readonly deliver: (rows: RowBatch, unit: SnapshotUnit) => KeyText | undefined
   /** All rows of the unit were delivered; `last`: no other of its table is left. */
   readonly finished: (unit: SnapshotUnit, last: boolean) => void
+  /** A batch is handed on that has so much, or so many. */
   readonly batchBytes: number
+  readonly batchRows: number
   readonly emit: (event: SourceEvent) => void
   /** Aborted with the first failure, whereupon the readers are cut. */
   readonly failure: AbortController
@@ -108,23 +110,22 @@ export class SnapshotRun {
     const isBinary = forms !== undefined && !this.#use.areRead && readsNoMore(unit, plain)
     const query = isBinary ? { ...plain, isBinary } : plain
     const columns = query.columns.length + (query.withPlace ? 1 : 0)
-    const { snapshotId } = this.#options
+    const { snapshotId, batchBytes, batchRows } = this.#options
     const collector = new RowCollector(table, columns, snapshotId, this.#use, isBinary ? forms : undefined)
-    const keyColumns = unit.range?.key.map(({ name }) => table.columns.findIndex((column) => column.name === name))
     const limit = unit.range === undefined ? undefined : this.#partRows(unit)
     let to = from
     let count = 0
     const handOn = () => {
-      const rows = this.#handOn(collector, unit)
-      if (rows === undefined) return
-      count += rows.count
-      if (keyColumns !== undefined) to = keyTextOf(rows, rows.count - 1, keyColumns)
+      if (collector.count === 0) return
+      count += collector.count
+      to = this.#handOn(collector.take(), unit)
     }
     const copy = new CopyOut(session, sqlOf(unit, query, from, limit), {
       row: (bytes, start, end) => collector.collect(bytes, start, end),
+      takeRows: isBinary ? (chunk, p) => collector.takeRows(chunk, p) : undefined,
       chunkEnd: () => {
         // The first are small: whoever takes them has all to make ready for the first time, while the next are read.
-        if (collector.bytes >= Math.min(this.#options.batchBytes, this.#bytes)) handOn()
+        if (collector.bytes >= Math.min(batchBytes, this.#bytes) || collector.count >= batchRows) handOn()
         if (this.#isFull(unit)) copy.pause()
       },
     })
@@ -145,7 +146,8 @@ export class SnapshotRun {
 
   #isFull({ range }: SnapshotUnit): boolean {
     const { queue } = this.#options
-    return queue.full || (range !== undefined && queue.bytes >= PART_AHEAD_BYTES)
+    // At first little: whoever takes rows may have to ask for something before it can, and the answer would wait behind ours.
+    return queue.full || (range !== undefined && queue.bytes >= Math.min(PART_AHEAD_BYTES, this.#bytes / 2))
   }
 
   #onDemand(): void {
@@ -153,19 +155,17 @@ export class SnapshotRun {
     for (const copy of this.#copies) copy.resume()
   }
 
-  #handOn(collector: RowCollector, unit: SnapshotUnit): RowBatch | undefined {
-    if (collector.count === 0) return undefined
-    const rows = collector.take()
+  #handOn(rows: RowBatch, unit: SnapshotUnit): KeyText | undefined {
     this.#bytes += rows.bytes
-    this.#options.deliver(rows, unit)
+    const key = this.#options.deliver(rows, unit)
     const progress = this.#progress.get(unit.table.oid)!
     progress.rows += rows.count
     const now = performance.now()
-    if (now - progress.reported < PROGRESS_MS) return rows
+    if (now - progress.reported < PROGRESS_MS) return key
     progress.reported = now
     const estimatedRows = this.#options.estimatedRows(unit.table.oid)
     this.#options.emit({ type: 'snapshot-progress', table: sqlName(unit.table), rows: progress.rows, estimatedRows })
-    return rows
+    return key
   }
 
   #finishUnit(unit: SnapshotUnit): void {

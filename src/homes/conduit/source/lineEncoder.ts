@@ -19,7 +19,7 @@ const LARGE_ROWS = 200_000
 /** A batch that takes more is not copied. */
 const LARGEST_JOB = 4 * 1024 * 1024
 /** Records take three to five times what their rows do. */
-const FIRST_OUTPUT = 1536 * 1024
+const FIRST_OUTPUT = 2 * 1024 * 1024
 /** What is larger is not kept for the next job. */
 const KEPT_BYTES = 6 * 1024 * 1024
 /** As many pieces of memory are kept as are in use at a time. */

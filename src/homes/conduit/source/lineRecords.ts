@@ -79,6 +79,8 @@ export class LineRecords {
   #keyRecord: AvroRecord | undefined
   #payloadRecord: AvroRecord | undefined
   #readMs = 0
+  /** Metadata of the table, with its schemas. */
+  #ofTable: Uint8Array = new Uint8Array(0)
   /** What stands between position and key: metadata, operation, and the key's beginning. */
   #middle: Uint8Array | undefined
   /**
@@ -103,8 +105,10 @@ export class LineRecords {
   /** Undoes escapes in the lines in place, so that they can be read once. */
   write(writer: ProtoWriter, lines: readonly CopyLines[], task: LineTask): LineRecordsMade {
     const total = lines.reduce((sum, { ends }) => sum + ends.length, 0)
-    if (task.readMs !== this.#readMs) this.#middle = undefined
-    this.#readMs = task.readMs
+    if (task.readMs !== this.#readMs) {
+      this.#readMs = task.readMs
+      if (this.#middle !== undefined) this.#middle = this.#makeMiddle()
+    }
     const head = bytesOf((begun) => {
       begun.open(RECORD)
       begun.open(POSITION)
@@ -198,7 +202,7 @@ export class LineRecords {
     const position = record + OPEN_BYTES
     if (count + 1 < ends.length) this.#writePrefix(writer, head, task.before + count + 1, task.columns, bytes, tape)
     else this.#writeLastPrefix(writer, task.last)
-    checks[count] = checkOf(writer.bytes, position, writer.length - this.#middle!.length)
+    checks[count] = checkOf(writer.view, position, writer.length - this.#middle!.length)
     return record
   }
 
@@ -296,16 +300,21 @@ export class LineRecords {
     this.#stepEnd = 0
     this.#keyRecord = keyRecord
     this.#payloadRecord = payloadRecord
-    this.#middle = bytesOf((writer) => {
-      writer.write(tableMetadata(this.#table, schemaMetadata(key, payload)))
+    this.#ofTable = tableMetadata(this.#table, schemaMetadata(key, payload))
+    this.#middle = this.#makeMiddle()
+    return true
+  }
+
+  #makeMiddle(): Uint8Array {
+    return bytesOf((writer) => {
+      writer.write(this.#ofTable)
       writer.write(transactionMetadata(undefined, readAtOf(this.#readMs)))
       writer.byte(OPERATION)
       writer.byte(OPERATION_SNAPSHOT)
-      if (keyRecord === undefined) return
+      if (this.#keyRecord === undefined) return
       writer.open(KEY)
       writer.open(RAW_DATA)
     })
-    return true
   }
 }
 
@@ -320,8 +329,9 @@ function nameOf(part: RegisteredSchema['part'], schema: string): string {
   return `${part} ${schema}`
 }
 
+const shared = new ProtoWriter()
+
 function bytesOf(write: (writer: ProtoWriter) => void): Uint8Array {
-  const writer = new ProtoWriter()
-  write(writer)
-  return writer.copy()
+  write(shared)
+  return shared.copy()
 }

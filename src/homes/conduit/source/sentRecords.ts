@@ -18,42 +18,56 @@ export class SentRecords {
   #sent = 0
   #acked = 0
   readonly #marks: Mark[] = []
+  /** So many are to be acknowledged for the first of them. */
+  #nextMark = Number.POSITIVE_INFINITY
 
   get outstanding(): number {
     return this.#sent - this.#acked
   }
 
   /** A record is sent whose position lies there. */
-  add(bytes: Uint8Array, start: number, end: number): void {
+  add(view: DataView, start: number, end: number): void {
     if (this.outstanding === this.#checks.length) this.#grow()
-    this.#checks[this.#sent & (this.#checks.length - 1)] = checkOf(bytes, start, end)
+    this.#checks[this.#sent & (this.#checks.length - 1)] = checkOf(view, start, end)
     this.#sent++
   }
 
   /** Records are sent of whose positions these are the checks. */
   addChecked(checks: Int32Array, from: number, to: number): void {
-    for (let i = from; i < to; i++) {
-      if (this.outstanding === this.#checks.length) this.#grow()
-      this.#checks[this.#sent & (this.#checks.length - 1)] = checks[i]!
-      this.#sent++
-    }
+    while (this.outstanding + to - from > this.#checks.length) this.#grow()
+    const at = this.#sent & (this.#checks.length - 1)
+    const before = Math.min(to - from, this.#checks.length - at)
+    this.#checks.set(checks.subarray(from, from + before), at)
+    this.#checks.set(checks.subarray(from + before, to), 0)
+    this.#sent += to - from
   }
 
   /** Once all that was sent until now is acknowledged; at once if it is. */
   mark(reached: () => void): void {
-    if (this.outstanding === 0) reached()
-    else this.#marks.push({ after: this.#sent, reached })
+    if (this.outstanding === 0) return reached()
+    this.#marks.push({ after: this.#sent, reached })
+    this.#nextMark = this.#marks[0]!.after
   }
 
   /** The host has stored the position that lies there, and with it the record. Throws `ACK_OUT_OF_ORDER`. */
-  ack(bytes: Uint8Array, start: number, end: number): void {
-    const known = this.outstanding > 0
-    if (!known || this.#checks[this.#acked & (this.#checks.length - 1)] !== checkOf(bytes, start, end)) {
-      const expected = known ? `that ends otherwise (record ${this.#acked + 1} of this run)` : 'of none: all are'
-      throw ACK_OUT_OF_ORDER({ position: Buffer.from(bytes.subarray(start, end)).toString(), expected })
-    }
+  ack(view: DataView, start: number, end: number): void {
+    const expected = this.#checks[this.#acked & (this.#checks.length - 1)]
+    if (this.#acked === this.#sent || expected !== checkOf(view, start, end)) throw this.#unexpected(view, start, end)
     this.#acked++
+    if (this.#acked >= this.#nextMark) this.#reach()
+  }
+
+  // Apart, since what stands in a loop is compiled with it, whether it is run or not.
+  #unexpected(view: DataView, start: number, end: number): Error {
+    const known = this.outstanding > 0
+    const expected = known ? `that ends otherwise (record ${this.#acked + 1} of this run)` : 'of none: all are'
+    const position = Buffer.from(view.buffer, view.byteOffset + start, end - start).toString()
+    return ACK_OUT_OF_ORDER({ position, expected })
+  }
+
+  #reach(): void {
     while (this.#marks.length > 0 && this.#marks[0]!.after <= this.#acked) this.#marks.shift()!.reached()
+    this.#nextMark = this.#marks[0]?.after ?? Number.POSITIVE_INFINITY
   }
 
   #grow(): void {

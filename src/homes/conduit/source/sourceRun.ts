@@ -1,3 +1,4 @@
+import { viewOf } from '../../../core/byteWriter.js'
 import { CREATE, DELETE } from '../../../core/rowBatch.js'
 import type { Table } from '../../../core/table.js'
 import { sqlName } from '../../../postgres/identifier.js'
@@ -57,6 +58,7 @@ export class SourceRun {
   #lastPosition: Buffer = Buffer.alloc(0)
   /** With acknowledgements, which is being read. */
   #message: Buffer = Buffer.alloc(0)
+  #messageView = viewOf(this.#message)
   /** Where the position lies that was acknowledged last; empty: none was. */
   #ackBytes: Buffer = Buffer.alloc(0)
   #ackStart = 0
@@ -127,6 +129,7 @@ export class SourceRun {
   /** A `Source.Run.Request` has come; its memory may be used again once the next one has. Throws `ACK_OUT_OF_ORDER`. */
   acks(bytes: Buffer, start: number, end: number): void {
     this.#message = bytes
+    this.#messageView = viewOf(bytes)
     readAcks(bytes, start, end, this.#ack)
     if (this.#ackBytes === bytes || this.#ackBytes.length === 0) return
     // None was in it: the last one will be written over.
@@ -136,7 +139,7 @@ export class SourceRun {
   }
 
   readonly #ack = (start: number, end: number): void => {
-    this.#sent.ack(this.#message, start, end)
+    this.#sent.ack(this.#messageView, start, end)
     this.#ackBytes = this.#message
     this.#ackStart = start
     this.#ackEnd = end
@@ -242,7 +245,8 @@ export class SourceRun {
     const start = ends[from - 1] ?? 0
     const most = this.#size > 0 ? Math.min(to, from + this.#size - this.#messages.count) : to
     const room = MESSAGE_BYTES - this.#messages.bytes
-    let end = from + 1
+    // Mostly all of them have room.
+    let end = (ends[most - 2] ?? 0) - start < room ? most : from + 1
     while (end < most && ends[end - 1]! - start < room) end++
     const last = (ends[end - 2] ?? 0) - start
     this.#messages.append(bytes.subarray(start, ends[end - 1]), end - from, last, done)
@@ -363,7 +367,7 @@ export class SourceRun {
 
   /** A record is written, to the writer's end; its position lies there. */
   #wrote(record: number, start: number, end: number): void {
-    this.#sent.add(this.#messages.writer.bytes, start, end)
+    this.#sent.add(this.#messages.writer.view, start, end)
     this.#messages.wrote(record)
     this.#flushSoon()
   }

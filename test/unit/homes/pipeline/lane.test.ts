@@ -532,3 +532,42 @@ test('a flush that ends only when its sink is closed does not keep it from being
   const passed = await twoBatches(sink)
   expect([opens, passed]).toEqual([2, [1, 2]])
 })
+
+test.each([
+  ['that is busy', true, 2_000],
+  ['that is idle', false, 10_000],
+])('a sink %s whose close does not end is not waited for without end', async (_, isBusy, limitMs) => {
+  vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] })
+  try {
+    let closes = 0
+    const never = new Promise<never>(() => {})
+    const sink: Sink = {
+      closesWhileBusy: true,
+      open: async () => undefined,
+      write: () => never,
+      flush: async () => null,
+      close: () => {
+        closes++
+        return never
+      },
+    }
+    const lane = new Lane(sinkConfig('x', () => sink), { passed: () => {}, moved: () => {}, event: () => {} })
+    await lane.open(undefined)
+    if (isBusy) {
+      void lane.run()
+      lane.give(batchOf(1))
+      await vi.advanceTimersByTimeAsync(1)
+    }
+    let isOver = false
+    const closing = lane.close().then(() => {
+      isOver = true
+    })
+    await vi.advanceTimersByTimeAsync(limitMs - 1)
+    expect([closes, isOver]).toEqual([1, false])
+    await vi.advanceTimersByTimeAsync(1)
+    await closing
+    expect(isOver).toBe(true)
+  } finally {
+    vi.useRealTimers()
+  }
+})

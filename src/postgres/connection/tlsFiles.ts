@@ -29,8 +29,8 @@ export function readTlsFiles(tls: TlsParameters, env: Environment): TlsMaterial 
   const client = tls.sendsCertificate ? readClient(tls, env) : undefined
   try {
     const context = createSecureContext({
-      // To read the authorities that Node brings takes 25 ms, and nobody would ask them.
-      ca: verifies ? ca : [],
+      // To read the authorities that Node brings takes 25 ms, and nobody would ask them; but for those of a certificate of ours, they may be.
+      ca: verifies || client !== undefined ? ca : [],
       cert: client?.cert,
       key: client?.key,
       ...(client !== undefined && tls.keyPassword !== undefined && { passphrase: tls.keyPassword }),

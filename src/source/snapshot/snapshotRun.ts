@@ -146,8 +146,9 @@ export class SnapshotRun {
 
   #isFull({ range }: SnapshotUnit): boolean {
     const { queue } = this.#options
-    // At first little: whoever takes rows may have to ask for something before it can, and the answer would wait behind ours.
-    return queue.full || (range !== undefined && queue.bytes >= Math.min(PART_AHEAD_BYTES, this.#bytes / 2))
+    // At first little: whoever takes rows may have to ask for something before it can, and the answer would wait behind ours. Never
+    // while the queue is empty: whoever waits at it already would not ask for more once again.
+    return queue.full || (range !== undefined && queue.bytes > Math.min(PART_AHEAD_BYTES, this.#bytes / 2))
   }
 
   #onDemand(): void {

@@ -54,6 +54,23 @@ test.concurrent('what is committed while the snapshot is read comes after it, on
   requireOrder(reader.records)
 })
 
+test.concurrent.each([false, true])(
+  'a first row that no chunk of the socket holds is read (binary: %s)',
+  async (takesBinary) => {
+    await using db = await testDatabase(
+      server,
+      `
+    CREATE TABLE t (id int PRIMARY KEY, note text);
+    INSERT INTO t SELECT id, repeat('x', 200000) FROM generate_series(1, 5) id`,
+    )
+    db.expectSlots = true
+    const host = { owner: 'test', takesBinary }
+    await using reader = readSource({ url: db.url, tables: 't', slot: `s_${db.name}`, host } as never)
+    await reader.until(() => reader.snapshotOf('t').length === 5, { what: 'five rows' })
+    await requireTable(db, reader.records, 't')
+  },
+)
+
 test.concurrent('a rewrite waits until the table is read, and is told of', async () => {
   await using db = await testDatabase(server, MANY)
   db.expectSlots = true

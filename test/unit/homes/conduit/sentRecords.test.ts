@@ -42,6 +42,13 @@ describe('records that are sent', () => {
     expect(sent.outstanding).toBe(3)
   })
 
+  test('an ack that is longer than what came confirms nothing', () => {
+    const sent = sentOf(1)
+    const view = viewOf(position(0))
+    expect(() => sent.ack(view, 0, view.byteLength + 10)).toThrow(expect.objectContaining({ code: 'ACK_OUT_OF_ORDER' }))
+    expect(sent.outstanding).toBe(1)
+  })
+
   test('an ack that differs in one bit of the last 24 bytes confirms nothing', () => {
     const own = Buffer.from('{"version":1,"rows":123456,"to":["123456"]}}}')
     const sent = new SentRecords()

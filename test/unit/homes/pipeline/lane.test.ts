@@ -551,7 +551,10 @@ test.each([
         return never
       },
     }
-    const lane = new Lane(sinkConfig('x', () => sink), { passed: () => {}, moved: () => {}, event: () => {} })
+    const lane = new Lane(
+      sinkConfig('x', () => sink),
+      { passed: () => {}, moved: () => {}, event: () => {} },
+    )
     await lane.open(undefined)
     if (isBusy) {
       void lane.run()

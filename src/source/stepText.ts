@@ -10,6 +10,7 @@ export interface PositionWriter extends ByteSink {
 }
 
 const COMMA = 0x2c
+const QUOTE = 0x22
 
 /**
  * How a position of a row that is read ends, behind `upToText`, in short: how many were read, and, where these are ranges of keys, the
@@ -29,6 +30,14 @@ export function writeStep(
     const pair = at + 2 * column
     writeJsonString(writer, bytes, tape[pair]!, tape[pair + 1]!)
   }
+}
+
+/** The same of a key that is one whole number. */
+export function writeNumberStep(writer: PositionWriter, rows: number, key: number): void {
+  writer.writeDigits(rows)
+  writeByte(writer, QUOTE)
+  writer.writeDigits(key)
+  writeByte(writer, QUOTE)
 }
 
 /** The same, of a key's texts. */
@@ -52,9 +61,9 @@ export function stepText(short: string): string | undefined {
  */
 export function writePlace(writer: PositionWriter, seq: number, sub: number, last: number | string): void {
   writer.writeDigits(seq)
-  writeComma(writer)
+  writeByte(writer, COMMA)
   writer.writeDigits(sub)
-  writeComma(writer)
+  writeByte(writer, COMMA)
   if (typeof last === 'string') writer.writeText(last)
   else writer.writeDigits(last)
 }
@@ -69,7 +78,7 @@ export function placeText(short: string): string | undefined {
   return `,"lsn":"${lsn}","seq":${seq},"sub":${sub},${last}}`
 }
 
-function writeComma(writer: PositionWriter): void {
+function writeByte(writer: PositionWriter, byte: number): void {
   writer.reserve(1)
-  writer.bytes[writer.length++] = COMMA
+  writer.bytes[writer.length++] = byte
 }

@@ -2,7 +2,7 @@ import { ByteWriter, viewOf } from '../../core/byteWriter.js'
 import { MALFORMED_MESSAGE } from '../../core/errors.js'
 import type { CopyText } from '../../core/rowBatch.js'
 import { NULL_COLUMN, Tape } from '../../core/tape.js'
-import { BINARY_BYTEA, BINARY_TEXT, BINARY_WIDTHS } from './forms.js'
+import { BINARY_BYTEA, BINARY_INT2, BINARY_INT4, BINARY_INT8, BINARY_TEXT, BINARY_WIDTHS } from './forms.js'
 import { writeBinaryText } from './text.js'
 
 // file:  "PGCOPY\n\377\r\n\0"  Int32 flags  Int32 length of what follows in the header  |  rows  |  Int16 -1
@@ -15,6 +15,8 @@ export const TRAILER = 2
 /** What lies before each of rows that are kept behind one another, and says nothing: the head of the frame that it came in. */
 export const ROW_HEAD = 5
 
+/** The least of all, which is told as if it were none: of one kind with the others V8 keeps it as it is. */
+export const NO_NUMBER = -(2 ** 31)
 /** Room for so much of each line to begin with. */
 const LEAST_LINES = 256
 const SHORT_TEXT = 64
@@ -91,6 +93,22 @@ export class BinaryRows {
     }
     if (p !== end) throw malformed('a row does not end where its last value does', p - start, start, end)
     tape.length = at
+  }
+
+  /** The value there, where it is a whole number within 31 bits and a sign; `NO_NUMBER`: it is another one, or none. */
+  numberOf(column: number, view: DataView, start: number): number {
+    switch (this.#forms[column]) {
+      case BINARY_INT2:
+        return view.getInt16(start)
+      case BINARY_INT4:
+        return view.getInt32(start)
+      case BINARY_INT8: {
+        const low = view.getInt32(start + 4)
+        return view.getInt32(start) === low >> 31 ? low : NO_NUMBER
+      }
+      default:
+        return NO_NUMBER
+    }
   }
 
   /** Writes the text of a value that is there. */

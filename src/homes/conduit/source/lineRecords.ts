@@ -11,8 +11,8 @@ import { ByteWriter, viewOf } from '../../../core/byteWriter.js'
 import type { CopyLines } from '../../../core/rowBatch.js'
 import type { Table } from '../../../core/table.js'
 import { Tape } from '../../../core/tape.js'
-import { BinaryRows, ROW_HEAD } from '../../../postgres/binary/row.js'
-import { writeStep } from '../../../source/stepText.js'
+import { BinaryRows, NO_NUMBER, ROW_HEAD } from '../../../postgres/binary/row.js'
+import { writeNumberStep, writeStep } from '../../../source/stepText.js'
 import type { SchemaReference } from '../schema/schemaService.js'
 import { readAtOf, tableMetadata, transactionMetadata } from './metadata.js'
 import type { RegisteredSchema } from './payloadFormat.js'
@@ -148,7 +148,7 @@ export class LineRecords {
   /** False: the row's schema is not known yet. */
   #writeLine(making: Making, bytes: Uint8Array, view: DataView, values: Int32Array): boolean {
     if (!this.#choose(bytes, values)) return false
-    const record = this.#begin(making, bytes, values)
+    const record = this.#begin(making, NO_NUMBER, bytes, values)
     this.#writeRow(making.writer, bytes, view, values, this.#keyRecord, this.#payloadRecord!)
     end(making, record)
     return true
@@ -156,6 +156,8 @@ export class LineRecords {
 
   #writeBinary(making: Making, { bytes, ends }: CopyLines, { rows, key, payload }: BinaryReading): void {
     const { writer } = making
+    const { columns } = making.task
+    const only = columns?.length === 1 ? columns[0] : undefined
     const view = viewOf(bytes)
     const tape = this.#tape
     let start = 0
@@ -169,8 +171,9 @@ export class LineRecords {
       const payloadWriter = payload.recordFor(bytes, view, values)
       const isSame = keyWriter?.record === this.#keyRecord && payloadWriter.record === this.#payloadRecord
       if (!(isSame && this.#middle !== undefined) && !this.#enter(keyWriter?.record, payloadWriter.record)) return
-      this.#readKey(rows, making.task.columns, bytes, view, values)
-      const record = this.#begin(making, this.#keyText.bytes, this.#keyTape.values)
+      const number = only === undefined ? NO_NUMBER : rows.numberOf(only, view, values[2 * only]!)
+      if (number === NO_NUMBER) this.#readKey(rows, columns, bytes, view, values)
+      const record = this.#begin(making, number, this.#keyText.bytes, this.#keyTape.values)
       this.#writeRow(writer, bytes, view, values, keyWriter, payloadWriter)
       end(making, record)
     }
@@ -196,24 +199,19 @@ export class LineRecords {
     }
   }
 
-  /** All of a record before its key; gives what `end` wants. */
-  #begin({ writer, task, head, count, ends, checks }: Making, bytes: Uint8Array, tape: Int32Array): number {
+  /** All of a record before its key, which is `number`, or has its texts on the tape; gives what `end` wants. */
+  #begin(making: Making, number: number, bytes: Uint8Array, tape: Int32Array): number {
+    const { writer, task, count, ends, checks } = making
     const record = writer.length + OPEN_BYTES
     const position = record + OPEN_BYTES
-    if (count + 1 < ends.length) this.#writePrefix(writer, head, task.before + count + 1, task.columns, bytes, tape)
+    if (count + 1 < ends.length) this.#writePrefix(making, number, bytes, tape)
     else this.#writeLastPrefix(writer, task.last)
     checks[count] = checkOf(writer.view, position, writer.length - this.#middle!.length)
     return record
   }
 
-  #writePrefix(
-    writer: ProtoWriter,
-    head: Uint8Array,
-    rows: number,
-    key: readonly number[] | undefined,
-    bytes: Uint8Array,
-    tape: Int32Array,
-  ): void {
+  #writePrefix(making: Making, number: number, bytes: Uint8Array, tape: Int32Array): void {
+    const { writer, head } = making
     const start = writer.length
     const prefix = this.#prefix
     if (this.#stepEnd > 0) {
@@ -221,7 +219,7 @@ export class LineRecords {
       const memory = writer.bytes
       memory.set(prefix, start)
       writer.length = start + this.#stepStart
-      writeStep(writer, rows, key, bytes, tape, 0)
+      writeStepOf(making, number, bytes, tape)
       // Where the key took more room, what stands behind it is left in the memory before.
       if (writer.length === start + this.#stepEnd && writer.bytes === memory) {
         writer.length = start + prefix.length
@@ -230,7 +228,7 @@ export class LineRecords {
       writer.rewind(start)
     }
     writer.write(head)
-    writeStep(writer, rows, key, bytes, tape, 0)
+    writeStepOf(making, number, bytes, tape)
     writer.close(start + 2 * OPEN_BYTES)
     this.#stepEnd = writer.length - start
     writer.write(this.#middle!)
@@ -316,6 +314,12 @@ export class LineRecords {
       writer.open(RAW_DATA)
     })
   }
+}
+
+function writeStepOf({ writer, task, count }: Making, number: number, bytes: Uint8Array, tape: Int32Array): void {
+  const rows = task.before + count + 1
+  if (number === NO_NUMBER) writeStep(writer, rows, task.columns, bytes, tape, 0)
+  else writeNumberStep(writer, rows, number)
 }
 
 /** The record that `#begin` has begun ends. */

@@ -128,8 +128,10 @@ export class SourceRun {
 
   /** A `Source.Run.Request` has come; its memory may be used again once the next one has. Throws `ACK_OUT_OF_ORDER`. */
   acks(bytes: Buffer, start: number, end: number): void {
-    this.#message = bytes
-    this.#messageView = viewOf(bytes)
+    if (bytes !== this.#message) {
+      this.#message = bytes
+      this.#messageView = viewOf(bytes)
+    }
     readAcks(bytes, start, end, this.#ack)
     if (this.#ackBytes === bytes || this.#ackBytes.length === 0) return
     // None was in it: the last one will be written over.

@@ -225,7 +225,7 @@ export class LineRecords {
         writer.length = start + prefix.length
         return
       }
-      writer.rewind(start)
+      writer.length = start
     }
     writer.write(head)
     writeStepOf(making, number, bytes, tape)

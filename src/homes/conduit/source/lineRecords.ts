@@ -336,6 +336,8 @@ function nameOf(part: RegisteredSchema['part'], schema: string): string {
 const shared = new ProtoWriter()
 
 function bytesOf(write: (writer: ProtoWriter) => void): Uint8Array {
+  // One that threw may have left something.
+  shared.length = 0
   write(shared)
   return shared.copy()
 }

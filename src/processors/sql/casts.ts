@@ -133,10 +133,14 @@ export function applyModifier(type: SqlType, modifiers: readonly number[]): Cast
   if (first === undefined) return (value) => value
   if (type === 'numeric') return (value) => fitNumeric(value as Decimal, first, second)
   if (type === 'text') return (value) => [...(value as string)].slice(0, first).join('')
-  if (type === 'bpchar') return (value) => [...(value as string)].slice(0, first).join('').padEnd(first)
+  if (type === 'bpchar') return (value) => fitCharacter([...(value as string)], first)
   if ((type === 'timestamp' || type === 'timestamptz') && first <= 6)
     return (value) => toPrecision(value as bigint, first)
   return undefined
+}
+
+function fitCharacter(characters: readonly string[], length: number): string {
+  return characters.slice(0, length).join('') + ' '.repeat(Math.max(length - characters.length, 0))
 }
 
 function fitNumeric(value: Decimal, precision: number, scale: number): Decimal {

@@ -14,10 +14,12 @@ import {
   distance,
   type Evaluate,
   LITERALS,
+  leftType,
   NULL_VALUE,
   readsColumn,
   strict,
   type Typed,
+  unified,
 } from './typed.js'
 import { columnType, type SqlType, TYPE_NAMES, toInteger, type Value } from './types.js'
 
@@ -54,8 +56,9 @@ export function scopeOf(table: Table, used: Set<number> = new Set()): Scope {
       used.add(index)
       const type = columnType(table, index)
       const codec = table.codecs[index]
-      const enumOid = type === 'enum' ? typeOf(codec!)?.oid : undefined
-      return { type, evaluate: readsColumn(index, type, name), at, ...(enumOid !== undefined && { enumOid }) }
+      const oid = (codec && typeOf(codec)?.oid) ?? table.columns[index]!.typeOid
+      const ofType = type === 'enum' ? { enumOid: oid } : { varying: oid === 1043 }
+      return { type, evaluate: readsColumn(index, type, name), at, ...ofType }
     },
   }
 }
@@ -168,7 +171,9 @@ class Compiler {
     const value = this.#one(fields, 'lexpr')
     const list = (fields.rexpr as AstNode).List
     if (list === undefined) throw new ExpressionProblem('IN needs a list of values here', at)
-    const tests = this.#all(list.items).map((item) => operation('=', value, item, item.at).evaluate)
+    const tests = this.#inList(value, list.items as readonly AstNode[]).map((item) => {
+      return operation('=', value, item, item.at).evaluate
+    })
     const evaluate: Evaluate = (row) => {
       let result: boolean | null = false
       for (const test of tests) {
@@ -179,6 +184,14 @@ class Compiler {
       return result === null ? null : negated
     }
     return { type: 'bool', evaluate, at }
+  }
+
+  /** Items without columns meet as one array, which has one type; the others one by one. */
+  #inList(value: Typed, nodes: readonly AstNode[]): readonly Typed[] {
+    const items = nodes.map((node) => this.compile(node))
+    const constants = items.filter((_, i) => !hasColumn(nodes[i]))
+    const type = constants.length > 1 ? commonType([value, ...constants]) : undefined
+    return type === undefined ? items : items.map((item) => (constants.includes(item) ? coerce(item, type) : item))
   }
 
   #between(fields: Fields, kind: string, at: number): Typed {
@@ -194,9 +207,9 @@ class Compiler {
   #nullIf(fields: Fields, at: number): Typed {
     const [a, b] = [this.#one(fields, 'lexpr'), this.#one(fields, 'rexpr')]
     const same = operation('=', a, b, at).evaluate
-    const { evaluate } = a.literal === undefined ? a : coerce(a, 'text')
-    const type = a.type === 'unknown' ? 'text' : a.type
-    return { ...a, type, evaluate: (row) => (same(row) === true ? null : evaluate(row)), at }
+    const type = leftType(a, b)!
+    const { varying: _, ...left } = coerce(a, type)
+    return { ...left, type, evaluate: (row) => (same(row) === true ? null : left.evaluate(row)), at }
   }
 
   #logic(fields: Fields, at: number): Typed {
@@ -230,7 +243,7 @@ class Compiler {
       throw new ExpressionProblem(`there is no cast to ${name}${array} here`, placeIn(this.#sql, typeName.location))
     }
     const modifiers = this.#all(typeName.typmods).map(({ evaluate }) => Number(evaluate(undefined as never)))
-    return { ...castExplicitly(this.#one(fields, 'arg'), type, modifiers), at }
+    return { ...castExplicitly(this.#one(fields, 'arg'), type, modifiers), varying: name === 'varchar', at }
   }
 
   #case(fields: Fields, at: number): Typed {
@@ -243,16 +256,17 @@ class Compiler {
         : operation('=', subject, test, test.at).evaluate
     })
     const last: Typed = fields.defresult === undefined ? nothing(at) : this.#one(fields, 'defresult')
-    const { type, parts } = this.#unified([...whens.map((when) => this.#one(when, 'result')), last], 'CASE', at)
+    const results = [last, ...whens.map((when) => this.#one(when, 'result'))]
+    const { parts, ...typed } = this.#unified(results, 'CASE', at)
     const evaluate: Evaluate = (row) => {
-      for (const [i, test] of tests.entries()) if (test(row) === true) return parts[i]!(row)
-      return parts.at(-1)!(row)
+      for (const [i, test] of tests.entries()) if (test(row) === true) return parts[i + 1]!(row)
+      return parts[0]!(row)
     }
-    return { type, evaluate, at }
+    return { ...typed, evaluate, at }
   }
 
   #coalesce(fields: Fields, at: number): Typed {
-    const { type, parts } = this.#unified(this.#all(fields.args), 'COALESCE', at)
+    const { parts, ...typed } = this.#unified(this.#all(fields.args), 'COALESCE', at)
     const evaluate: Evaluate = (row) => {
       for (const part of parts) {
         const value = part(row)
@@ -260,7 +274,7 @@ class Compiler {
       }
       return null
     }
-    return { type, evaluate, at }
+    return { ...typed, evaluate, at }
   }
 
   #minMax(fields: Fields, at: number): Typed {
@@ -277,14 +291,14 @@ class Compiler {
       }
       return best
     }
-    return { type, evaluate, at }
+    return { type, varying: unified(args)?.varying === true, evaluate, at }
   }
 
-  #unified(all: readonly Typed[], what: string, at: number): { type: SqlType; parts: Evaluate[] } {
-    const type = commonType(all)
-    if (type === undefined)
+  #unified(all: readonly Typed[], what: string, at: number): { type: SqlType; varying: boolean; parts: Evaluate[] } {
+    const found = unified(all)
+    if (found === undefined)
       throw new ExpressionProblem(`the values of ${what} are of types that do not go together`, at)
-    return { type, parts: all.map((part) => coerce(part, type).evaluate) }
+    return { ...found, parts: found.parts.map(({ evaluate }) => evaluate) }
   }
 
   #collate(fields: Fields, at: number): Typed {
@@ -321,6 +335,12 @@ class Compiler {
       args.every(({ type }) => type !== 'any') || overloads.every(({ result }) => result === chosen.result)
     return { type: isKnown ? chosen.result : 'any', evaluate: called(chosen, parts), at }
   }
+}
+
+/** Whether a column stands anywhere in it. */
+function hasColumn(node: unknown): boolean {
+  if (typeof node !== 'object' || node === null) return false
+  return 'ColumnRef' in node || Object.values(node).some(hasColumn)
 }
 
 function called({ call }: SqlFunction, parts: readonly Evaluate[]): Evaluate {

@@ -225,6 +225,7 @@ export const FUNCTIONS: Readonly<Record<string, readonly SqlFunction[]>> = {
     of(numeric, 'numeric', (value: decimal.Decimal) =>
       value.units < 0n || value.special === -Infinity ? decimal.negate(value) : value,
     ),
+    of(text('float4'), 'float4', Math.abs),
     of(double, 'float8', Math.abs),
   ],
   mod: [

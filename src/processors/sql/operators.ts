@@ -303,8 +303,9 @@ export function like(
   if (escaping !== undefined && escaping.literal === undefined) {
     throw new ExpressionProblem('ESCAPE needs a literal here', escaping.at)
   }
-  // A character(n) keeps its blanks.
-  const text = (part: Typed) => (part.type === 'bpchar' ? part : coerce(part, 'text')).evaluate
+  // A character(n) keeps its blanks, other than as a pattern.
+  const value = a.type === 'bpchar' ? a : coerce(a, 'text')
+  const pattern = coerce(b, 'text')
   const sign = escaping?.literal ?? '\\'
   if ([...sign].length > 1) throw new ExpressionProblem('ESCAPE takes one character', escaping!.at)
   const fold = folded ? lower : (value: string) => value
@@ -321,5 +322,5 @@ export function like(
     return found
   }
   const matches = (value: Value, pattern: Value) => matchesLike(fold(value as string), patternOf(pattern as string))
-  return { type: 'bool', evaluate: both(text(a), text(b), (x, y) => matches(x, y) !== negated), at }
+  return { type: 'bool', evaluate: both(value.evaluate, pattern.evaluate, (x, y) => matches(x, y) !== negated), at }
 }

@@ -18,6 +18,8 @@ export interface Typed {
   readonly literal?: string
   /** COLLATE "C": texts have an order that needs no server. */
   readonly byBytes?: boolean
+  /** A text that is a character varying, which gives way to a character(n) beside it where a text does not. */
+  readonly varying?: boolean
   /** Which enum. */
   readonly enumOid?: number
 }
@@ -93,19 +95,46 @@ export function strict(evaluate: Evaluate, change: (value: Value) => Value | nul
   }
 }
 
-/** The type that all of them can be, as UNION, CASE and comparisons find it; undefined: there is none. */
+/** The type that all of them can be, as UNION and CASE find it: of texts that of the first; undefined: there is none. */
 export function commonType(parts: readonly Typed[]): SqlType | undefined {
   const types = [...new Set(parts.map(({ type }) => type))].filter((type) => type !== 'unknown')
   if (types.length === 0) return 'text'
   if (types.includes('any')) return 'any'
+  if (types.every((type) => type === 'text' || type === 'bpchar')) return types[0]
   return types.find((type) => types.every((other) => distance(other, type) !== undefined))
 }
 
-/** The same for the two sides of an operator: there is none of a single and another number, other than that of doubles. */
+/** All as values of their common type; undefined: there is none. */
+export function unified(parts: readonly Typed[]): { type: SqlType; varying: boolean; parts: Typed[] } | undefined {
+  const type = commonType(parts)
+  if (type === undefined) return undefined
+  const varying = type === 'text' && parts.find((part) => part.type !== 'unknown')?.varying === true
+  return { type, varying, parts: parts.map((part) => coerce(part, type)) }
+}
+
+/**
+ * The same for the two sides of an operator: none is of a single and another number, other than that of doubles, and a
+ * character(n) is compared as a text with a text.
+ */
 export function operatorType(parts: readonly Typed[]): SqlType | undefined {
   const type = commonType(parts)
   const isSingle = type === 'float4' && parts.some((part) => part.type !== 'float4' && part.type !== 'unknown')
-  return isSingle ? 'float8' : type
+  if (isSingle) return 'float8'
+  if ((type !== 'text' && type !== 'bpchar') || !parts.some((part) => part.type === 'bpchar')) return type
+  return parts.some((part) => part.type === 'text' && part.varying !== true) ? 'text' : 'bpchar'
+}
+
+/** Each has operators with the others of its family, and needs no cast for them. */
+const FAMILIES: readonly (readonly SqlType[])[] = [
+  ['int2', 'int4', 'int8'],
+  ['float4', 'float8'],
+  ['date', 'timestamp', 'timestamptz'],
+]
+
+/** What the `=` between both takes on its left; NULLIF is of that type (PostgreSQL docs, 9.18.3). */
+export function leftType(a: Typed, b: Typed): SqlType | undefined {
+  const stays = a.type === 'float4' || FAMILIES.some((family) => family.includes(a.type) && family.includes(b.type))
+  return stays ? a.type : operatorType([a, b])
 }
 
 /** Negative, zero or positive; NaN is greater than all other numbers. Undefined: values of the type have no order here. */

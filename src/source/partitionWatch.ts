@@ -59,6 +59,8 @@ export class PartitionWatch {
   readonly #known = new Map<number, KnownTree>()
   /** Truncates of whole tables that the stream brought: they change the files of all leaves. */
   #truncates: { readonly root: number; readonly lsn: Lsn }[] = []
+  /** Of each root the leaves that have other files, and up to where the stream is to be read before that is dealt with. */
+  readonly #refiled = new Map<number, { readonly files: string; readonly lsn: Lsn }>()
   /** Where partitions were attached, or had been, of which the server has noticed that. */
   readonly #renewed = new Set<string>()
   /** Of the last look, if all that it found was dealt with. */
@@ -161,7 +163,7 @@ export class PartitionWatch {
     const explained = this.#truncates.some((one) => one.root === root && one.lsn <= lsn)
     const refiled = explained ? [] : found.refiled
     // Whether the stream brings a truncate of the whole table is known only when it was read so far.
-    if (refiled.length > 0 && readTo() < lsn) return false
+    if (refiled.length > 0 && readTo() < this.#seenAt(root, refiled, lsn)) return false
     await this.#renew(sqlName(planned.table), [...attached, ...gone])
     const filled = await filledLeaves(connections, attached)
     const truncated = await truncatedLeaves(connections, refiled, known.horizon)
@@ -182,7 +184,17 @@ export class PartitionWatch {
     const facts = { table, repairs, hasKey: hasKey(planned) }
     if (gone.length > 0 || known.lost) emit(PARTITION_GONE({ ...facts, partitions: named(gone, known.lost) }))
     if (truncated.length > 0) emit(PARTITION_TRUNCATED({ ...facts, partitions: named(truncated) }))
+    this.#refiled.delete(root)
     return true
+  }
+
+  /** Where the first look was that saw these files: of a server that is busy the stream is never read to where it is now. */
+  #seenAt(root: number, refiled: readonly Leaf[], lsn: Lsn): Lsn {
+    const files = refiled.map(({ oid, file }) => `${oid} ${file}`).join()
+    const seen = this.#refiled.get(root)
+    if (seen?.files === files) return seen.lsn
+    this.#refiled.set(root, { files, lsn })
+    return lsn
   }
 
   /** Before any row is read: what commits from then on is judged by the tree as it is. */

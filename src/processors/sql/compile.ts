@@ -189,9 +189,9 @@ class Compiler {
   /** Items without columns meet as one array, which has one type; the others one by one. */
   #inList(value: Typed, nodes: readonly AstNode[]): readonly Typed[] {
     const items = nodes.map((node) => this.compile(node))
-    const constants = items.filter((_, i) => !hasColumn(nodes[i]))
-    const type = constants.length > 1 ? commonType([value, ...constants]) : undefined
-    return type === undefined ? items : items.map((item) => (constants.includes(item) ? coerce(item, type) : item))
+    const constants = new Set(items.filter((_, i) => !hasColumn(nodes[i])))
+    const type = constants.size > 1 ? commonType([value, ...constants]) : undefined
+    return type === undefined ? items : items.map((item) => (constants.has(item) ? coerce(item, type) : item))
   }
 
   #between(fields: Fields, kind: string, at: number): Typed {

@@ -208,6 +208,25 @@ describeEachMajor('partitions', (postgres) => {
       expect(found(reader)).toEqual(['PARTITION_GONE', 'PARTITION_TRUNCATED', 'partition-attached'])
     })
 
+    test.concurrent('so they are where others write all the time, and the stream is never quite there', async () => {
+      await using db = await testDatabase(postgres.server, TREE)
+      await using others = await testDatabase(postgres.server, 'CREATE TABLE busy (n int)')
+      await using reader = read(db)
+      await reader.told('streaming')
+      let writes = true
+      const writing = (async () => {
+        while (writes) await others.query('INSERT INTO busy SELECT generate_series(1, 2000)')
+      })()
+      try {
+        await db.query('TRUNCATE europe_low')
+        await reader.until(() => found(reader).length === 1, { what: 'the truncate to be told', timeoutMs: 20_000 })
+      } finally {
+        writes = false
+        await writing
+      }
+      expect(found(reader)).toEqual(['PARTITION_TRUNCATED'])
+    })
+
     test.concurrent('onPartitionGone: resnapshot tells by key ranges what is no more', async () => {
       await using db = await testDatabase(postgres.server, TREE)
       await using reader = read(db, { onPartitionGone: 'resnapshot' })
